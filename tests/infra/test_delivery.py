@@ -1,0 +1,143 @@
+"""Nights on real hosts: cron or a timer starts the unit, the roster arrives at the vendor's server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT, Host, connect, receipts, remote_path, sha256, wait_for
+
+Feed = dict[str, Any]
+
+
+def new_export(feed: Feed, folder: Path, *options: str) -> str:
+    """Lets the SIS write another export for a feed; returns its SHA-256."""
+    package = folder / f"{feed['feed']}.zip"
+    subprocess.run(
+        [sys.executable, ROOT / "tests" / "rosters.py", package, *options], check=True
+    )
+    # As an SIS does: written beside it and moved over it.
+    subprocess.run(
+        ["ssh", "-F", ROOT / ".lab" / "ssh_config", feed["host"]]
+        + [f"sudo sh -c 'cat > {feed['source']}.new && mv {feed['source']}.new {feed['source']}'"],
+        stdin=package.open("rb"),
+        check=True,
+    )
+    return sha256(connect(feed["host"]), feed["source"])
+
+
+def wait_for_receipts(feeds: list[Feed], counts: list[int], minutes: float) -> None:
+    for feed, count in zip(feeds, counts, strict=True):
+        wait_for(
+            f"receipt {count} of {feed['feed']}",
+            lambda feed=feed, count=count: len(receipts(feed)) >= count,
+            minutes * 60,
+        )
+
+
+def test_cron_delivers_the_night_and_the_next_under_one_name(
+    feeds: list[Feed],
+    vendor: Host,
+    plan_starts: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    before = [len(receipts(feed)) for feed in feeds]
+    plan_starts(2, 3, 4)
+
+    wait_for_receipts(feeds, [n + 1 for n in before], minutes=3)
+    for feed in feeds:
+        host = connect(feed["host"])
+        receipt = receipts(feed)[-1]
+        assert (receipt["outcome"], receipt["exit_code"]) == ("sent", 0), receipt["message"]
+        assert receipt["in_window"] is True
+        assert receipt["source"]["sha256"] == sha256(host, feed["source"])
+        assert sha256(vendor, remote_path(feed)) == receipt["source"]["sha256"]
+        # It was cron that started it, not a person and not this test.
+        started = host.check_output("journalctl --no-pager -o cat -t CRON -t cron --since -5min")
+        assert f"systemctl start --no-block roster-upload@{feed['feed']}.service" in started
+
+    # The SIS writes other exports; the next start delivers them under the same name.
+    fresh = [new_export(feed, tmp_path, "--seed=77", "--students=250") for feed in feeds]
+    wait_for_receipts(feeds, [n + 2 for n in before], minutes=2)
+    for feed, digest in zip(feeds, fresh, strict=True):
+        assert sha256(vendor, remote_path(feed)) == digest
+        folder = remote_path(feed).rpartition("/")[0]
+        assert vendor.check_output("ls -A %s", folder).split("\n") == [feed["remote_name"]]
+
+    # Nothing new to send: the third start leaves the vendor, and the ledger, alone.
+    for feed in feeds:
+        host = connect(feed["host"])
+        unit = f"roster-upload@{feed['feed']}.service"
+        started = "systemctl show -p ExecMainStartTimestampMonotonic --value %s"
+        last = host.check_output(started, unit)
+        wait_for(
+            "the third start", lambda h=host, u=unit, s=last: h.check_output(started, u) != s, 120
+        )
+        wait_for("its end", lambda h=host, u=unit: not h.service(u).is_running, 30)
+        assert host.check_output("systemctl show -p ExecMainStatus --value %s", unit) == "0"
+    assert [len(receipts(feed)) for feed in feeds] == [n + 2 for n in before]
+
+
+def test_a_timer_delivers_as_well_and_each_backend_removes_the_other(
+    feeds: list[Feed], vendor: Host, plan_starts: Callable[..., None], tmp_path: Path
+) -> None:
+    before = [len(receipts(feed)) for feed in feeds]
+    fresh = [new_export(feed, tmp_path, "--seed=78") for feed in feeds]
+    plan_starts(2, backend="timer")
+    for feed in feeds:
+        assert not connect(feed["host"]).file("/etc/cron.d/roster-upload").exists
+    wait_for_receipts(feeds, [n + 1 for n in before], minutes=3)
+    for feed, digest in zip(feeds, fresh, strict=True):
+        assert receipts(feed)[-1]["outcome"] == "sent"
+        assert sha256(vendor, remote_path(feed)) == digest
+
+    plan_starts(100)
+    for feed in feeds:
+        host = connect(feed["host"])
+        assert "roster-upload" not in host.check_output("systemctl list-timers --all")
+        assert host.file("/etc/cron.d/roster-upload").contains(feed["feed"])
+
+
+@pytest.mark.parametrize("defect", ["duplicate-sourcedid"])
+def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
+    feeds: list[Feed], vendor: Host, tmp_path: Path, defect: str
+) -> None:
+    feed = feeds[0]
+    host = connect(feed["host"])
+    kept = vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed))
+    count = len(receipts(feed))
+    new_export(feed, tmp_path, f"--defect={defect}")
+    unit = f"roster-upload@{feed['feed']}.service"
+
+    assert host.run("systemctl start %s", unit).failed
+    receipt = receipts(feed)[-1]
+    assert len(receipts(feed)) == count + 1
+    assert receipt["outcome"] == "refused"
+    assert str(receipt["exit_code"]) == host.check_output(
+        "systemctl show -p ExecMainStatus --value %s", unit
+    )
+    finding = receipt["findings"][0]
+    assert finding["rule"]
+    assert finding["file"]
+    journal = host.check_output("journalctl --no-pager -o cat -u %s --since -1min", unit)
+    assert finding["rule"] in journal
+    assert vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed)) == kept
+
+    # The next good export goes through again.
+    digest = new_export(feed, tmp_path, "--seed=79")
+    assert host.run("systemctl start %s", unit).succeeded
+    assert sha256(vendor, remote_path(feed)) == digest
+
+
+def test_status_tells_the_operator(feeds: list[Feed]) -> None:
+    for feed in feeds:
+        host = connect(feed["host"])
+        told = json.loads(host.check_output("roster-upload status --json"))
+        assert feed["feed"] in json.dumps(told)
+        assert "sent" in host.check_output("roster-upload status %s", feed["feed"])

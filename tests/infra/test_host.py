@@ -1,0 +1,138 @@
+"""The hardened host: SSH, firewall in and out, updates, the program's user and sandbox, UTC."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+from typing import Any
+
+from conftest import ROOT, Host, connect
+
+PROBE = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 4).close()
+    print("open")
+except OSError as error:
+    print("closed", type(error).__name__)
+"""
+
+
+def probe(host: Host, user: str, name: str, port: int) -> str:
+    """Whether a user of the host can open a TCP connection: `open` or `closed …`."""
+    return str(
+        host.check_output("sudo -u %s python3 -c %s %s %s", user, PROBE, name, str(port))
+    )
+
+
+def test_ssh_takes_keys_only_and_modern_algorithms(host: Host) -> None:
+    settings = dict(
+        line.split(" ", 1) for line in host.check_output("sshd -T").splitlines() if " " in line
+    )
+    assert settings["passwordauthentication"] == "no"
+    assert settings["kbdinteractiveauthentication"] == "no"
+    assert settings["permitrootlogin"] == "no"
+    assert settings["kexalgorithms"].split(",")[0].startswith(("mlkem768", "sntrup761"))
+    for weak in ("cbc", "sha1", "md5", "nistp", "group14", "umac-64"):
+        for kind in ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"):
+            assert weak not in settings[kind]
+
+
+def test_ssh_refuses_a_password(host: Host) -> None:
+    name = host.backend.get_hostname()
+    options = "-oBatchMode=yes -oControlPath=none -oPubkeyAuthentication=no"
+    tried = subprocess.run(
+        ["ssh", "-F", ROOT / ".lab" / "ssh_config", *options.split(), name, "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tried.returncode == 255
+    assert "Permission denied (publickey)" in tried.stderr
+
+
+def test_only_ssh_can_be_reached_from_outside(host: Host) -> None:
+    """Seen from another machine, a service that listens is not reachable unless it is SSH."""
+    other = connect("lab-sftp")
+    name = host.backend.get_hostname()
+    unit = "probe-listener"
+    listen = "systemd-run --quiet --collect --unit=%s python3 -m http.server 8099"
+    host.check_output(listen, unit)
+    try:
+        assert host.run("sleep 1; ss -tln | grep -q :8099").succeeded, "the listener is not up"
+        assert probe(other, "nobody", name, 8099).startswith("closed")
+        assert probe(other, "nobody", name, 22) == "open"
+    finally:
+        host.run("systemctl stop %s", unit)
+
+
+def test_only_the_program_reaches_the_vendor_and_nothing_else_goes_out(host: Host) -> None:
+    assert probe(host, "roster-upload", "sftp.lab.test", 22) == "open"
+    assert probe(host, "nobody", "sftp.lab.test", 22).startswith("closed")
+    other = "lab-bookworm" if host.backend.get_hostname() == "lab-trixie" else "lab-trixie"
+    assert probe(host, "roster-upload", other, 22).startswith("closed")
+
+
+def test_packages_still_come(host: Host) -> None:
+    assert host.run("apt-get update --error-on=any").succeeded
+
+
+def test_firewall_comes_back_whole_after_a_reload(host: Host) -> None:
+    elements = host.check_output("nft -j list set inet district_host program4")
+    assert '"elem"' in elements
+    assert host.run("systemctl restart nftables.service").succeeded
+    again = json.loads(host.check_output("nft -j list set inet district_host program4"))
+    assert again["nftables"][-1]["set"]["elem"]
+    assert host.run("systemctl is-enabled nftables.service").stdout.strip() == "enabled"
+
+
+def test_updates_come_by_themselves_outside_the_delivery_window(host: Host) -> None:
+    config = host.check_output("apt-config dump")
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in config
+    assert 'Unattended-Upgrade::Automatic-Reboot-Time "12:00";' in config
+    timer = host.check_output("systemctl show -p TimersCalendar apt-daily-upgrade.timer")
+    assert timer.count("OnCalendar=") == 1
+    assert "10:00:00 UTC" in timer
+    assert host.run("unattended-upgrade --dry-run").succeeded
+
+
+def test_the_host_runs_in_utc(host: Host) -> None:
+    assert host.check_output("readlink /etc/localtime") == "/usr/share/zoneinfo/Etc/UTC"
+    assert host.check_output("date +%%Z") == "UTC"
+
+
+def test_the_program_has_a_user_of_its_own_that_cannot_log_in(host: Host) -> None:
+    user = host.user("roster-upload")
+    assert user.shell == "/usr/sbin/nologin"
+    assert user.uid < 1000
+    assert not user.password.startswith("$")
+
+
+def test_credentials_are_sealed(host: Host, secrets: list[str]) -> None:
+    files = host.check_output("find /etc/roster-upload/credentials -type f").split()
+    assert files
+    for path in files:
+        kept: Any = host.file(path)
+        assert (kept.user, kept.mode) == ("root", 0o600)
+        assert not any(secret in kept.content_string for secret in secrets)
+
+
+def test_the_units_sandbox_is_tight(host: Host) -> None:
+    feed = host.check_output("ls /etc/roster-upload/*.toml | head -1")
+    unit = f"roster-upload@{re.sub(r'.*/|[.]toml$', '', feed)}.service"
+    told = host.run("systemd-analyze security --no-pager %s", unit).stdout
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
+    assert level, told
+    assert float(level[1]) <= 2.0, told
+    # The sandbox is really there, not only written: the same unit cannot write to the system.
+    run = (
+        "systemd-run --quiet --wait --pipe -p ProtectSystem=strict -p User=roster-upload "
+        "sh -c 'touch /etc/roster-upload/x'"
+    )
+    assert host.run(run).failed
+
+
+def test_the_lab_is_not_the_machine(host: Host) -> None:
+    assert host.check_output("hostname") != socket.gethostname()
