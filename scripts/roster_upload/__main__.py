@@ -1,0 +1,8 @@
+"""`python -m roster_upload`."""
+
+import sys
+
+from roster_upload.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

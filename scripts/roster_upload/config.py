@@ -1,0 +1,309 @@
+"""A feed's configuration: the keys of its TOML file, their rules and their defaults.
+
+The control node reads the same rules before it touches a host, so this module needs nothing but
+the standard library.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from roster_upload.exits import Exit, Failure
+
+FORMATS = ("oneroster-1.1",)
+AUTHS = ("password", "key")
+KEY_TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+LONGEST_WINDOW_MINUTES = 12 * 60
+
+DEFAULTS: Mapping[str, object] = MappingProxyType(
+    {
+        "remote_port": 22,
+        "remote_name": "OneRoster.zip",
+        "auth": "password",
+        "window_start": "07:10",
+        "deadline": "09:00",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a value: the key, and a sentence that says what is allowed."""
+
+    key: str
+    message: str
+
+
+class ConfigError(Failure):
+    """A configuration that cannot be used."""
+
+    def __init__(self, where: str, problems: Sequence[Problem]) -> None:
+        lines = "\n".join(f"{where}: {p.key}: {p.message}" for p in problems)
+        super().__init__(Exit.CONFIG, lines)
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """A pinned host key: its type (`ssh-ed25519`, …) and its public blob (RFC 4253, 6.6)."""
+
+    kind: str
+    blob: bytes
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A feed: one file that one district delivers to one product."""
+
+    feed: str
+    district: str
+    format: str
+    source: Path
+    remote_host: str
+    remote_port: int
+    remote_dir: str
+    remote_name: str
+    username: str
+    auth: str
+    host_keys: tuple[HostKey, ...]
+    window_start: int  # minutes after midnight, UTC
+    deadline: int  # minutes after midnight, UTC
+
+
+def parse_host_key(text: str) -> HostKey:
+    """A public key line, or a whole `known_hosts` line, as a pinned key.
+
+    Raises ValueError, with a sentence that says why, where it is neither.
+    """
+    words = text.split()
+    if len(words) >= 3 and words[0] not in KEY_TYPES:
+        words = words[1:]  # the host names of a known_hosts line
+    if len(words) < 2 or words[0] not in KEY_TYPES:
+        raise ValueError(f"is no key line such as `ssh-ed25519 AAAA…` ({', '.join(KEY_TYPES)})")
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+    except binascii.Error:
+        raise ValueError("is cut off or damaged: its second part is not base64") from None
+    length = int.from_bytes(blob[:4], "big")
+    if blob[4 : 4 + length] != words[0].encode() or len(blob) < 36:
+        raise ValueError(f"is cut off or damaged: it does not hold a key of type {words[0]}")
+    return HostKey(words[0], blob)
+
+
+def minutes(text: str) -> int:
+    """Minutes after midnight of a time `HH:MM`; raises ValueError where it is none."""
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text!r} is not a time of day such as 07:10 (UTC)")
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def window_minutes(start: int, deadline: int) -> int:
+    """Length of a window in minutes; it may lie across midnight."""
+    return (deadline - start) % (24 * 60)
+
+
+def in_window(moment: str, start: str, deadline: str) -> bool:
+    """Whether a time of day lies in the window [start, deadline); all `HH:MM` in UTC."""
+    opened = minutes(start)
+    return (minutes(moment) - opened) % (24 * 60) < window_minutes(opened, minutes(deadline))
+
+
+def _words(value: str) -> str | None:
+    if not value.strip():
+        return "must not be empty"
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        return "must not hold control characters"
+    return None
+
+
+def _slug(value: str) -> str | None:
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", value):
+        return None
+    return f"{value!r} must be lower-case letters, digits and hyphens, 48 at most (maple-grove)"
+
+
+def _choice(allowed: Sequence[str]) -> Callable[[str], str | None]:
+    def check(value: str) -> str | None:
+        return None if value in allowed else f"{value!r} is not one of: {', '.join(allowed)}"
+
+    return check
+
+
+def _source(value: str) -> str | None:
+    if value.startswith("/") and not value.endswith("/"):
+        return _words(value)
+    return f"{value!r} must be the absolute path of a file"
+
+
+def _remote_host(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", value):
+        return None
+    return f"{value!r} is no host name or address"
+
+
+def _port(value: int) -> str | None:
+    return None if 0 < value < 65536 else f"{value} is no port (1 to 65535)"
+
+
+def _remote_dir(value: str) -> str | None:
+    if value[:1] in "\"'" or value[-1:] in "\"'":
+        return f"{value!r} has quotes around it; write the bare path, blanks need none here"
+    if re.fullmatch(r"/?imagine/[^/\s]+-[^/]*[^/\s][^/]*/[^/]+", value) and not _words(value):
+        return None
+    return (
+        f"{value!r} is not imagine/<site code>-<district name>/<product>, "
+        "the upload path that the vendor gave you"
+    )
+
+
+def _remote_name(value: str) -> str | None:
+    if "/" in value or value in (".", ".."):
+        return f"{value!r} must be the name of a file, without a path"
+    return _words(value)
+
+
+def _time(value: str) -> str | None:
+    try:
+        minutes(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _host_keys(value: list[Any]) -> str | None:
+    if not value:
+        return (
+            "no host key is pinned; add the server's public key after comparing its fingerprint "
+            "with the one that the vendor names (ssh-keyscan -t ed25519,rsa HOST)"
+        )
+    for index, line in enumerate(value):
+        if not isinstance(line, str):
+            return f"entry {index + 1} must be a text"
+        try:
+            parse_host_key(line)
+        except ValueError as error:
+            return f"entry {index + 1} {error}"
+    return None
+
+
+# Key: the type in TOML, and the check of a value of that type.
+KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
+    {
+        "feed": (str, _slug),
+        "district": (str, _words),
+        "format": (str, _choice(FORMATS)),
+        "source": (str, _source),
+        "remote_host": (str, _remote_host),
+        "remote_port": (int, _port),
+        "remote_dir": (str, _remote_dir),
+        "remote_name": (str, _remote_name),
+        "username": (str, _words),
+        "auth": (str, _choice(AUTHS)),
+        "host_keys": (list, _host_keys),
+        "window_start": (str, _time),
+        "deadline": (str, _time),
+    }
+)
+TYPE_NAMES = {str: "a text", int: "a whole number", list: "a list"}
+
+
+def problems(mapping: Mapping[str, object]) -> list[Problem]:
+    """What is wrong with one feed's values, in the order of `KEYS`; empty where all is well."""
+    found = []
+    for key in mapping:
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are: {', '.join(KEYS)}"
+            found.append(Problem(str(key), f"is not a key of a feed{hint}"))
+    values = {**DEFAULTS, **mapping}
+    for key, (kind, check) in KEYS.items():
+        value = values.get(key)
+        if value is None:
+            found.append(Problem(key, "is missing"))
+        elif not isinstance(value, kind) or isinstance(value, bool):
+            found.append(Problem(key, f"must be {TYPE_NAMES[kind]}"))
+        elif message := check(value):
+            found.append(Problem(key, message))
+    if not {p.key for p in found} & {"window_start", "deadline"}:
+        start, deadline = str(values["window_start"]), str(values["deadline"])
+        length = window_minutes(minutes(start), minutes(deadline))
+        if not 0 < length <= LONGEST_WINDOW_MINUTES:
+            found.append(Problem("window_start", f"{start} is after the deadline {deadline} (UTC)"))
+    return found
+
+
+def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
+    """What is wrong between the feeds of one host: names and remote files must differ."""
+    found = []
+    names: set[object] = set()
+    targets: dict[tuple[object, ...], object] = {}
+    for mapping in mappings:
+        values = {**DEFAULTS, **mapping}
+        name = values.get("feed")
+        if name in names:
+            found.append(Problem("feed", f"two feeds are named {name!r}; each needs its own name"))
+        names.add(name)
+        path = str(values.get("remote_dir", "")).strip("/")
+        target = (values.get("remote_host"), values["remote_port"], path, values["remote_name"])
+        if target in targets:
+            found.append(
+                Problem(
+                    "remote_dir",
+                    f"the feeds {targets[target]!r} and {name!r} both deliver to "
+                    f"{target[0]}:{path}/{target[3]}; one would overwrite the other",
+                )
+            )
+        targets.setdefault(target, name)
+    return found
+
+
+def parse(mapping: Mapping[str, object], where: str = "configuration") -> Feed:
+    """A feed of its values; raises ConfigError with all problems."""
+    found = problems(mapping)
+    if found:
+        raise ConfigError(where, found)
+    values: dict[str, Any] = {**DEFAULTS, **mapping}
+    values["source"] = Path(values["source"])
+    values["host_keys"] = tuple(parse_host_key(line) for line in values["host_keys"])
+    values["window_start"] = minutes(values["window_start"])
+    values["deadline"] = minutes(values["deadline"])
+    return Feed(**values)
+
+
+def read(path: Path) -> dict[str, object]:
+    """The values of a configuration file; raises ConfigError where it cannot be read as TOML."""
+    try:
+        with path.open("rb") as handle:
+            return tomllib.load(handle)
+    except FileNotFoundError:
+        message = "there is no such file; the feed is not configured on this host"
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"is not TOML: {error}"
+    raise ConfigError(str(path), [Problem("file", message)])
+
+
+def load(path: Path) -> Feed:
+    """The feed of a configuration file, whose name must be the feed's; raises ConfigError."""
+    feed = parse(read(path), str(path))
+    if feed.feed != path.stem:
+        raise ConfigError(
+            str(path), [Problem("feed", f"{feed.feed!r} must be the file's name, {path.stem!r}")]
+        )
+    return feed
