@@ -69,7 +69,9 @@ def to_zip(members: list[tuple[str, bytes]]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
         for name, content in members:
-            out.writestr(zipfile.ZipInfo(name, (2026, 8, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+            out.writestr(
+                zipfile.ZipInfo(name, (2026, 8, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED
+            )
     return archive.getvalue()
 
 
@@ -86,31 +88,124 @@ def invent(*, students: int = 300, schools: int = 3, seed: int = 1) -> Package:
     t["orgs"].append(["district", *empty, f"Invented District {seed}", "district", "0600001", ""])
     classes = max(1, students // CLASS_SIZE)
     for s in range(schools):
-        t["orgs"].append([f"school-{s}", *empty, f"Invented School {s}", "school", f"{s:07}", "district"])
-        t["courses"].append([f"course-{s}", *empty, "year", "Invented Reading", f"R{s}", "03,04", f"school-{s}", "Reading", "01001"])
+        t["orgs"].append(
+            [f"school-{s}", *empty, f"Invented School {s}", "school", f"{s:07}", "district"]
+        )
+        t["courses"].append(
+            [
+                f"course-{s}",
+                *empty,
+                "year",
+                "Invented Reading",
+                f"R{s}",
+                "03,04",
+                f"school-{s}",
+                "Reading",
+                "01001",
+            ]
+        )
     for c in range(classes):
         s = c % schools
-        t["classes"].append([f"class-{c}", *empty, f"Reading {c}", "03", f"course-{s}", f"R-{c}", "scheduled", f"Room {c}", f"school-{s}", "fall,spring", "Reading", "01001", "1,2"])
+        t["classes"].append(
+            [
+                f"class-{c}",
+                *empty,
+                f"Reading {c}",
+                "03",
+                f"course-{s}",
+                f"R-{c}",
+                "scheduled",
+                f"Room {c}",
+                f"school-{s}",
+                "fall,spring",
+                "Reading",
+                "01001",
+                "1,2",
+            ]
+        )
         add_user(t, pick, f"{seed}-t{c}", f"school-{s}", "teacher", "")
-        t["enrollments"].append([f"e-t{c}", *empty, f"class-{c}", f"school-{s}", f"{seed}-t{c}", "teacher", "true", "2026-08-10", "2027-06-11"])
+        t["enrollments"].append(
+            [
+                f"e-t{c}",
+                *empty,
+                f"class-{c}",
+                f"school-{s}",
+                f"{seed}-t{c}",
+                "teacher",
+                "true",
+                "2026-08-10",
+                "2027-06-11",
+            ]
+        )
     for n in range(students):
         c = n % classes
         school, user = f"school-{c % schools}", f"{seed}-s{n}"
         add_user(t, pick, user, school, "student", f"{pick.randint(1, 12):02}")
         birth = f"{pick.randint(2010, 2020)}-{pick.randint(1, 12):02}-{pick.randint(1, 28):02}"
         flags = [pick.choice(["true", "false"]) for _ in range(7)]
-        t["demographics"].append([user, *empty, birth, pick.choice(["female", "male"]), *flags, "US", "CA", "Nowhere", "01652"])
-        t["enrollments"].append([f"e-s{n}", *empty, f"class-{c}", school, user, "student", "", "2026-08-10", "2027-06-11"])
-    manifest = [["propertyName", "value"], ["manifest.version", "1.0"], ["oneroster.version", "1.1"]]
+        t["demographics"].append(
+            [
+                user,
+                *empty,
+                birth,
+                pick.choice(["female", "male"]),
+                *flags,
+                "US",
+                "CA",
+                "Nowhere",
+                "01652",
+            ]
+        )
+        t["enrollments"].append(
+            [
+                f"e-s{n}",
+                *empty,
+                f"class-{c}",
+                school,
+                user,
+                "student",
+                "",
+                "2026-08-10",
+                "2027-06-11",
+            ]
+        )
+    manifest = [
+        ["propertyName", "value"],
+        ["manifest.version", "1.0"],
+        ["oneroster.version", "1.1"],
+    ]
     manifest += [[f"file.{name}", "bulk" if name in t else "absent"] for name in FILES]
     manifest += [["source.systemName", "Invented SIS"], ["source.systemCode", "invented"]]
     return Package(t, manifest)
 
 
-def add_user(t: dict[str, Table], pick: random.Random, user: str, school: str, role: str, grade: str) -> None:
+def add_user(
+    t: dict[str, Table], pick: random.Random, user: str, school: str, role: str, grade: str
+) -> None:
     given, family = pick.choice(GIVEN), pick.choice(FAMILY)
     email = f"{user}@invented.example"
-    t["users"].append([user, "", "", "true", school, role, f"u.{user}", f"{{LDAP:{user}}}", given, family, "", user, email, "", "", "", grade, ""])
+    t["users"].append(
+        [
+            user,
+            "",
+            "",
+            "true",
+            school,
+            role,
+            f"u.{user}",
+            f"{{LDAP:{user}}}",
+            given,
+            family,
+            "",
+            user,
+            email,
+            "",
+            "",
+            "",
+            grade,
+            "",
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -136,7 +231,9 @@ def _bytes(rule: str, file: str, change: Callable[[bytes], bytes], row: int = 0)
     return Defect(rule, f"{file}.csv", "", row, pack=pack)
 
 
-def _members(rule: str, file: str, change: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> Defect:
+def _members(
+    rule: str, file: str, change: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]
+) -> Defect:
     return Defect(rule, file, pack=lambda members: to_zip(change(members)))
 
 
@@ -151,7 +248,11 @@ def _duplicate(p: Package) -> None:
 def _flip(content: bytes) -> bytes:
     """Damages the packed bytes of the largest member, so that its checksum fails."""
     middle = len(content) // 2
-    return content[:middle] + bytes(b ^ 0xFF for b in content[middle : middle + 40]) + content[middle + 40 :]
+    return (
+        content[:middle]
+        + bytes(b ^ 0xFF for b in content[middle : middle + 40])
+        + content[middle + 40 :]
+    )
 
 
 def _encrypt(content: bytes) -> bytes:
@@ -222,7 +323,9 @@ def build(*, students: int = 300, schools: int = 3, seed: int = 1, defect: str =
 
 def main() -> None:
     """Writes a package."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--students", type=int, default=300)
     parser.add_argument("--schools", type=int, default=3)
@@ -230,7 +333,9 @@ def main() -> None:
     parser.add_argument("--defect", choices=sorted(DEFECTS), default="")
     given = parser.parse_args()
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_bytes(build(students=given.students, schools=given.schools, seed=given.seed, defect=given.defect))
+    given.out.write_bytes(
+        build(students=given.students, schools=given.schools, seed=given.seed, defect=given.defect)
+    )
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ class Run:
         }
 
     def _transfer(self, feed: Feed, copy: Snapshot, night: Night) -> str:
-        from roster_upload import sftp  # only a transfer needs paramiko
+        from roster_upload import sftp  # noqa: PLC0415 - only a transfer needs paramiko
 
         secret = credential(feed)
         facts = sftp.Facts()
@@ -266,13 +266,13 @@ class Run:
             self.receipt["seconds"] = facts.seconds
         self.receipt["remote"] |= {"bytes": done.bytes, "method": done.method}
         self.receipt["outcome"] = "sent"
-        students = self.report.rows.get("users", 0)
+        users = self.report.rows.get("users", 0)
         when = (
             f"{night.minutes_to_deadline} min before the deadline"
             if night.in_window
             else "outside the nightly window"
         )
-        return f"{feed.district}: sent {copy.bytes:,} bytes with {students:,} users, {when}"
+        return f"{feed.district}: sent {copy.bytes:,} bytes with {users:,} users, {when}"
 
     def _write_receipt(self, code: Exit, message: str) -> None:
         self.receipt |= {

@@ -143,28 +143,8 @@ class Package:
         }
         modes = self.spec["manifest"]["modes"]
         allowed.update({f"file.{name}": modes for name in self.spec["data_files"]})
-        given: dict[str, str] = {}
-        rows = Rows(self, MANIFEST, members[MANIFEST])
-        header = {"propertyName", "value"}
         try:
-            if set(rows.header) != header or rows.header[0] != "propertyName":
-                self.findings.add(
-                    "csv.header", MANIFEST, detail="expected: propertyName, value", row=1
-                )
-                return
-            for first, batch in rows:
-                for number, (name, value) in enumerate(batch, first):
-                    if name in given:
-                        self.findings.add("manifest.twice", MANIFEST, row=number)
-                    given[name] = value
-                    if name not in allowed:
-                        if name not in self.spec["manifest"]["optional"]:
-                            self.findings.add("manifest.unknown", MANIFEST, row=number)
-                    elif value not in allowed[name]:
-                        detail = f"allowed: {', '.join(allowed[name])}"
-                        self.findings.add(
-                            "manifest.value", MANIFEST, name, detail=detail, row=number
-                        )
+            given = self._properties(Rows(self, MANIFEST, members[MANIFEST]), allowed)
         except Unreadable:
             return
         for name in allowed:
@@ -177,6 +157,25 @@ class Package:
                 self.findings.add("manifest.not-delivered", f"{name}.csv")
             elif mode == "absent" and f"{name}.csv" in members and f"file.{name}" in given:
                 self.findings.add("manifest.not-announced", f"{name}.csv")
+
+    def _properties(self, rows: Rows, allowed: Mapping[str, list[str]]) -> dict[str, str]:
+        """The manifest's properties; raises Unreadable where it is no manifest."""
+        if rows.header != ["propertyName", "value"]:
+            self.findings.add("csv.header", MANIFEST, detail="expected: propertyName, value", row=1)
+            raise Unreadable
+        given: dict[str, str] = {}
+        for first, batch in rows:
+            for number, (name, value) in enumerate(batch, first):
+                if name in given:
+                    self.findings.add("manifest.twice", MANIFEST, row=number)
+                given[name] = value
+                if name not in allowed:
+                    if name not in self.spec["manifest"]["optional"]:
+                        self.findings.add("manifest.unknown", MANIFEST, row=number)
+                elif value not in allowed[name]:
+                    detail = f"allowed: {', '.join(allowed[name])}"
+                    self.findings.add("manifest.value", MANIFEST, name, detail=detail, row=number)
+        return given
 
 
 class Rows:
@@ -198,9 +197,9 @@ class Rows:
     def _lines(self) -> Iterator[str]:
         """The member's lines as text, checked for what no text should hold."""
         with self.package.archive.open(self.info) as binary:
-            start = binary.peek(4)[:4]
-            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            if binary.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 self._stop("csv.encoding", "it looks like UTF-16")
+            binary.seek(0)
             for line in io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""):
                 if "\0" in line:
                     self._stop("csv.nul", row=self._reader.line_num + 1)
@@ -311,11 +310,12 @@ class File:
             return False
         wanted = [column["name"] for column in self.columns]
         extra = header[len(wanted) :]
-        if header[: len(wanted)] == wanted and all(
-            re.fullmatch(r"metadata\.\S+", name) for name in extra
+        if (
+            header[: len(wanted)] == wanted
+            and all(re.fullmatch(r"metadata\.\S+", name) for name in extra)
+            and len(set(header)) == len(header)
         ):
-            if len(set(header)) == len(header):
-                return True
+            return True
         place = next(
             (i for i, (a, b) in enumerate(zip(header, wanted, strict=False)) if a != b),
             min(len(header), len(wanted)),
@@ -394,9 +394,7 @@ class File:
             is_whole = re.compile(column["pattern"]).fullmatch
             checks.append(each("value.format", lambda v: not is_whole(v), whole=True))
         elif is_list:
-            checks.append(
-                each("value.list-blank", lambda v: ", " in v or " ," in v, whole=True)
-            )
+            checks.append(each("value.list-blank", lambda v: ", " in v or " ," in v, whole=True))
         if "ref" in column:
             checks.extend(self._references(column, each, split))
         return checks
@@ -421,7 +419,7 @@ class File:
         return look
 
     def _references(self, column: Mapping[str, Any], each: Any, split: Any) -> Iterator[Any]:
-        """A bulk file's references lead to rows of the package; a delta's may lead to earlier ones."""
+        """A bulk file's references lead into the package; a delta's may lead to earlier ones."""
         target, name = column["ref"], column["name"]
         if self.mode != "bulk" or self.package.modes.get(target) == "delta":
             return

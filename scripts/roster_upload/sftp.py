@@ -237,9 +237,7 @@ def log_in(transport: paramiko.Transport, feed: Feed, secret: bytes, facts: Fact
             ) from None
 
 
-def by_password(
-    transport: paramiko.Transport, feed: Feed, password: str, account: str
-) -> None:
+def by_password(transport: paramiko.Transport, feed: Feed, password: str, account: str) -> None:
     """Sends the password by the one method that the server takes; an unclear prompt stops."""
     try:
         transport.auth_none(feed.username)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 from typing import Any
 
-from conftest import ROOT, Host, connect
+from infra.fleet import ROOT, Host, connect
 
 PROBE = """
 import socket, sys
@@ -22,9 +22,7 @@ except OSError as error:
 
 def probe(host: Host, user: str, name: str, port: int) -> str:
     """Whether a user of the host can open a TCP connection: `open` or `closed …`."""
-    return str(
-        host.check_output("sudo -u %s python3 -c %s %s %s", user, PROBE, name, str(port))
-    )
+    return str(host.check_output("sudo -u %s python3 -c %s %s %s", user, PROBE, name, str(port)))
 
 
 def test_ssh_takes_keys_only_and_modern_algorithms(host: Host) -> None:

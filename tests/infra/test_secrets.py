@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-
-from conftest import ROOT, Host, receipts, site
+from infra.fleet import ROOT, Host, receipts, site
 
 # Runs on the host as root. The secrets come by standard input, so that the search itself leaves no
 # trace; a run of the unit is started meanwhile, so that its processes are seen too.
@@ -52,7 +51,8 @@ for top in ("/etc", "/var", "/root", "/home", "/tmp", "/run", "/srv", "/usr/loca
                     continue
                 looked["files"] += 1
                 look(path, data)
-journal = subprocess.run(["journalctl", "--no-pager", "-a", "-o", "export"], capture_output=True).stdout
+read = ["journalctl", "--no-pager", "-a", "-o", "export"]
+journal = subprocess.run(read, capture_output=True).stdout
 looked["journal"] = len(journal)
 look("the journal", journal)
 looked["processes"] = sorted(looked["processes"])
@@ -73,9 +73,10 @@ def spellings(secret: str) -> set[str]:
 
 
 def search(host: Host, needles: list[str], units: list[str]) -> dict[str, Any]:
+    program = base64.b64encode(SEARCH.encode()).decode()
+    remote = f"sudo python3 -c \"import base64; exec(base64.b64decode('{program}'))\""
     done = subprocess.run(
-        ["ssh", "-F", ROOT / ".lab" / "ssh_config", host.backend.get_hostname()]
-        + ["sudo python3 -c \"import base64;exec(base64.b64decode('%s'))\"" % base64.b64encode(SEARCH.encode()).decode()],
+        ["ssh", "-F", ROOT / ".lab" / "ssh_config", host.backend.get_hostname(), remote],
         input=json.dumps({"needles": needles, "units": units}),
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A wrong inventory is refused before any host is touched, by variable, host and what is allowed."""
+"""A wrong inventory is refused before any host is touched: variable, host, what is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from roster_upload import config
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -41,9 +43,14 @@ def test_the_example_is_good_as_it_is(inventory: Path) -> None:
 
 
 TWO_FEEDS = [
-    {"feed": "oak-county", "district": "Oak", "username": "a@b.example", "remote_dir": "imagine/1-oak/product"},
-    {"feed": "pine-ridge", "district": "Pine", "username": "c@d.example", "remote_dir": "imagine/2-pine/product"},
-]  # fmt: skip
+    {
+        "feed": f"{name}-county",
+        "district": name,
+        "username": f"{name}@county.example",
+        "remote_dir": f"imagine/1-{name}/product",
+    }
+    for name in ("oak", "pine")
+]
 
 WRONG = {
     "unknown format": (
@@ -140,11 +147,6 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
 
 
 def test_the_program_and_the_role_have_the_same_defaults() -> None:
-    import yaml
-
-    sys.path.insert(0, str(ROOT / "scripts"))
-    from roster_upload import config
-
     role = yaml.safe_load((ROOT / "roles/roster_upload/defaults/main.yml").read_text())
     shared = {key: role[f"roster_upload_{key}"] for key in config.DEFAULTS}
     assert shared == dict(config.DEFAULTS)

@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_upload import config  # noqa: E402
+from roster_upload import config
 
 PREFIX = "roster_upload_"
 
@@ -46,9 +46,8 @@ def feed_problems(
             several = problem.key in item or len(feeds) > 1
             name = f"{PREFIX}feeds[{index}].{problem.key}" if several else PREFIX + problem.key
             found.append(f"{name}: {problem.message}")
-    for problem in config.cross_problems(resolved):
-        found.append(f"{PREFIX}feeds: {problem.message}")
-    return found
+    between = config.cross_problems(resolved)
+    return found + [f"{PREFIX}feeds: {problem.message}" for problem in between]
 
 
 def planned_starts(
@@ -73,15 +72,13 @@ def schedule_problems(
     feeds: Sequence[Mapping[str, Any]], starts: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """The planned starts (feed name to `HH:MM` texts, UTC) that lie outside their feed's window."""
-    found = []
-    for feed in feeds:
-        for start in starts[feed["feed"]]:
-            if not config.in_window(start, feed["window_start"], feed["deadline"]):
-                found.append(
-                    f"{feed['feed']} would start at {start} UTC, outside its window "
-                    f"{feed['window_start']}-{feed['deadline']} UTC"
-                )
-    return found
+    return [
+        f"roster_schedule_retries: {feed['feed']} would start at {start} UTC, outside its window "
+        f"{feed['window_start']}-{feed['deadline']} UTC"
+        for feed in feeds
+        for start in starts[feed["feed"]]
+        if not config.in_window(start, feed["window_start"], feed["deadline"])
+    ]
 
 
 class FilterModule:

@@ -48,7 +48,7 @@ options:
         description: Command that must succeed on a temporary copy of a new content, named by C(%s).
         type: str
       exclusive:
-        description: Glob; entries of this directory that match it and are not in the list are removed.
+        description: Glob; what matches it in this directory and is not in the list is removed.
         type: str
 attributes:
   check_mode:
@@ -103,7 +103,7 @@ def current_state(path):
 
 
 def read_text(path):
-    """The text of a file; undecodable bytes survive as surrogates, so that they count as a change."""
+    """The text of a file; bytes that are none survive as surrogates and count as a change."""
     with open(path, "rb") as handle:
         return to_text(handle.read(), errors="surrogateescape")
 

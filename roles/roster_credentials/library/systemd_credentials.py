@@ -77,12 +77,14 @@ MODE = 0o600
 def systemd_creds(arguments, given=b""):
     """Runs systemd-creds; returns (exit code, standard output, standard error) as int and bytes."""
     # Not module.run_command: that decodes, and a secret need not be decodable text.
-    done = subprocess.run(["systemd-creds"] + arguments, input=given, capture_output=True)
+    done = subprocess.run(
+        ["systemd-creds", *arguments], input=given, capture_output=True, check=False
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 def is_current(credential, secret):
-    """Whether the file holds just this secret under this name, owned and guarded as it should be."""
+    """Whether the file holds just this secret under this name, and root alone can read it."""
     try:
         now = os.lstat(credential["path"])
     except OSError:
@@ -96,9 +98,9 @@ def is_current(credential, secret):
 
 
 def write(module, credential, secret):
+    name, key = credential["name"], module.params["with_key"]
     code, sealed, error = systemd_creds(
-        ["encrypt", "--name=" + credential["name"], "--with-key=" + module.params["with_key"], "-", "-"],
-        secret,
+        ["encrypt", f"--name={name}", f"--with-key={key}", "-", "-"], secret
     )
     if code != 0:
         module.fail_json(

@@ -1,0 +1,38 @@
+# Each target is a line that a person could type, too.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PYTHON_FILES = scripts/lab scripts/demo scripts/vault-client scripts/build-program
+
+.PHONY: help demo test lint bench lock clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+demo: ## the main job in the lab, with an account at the end
+	scripts/setup
+	scripts/lab run -- scripts/demo
+
+test: ## all tests
+	scripts/setup --dev
+	scripts/lab run -- pytest
+
+lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
+	scripts/setup --dev
+	ansible-lint
+	yamllint --strict .
+	ruff check . $(PYTHON_FILES)
+	ruff format --check . $(PYTHON_FILES)
+	mypy
+	mypy --scripts-are-modules $(PYTHON_FILES)
+	shellcheck scripts/setup .ci/run
+
+bench: ## what a run costs, beside a yardstick
+	scripts/setup --dev
+	scripts/lab run -- python tests/bench/run.py
+
+lock: ## resolve the control node's packages anew
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/control.in -o requirements/control.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
+
+clean: ## take the lab, the packages and all by-products away
+	scripts/lab down
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
