@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -184,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What paramiko would log are tracebacks; what happened is in our own sentence.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
     logging.getLogger("paramiko").propagate = False
+    warnings.filterwarnings("ignore", module="paramiko")  # of old ciphers that it loads
     given = parser().parse_args(arguments)
     try:
         return int(COMMANDS[given.command](given))

@@ -159,13 +159,16 @@ def open_socket(feed: Feed, facts: Facts) -> socket.socket:
 
 def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
     """A transport that offers modern algorithms and the pinned key types only."""
-    transport = paramiko.Transport(connection)
+    # Where paramiko has it (3.2), the one that does not ask for the login service twice, which some
+    # servers answer by hanging up.
+    kind = getattr(paramiko, "ServiceRequestingTransport", paramiko.Transport)
+    transport: paramiko.Transport = kind(connection)
     transport.banner_timeout = CONNECT_SECONDS
     transport.auth_timeout = ANSWER_SECONDS
     options = transport.get_security_options()
     wanted = {**ALGORITHMS, "key_types": offered_key_types(feed.host_keys)}
-    for kind, names in wanted.items():
-        available = getattr(options, kind)
+    for option, names in wanted.items():
+        available = getattr(options, option)
         chosen = tuple(name for name in names if name in available)
         if not chosen:
             raise Failure(
@@ -173,7 +176,7 @@ def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
                 f"this host's SSH library knows none of: {', '.join(names)}; pin a host key of "
                 "another type",
             )
-        setattr(options, kind, chosen)
+        setattr(options, option, chosen)
     return transport
 
 
@@ -240,13 +243,12 @@ def log_in(transport: paramiko.Transport, feed: Feed, secret: bytes, facts: Fact
 def by_password(transport: paramiko.Transport, feed: Feed, password: str, account: str) -> None:
     """Sends the password by the one method that the server takes; an unclear prompt stops."""
     try:
-        transport.auth_none(feed.username)
-        return
-    except paramiko.BadAuthenticationType as error:
-        methods = error.allowed_types
-    if "password" in methods or "keyboard-interactive" not in methods:
         transport.auth_password(feed.username, password, fallback=False)
         return
+    except paramiko.BadAuthenticationType as error:
+        # Not tried, but turned away: the server does not take this method.
+        if "keyboard-interactive" not in error.allowed_types:
+            raise
     asked: list[str] = []
 
     def answer(_title: str, _text: str, prompts: list[tuple[str, bool]]) -> list[str]:
@@ -496,8 +498,9 @@ class Delivery:
     def _rename(self) -> str:
         """Puts the temporary file in its place; returns by which way."""
         if POSIX_RENAME in self.sftp.extensions:
-            self.sftp.posix_rename(self.temporary, self.final)
-            return "posix-rename"
+            with contextlib.suppress(Refused):  # some servers offer it and refuse it
+                self.sftp.posix_rename(self.temporary, self.final)
+                return "posix-rename"
         try:
             self.sftp.rename(self.temporary, self.final)
             return "rename"

@@ -1,0 +1,41 @@
+"""Receipts: each is chained to the one before, and a torn line loses nothing but itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from roster_upload.ledger import Ledger
+
+
+def test_receipts_are_chained_and_an_edit_shows(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(4):
+        ledger.append({"outcome": "sent", "number": number})
+    assert [receipt["number"] for receipt in ledger.receipts()] == [0, 1, 2, 3]
+    assert ledger.receipts()[0]["previous"] == ""
+    assert ledger.first_break() is None
+
+    lines = ledger.path.read_text().splitlines(keepends=True)
+    ledger.path.write_text("".join([lines[0], lines[1].replace("sent", "held"), *lines[2:]]))
+    assert ledger.first_break() == 3
+    ledger.path.write_text("".join([lines[0], *lines[2:]]))
+    assert ledger.first_break() == 2
+
+
+def test_a_torn_line_is_left_out_and_written_over_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append({"number": 0})
+    with ledger.path.open("ab") as handle:
+        handle.write(b'{"number": 1, "half')
+    assert [receipt["number"] for receipt in ledger.receipts()] == [0]
+    ledger.append({"number": 2})
+    assert [receipt["number"] for receipt in ledger.receipts()] == [0, 2]
+    assert ledger.path.read_bytes().count(b"\n") == 3
+    assert json.loads(ledger.path.read_bytes().splitlines()[-1])["number"] == 2
+
+
+def test_a_receipt_is_not_for_everybody(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append({"number": 0})
+    assert ledger.path.stat().st_mode & 0o007 == 0
