@@ -36,7 +36,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.CREDENTIAL: "the feed's secret is missing or unusable",
     Exit.NETWORK: "the server cannot be found or reached",
     Exit.HOST_KEY: "the server shows a host key that is not pinned",
-    Exit.LOGIN: "the server refused the login, which is not tried again",
+    Exit.LOGIN: "the server refused the login",
     Exit.REMOTE_PATH: "the upload path is missing or closed to this account",
     Exit.TRANSFER: "the transfer broke off or the server refused a part of it",
     Exit.VERIFY: "the server holds something else than was sent",
@@ -44,7 +44,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.LOCAL: "this host has no room or no right to work",
     Exit.NEGOTIATION: "server and program have no secure algorithm in common",
     Exit.STOPPED: "the delivery was stopped by a signal",
-    Exit.INTERNAL: "an error of the program itself; please report it",
+    Exit.INTERNAL: "an error of the program itself",
 }
 
 

@@ -17,9 +17,12 @@ Feed = dict[str, Any]
 
 
 def new_export(feed: Feed, folder: Path, *options: str) -> str:
-    """Lets the SIS write another export for a feed; returns its SHA-256."""
+    """Lets the SIS write an export that never was before; returns its SHA-256."""
     package = folder / f"{feed['feed']}.zip"
-    subprocess.run([sys.executable, ROOT / "tests" / "rosters.py", package, *options], check=True)
+    subprocess.run(
+        [sys.executable, ROOT / "tests/rosters.py", package, f"--seed={time.time_ns()}", *options],
+        check=True,
+    )
     # As an SIS does: written beside it and moved over it.
     source = feed["source"]
     put = f"sudo sh -c 'cat > {source}.new && mv {source}.new {source}'"
@@ -60,7 +63,7 @@ def test_cron_delivers_the_night_and_the_next_under_one_name(
         assert f"systemctl start --no-block roster-upload@{feed['feed']}.service" in started
 
     # The SIS writes other exports; the next start delivers them under the same name.
-    fresh = [new_export(feed, tmp_path, "--seed=77", "--students=250") for feed in feeds]
+    fresh = [new_export(feed, tmp_path) for feed in feeds]
     wait_for_receipts(feeds, [n + 2 for n in before], minutes=2)
     for feed, digest in zip(feeds, fresh, strict=True):
         assert sha256(vendor, remote_path(feed)) == digest
@@ -85,7 +88,7 @@ def test_a_timer_delivers_as_well_and_each_backend_removes_the_other(
     feeds: list[Feed], vendor: Host, plan_starts: Callable[..., None], tmp_path: Path
 ) -> None:
     before = [len(receipts(feed)) for feed in feeds]
-    fresh = [new_export(feed, tmp_path, "--seed=78") for feed in feeds]
+    fresh = [new_export(feed, tmp_path) for feed in feeds]
     plan_starts(2, backend="timer")
     for feed in feeds:
         assert not connect(feed["host"]).file("/etc/cron.d/roster-upload").exists
@@ -127,7 +130,7 @@ def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
     assert vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed)) == kept
 
     # The next good export goes through again.
-    digest = new_export(feed, tmp_path, "--seed=79")
+    digest = new_export(feed, tmp_path)
     assert host.run("systemctl start %s", unit).succeeded
     assert sha256(vendor, remote_path(feed)) == digest
 

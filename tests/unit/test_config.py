@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from roster_upload import cli, config
+from roster_upload.exits import MEANINGS, Exit
 
 BLOB = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00 " + bytes(range(32))
 KEY = "ssh-ed25519 " + base64.b64encode(BLOB).decode()
@@ -120,3 +122,9 @@ def test_check_config_reads_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "other.toml").write_text("feed = ")
     assert cli.main(options) == 3
     assert "is not TOML" in capsys.readouterr().err
+
+
+def test_the_readme_tells_every_exit_code() -> None:
+    readme = (Path(config.__file__).parent / "README.md").read_text()
+    rows = dict(re.findall(r"^\| (\d+) \| ([^|]+) \|", readme, re.MULTILINE))
+    assert rows == {str(int(code)): MEANINGS[code] for code in Exit}

@@ -1,0 +1,97 @@
+"""The rules of the tree: documented variables, sealed secrets, nothing of one machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def tracked() -> list[Path]:
+    """The files that git tracks, or would track."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def faults_of_role(role: Path) -> list[str]:
+    """What keeps a role from being documented by its argument specification."""
+    found = [
+        f"{name} is missing"
+        for name in ("README.md", "meta/main.yml", "meta/argument_specs.yml")
+        if not (role / name).is_file()
+    ]
+    if found:
+        return found
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    options: dict[str, dict[str, Any]] = specs["main"]["options"]
+    path = role / "defaults/main.yml"
+    defaults = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    for name, option in options.items():
+        if not name.startswith(role.name + "_"):
+            found.append(f"{name} does not carry the role's name")
+        if not option.get("type") or not option.get("description"):
+            found.append(f"{name} has no type or no description")
+        if option.get("default") != defaults.get(name) and not option.get("required"):
+            found.append(f"{name} has another default in defaults/main.yml")
+    found += [f"{name} is not in the specification" for name in defaults if name not in options]
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_variable_is_declared_once_and_documented(role: str) -> None:
+    assert faults_of_role(ROOT / "roles" / role) == []
+
+
+def test_a_role_that_breaks_the_rules_is_found(tmp_path: Path) -> None:
+    role = tmp_path / "some_role"
+    assert len(faults_of_role(role)) == 3
+    for folder in ("meta", "defaults"):
+        (role / folder).mkdir(parents=True)
+    (role / "README.md").touch()
+    (role / "meta/main.yml").touch()
+    options = {
+        "some_role_a": {"type": "str", "description": "A.", "default": "x"},
+        "other": {"type": "str", "description": "B."},
+        "some_role_c": {"type": "str"},
+    }
+    spec = {"argument_specs": {"main": {"options": options}}}
+    (role / "meta/argument_specs.yml").write_text(yaml.safe_dump(spec))
+    (role / "defaults/main.yml").write_text("some_role_a: y\nsome_role_d: 1\n")
+    assert len(faults_of_role(role)) == 4
+
+
+def test_every_vault_file_is_encrypted() -> None:
+    vaults = [path for path in tracked() if re.fullmatch(r"vault.*\.ya?ml", path.name)]
+    assert len(vaults) >= 6
+    for path in vaults:
+        assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;"), path
+
+
+def test_locks_are_hashed_and_name_no_index() -> None:
+    for name in ("control", "dev"):
+        text = (ROOT / "requirements" / f"{name}.txt").read_text()
+        requirements = re.findall(r"^[A-Za-z0-9]\S*==", text, re.MULTILINE)
+        assert len(requirements) > 10
+        assert text.count("--hash=sha256:") >= len(requirements)
+        assert "://" not in text
+        for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines():
+            if re.match(r"[A-Za-z]", line):
+                assert f"\n{line.lower()}==" in "\n" + text.lower()
+
+
+def test_every_link_of_the_readmes_leads_somewhere() -> None:
+    links = 0
+    for path in tracked():
+        if path.suffix == ".md":
+            for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text()):
+                links += 1
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
+    assert links > 10
