@@ -98,7 +98,7 @@ def test_updates_come_by_themselves_outside_the_delivery_window(host: Host) -> N
 
 def test_the_host_runs_in_utc(host: Host) -> None:
     assert host.check_output("readlink /etc/localtime") == "/usr/share/zoneinfo/Etc/UTC"
-    assert host.check_output("date +%%Z") == "UTC"
+    assert host.check_output("date +%Z") == "UTC"
 
 
 def test_the_program_has_a_user_of_its_own_that_cannot_log_in(host: Host) -> None:

@@ -154,7 +154,7 @@ class FileSet:
             self.fail(entry["path"], "validate must name the file as %s")
         if self.module.check_mode and not self.module.get_bin_path(argv[0]):
             return  # a fresh host: the validating program would be installed by the same run
-        handle, name = tempfile.mkstemp(dir=self.module.tmpdir)
+        handle, name = tempfile.mkstemp()
         with os.fdopen(handle, "wb") as temporary:
             temporary.write(to_bytes(entry["content"], errors="surrogateescape"))
         argv = [name if word == "%s" else word for word in argv]
@@ -244,7 +244,7 @@ class FileSet:
             before = read_text(path) if current_state(path) == "file" else ""
             self.record(path, before, entry["content"])
             if not self.module.check_mode:
-                handle, temporary = tempfile.mkstemp(dir=self.module.tmpdir)
+                handle, temporary = tempfile.mkstemp()
                 with os.fdopen(handle, "wb") as new:
                     new.write(to_bytes(entry["content"], errors="surrogateescape"))
                 uid, gid = self.identity(entry)

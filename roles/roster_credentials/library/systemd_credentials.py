@@ -110,7 +110,7 @@ def write(module, credential, secret):
     folder = os.path.dirname(credential["path"])
     if not os.path.isdir(folder):
         module.fail_json(msg="there is no directory %s for the credential" % folder)
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)  # mode 0600, encrypted content only
+    handle, temporary = tempfile.mkstemp()  # mode 0600, encrypted content only
     with os.fdopen(handle, "wb") as new:
         new.write(sealed)
     module.atomic_move(temporary, credential["path"])
