@@ -1,0 +1,95 @@
+"""The lab itself: it leaves nothing behind, however it ends, and the machine as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"
+CHANGE_BY_THEMSELVES = {"random", "ns_last_pid", "nr", "nf_conntrack_count", "sched_domain"}
+
+
+def kernel_settings() -> dict[str, bytes]:
+    """The machine's settings below /proc/sys that stay as they are unless somebody sets them."""
+    found = {}
+    for top in ("kernel", "net", "vm"):
+        for folder, folders, names in os.walk(f"/proc/sys/{top}"):
+            folders[:] = [name for name in folders if name not in CHANGE_BY_THEMSELVES]
+            for name in set(names) - CHANGE_BY_THEMSELVES:
+                path = Path(folder, name)
+                try:
+                    found[str(path)] = path.read_bytes()
+                except OSError:
+                    continue
+    return found
+
+
+def machine() -> dict[str, object]:
+    """What a lab must not touch: settings, firewall, mounts, network, users."""
+
+    def told(*command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    return {
+        "settings": kernel_settings(),
+        "firewall": told("nft", "--stateless", "list", "ruleset"),
+        "mounts": Path("/proc/mounts").read_text(),
+        "network": told("ip", "-brief", "address") + told("ip", "route"),
+        "users": Path("/etc/passwd").read_text() + Path("/etc/group").read_text(),
+    }
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines of processes that name the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in words:
+            found.append(words)
+    return found
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 180
+    while not path.exists():
+        assert process.poll() is None, "the lab ended by itself"
+        assert time.monotonic() < end, "the lab did not start"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_a_lab_ends_whole_and_leaves_the_machine_alone(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    (tmp_path / "scripts").mkdir()
+    lab = Path(shutil.copy(LAB, tmp_path / "scripts" / "lab"))
+    environment = {key: value for key, value in os.environ.items() if key != "LAB"}
+    before = machine()
+    started = tmp_path / "started"
+    work = f"podman ps --quiet > {started}.new; mv {started}.new {started}; sleep 300"
+    process = subprocess.Popen([lab, "run", "--", "sh", "-c", work], env=environment)
+    try:
+        wait_for(started, process)
+        assert len(started.read_text().split()) == 3
+        assert machine() == before
+    finally:
+        process.send_signal(number)
+    assert process.wait(60) == code
+    if number is signal.SIGKILL:  # nobody could tidy up, but nothing runs on
+        time.sleep(2)
+        assert processes_of(tmp_path) == []
+        subprocess.run([lab, "down"], env=environment, check=True)
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / ".lab").exists()
+    assert machine() == before
