@@ -32,7 +32,7 @@ def connect(name: str) -> Host:
 def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs an Ansible command in the project, as an operator would type it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MOLECULE_")}
-    environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+    environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     return subprocess.run(
         arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
