@@ -1,6 +1,6 @@
 # Each target is a line that a person could type, too.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON_FILES = scripts/lab scripts/demo scripts/vault-client scripts/build-program
+PYTHON_FILES = scripts/lab scripts/demo scripts/vault-client
 
 .PHONY: help demo test lint bench lock clean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import json
 import os
@@ -100,6 +101,16 @@ def test_what_is_not_listed_goes_and_the_rest_stays(tmp_path: Path) -> None:
     assert str(tmp_path / "old.toml") in file_set(*files)["changed_paths"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.toml", "other.txt"]
     assert file_set(*files)["changed"] is False
+
+
+def test_a_content_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"\xff old")
+    entry = {"path": tmp_path / "f", "content_base64": base64.b64encode(b"\xfe new").decode()}
+    diff = file_set(entry)["diff"][0]
+    assert diff["before"].startswith("5 bytes, SHA-256 ")
+    assert diff["before"] != diff["after"]
+    assert (tmp_path / "f").read_bytes() == b"\xfe new"
+    assert file_set(entry)["changed"] is False
 
 
 def test_absent_removes(tmp_path: Path) -> None:

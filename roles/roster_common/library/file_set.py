@@ -30,6 +30,9 @@ options:
       content:
         description: The whole content of a file, as text.
         type: str
+      content_base64:
+        description: The whole content of a file that is no text, in base64.
+        type: str
       target:
         description: What a link points at.
         type: str
@@ -74,8 +77,10 @@ changed_paths:
   returned: always
 """
 
+import base64
 import fnmatch
 import grp
+import hashlib
 import os
 import pwd
 import shlex
@@ -84,7 +89,7 @@ import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.module_utils.common.text.converters import to_bytes
 
 DEFAULT_MODE = {"file": "0644", "directory": "0755"}
 
@@ -102,10 +107,18 @@ def current_state(path):
     return "file" if stat.S_ISREG(mode) else "other"
 
 
-def read_text(path):
-    """The text of a file; bytes that are none survive as surrogates and count as a change."""
+def read(path):
+    """The bytes of a file."""
     with open(path, "rb") as handle:
-        return to_text(handle.read(), errors="surrogateescape")
+        return handle.read()
+
+
+def shown(content):
+    """A content as a diff shows it: text as it is, else size and hash."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "%d bytes, SHA-256 %s\n" % (len(content), hashlib.sha256(content).hexdigest())
 
 
 class FileSet:
@@ -114,6 +127,7 @@ class FileSet:
     def __init__(self, module):
         self.module = module
         self.files = module.params["files"]
+        self.contents = {}  # bytes by path; the parameters, which Ansible shows, hold text only
         self.changed_paths = []
         self.diffs = []
 
@@ -156,7 +170,7 @@ class FileSet:
             return  # a fresh host: the validating program would be installed by the same run
         handle, name = tempfile.mkstemp()
         with os.fdopen(handle, "wb") as temporary:
-            temporary.write(to_bytes(entry["content"], errors="surrogateescape"))
+            temporary.write(self.contents[entry["path"]])
         argv = [name if word == "%s" else word for word in argv]
         code, out, err = self.module.run_command(argv)
         os.unlink(name)
@@ -232,21 +246,29 @@ class FileSet:
             os.symlink(entry["target"], temporary)
             os.replace(temporary, path)
 
+    def content(self, entry):
+        """The bytes that a file is to hold."""
+        if entry["content"] is not None:
+            return to_bytes(entry["content"])
+        if entry["content_base64"] is not None:
+            return base64.b64decode(entry["content_base64"])
+        return self.fail(entry["path"], "a file needs a content")
+
     def content_differs(self, entry):
         state = current_state(entry["path"])
         if state not in ("file", "absent"):
             self.fail(entry["path"], "is a %s, not a file" % state)
-        return state == "absent" or read_text(entry["path"]) != entry["content"]
+        return state == "absent" or read(entry["path"]) != self.contents[entry["path"]]
 
     def apply_file(self, entry):
         path = entry["path"]
         if self.content_differs(entry):
-            before = read_text(path) if current_state(path) == "file" else ""
-            self.record(path, before, entry["content"])
+            before = read(path) if current_state(path) == "file" else b""
+            self.record(path, shown(before), shown(self.contents[entry["path"]]))
             if not self.module.check_mode:
                 handle, temporary = tempfile.mkstemp()
                 with os.fdopen(handle, "wb") as new:
-                    new.write(to_bytes(entry["content"], errors="surrogateescape"))
+                    new.write(self.contents[entry["path"]])
                 uid, gid = self.identity(entry)
                 os.chown(temporary, uid, gid)
                 os.chmod(temporary, int(entry["mode"] or DEFAULT_MODE["file"], 8))
@@ -263,8 +285,7 @@ class FileSet:
     def run(self):
         for entry in self.files:
             if entry["state"] == "file":
-                if entry["content"] is None:
-                    self.fail(entry["path"], "a file needs a content")
+                self.contents[entry["path"]] = self.content(entry)
                 if self.content_differs(entry):
                     self.validate(entry)
         for entry in self.files:
@@ -297,6 +318,7 @@ def main():
                         "default": "file",
                     },
                     "content": {"type": "str"},
+                    "content_base64": {"type": "str"},
                     "target": {"type": "str"},
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},

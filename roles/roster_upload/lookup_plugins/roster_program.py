@@ -1,0 +1,69 @@
+"""Lookup: the upload program as one file, built from `scripts/roster_upload`.
+
+The same sources give the same bytes, so that a host's copy changes only when the program does.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+
+DOCUMENTATION = """
+name: roster_program
+short_description: The upload program as one file
+description:
+  - Builds the program into a zip that Python runs, and returns it in base64.
+author: The project's maintainers
+options: {}
+"""
+
+EXAMPLES = """
+- name: Install the program
+  file_set:
+    files:
+      - path: /usr/local/bin/roster-upload
+        content_base64: "{{ lookup('roster_program') }}"
+        mode: "0755"
+"""
+
+RETURN = """
+_raw:
+  description: One item, the program in base64.
+  type: list
+  elements: str
+"""
+
+SOURCE = Path(__file__).resolve().parents[3] / "scripts" / "roster_upload"
+# Isolated: neither the environment nor the user's own packages have a say in what runs.
+INTERPRETER = b"#!/usr/bin/python3 -I\n"
+MAIN = b"import sys\n\nfrom roster_upload.cli import main\n\nsys.exit(main())\n"
+
+
+@functools.cache
+def build() -> bytes:
+    """The program's bytes: the interpreter's line, then a zip that Python can run."""
+    members = {"__main__.py": MAIN}
+    for path in sorted(SOURCE.rglob("*")):
+        if path.suffix in {".py", ".toml"}:
+            members[path.relative_to(SOURCE.parent).as_posix()] = path.read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            out.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return INTERPRETER + archive.getvalue()
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]
+    """Ansible's entry point."""
+
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
+        """The program in base64, as the only item."""
+        return [base64.b64encode(build()).decode()]

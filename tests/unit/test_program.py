@@ -1,0 +1,42 @@
+"""The program as hosts get it: one file, the same bytes from the same sources, run by itself."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import rosters
+
+LOOKUP = (
+    Path(__file__).resolve().parents[2] / "roles/roster_upload/lookup_plugins/roster_program.py"
+)
+
+
+def build() -> bytes:
+    """The program as the lookup gives it, by a fresh import."""
+    spec = importlib.util.spec_from_file_location("roster_program", LOOKUP)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return base64.b64decode(module.LookupModule().run([])[0])
+
+
+def test_the_same_sources_give_the_same_bytes() -> None:
+    assert build() == build()
+
+
+def test_it_runs_by_itself(tmp_path: Path) -> None:
+    program, package = tmp_path / "roster-upload", tmp_path / "OneRoster.zip"
+    program.write_bytes(build())
+    package.write_bytes(rosters.build(defect="role"))
+    command = [sys.executable, "-I", program, "check", "--file", package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "[value.enum]" in done.stdout
+    done = subprocess.run([*command[:3], "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "exit codes:" in done.stdout
