@@ -33,10 +33,14 @@ def test_it_runs_by_itself(tmp_path: Path) -> None:
     program, package = tmp_path / "roster-upload", tmp_path / "OneRoster.zip"
     program.write_bytes(build())
     package.write_bytes(rosters.build(defect="role"))
-    command = [sys.executable, "-I", program, "check", "--file", package]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-I", str(program), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run("check", "--file", str(package))
     assert done.returncode == 4, done.stderr
     assert "[value.enum]" in done.stdout
-    done = subprocess.run([*command[:3], "--help"], capture_output=True, text=True, check=False)
+    done = run("--help")
     assert done.returncode == 0
     assert "exit codes:" in done.stdout
