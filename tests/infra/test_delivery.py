@@ -48,7 +48,7 @@ def test_cron_delivers_the_night_and_the_next_under_one_name(
     tmp_path: Path,
 ) -> None:
     before = [len(receipts(feed)) for feed in feeds]
-    plan_starts(2, 3, 4)
+    plan_starts(2, 4, 5)
 
     wait_for_receipts(feeds, [n + 1 for n in before], minutes=3)
     for feed in feeds:
@@ -64,7 +64,7 @@ def test_cron_delivers_the_night_and_the_next_under_one_name(
 
     # The SIS writes other exports; the next start delivers them under the same name.
     fresh = [new_export(feed, tmp_path) for feed in feeds]
-    wait_for_receipts(feeds, [n + 2 for n in before], minutes=2)
+    wait_for_receipts(feeds, [n + 2 for n in before], minutes=3)
     for feed, digest in zip(feeds, fresh, strict=True):
         assert sha256(vendor, remote_path(feed)) == digest
         folder = remote_path(feed).rpartition("/")[0]

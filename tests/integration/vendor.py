@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Vendor:
     refuse_posix_rename: bool = False
     rename_will_not_replace: bool = False
     append: bool = False
+    seconds_a_write: float = 0
     closed_folder: bool = False
     only_interactive: bool = False
     client_key: str = ""
@@ -63,6 +65,7 @@ class Files(asyncssh.SFTPServer):
     def write(self, file_obj: Any, offset: int, data: bytes) -> int:
         vendor = self.vendor
         vendor.writes += 1
+        time.sleep(vendor.seconds_a_write)
         if vendor.writes == vendor.cut_at_write:
             self.connection.abort()
             raise asyncssh.SFTPFailure("gone")
