@@ -16,7 +16,7 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,10 @@ class Refused(Exception):
     def __init__(self, code: int, words: str) -> None:
         super().__init__(f"{NO_SPACE.get(code, words or 'no reason given')} (SFTP status {code})")
         self.code = code
+
+
+class OtherMethod(Exception):
+    """The server takes another login method than the one that was offered."""
 
 
 class Lost(Exception):
@@ -159,10 +163,7 @@ def open_socket(feed: Feed, facts: Facts) -> socket.socket:
 
 def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
     """A transport that offers modern algorithms and the pinned key types only."""
-    # Where paramiko has it (3.2), the one that does not ask for the login service twice, which some
-    # servers answer by hanging up.
-    kind = getattr(paramiko, "ServiceRequestingTransport", paramiko.Transport)
-    transport: paramiko.Transport = kind(connection)
+    transport = paramiko.Transport(connection)
     transport.banner_timeout = CONNECT_SECONDS
     transport.auth_timeout = ANSWER_SECONDS
     options = transport.get_security_options()
@@ -213,16 +214,27 @@ def negotiate(transport: paramiko.Transport, feed: Feed, facts: Facts) -> None:
         )
 
 
-def log_in(transport: paramiko.Transport, feed: Feed, secret: bytes, facts: Facts) -> None:
-    """Logs in, once: a refused login is never repeated, since servers lock accounts."""
+def log_in(
+    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, facts: Facts
+) -> None:
+    """Logs in, once: a refused login is never repeated, since servers lock accounts.
+
+    Raises OtherMethod where the server does not take the method but one that a password fits.
+    """
     account = f"{feed.username} at {feed.remote_host}"
     with facts.phase("auth"):
         try:
-            if feed.auth == "key":
+            if method == "publickey":
                 transport.auth_publickey(feed.username, private_key(secret))
+            elif method == "password":
+                transport.auth_password(feed.username, secret.decode("utf-8"), fallback=False)
             else:
-                by_password(transport, feed, secret.decode("utf-8"), account)
+                answer = one_prompt(secret.decode("utf-8"), account)
+                transport.auth_interactive(feed.username, answer)
         except paramiko.BadAuthenticationType as error:
+            # Not refused, but turned away before the secret was looked at.
+            if method == "password" and "keyboard-interactive" in error.allowed_types:
+                raise OtherMethod from None
             raise Failure(
                 Exit.LOGIN,
                 f"{account}: the server takes {', '.join(error.allowed_types)}, not {feed.auth}",
@@ -240,15 +252,8 @@ def log_in(transport: paramiko.Transport, feed: Feed, secret: bytes, facts: Fact
             ) from None
 
 
-def by_password(transport: paramiko.Transport, feed: Feed, password: str, account: str) -> None:
-    """Sends the password by the one method that the server takes; an unclear prompt stops."""
-    try:
-        transport.auth_password(feed.username, password, fallback=False)
-        return
-    except paramiko.BadAuthenticationType as error:
-        # Not tried, but turned away: the server does not take this method.
-        if "keyboard-interactive" not in error.allowed_types:
-            raise
+def one_prompt(password: str, account: str) -> Callable[..., list[str]]:
+    """An answer to a single hidden prompt; to anything more, such as a code, a Failure."""
     asked: list[str] = []
 
     def answer(_title: str, _text: str, prompts: list[tuple[str, bool]]) -> list[str]:
@@ -263,7 +268,7 @@ def by_password(transport: paramiko.Transport, feed: Feed, password: str, accoun
             "by hand once, or ask the vendor for an account without it",
         )
 
-    transport.auth_interactive(feed.username, answer)
+    return answer
 
 
 def private_key(secret: bytes) -> paramiko.PKey:
@@ -550,18 +555,37 @@ class Delivery:
         return Failure(Exit.TRANSFER, f"{where}: the server refused: {refused}")
 
 
+@contextlib.contextmanager
+def logged_in(feed: Feed, secret: bytes, facts: Facts) -> Iterator[paramiko.Transport]:
+    """A connection that is logged in, for the time of the block.
+
+    A method that the server does not take costs a connection, since some servers do not listen to
+    a second one; it is no login attempt.
+    """
+    methods = ["publickey"] if feed.auth == "key" else ["password", "keyboard-interactive"]
+    for method in methods:
+        with contextlib.closing(open_socket(feed, facts)) as connection:
+            transport = make_transport(connection, feed)
+            try:
+                negotiate(transport, feed, facts)
+                log_in(transport, feed, secret, method, facts)
+                transport.set_keepalive(KEEPALIVE_SECONDS)  # not before: some servers hang up
+                yield transport
+                return
+            except OtherMethod:
+                continue
+            finally:
+                transport.close()
+
+
 def deliver(feed: Feed, secret: bytes, source: Path, size: int, facts: Facts) -> Delivered:
     """Delivers a file of `size` bytes to the feed's place on its server.
 
     `facts` is filled on the way. Raises Failure; the final name is then as it was, unless the
     failure is `Exit.VERIFY`.
     """
-    with contextlib.closing(open_socket(feed, facts)) as connection:
-        transport = make_transport(connection, feed)
+    with logged_in(feed, secret, facts) as transport:
         try:
-            negotiate(transport, feed, facts)
-            transport.set_keepalive(KEEPALIVE_SECONDS)
-            log_in(transport, feed, secret, facts)
             with facts.phase("open"):
                 channel = transport.open_session(timeout=ANSWER_SECONDS)
                 channel.invoke_subsystem("sftp")
@@ -573,5 +597,3 @@ def deliver(feed: Feed, secret: bytes, source: Path, size: int, facts: Facts) ->
                 f"{feed.remote_host} ({facts.address}): the connection broke: "
                 f"{error or type(error).__name__}; the old file is still in its place",
             ) from None
-        finally:
-            transport.close()
