@@ -15,6 +15,7 @@ import io
 import secrets
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from roster_upload.exits import Exit, Failure
 
 CONNECT_SECONDS = 30
 ANSWER_SECONDS = 60
+TIDY_SECONDS = 10  # for an answer after a failure; systemd waits 90 s for the end
 KEEPALIVE_SECONDS = 15
 CHUNK_BYTES = 32 * 1024
 CHUNKS_IN_FLIGHT = 64  # OpenSSH's window for a session: 64 requests of 32 KiB
@@ -63,7 +65,7 @@ ALGORITHMS = {
 (INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)
 (OPENDIR, READDIR, REMOVE, STAT, RENAME) = (11, 12, 13, 17, 18)
 (STATUS, HANDLE, NAME, ATTRS, EXTENDED) = (101, 102, 104, 105, 200)
-(OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED) = (0, 1, 2, 3)
+(OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE) = (0, 1, 2, 3, 4)
 NO_SPACE = {14: "the disk is full", 15: "the quota is used up"}
 CREATE_FLAGS = 0x02 | 0x08 | 0x10  # write, create, truncate
 SIZE_PRESENT = 0x01
@@ -88,9 +90,9 @@ class Lost(Exception):
 
 @dataclass
 class Delivered:
-    """What is known of a file that has arrived."""
+    """What is known of a file that has arrived; its size in bytes where the server tells it."""
 
-    bytes: int
+    bytes: int | None
     method: str
 
 
@@ -134,31 +136,37 @@ def open_socket(feed: Feed, facts: Facts) -> socket.socket:
     with facts.phase("dns"):
         try:
             found = socket.getaddrinfo(feed.remote_host, feed.remote_port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "it is no host name"
             raise Failure(
                 Exit.NETWORK,
-                f"{feed.remote_host} could not be resolved ({error.strerror}); check remote_host "
-                "and this host's name servers",
+                f"{feed.remote_host} could not be resolved ({why}); check remote_host and this "
+                "host's name servers",
             ) from None
     told = []
     with facts.phase("tcp"):
         for family, kind, protocol, _, address in found:
-            connection = socket.socket(family, kind, protocol)
-            connection.settimeout(CONNECT_SECONDS)
             try:
-                connection.connect(address)
+                return _connected(socket.socket(family, kind, protocol), address, facts)
             except OSError as error:
-                connection.close()
                 told.append(f"{address[0]}: {error.strerror or 'no answer'}")
-                continue
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            facts.address = str(address[0])
-            return connection
     raise Failure(
         Exit.NETWORK,
         f"no connection to {where} ({'; '.join(told)}); check the firewalls between, this host's "
         "own included",
     )
+
+
+def _connected(connection: socket.socket, address: Any, facts: Facts) -> socket.socket:
+    connection.settimeout(CONNECT_SECONDS)
+    try:
+        connection.connect(address)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connection.close()
+        raise
+    facts.address = str(address[0])
+    return connection
 
 
 def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
@@ -202,6 +210,10 @@ def negotiate(transport: paramiko.Transport, feed: Feed, facts: Facts) -> None:
             raise Failure(
                 Exit.NETWORK, f"{where} ended the connection at once ({error or 'no reason'})"
             ) from None
+    if not transport.initial_kex_done:  # at its timeout paramiko returns as if all was well
+        raise Failure(
+            Exit.NETWORK, f"{where} did not finish the handshake within {CONNECT_SECONDS} s"
+        )
     facts.server = transport.remote_version
     blob = transport.get_remote_server_key().asbytes()
     facts.host_key = fingerprint(blob)
@@ -225,12 +237,18 @@ def log_in(
     with facts.phase("auth"):
         try:
             if method == "publickey":
-                transport.auth_publickey(feed.username, private_key(secret))
+                more = transport.auth_publickey(feed.username, private_key(secret))
             elif method == "password":
-                transport.auth_password(feed.username, secret.decode("utf-8"), fallback=False)
+                more = transport.auth_password(feed.username, password(secret), fallback=False)
             else:
-                answer = one_prompt(secret.decode("utf-8"), account)
-                transport.auth_interactive(feed.username, answer)
+                answer = one_prompt(password(secret), account)
+                more = transport.auth_interactive(feed.username, answer)
+            if more:
+                raise Failure(
+                    Exit.LOGIN,
+                    f"{account}: after the {feed.auth} the server asks for more "
+                    f"({', '.join(more)}); ask the vendor for an account without it",
+                )
         except paramiko.BadAuthenticationType as error:
             # Not refused, but turned away before the secret was looked at.
             if method == "password" and "keyboard-interactive" in error.allowed_types:
@@ -240,11 +258,14 @@ def log_in(
                 f"{account}: the server takes {', '.join(error.allowed_types)}, not {feed.auth}",
             ) from None
         except paramiko.AuthenticationException:
+            end = "was refused"
+            if not transport.is_active():
+                end = "was ended by the server, which may have locked the account or this address"
             raise Failure(
                 Exit.LOGIN,
-                f"the login {account} was refused. It is not tried again, since servers lock "
-                f"accounts: check the {feed.auth}; Imagine Learning asks for a reset by its mailed "
-                "link before the first login",
+                f"the login {account} {end}. It is not tried again, since servers lock accounts: "
+                f"check the {feed.auth}; Imagine Learning asks for a reset by its mailed link "
+                "before the first login",
             ) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise Failure(
@@ -252,7 +273,21 @@ def log_in(
             ) from None
 
 
-def one_prompt(password: str, account: str) -> Callable[..., list[str]]:
+def password(secret: bytes) -> str:
+    """The feed's secret as a password, its blanks included."""
+    try:
+        text = secret.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise Failure(
+            Exit.CREDENTIAL,
+            "the feed's secret is empty, or no text; run site.yml with the district's vault file",
+        )
+    return text
+
+
+def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
     """An answer to a single hidden prompt; to anything more, such as a code, a Failure."""
     asked: list[str] = []
 
@@ -261,7 +296,7 @@ def one_prompt(password: str, account: str) -> Callable[..., list[str]]:
             return []
         asked.extend(prompt.strip() for prompt, _ in prompts)
         if len(asked) == 1 and not prompts[0][1]:
-            return [password]
+            return [secret]
         raise Failure(
             Exit.LOGIN,
             f"{account}: the server asks for more than the password ({'; '.join(asked)}); log in "
@@ -292,6 +327,8 @@ class Sftp:
         self.channel.settimeout(ANSWER_SECONDS)
         self._number = 0
         self._buffer = bytearray()
+        self._waiting: set[int] = set()  # numbers of the writes whose answers are still to come
+        self._is_torn = False  # whether a request was sent in part
         self._send(INIT, struct.pack(">I", 3), numbered=False)
         kind, body = self._receive()
         if kind != VERSION:
@@ -302,20 +339,28 @@ class Sftp:
         if numbered:
             self._number += 1
             body = struct.pack(">I", self._number) + body
+        if self._is_torn:
+            raise Lost("the last request was not sent whole")
+        self._is_torn = True
         try:
             self.channel.sendall(struct.pack(">IB", len(body) + 1, kind) + body)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise Lost(str(error) or "the connection is gone") from None
+        self._is_torn = False
         return self._number
 
     def _receive(self) -> tuple[int, bytes]:
-        length = struct.unpack(">I", self._exactly(4))[0]
-        if not 0 < length <= 1 << 20:
+        """The next answer: its kind and the rest. One that a signal interrupts can be had again."""
+        self._fill(4)
+        length = struct.unpack(">I", self._buffer[:4])[0]
+        if not 5 <= length <= 1 << 20:
             raise Lost("the server sent something that is not SFTP")
-        data = self._exactly(length)
+        self._fill(4 + length)
+        data = bytes(self._buffer[4 : 4 + length])
+        del self._buffer[: 4 + length]
         return data[0], data[1:]
 
-    def _exactly(self, count: int) -> bytes:
+    def _fill(self, count: int) -> None:
         while len(self._buffer) < count:
             try:
                 data = self.channel.recv(65536)
@@ -326,31 +371,26 @@ class Sftp:
             if not data:
                 raise Lost("the server closed the connection")
             self._buffer += data
-        data = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return data
 
     def _answer(self) -> tuple[int, int, bytes]:
-        """(number of the request, kind, body) of the next answer; raises Refused for an error."""
+        """The next answer: the number of its request, its kind and the rest."""
         kind, body = self._receive()
-        number = struct.unpack(">I", body[:4])[0]
-        body = body[4:]
-        if kind == STATUS:
-            code = struct.unpack(">I", body[:4])[0]
-            if code != OK:
-                words = _string(body, 4)[0].decode("utf-8", "replace") if len(body) > 4 else ""
-                raise Refused(code, words)
-        return number, kind, body
+        return struct.unpack(">I", body[:4])[0], kind, body[4:]
 
     def _ask(self, kind: int, body: bytes, expected: int = STATUS) -> bytes:
+        """Asks and returns the answer; raises Refused where it is an error."""
         number = self._send(kind, body)
         answered, answer_kind, answer = self._answer()
-        if answered != number or answer_kind != expected:
+        while answered in self._waiting:  # of a transfer that was given up
+            self._waiting.remove(answered)
+            answered, answer_kind, answer = self._answer()
+        if answered != number:
             raise Lost("the server answered another question")
+        _check(answer_kind, answer, expected)
         return answer
 
-    def write(self, path: str, source: Path) -> int:
-        """Writes a whole file and returns the size that the server has for it, or -1.
+    def write(self, path: str, source: Path) -> int | None:
+        """Writes a whole file; returns the size that the server has for it, None if it is silent.
 
         A window of requests is kept in flight; each one's answer is checked, that of the closing
         too. Raises Refused or Lost; the remote handle is then not closed as if all was well.
@@ -358,30 +398,47 @@ class Sftp:
         handle = self._ask(
             OPEN, _packed(path) + struct.pack(">II", CREATE_FLAGS, 0), expected=HANDLE
         )
-        waiting: set[int] = set()
         offset = 0
         with source.open("rb") as data:
             while chunk := data.read(CHUNK_BYTES):
                 body = handle + struct.pack(">QI", offset, len(chunk)) + chunk
-                waiting.add(self._send(WRITE, body))
+                self._waiting.add(self._send(WRITE, body))
                 offset += len(chunk)
-                if len(waiting) >= CHUNKS_IN_FLIGHT:
-                    self._acknowledge(waiting)
-        while waiting:
-            self._acknowledge(waiting)
-        size = _size(self._ask(FSTAT, handle, expected=ATTRS))
+                if len(self._waiting) >= CHUNKS_IN_FLIGHT:
+                    self._acknowledge()
+        while self._waiting:
+            self._acknowledge()
+        size = self._size(FSTAT, handle)
         self._ask(CLOSE, handle)
         return size
 
-    def _acknowledge(self, waiting: set[int]) -> None:
-        number, kind, _ = self._answer()
-        if kind != STATUS or number not in waiting:
+    def _acknowledge(self) -> None:
+        number, kind, body = self._answer()
+        if number not in self._waiting:
             raise Lost("the server answered another question")
-        waiting.remove(number)
+        self._waiting.remove(number)
+        _check(kind, body, STATUS)
 
-    def size(self, path: str) -> int:
-        """Size in bytes of a remote file, -1 where the server does not tell."""
-        return _size(self._ask(STAT, _packed(path), expected=ATTRS))
+    def size(self, path: str) -> int | None:
+        """Size in bytes of a remote file, None where the server does not tell.
+
+        Raises Refused where there is no such file.
+        """
+        return self._size(STAT, _packed(path))
+
+    def _size(self, kind: int, body: bytes) -> int | None:
+        try:
+            attributes = self._ask(kind, body, expected=ATTRS)
+        except Refused as refused:
+            if refused.code == NO_SUCH_FILE:
+                raise
+            return None  # some servers do not let anyone look
+        flags = struct.unpack(">I", attributes[:4])[0]
+        return struct.unpack(">Q", attributes[4:12])[0] if flags & SIZE_PRESENT else None
+
+    def hurry(self) -> None:
+        """From now on waits for an answer no longer than a clean-up may take."""
+        self.channel.settimeout(TIDY_SECONDS)
 
     def rename(self, old: str, new: str) -> None:
         """Renames by protocol version 3: most servers refuse where `new` exists."""
@@ -433,9 +490,15 @@ def _strings_in_pairs(body: bytes) -> Iterator[tuple[str, str]]:
         yield name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
 
 
-def _size(attributes: bytes) -> int:
-    flags = struct.unpack(">I", attributes[:4])[0]
-    return struct.unpack(">Q", attributes[4:12])[0] if flags & SIZE_PRESENT else -1
+def _check(kind: int, body: bytes, expected: int) -> None:
+    """Raises Refused where an answer is an error, Lost where it is none that was asked for."""
+    if kind == STATUS:
+        code = struct.unpack(">I", body[:4])[0]
+        if code != OK:
+            words = _string(body, 4)[0].decode("utf-8", "replace") if len(body) > 4 else ""
+            raise Refused(code, words)
+    if kind != expected:
+        raise Lost("the server answered another question")
 
 
 def _after_attributes(body: bytes, at: int) -> int:
@@ -465,6 +528,8 @@ class Delivery:
         self.folder = feed.remote_dir.rstrip("/")
         self.final = f"{self.folder}/{feed.remote_name}"
         self.temporary = f"{self.folder}/{self.prefix}{secrets.token_hex(4)}.part"
+        self.aside = f"{self.folder}/{self.prefix}old.part"
+        self.outcome = "the old file is still in its place"
 
     def run(self, source: Path, size: int) -> Delivered:
         """Sends, renames and verifies; the final name holds the old file or the new one, whole."""
@@ -473,32 +538,30 @@ class Delivery:
             with self.facts.phase("write"):
                 there = self.sftp.write(self.temporary, source)
             self._same(there, size, "the temporary file")
+            self.outcome = "whether the new file has taken its place is not known; start it again"
             with self.facts.phase("rename"):
                 method = self._rename()
+            self.outcome = "the new file is in its place, but not verified; start it again"
+            return Delivered(self._verified(size), method)
         except Refused as refused:
             self._drop_temporary()
             raise self._failure(refused) from None
-        except Lost:
-            raise  # the next run tidies up
+        except (Lost, struct.error) as error:  # the next run tidies up
+            raise broken(self.feed, self.facts, f"{error}; {self.outcome}") from None
         except BaseException:
             self._drop_temporary()
             raise
-        with self.facts.phase("verify"):
-            try:
-                there = self.sftp.size(self.final)
-            except Refused as refused:
-                raise Failure(
-                    Exit.VERIFY, f"{self.final} was sent and renamed, but is not there: {refused}"
-                ) from None
-        self._same(there, size, self.final)
-        return Delivered(there, method)
 
     def _tidy(self) -> None:
         """Proves that the folder is there, and removes what a broken delivery left in it."""
         with self.facts.phase("list"):
-            for name in self.sftp.names(self.folder):
-                if name.startswith(self.prefix):
-                    self.sftp.remove(f"{self.folder}/{name}")
+            names = self.sftp.names(self.folder)
+            for path in (f"{self.folder}/{name}" for name in names if name.startswith(self.prefix)):
+                if path == self.aside and self.feed.remote_name not in names:
+                    self.sftp.rename(path, self.final)  # the only whole file that there is
+                    continue
+                with contextlib.suppress(Refused):
+                    self.sftp.remove(path)
 
     def _rename(self) -> str:
         """Puts the temporary file in its place; returns by which way."""
@@ -514,18 +577,31 @@ class Delivery:
                 self.sftp.size(self.final)
             except Refused:
                 raise refused from None  # nothing stands in the way, so this is no help
-            old = f"{self.folder}/{self.prefix}old.part"
-            self.sftp.rename(self.final, old)
-            try:
-                self.sftp.rename(self.temporary, self.final)
-            except Refused:
-                self.sftp.rename(old, self.final)
-                raise
-            self.sftp.remove(old)
-            return "aside"
+        self.sftp.rename(self.final, self.aside)
+        try:
+            self.sftp.rename(self.temporary, self.final)
+        except BaseException:
+            self.sftp.hurry()
+            self.sftp.rename(self.aside, self.final)  # else the next run does it
+            raise
+        with contextlib.suppress(Refused):
+            self.sftp.remove(self.aside)
+        return "aside"
 
-    def _same(self, there: int, size: int, what: str) -> None:
-        if there in (size, -1):
+    def _verified(self, size: int) -> int | None:
+        """The size of the file in its place, compared with what was sent."""
+        with self.facts.phase("verify"):
+            try:
+                there = self.sftp.size(self.final)
+            except Refused as refused:
+                raise Failure(
+                    Exit.VERIFY, f"{self.final} was sent and renamed, but is not there: {refused}"
+                ) from None
+        self._same(there, size, self.final)
+        return there
+
+    def _same(self, there: int | None, size: int, what: str) -> None:
+        if there is None or there == size:
             return
         why = "is full, or cut it short" if there < size else "added to what was there"
         raise Failure(
@@ -535,7 +611,8 @@ class Delivery:
 
     def _drop_temporary(self) -> None:
         """Removes the temporary file where the connection still lives; else the next run does."""
-        with contextlib.suppress(Refused, Lost):
+        with contextlib.suppress(Refused, Lost, struct.error):
+            self.sftp.hurry()
             self.sftp.remove(self.temporary)
 
     def _failure(self, refused: Refused) -> Failure:
@@ -552,7 +629,8 @@ class Delivery:
                 f"{where} is closed to {self.feed.username}: {refused}. If the login is new, its "
                 "password may still have to be reset by the vendor's mailed link",
             )
-        return Failure(Exit.TRANSFER, f"{where}: the server refused: {refused}")
+        hint = "; servers say so of a full disk, too" if refused.code == FAILURE else ""
+        return Failure(Exit.TRANSFER, f"{where}: the server refused: {refused}{hint}")
 
 
 @contextlib.contextmanager
@@ -585,15 +663,25 @@ def deliver(feed: Feed, secret: bytes, source: Path, size: int, facts: Facts) ->
     failure is `Exit.VERIFY`.
     """
     with logged_in(feed, secret, facts) as transport:
-        try:
-            with facts.phase("open"):
+        with facts.phase("open"):
+            # paramiko waits for ever for an answer to the subsystem's request.
+            limit = threading.Timer(ANSWER_SECONDS, transport.close)
+            limit.daemon = True
+            limit.start()
+            try:
                 channel = transport.open_session(timeout=ANSWER_SECONDS)
                 channel.invoke_subsystem("sftp")
                 sftp = Sftp(channel)
-            return Delivery(sftp, feed, facts).run(source, size)
-        except (Lost, paramiko.SSHException, EOFError, OSError) as error:
-            raise Failure(
-                Exit.TRANSFER,
-                f"{feed.remote_host} ({facts.address}): the connection broke: "
-                f"{error or type(error).__name__}; the old file is still in its place",
-            ) from None
+            except (Lost, struct.error, paramiko.SSHException, EOFError, OSError) as error:
+                why = f"it opens no SFTP session for {feed.username}: {error or 'no reason given'}"
+                raise broken(feed, facts, why) from None
+            finally:
+                limit.cancel()
+        return Delivery(sftp, feed, facts).run(source, size)
+
+
+def broken(feed: Feed, facts: Facts, why: str) -> Failure:
+    """The failure of a transfer that lost its server."""
+    return Failure(
+        Exit.TRANSFER, f"{feed.remote_host} ({facts.address}): the connection broke: {why}"
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import fcntl
 import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +22,9 @@ import pytest
 import rosters
 from integration.vendor import FOLDER, USER, Vendor, serving
 from roster_upload import config
-from roster_upload.exits import Exit
+from roster_upload.exits import Exit, Failure
 from roster_upload.ledger import Ledger
-from roster_upload.sftp import offered_key_types
+from roster_upload.sftp import Delivery, Facts, deliver, offered_key_types
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
@@ -61,13 +64,17 @@ class District:
         lines = [
             f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
         ]
-        (self.folder / "config" / f"{FEED}.toml").write_text("\n".join(lines))
+        self.config_file.write_text("\n".join(lines))
 
     def open_window(self) -> None:
         """Lets the present moment lie in the feed's window."""
         now = dt.datetime.now(dt.UTC)
         opened, closed = now - dt.timedelta(minutes=30), now + dt.timedelta(minutes=30)
         self.configure(window_start=f"{opened:%H:%M}", deadline=f"{closed:%H:%M}")
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "config" / f"{FEED}.toml"
 
     def start(self) -> subprocess.Popen[str]:
         """Starts `send` as its unit does."""
@@ -190,6 +197,7 @@ Faults = dict[str, Any]
         ({"cut_at_write": 3}, Exit.TRANSFER, "the connection broke"),
         ({"append": True}, Exit.VERIFY, "bytes on the server"),
         ({"closed_folder": True}, Exit.REMOTE_PATH, "closed to"),
+        ({"refuse_posix_rename": True, "refuse_rename": True}, Exit.TRANSFER, "no renaming here"),
     ],
 )
 def test_a_fault_leaves_yesterdays_roster_whole(
@@ -203,6 +211,8 @@ def test_a_fault_leaves_yesterdays_roster_whole(
     assert len(said.strip().splitlines()) == 1
     assert (vendor.folder / "OneRoster.zip").read_bytes() == OLD
     assert district.last["outcome"] == "failed"
+    if "cut_at_write" not in faults:  # the connection lives, so nothing is left behind
+        assert [path.name for path in vendor.folder.iterdir()] == ["OneRoster.zip"]
     # The next run, on a server in order, delivers and leaves nothing of the broken one.
     for name in faults:
         setattr(vendor, name, type(faults[name])())
@@ -226,6 +236,70 @@ def test_each_way_of_renaming(
     assert code == Exit.OK, told
     assert district.last["remote"]["method"] == method
     assert delivered(district)
+
+
+def test_a_connection_cut_while_renaming_claims_nothing(district: District, vendor: Vendor) -> None:
+    vendor.cut_at_rename = True
+    code, told = district.send()
+    assert code == Exit.TRANSFER
+    assert "is not known" in told
+    assert delivered(district)
+
+
+def test_a_server_that_hides_sizes_is_believed_its_answers(
+    district: District, vendor: Vendor
+) -> None:
+    vendor.hide_sizes = True
+    code, told = district.send()
+    assert code == Exit.OK, told
+    assert district.last["remote"]["bytes"] is None
+    assert delivered(district)
+
+
+def test_a_file_left_aside_by_a_broken_run_comes_back(district: District, vendor: Vendor) -> None:
+    """The server refuses to replace a file, and the run before ended between its two renamings."""
+    aside = Delivery(None, config.load(district.config_file), Facts()).aside  # type: ignore[arg-type]
+    (vendor.folder / "OneRoster.zip").rename(vendor.root / aside)
+    vendor.refuse_write = 1
+    assert district.send()[0] == Exit.TRANSFER
+    held = {path.name: path.read_bytes() for path in vendor.folder.iterdir()}
+    assert held == {"OneRoster.zip": OLD}
+
+
+@pytest.mark.parametrize("says", [b"", b"SSH-2.0-Silent\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_server_that_answers_no_more_is_left(
+    district: District, monkeypatch: pytest.MonkeyPatch, says: bytes
+) -> None:
+    monkeypatch.setattr("roster_upload.sftp.CONNECT_SECONDS", 0.5)
+    feed = config.load(district.config_file)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        feed = dataclasses.replace(feed, remote_port=server.getsockname()[1])
+        answering = threading.Thread(target=_say, args=(server, says))
+        answering.start()
+        with pytest.raises(Failure) as failed:
+            deliver(feed, b"secret", district.export, 1, Facts())
+        answering.join(10)
+    assert failed.value.code == Exit.NETWORK
+    assert "127.0.0.1" in failed.value.message
+
+
+def _say(server: socket.socket, words: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(words)
+        while connection.recv(4096):
+            pass
+
+
+@pytest.mark.parametrize("secret", [b"", b"gr\xf6\xdfe"])
+def test_a_password_that_is_no_text_is_told(
+    district: District, vendor: Vendor, secret: bytes
+) -> None:
+    district.credential.write_bytes(secret)
+    code, told = district.send()
+    assert code == Exit.CREDENTIAL
+    assert "empty, or no text" in told
+    assert vendor.logins == []
 
 
 def test_a_refused_login_is_tried_once(district: District, vendor: Vendor) -> None:

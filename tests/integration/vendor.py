@@ -30,6 +30,9 @@ class Vendor:
     refuse_close: bool = False
     refuse_posix_rename: bool = False
     rename_will_not_replace: bool = False
+    cut_at_rename: bool = False
+    refuse_rename: bool = False
+    hide_sizes: bool = False
     append: bool = False
     seconds_a_write: float = 0
     closed_folder: bool = False
@@ -88,6 +91,8 @@ class Files(asyncssh.SFTPServer):
 
     def rename(self, oldpath: bytes, newpath: bytes, flags: int = 0) -> None:
         self.vendor.requests.append("rename")
+        if self.vendor.refuse_rename:
+            raise asyncssh.SFTPFailure("no renaming here")
         if self.vendor.rename_will_not_replace and Path(self.map_path(newpath).decode()).exists():
             raise asyncssh.SFTPFailure("the file exists")
         Path(self.map_path(oldpath).decode()).replace(self.map_path(newpath).decode())
@@ -97,6 +102,18 @@ class Files(asyncssh.SFTPServer):
         if self.vendor.refuse_posix_rename:
             raise asyncssh.SFTPOpUnsupported("not here")
         super().posix_rename(oldpath, newpath)
+        if self.vendor.cut_at_rename:
+            self.connection.abort()
+
+    def stat(self, path: bytes) -> Any:
+        if self.vendor.hide_sizes:
+            raise asyncssh.SFTPPermissionDenied("no")
+        return super().stat(path)
+
+    def fstat(self, file_obj: Any) -> Any:
+        if self.vendor.hide_sizes:
+            raise asyncssh.SFTPOpUnsupported("no")
+        return super().fstat(file_obj)
 
     def scandir(self, path: bytes) -> Any:
         if self.vendor.closed_folder:
