@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from roster_upload import __version__, config, oneroster
 from roster_upload.delivery import Run
@@ -73,15 +73,14 @@ def check_config(given: argparse.Namespace) -> int:
     told, values = [], []
     for path in paths:
         try:
-            mapping = config.read(path)
-            values.append(mapping)
-            if path.parent == given.config_dir:
-                config.load(path)
-            else:
-                config.parse(mapping, str(path))
+            values.append(config.read(path))
+            # Ansible checks a file under a temporary name, before it goes to its place.
+            in_place = path.resolve().parent == given.config_dir.resolve()
+            config.parse(values[-1], str(path), name=path.stem if in_place else None)
         except config.ConfigError as error:
             told.append(error.message)
-    told += [f"{problem.key}: {problem.message}" for problem in config.cross_problems(values)]
+    where = ", ".join(map(str, paths))
+    told += [f"{where}: {p.key}: {p.message}" for p in config.cross_problems(values)]
     if told:
         raise Failure(Exit.CONFIG, "\n".join(told))
     print(f"{len(paths)} configuration file{'s are' if len(paths) > 1 else ' is'} good")
@@ -115,20 +114,24 @@ def check(given: argparse.Namespace) -> int:
 
 def send(given: argparse.Namespace) -> int:
     """Delivers a feed."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
     # Under systemd the feed's own folder is given, and it alone can be written.
     state = Path(os.environ.get("STATE_DIRECTORY") or given.state_dir / given.feed)
-    code, message = Run(given.feed, config_file(given), state).execute()
+    run = Run(given.feed, config_file(given), state)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        """Ends the delivery by way of its clean-up; one that is over is recorded first."""
+        signal.signal(number, signal.SIG_IGN)
+        if not run.is_over:
+            name = signal.Signals(number).name
+            raise Failure(
+                Exit.STOPPED, f"stopped by {name}; the vendor has no part of a file in its place"
+            )
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    code, message = run.execute()
     print(message, file=sys.stdout if code is Exit.OK else sys.stderr)
     return code
-
-
-def stop(number: int, _frame: FrameType | None) -> NoReturn:
-    """Ends a delivery in good order, by way of its clean-up."""
-    signal.signal(number, signal.SIG_IGN)
-    name = signal.Signals(number).name
-    raise Failure(Exit.STOPPED, f"stopped by {name}; the vendor keeps the file that it has")
 
 
 def summary(name: str, state: Path) -> dict[str, Any]:
@@ -147,12 +150,18 @@ def summary(name: str, state: Path) -> dict[str, Any]:
 
 def status(given: argparse.Namespace) -> int:
     """Prints the last delivery of each feed."""
+    names = sorted(path.stem for path in given.config_dir.glob("*.toml"))
     if given.feed:
+        config_file(given)
         names = [given.feed]
-    else:
-        names = sorted(path.stem for path in given.config_dir.glob("*.toml"))
     try:
         told = [summary(name, given.state_dir) for name in names]
+        if given.feed and not told[0]["deliveries"] and not config_file(given).exists():
+            raise Failure(
+                Exit.CONFIG,
+                f"{given.feed} is no feed of this host: neither {config_file(given)} nor a receipt "
+                "of it is there",
+            )
     except PermissionError as error:
         raise Failure(Exit.LOCAL, f"{error.filename} is not open to you; use sudo") from None
     if given.json:
@@ -192,6 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failure as failure:
         print(failure.message, file=sys.stderr)
         return int(failure.code)
+    except KeyboardInterrupt:
+        return int(Exit.STOPPED)
+    except BrokenPipeError:  # of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(Exit.OK)
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback is shown
         if os.environ.get("ROSTER_UPLOAD_DEBUG") == "1":
             traceback.print_tb(error.__traceback__)

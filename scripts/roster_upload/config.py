@@ -163,7 +163,8 @@ def _port(value: int) -> str | None:
 def _remote_dir(value: str) -> str | None:
     if value[:1] in "\"'" or value[-1:] in "\"'":
         return f"{value!r} has quotes around it; write the bare path, blanks need none here"
-    if re.fullmatch(r"/?imagine/[^/\s]+-[^/]*[^/\s][^/]*/[^/]+", value) and not _words(value):
+    parts = r"/?imagine/[^/\s]+-[^/]*[^/\s][^/]*/(?!\.\.?$)[^/]+"
+    if re.fullmatch(parts, value) and not _words(value):
         return None
     return (
         f"{value!r} is not imagine/<site code>-<district name>/<product>, "
@@ -219,6 +220,7 @@ KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
         "deadline": (str, _time),
     }
 )
+TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
 TYPE_NAMES = {str: "a text", int: "a whole number", list: "a list"}
 
 
@@ -254,12 +256,19 @@ def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
     targets: dict[tuple[object, ...], object] = {}
     for mapping in mappings:
         values = {**DEFAULTS, **mapping}
+        if any(isinstance(value, list | dict) for key, value in values.items() if key in TARGET):
+            continue  # told of the feed by itself
         name = values.get("feed")
         if name in names:
             found.append(Problem("feed", f"two feeds are named {name!r}; each needs its own name"))
         names.add(name)
         path = str(values.get("remote_dir", "")).strip("/")
-        target = (values.get("remote_host"), values["remote_port"], path, values["remote_name"])
+        target = (
+            str(values.get("remote_host")).lower(),
+            values["remote_port"],
+            path,
+            values["remote_name"],
+        )
         if target in targets:
             found.append(
                 Problem(
@@ -272,9 +281,16 @@ def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
     return found
 
 
-def parse(mapping: Mapping[str, object], where: str = "configuration") -> Feed:
-    """A feed of its values; raises ConfigError with all problems."""
+def parse(
+    mapping: Mapping[str, object], where: str = "configuration", *, name: str | None = None
+) -> Feed:
+    """A feed of its values; raises ConfigError with all problems.
+
+    `where` is what the problems are told of; `name` what the feed has to be called, if given.
+    """
     found = problems(mapping)
+    if name is not None and mapping.get("feed", name) != name:
+        found.append(Problem("feed", f"{mapping['feed']!r} must be the file's name, {name!r}"))
     if found:
         raise ConfigError(where, found)
     values: dict[str, Any] = {**DEFAULTS, **mapping}
@@ -301,9 +317,4 @@ def read(path: Path) -> dict[str, object]:
 
 def load(path: Path) -> Feed:
     """The feed of a configuration file, whose name must be the feed's; raises ConfigError."""
-    feed = parse(read(path), str(path))
-    if feed.feed != path.stem:
-        raise ConfigError(
-            str(path), [Problem("feed", f"{feed.feed!r} must be the file's name, {path.stem!r}")]
-        )
-    return feed
+    return parse(read(path), str(path), name=path.stem)

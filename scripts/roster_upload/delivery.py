@@ -11,11 +11,13 @@ import datetime as dt
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from roster_upload import __version__, oneroster
 from roster_upload.config import Feed, load, window_minutes
@@ -87,27 +89,24 @@ def locked(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def snapshot(source: Path) -> Iterator[Snapshot]:
     """A private copy of the export, hashed while it is copied, gone at the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="roster-upload-") as folder:
-        copy = Path(folder) / "export"
-        digest, size = hashlib.sha256(), 0
+    with contextlib.ExitStack() as stack:
         try:
-            with source.open("rb") as export:
-                before = os.fstat(export.fileno())
-                with _create(copy) as out:
-                    while block := export.read(1 << 20):
-                        digest.update(block)
-                        size += len(block)
-                        out.write(block)
-                after = os.fstat(export.fileno())
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="roster-upload-"))
+        except OSError as error:
+            raise Failure(Exit.LOCAL, f"no place for a private copy: {error.strerror}") from None
+        copy = Path(folder) / "export"
+        try:
+            if not stat.S_ISREG(source.stat().st_mode):  # a pipe would block for ever
+                raise Failure(Exit.SOURCE, f"{source} is no file")
+            export = stack.enter_context(source.open("rb"))
+            before = os.fstat(export.fileno())
+            digest, size = _copied(export, copy)
+            after = os.fstat(export.fileno())
         except FileNotFoundError:
             raise Failure(
                 Exit.SOURCE, f"there is no export at {source}; did the SIS write it elsewhere?"
             ) from None
         except OSError as error:
-            if error.filename == str(copy) or error.errno == 28:
-                raise Failure(
-                    Exit.LOCAL, f"no room for a copy of {source}: {error.strerror}"
-                ) from None
             raise Failure(
                 Exit.SOURCE,
                 f"{source} cannot be read ({error.strerror}); the user roster-upload needs to",
@@ -118,16 +117,32 @@ def snapshot(source: Path) -> Iterator[Snapshot]:
                 Exit.SOURCE, f"{source} changed while it was read; the SIS is still writing it"
             )
         modified = dt.datetime.fromtimestamp(before.st_mtime, dt.UTC)
-        yield Snapshot(copy, size, digest.hexdigest(), stamp(modified))
+        yield Snapshot(copy, size, digest, stamp(modified))
 
 
-def _create(path: Path) -> Any:
+def _copied(export: BinaryIO, copy: Path) -> tuple[str, int]:
+    """Copies to a new file that nobody else can read; returns the sha256 and the size in bytes."""
+    digest, size = hashlib.sha256(), 0
     try:
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        out = os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     except OSError as error:
-        raise Failure(
-            Exit.LOCAL, f"no copy can be made in {path.parent}: {error.strerror}"
-        ) from None
+        raise _no_room(copy, error) from None
+    with contextlib.closing(out):
+        while block := export.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+            try:
+                out.write(block)
+                out.flush()
+            except OSError as error:
+                raise _no_room(copy, error) from None
+    return digest.hexdigest(), size
+
+
+def _no_room(copy: Path, error: OSError) -> Failure:
+    return Failure(
+        Exit.LOCAL, f"no room for a private copy in {copy.parent.parent}: {error.strerror}"
+    )
 
 
 def credential(feed: Feed) -> bytes:
@@ -160,6 +175,7 @@ class Run:
         self.ledger = Ledger(state)
         self.started = dt.datetime.now(dt.UTC)
         self.report = oneroster.Report()
+        self.is_over = False  # what is left to do is to record it
         self.receipt: dict[str, Any] = {
             "feed": name,
             "district": "",
@@ -189,6 +205,7 @@ class Run:
         except Failure as failure:
             code, message = failure.code, failure.message
         finally:
+            self.is_over = True
             if leaves_receipt:
                 self._write_receipt(code, message)
         return code, message
@@ -204,16 +221,28 @@ class Run:
             "minutes_to_deadline": night.minutes_to_deadline,
             "source": {"path": str(feed.source)},
         }
-        with locked(self.state), snapshot(feed.source) as copy:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.state))
+            with self._phase("snapshot"):
+                copy = stack.enter_context(snapshot(feed.source))
             self.receipt["source"] |= {
                 "bytes": copy.bytes,
                 "sha256": copy.sha256,
                 "modified": copy.modified,
             }
-            self._validate(copy)
+            with self._phase("validate"):
+                self._validate(copy)
             if night.in_window and self._is_delivered(feed, copy, night):
                 return f"{feed.district}: tonight's delivery of this export is in already", False
             return self._transfer(feed, copy, night), True
+
+    @contextlib.contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.receipt["seconds"][name] = round(time.monotonic() - start, 4)
 
     def _validate(self, copy: Snapshot) -> None:
         self.report = oneroster.check(copy.path)
@@ -263,7 +292,7 @@ class Run:
                 "server": facts.server,
                 "host_key": facts.host_key,
             }
-            self.receipt["seconds"] = facts.seconds
+            self.receipt["seconds"] |= facts.seconds
         self.receipt["remote"] |= {"bytes": done.bytes, "method": done.method}
         self.receipt["outcome"] = "sent"
         users = self.report.rows.get("users", 0)

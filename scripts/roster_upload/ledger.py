@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -19,42 +20,47 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "receipts.jsonl"
 
-    def lines(self) -> list[bytes]:
-        """The whole lines; a last one that a power cut has torn is left out."""
+    def entries(self) -> list[tuple[int, bytes, dict[str, Any]]]:
+        """Number, bytes and content of each receipt, the oldest first.
+
+        A line that a power cut has torn is none: it is left out, and nothing is chained to it.
+        """
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        return [line for line in data.split(b"\n")[:-1] if line]
-
-    def receipts(self) -> list[dict[str, Any]]:
-        """All receipts, the oldest first; a line that is not one is left out."""
         found = []
-        for line in self.lines():
+        for number, line in enumerate(data.split(b"\n")[:-1], 1):
             try:
                 receipt = json.loads(line)
             except ValueError:
                 continue
             if isinstance(receipt, dict):
-                found.append(receipt)
+                found.append((number, line, receipt))
         return found
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """All receipts, the oldest first."""
+        return [receipt for _, _, receipt in self.entries()]
 
     def append(self, receipt: Mapping[str, Any]) -> None:
         """Adds a receipt so that it outlives a power cut; raises OSError where it cannot."""
-        lines = self.lines()
-        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
-        record = {"v": VERSION, **receipt, "previous": previous}
-        is_new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, MODE)
-        try:
-            size = os.lseek(descriptor, 0, os.SEEK_END)
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
+        with os.fdopen(descriptor, "ab") as out:
+            # A start that finds the feed busy leaves a receipt, too.
+            fcntl.flock(out, fcntl.LOCK_EX)
+            entries = self.entries()
+            previous = hashlib.sha256(entries[-1][1]).hexdigest() if entries else ""
+            record = {"v": VERSION, **receipt, "previous": previous}
             line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-            os.write(descriptor, b"\n" + line if torn else line)
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            if size == 0:
+                os.fchmod(descriptor, MODE)  # whatever the umask of the first start
+            out.write(b"\n" + line if is_torn else line)
+            out.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_new:
+        if size == 0:
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -64,12 +70,8 @@ class Ledger:
     def first_break(self) -> int | None:
         """Number of the first line (from 1) whose chain is broken; None where all is whole."""
         previous = ""
-        for number, line in enumerate(self.lines(), 1):
-            try:
-                chained = json.loads(line)["previous"]
-            except (ValueError, KeyError, TypeError):
-                return number
-            if chained != previous:
+        for number, line, receipt in self.entries():
+            if receipt.get("previous") != previous:
                 return number
             previous = hashlib.sha256(line).hexdigest()
         return None

@@ -29,7 +29,7 @@ from roster_upload.exits import Exit, Failure
 
 CONNECT_SECONDS = 30
 ANSWER_SECONDS = 60
-TIDY_SECONDS = 10  # for an answer after a failure; systemd waits 90 s for the end
+TIDY_SECONDS = 10  # for an answer after a failure; the unit has 30 s to end
 KEEPALIVE_SECONDS = 15
 CHUNK_BYTES = 32 * 1024
 CHUNKS_IN_FLIGHT = 64  # OpenSSH's window for a session: 64 requests of 32 KiB

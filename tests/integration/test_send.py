@@ -143,7 +143,18 @@ def test_a_roster_arrives_and_is_recorded(district: District, vendor: Vendor) ->
     assert receipt["remote"]["method"] == "posix-rename"
     assert receipt["remote"]["host_key"].startswith("SHA256:")
     assert receipt["rows"]["demographics"] == 2000
-    phases = {"dns", "tcp", "kex", "auth", "open", "write", "rename", "verify"}
+    phases = {
+        "snapshot",
+        "validate",
+        "dns",
+        "tcp",
+        "kex",
+        "auth",
+        "open",
+        "write",
+        "rename",
+        "verify",
+    }
     assert phases <= set(receipt["seconds"])
     assert vendor.logins == [USER]
     assert "setstat" not in vendor.requests
@@ -375,6 +386,11 @@ def _missing(district: District) -> None:
     district.export.unlink()
 
 
+def _a_pipe(district: District) -> None:
+    district.export.unlink()
+    os.mkfifo(district.export)
+
+
 def _no_secret(district: District) -> None:
     district.credential.unlink()
 
@@ -391,6 +407,7 @@ def _refused(district: District) -> None:
     ("spoil", "code", "outcome"),
     [
         (_missing, Exit.SOURCE, "failed"),
+        (_a_pipe, Exit.SOURCE, "failed"),
         (_no_secret, Exit.CREDENTIAL, "failed"),
         (_wrong_config, Exit.CONFIG, "failed"),
         (_refused, Exit.REFUSED, "refused"),

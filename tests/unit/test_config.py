@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_a_good_feed_is_parsed() -> None:
         ("remote_dir", "imagine/-maple/product", "<site code>-<district name>"),
         ("remote_dir", "upload/1-maple/product", "<site code>-<district name>"),
         ("remote_dir", '"imagine/1-maple grove/product"', "quotes"),
+        ("remote_dir", "imagine/1-maple/..", "<site code>-<district name>"),
         ("remote_name", "a/b.zip", "without a path"),
         ("username", "", "empty"),
         ("auth", "agent", "password, key"),
@@ -104,6 +106,49 @@ def test_feeds_of_one_host_must_differ() -> None:
     assert not config.cross_problems([GOOD, {**other, "remote_name": "Other.zip"}])
     same = {**GOOD, "remote_dir": "imagine/2-b/product"}
     assert "two feeds are named" in config.cross_problems([GOOD, same])[0].message
+    shouted = {**other, "remote_host": GOOD["remote_host"].upper()}
+    assert "overwrite" in config.cross_problems([GOOD, shouted])[0].message
+
+
+@pytest.mark.parametrize("key", ["feed", "remote_host", "remote_port", "remote_dir"])
+def test_wrong_types_do_not_stop_the_comparison(key: str) -> None:
+    assert config.cross_problems([{**GOOD, key: ["x"]}, {**GOOD, key: {}}]) == []
+
+
+def write(path: Path, values: dict[str, Any]) -> Path:
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return path
+
+
+def test_check_config_tells_all_of_all_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "a.toml", {**GOOD, "auth": "agent"})
+    write(tmp_path / "b.toml", {**GOOD, "feed": "b"})
+    assert cli.main(["--config-dir", str(tmp_path), "check-config"]) == Exit.CONFIG
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0].rpartition("/")[2] for line in told] == ["a.toml"] * 2 + ["b.toml"]
+    assert "auth" in told[0]
+    assert "must be the file's name" in told[1]
+    assert "overwrite" in told[2]
+
+
+def test_a_file_on_its_way_may_have_any_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "tmpx8_1", GOOD)
+    elsewhere = tmp_path / "etc"
+    assert cli.main(["--config-dir", str(elsewhere), "check-config", str(path)]) == Exit.OK
+    assert cli.main(["--config-dir", str(tmp_path), "check-config", str(path)]) == Exit.CONFIG
+
+
+def test_the_status_of_a_feed_that_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [f"--config-dir={tmp_path}", f"--state-dir={tmp_path}", "status", "maple-grove"]
+    assert cli.main(options) == Exit.CONFIG
+    assert "is no feed of this host" in capsys.readouterr().err
+    write(tmp_path / "maple-grove.toml", GOOD)
+    assert cli.main(options) == Exit.OK
+    assert "no delivery yet" in capsys.readouterr().out
 
 
 def test_check_config_reads_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 from roster_upload.ledger import Ledger
@@ -33,9 +35,32 @@ def test_a_torn_line_is_left_out_and_written_over_nothing(tmp_path: Path) -> Non
     assert [receipt["number"] for receipt in ledger.receipts()] == [0, 2]
     assert ledger.path.read_bytes().count(b"\n") == 3
     assert json.loads(ledger.path.read_bytes().splitlines()[-1])["number"] == 2
+    assert ledger.first_break() is None, "a power cut is no forgery"
+
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(b"".join([b"{" + lines[0], *lines[1:]]))
+    assert ledger.first_break() == 3, "a line that was spoilt by hand is"
 
 
-def test_a_receipt_is_not_for_everybody(tmp_path: Path) -> None:
+def test_starts_at_once_chain_their_receipts(tmp_path: Path) -> None:
+    writers = [
+        threading.Thread(target=Ledger(tmp_path).append, args=({"number": number},))
+        for number in range(20)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
     ledger = Ledger(tmp_path)
-    ledger.append({"number": 0})
-    assert ledger.path.stat().st_mode & 0o007 == 0
+    assert sorted(receipt["number"] for receipt in ledger.receipts()) == list(range(20))
+    assert ledger.first_break() is None
+
+
+def test_a_receipt_is_for_the_feeds_group_alone(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    old = os.umask(0o077)
+    try:
+        ledger.append({"number": 0})
+    finally:
+        os.umask(old)
+    assert ledger.path.stat().st_mode & 0o777 == 0o640
