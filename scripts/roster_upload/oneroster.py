@@ -110,31 +110,40 @@ class Package:
         members: dict[str, zipfile.ZipInfo] = {}
         for info in self.archive.infolist():
             # Names in an archive are not the standard's; those of foreign files are not repeated.
-            last = re.split(r"[/\\]", info.filename)[-1]
+            parts = re.split(r"[/\\]", info.filename)
+            ours = parts[-1] in known and parts[0] != "__MACOSX"
+            name = parts[-1] if ours else "another file"
+            if info.is_dir():
+                continue
             if info.filename in known:
                 if info.filename in members:
-                    self.findings.add("package.duplicate", info.filename)
+                    self.findings.add("package.duplicate", name)
                 members[info.filename] = info
-                self._member(info)
-            elif last in known and not info.filename.startswith("__MACOSX"):
-                self.findings.add("package.folder", last)
-            elif last.lower() in lower and "/" not in info.filename:
-                self.findings.add("package.case", lower[last.lower()])
-            elif not info.is_dir():
-                self.findings.add("package.foreign", "another file")
+            elif parts[0] == "" or ".." in parts or ":" in parts[0]:
+                self.findings.add("package.path", name)
+            elif ours:
+                self.findings.add("package.folder", name)
+            elif info.filename.lower() in lower:
+                self.findings.add("package.case", lower[info.filename.lower()])
+            else:
+                self.findings.add("package.foreign", name)
+            self._member(info, name)
+        if sum(info.file_size for info in members.values()) > self.spec["limits"]["total_bytes"]:
+            self.findings.add("package.too-large", "the package")
         return members
 
-    def _member(self, info: zipfile.ZipInfo) -> None:
+    def _member(self, info: zipfile.ZipInfo, name: str) -> None:
+        """What no member may be, foreign or not: receivers would have to open it, too."""
         limits = self.spec["limits"]
         if info.flag_bits & 0x1:
-            self.findings.add("package.encrypted", info.filename)
+            self.findings.add("package.encrypted", name)
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            self.findings.add("package.compression", info.filename)
+            self.findings.add("package.compression", name)
         elif (
             info.file_size > limits["member_bytes"]
             or info.file_size > max(info.compress_size, 4096) * limits["ratio"]
         ):
-            self.findings.add("package.too-large", info.filename)
+            self.findings.add("package.too-large", name)
 
     def _manifest(self, members: Mapping[str, zipfile.ZipInfo]) -> None:
         """Reads the manifest: each file's mode, in agreement with what is in the package."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,27 @@ def test_each_defect_is_found_in_its_place(package: Path, name: str) -> None:
 def test_every_rule_is_broken_by_some_defect() -> None:
     """A rule that nothing can break is a check that cannot fail."""
     shown = {defect.rule for defect in rosters.DEFECTS.values()}
-    # Files of other kinds than these need a package that no generator makes by one change.
+    # These two need more than one change; they have tests of their own.
     assert set(rules()) - shown == {"package.compression", "value.delta-filled"}
+
+
+def test_a_method_that_receivers_do_not_know(package: Path) -> None:
+    members = dict(rosters.invent().members())
+    with zipfile.ZipFile(package, "w") as out:
+        for name, content in members.items():
+            method = zipfile.ZIP_BZIP2 if name == "orgs.csv" else zipfile.ZIP_DEFLATED
+            out.writestr(name, content, method)
+    found = [(f.rule, f.file) for f in oneroster.check(package).findings]
+    assert found == [("package.compression", "orgs.csv")]
+
+
+def test_many_large_members_are_too_much_together(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package.write_bytes(rosters.build())
+    monkeypatch.setitem(spec("oneroster-1.1")["limits"], "total_bytes", 10_000)
+    found = [(f.rule, f.file) for f in oneroster.check(package).findings]
+    assert found == [("package.too-large", "the package")]
 
 
 def test_a_delta_needs_its_states(package: Path) -> None:
