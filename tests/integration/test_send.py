@@ -6,12 +6,10 @@ import dataclasses
 import datetime as dt
 import fcntl
 import hashlib
-import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,95 +18,14 @@ from typing import Any
 
 import pytest
 import rosters
-from integration.vendor import FOLDER, USER, Vendor, serving
+from integration.district import USER, District
+from integration.vendor import Vendor, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
-from roster_upload.ledger import Ledger
 from roster_upload.sftp import Delivery, Facts, deliver, offered_key_types
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
 OLD = b"yesterday's roster"
-FEED = "maple-grove"
-
-
-class District:
-    """A district host in a folder: configuration, secret, export, state."""
-
-    def __init__(self, folder: Path, vendor: Vendor) -> None:
-        self.folder = folder
-        self.vendor = vendor
-        self.export = folder / "OneRoster.zip"
-        self.credential = folder / "credentials" / f"{FEED}_current"
-        self.state = folder / "state" / FEED
-        for path in (folder / "config", self.credential.parent, folder / "tmp"):
-            path.mkdir(parents=True)
-        self.credential.write_bytes(vendor.password.encode())
-        self.export.write_bytes(rosters.build(students=2000))
-        self.configure()
-
-    def configure(self, **changes: Any) -> None:
-        """Writes the feed's configuration, with changes to what is right."""
-        values = {
-            "feed": FEED,
-            "district": "Maple Grove",
-            "format": "oneroster-1.1",
-            "source": str(self.export),
-            "remote_host": "127.0.0.1",
-            "remote_port": self.vendor.port,
-            "remote_dir": FOLDER,
-            "username": USER,
-            "host_keys": [self.vendor.host_key],
-            **changes,
-        }
-        lines = [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
-        ]
-        self.config_file.write_text("\n".join(lines))
-
-    def open_window(self) -> None:
-        """Lets the present moment lie in the feed's window."""
-        now = dt.datetime.now(dt.UTC)
-        opened, closed = now - dt.timedelta(minutes=30), now + dt.timedelta(minutes=30)
-        self.configure(window_start=f"{opened:%H:%M}", deadline=f"{closed:%H:%M}")
-
-    @property
-    def config_file(self) -> Path:
-        return self.folder / "config" / f"{FEED}.toml"
-
-    def start(self) -> subprocess.Popen[str]:
-        """Starts `send` as its unit does."""
-        options = [f"--config-dir={self.folder}/config", f"--state-dir={self.folder}/state"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "roster_upload", *options, "send", FEED],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(SCRIPTS),
-                "CREDENTIALS_DIRECTORY": str(self.credential.parent),
-                "TMPDIR": str(self.folder / "tmp"),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def send(self) -> tuple[int, str]:
-        """Sends; returns the exit code and all that was said, which is never a traceback."""
-        process = self.start()
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == self.last["exit_code"]
-        assert "Traceback" not in err
-        assert self.vendor.password.strip() not in out + err
-        assert not list((self.folder / "tmp").iterdir()), "a private copy was left behind"
-        return process.returncode, out + err
-
-    @property
-    def receipts(self) -> list[dict[str, Any]]:
-        return Ledger(self.state).receipts()
-
-    @property
-    def last(self) -> dict[str, Any]:
-        return self.receipts[-1]
 
 
 @pytest.fixture
@@ -122,19 +39,13 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 @pytest.fixture
 def district(tmp_path: Path, vendor: Vendor) -> District:
     """A district whose feed goes to that server."""
-    return District(tmp_path / "district", vendor)
-
-
-def delivered(district: District) -> bool:
-    """Whether the vendor's folder holds the export, whole, and nothing else."""
-    held = {path.name: path.read_bytes() for path in district.vendor.folder.iterdir()}
-    return held == {"OneRoster.zip": district.export.read_bytes()}
+    return District(tmp_path / "district", vendor, PASSWORD.encode())
 
 
 def test_a_roster_arrives_and_is_recorded(district: District, vendor: Vendor) -> None:
     code, told = district.send()
     assert code == Exit.OK, told
-    assert delivered(district)
+    assert district.is_delivered
     receipt = district.last
     assert receipt["outcome"] == "sent"
     assert receipt["source"]["sha256"] == hashlib.sha256(district.export.read_bytes()).hexdigest()
@@ -179,7 +90,7 @@ def test_a_second_start_in_the_same_night_does_nothing(district: District, vendo
     district.export.write_bytes(rosters.build(students=2000, seed=2))
     assert district.send()[0] == Exit.OK
     assert (len(district.receipts), len(vendor.logins)) == (2, 2)
-    assert delivered(district)
+    assert district.is_delivered
 
 
 def test_outside_the_window_it_is_sent_and_flagged(district: District) -> None:
@@ -228,7 +139,7 @@ def test_a_fault_leaves_yesterdays_roster_whole(
     for name in faults:
         setattr(vendor, name, type(faults[name])())
     assert district.send()[0] == Exit.OK
-    assert delivered(district)
+    assert district.is_delivered
 
 
 @pytest.mark.parametrize(
@@ -246,7 +157,7 @@ def test_each_way_of_renaming(
     code, told = district.send()
     assert code == Exit.OK, told
     assert district.last["remote"]["method"] == method
-    assert delivered(district)
+    assert district.is_delivered
 
 
 def test_a_connection_cut_while_renaming_claims_nothing(district: District, vendor: Vendor) -> None:
@@ -254,7 +165,7 @@ def test_a_connection_cut_while_renaming_claims_nothing(district: District, vend
     code, told = district.send()
     assert code == Exit.TRANSFER
     assert "is not known" in told
-    assert delivered(district)
+    assert district.is_delivered
 
 
 def test_a_server_that_hides_sizes_is_believed_its_answers(
@@ -264,7 +175,7 @@ def test_a_server_that_hides_sizes_is_believed_its_answers(
     code, told = district.send()
     assert code == Exit.OK, told
     assert district.last["remote"]["bytes"] is None
-    assert delivered(district)
+    assert district.is_delivered
 
 
 def test_a_file_left_aside_by_a_broken_run_comes_back(district: District, vendor: Vendor) -> None:
@@ -455,7 +366,7 @@ def test_a_signal_ends_in_good_order(district: District, vendor: Vendor) -> None
     assert (vendor.folder / "OneRoster.zip").read_bytes() == OLD
     vendor.seconds_a_write = 0
     assert district.send()[0] == Exit.OK
-    assert delivered(district)
+    assert district.is_delivered
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
@@ -469,7 +380,7 @@ def test_a_private_key_logs_in(
     district.credential.write_bytes(path.read_bytes())
     code, told = district.send()
     assert code == Exit.OK, told
-    assert delivered(district)
+    assert district.is_delivered
 
 
 def test_a_secret_that_is_no_key_is_told(district: District, vendor: Vendor) -> None:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
-
-USER = "rosters@maple.example"
-FOLDER = "imagine/0123456-Maple Grove/product"
+from integration.district import FOLDER, USER
 
 
 @dataclass

@@ -1,0 +1,118 @@
+"""A district host in a folder: it runs the program as its unit does."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import rosters
+from roster_upload.ledger import Ledger
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+FEED = "maple-grove"
+USER = "rosters@maple.example"
+FOLDER = "imagine/0123456-Maple Grove/product"
+
+
+class Server(Protocol):
+    """What a district has to know of its vendor's server."""
+
+    port: int
+    host_key: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the file arrives."""
+
+
+class District:
+    """A district host in a folder: configuration, secret, export, state."""
+
+    def __init__(self, folder: Path, vendor: Server, secret: bytes) -> None:
+        self.folder = folder
+        self.vendor = vendor
+        self.secret = secret
+        self.export = folder / "OneRoster.zip"
+        self.credential = folder / "credentials" / f"{FEED}_current"
+        self.state = folder / "state" / FEED
+        for path in (folder / "config", self.credential.parent, folder / "tmp"):
+            path.mkdir(parents=True)
+        self.credential.write_bytes(secret)
+        self.export.write_bytes(rosters.build(students=2000))
+        self.configure()
+
+    def configure(self, **changes: Any) -> None:
+        """Writes the feed's configuration, with changes to what is right."""
+        values = {
+            "feed": FEED,
+            "district": "Maple Grove",
+            "format": "oneroster-1.1",
+            "source": str(self.export),
+            "remote_host": "127.0.0.1",
+            "remote_port": self.vendor.port,
+            "remote_dir": FOLDER,
+            "username": USER,
+            "host_keys": [self.vendor.host_key],
+            **changes,
+        }
+        lines = [
+            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
+        ]
+        self.config_file.write_text("\n".join(lines))
+
+    def open_window(self) -> None:
+        """Lets the present moment lie in the feed's window."""
+        now = dt.datetime.now(dt.UTC)
+        opened, closed = now - dt.timedelta(minutes=30), now + dt.timedelta(minutes=30)
+        self.configure(window_start=f"{opened:%H:%M}", deadline=f"{closed:%H:%M}")
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "config" / f"{FEED}.toml"
+
+    def start(self) -> subprocess.Popen[str]:
+        """Starts `send` as its unit does."""
+        options = [f"--config-dir={self.folder}/config", f"--state-dir={self.folder}/state"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "roster_upload", *options, "send", FEED],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(SCRIPTS),
+                "CREDENTIALS_DIRECTORY": str(self.credential.parent),
+                "TMPDIR": str(self.folder / "tmp"),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def send(self) -> tuple[int, str]:
+        """Sends; returns the exit code and all that was said, which is never a traceback."""
+        process = self.start()
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == self.last["exit_code"]
+        assert "Traceback" not in err
+        told = out + err + (self.state / "receipts.jsonl").read_text()
+        for line in self.secret.decode().strip().splitlines():
+            assert line not in told
+        assert not list((self.folder / "tmp").iterdir()), "a private copy was left behind"
+        return process.returncode, out + err
+
+    @property
+    def receipts(self) -> list[dict[str, Any]]:
+        return Ledger(self.state).receipts()
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.receipts[-1]
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the vendor's folder holds the export, whole, and nothing else."""
+        held = {path.name: path.read_bytes() for path in self.vendor.folder.iterdir()}
+        return held == {"OneRoster.zip": self.export.read_bytes()}

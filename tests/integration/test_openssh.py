@@ -1,0 +1,147 @@
+"""`send` against Debian's own OpenSSH servers, in containers of the lab's images."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import rosters
+from integration.district import FOLDER, District
+from roster_upload.exits import Exit
+
+OLD = b"yesterday's roster"
+SMALL = "imagine/0123456-Small Disk/product"
+SETTINGS = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey /vendor/host_key
+AuthorizedKeysFile /vendor/authorized_keys
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PidFile none
+LogLevel VERBOSE
+ChrootDirectory /vendor/files
+ForceCommand internal-sftp
+Subsystem sftp internal-sftp
+"""
+
+
+@dataclass
+class OpenSsh:
+    """A server that keeps its files in a folder of the test's; the district's key logs in."""
+
+    home: Path
+    port: int
+    host_key: str
+    key: bytes
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "files" / FOLDER
+
+    @property
+    def log(self) -> str:
+        return (self.home / "log").read_text()
+
+
+def make_key(path: Path) -> str:
+    """Makes a key pair; returns the public key."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenSsh]:
+    """A release's server on a free loopback port, with yesterday's file, for the time of a test."""
+    if "LAB" not in os.environ:
+        pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
+    home = tmp_path / "vendor"
+    for folder in (FOLDER, SMALL):
+        (home / "files" / folder).mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    host_key = make_key(home / "host_key")
+    (home / "authorized_keys").write_text(make_key(home / "district") + "\n")
+    (home / "sshd_config").write_text(SETTINGS.format(port=port))
+    server = OpenSsh(home, port, host_key, (home / "district").read_bytes())
+    (server.folder / "OneRoster.zip").write_bytes(OLD)
+    command = [
+        "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
+        f"--volume={home}:/vendor", f"--tmpfs=/vendor/files/{SMALL}:size=64k",
+        f"lab-{request.param}",
+        "sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /vendor/sshd_config",
+    ]  # fmt: skip
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 30
+        while "Server listening" not in server.log:
+            assert process.poll() is None, server.log
+            assert time.monotonic() < end, server.log
+            time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def district(tmp_path: Path, vendor: OpenSsh) -> District:
+    """A district whose feed goes to that server, by its key."""
+    made = District(tmp_path / "district", vendor, vendor.key)
+    made.configure(username="root", auth="key")
+    return made
+
+
+def test_a_roster_takes_the_place_of_yesterdays(district: District, vendor: OpenSsh) -> None:
+    code, told = district.send()
+    assert code == Exit.OK, told
+    assert district.is_delivered
+    assert "OpenSSH" in district.last["remote"]["server"]
+    assert district.last["remote"]["method"] == "posix-rename"
+    assert vendor.log.count("Accepted publickey") == 1
+
+
+def test_a_full_disk_is_told(district: District, vendor: OpenSsh) -> None:
+    district.configure(username="root", auth="key", remote_dir=SMALL)
+    code, told = district.send()
+    assert code == Exit.TRANSFER
+    assert "full disk" in told
+    # The temporary file is gone again, so a smaller export still finds room.
+    district.export.write_bytes(rosters.build(students=20))
+    assert district.send()[0] == Exit.OK
+
+
+def test_a_missing_folder_is_told(district: District, vendor: OpenSsh) -> None:
+    district.configure(username="root", auth="key", remote_dir="imagine/0123456-Nobody/product")
+    code, told = district.send()
+    assert code == Exit.REMOTE_PATH
+    assert "does not exist" in told
+
+
+def test_a_key_that_is_not_known_is_tried_once(
+    district: District, vendor: OpenSsh, tmp_path: Path
+) -> None:
+    make_key(tmp_path / "other")
+    district.credential.write_bytes((tmp_path / "other").read_bytes())
+    code, told = district.send()
+    assert code == Exit.LOGIN
+    assert "was refused" in told
+    assert vendor.log.count("Failed publickey") == 1
+    assert (vendor.folder / "OneRoster.zip").read_bytes() == OLD
+
+
+def test_a_password_is_not_asked_for(district: District, vendor: OpenSsh) -> None:
+    district.configure(username="root", auth="password")
+    district.credential.write_bytes(b"a password")
+    code, told = district.send()
+    assert code == Exit.LOGIN
+    assert "publickey" in told
