@@ -168,6 +168,13 @@ def test_a_connection_cut_while_renaming_claims_nothing(district: District, vend
     assert district.is_delivered
 
 
+def test_a_file_that_shrinks_in_its_place_is_noticed(district: District, vendor: Vendor) -> None:
+    vendor.shorten_at_rename = True
+    code, told = district.send()
+    assert code == Exit.VERIFY
+    assert "has 100 bytes on the server" in told
+
+
 def test_a_server_that_hides_sizes_is_believed_its_answers(
     district: District, vendor: Vendor
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ class Vendor:
     refuse_posix_rename: bool = False
     rename_will_not_replace: bool = False
     cut_at_rename: bool = False
+    shorten_at_rename: bool = False
     refuse_rename: bool = False
     hide_sizes: bool = False
     append: bool = False
@@ -100,6 +102,8 @@ class Files(asyncssh.SFTPServer):
         if self.vendor.refuse_posix_rename:
             raise asyncssh.SFTPOpUnsupported("not here")
         super().posix_rename(oldpath, newpath)
+        if self.vendor.shorten_at_rename:
+            os.truncate(self.map_path(newpath), 100)
         if self.vendor.cut_at_rename:
             self.connection.abort()
 

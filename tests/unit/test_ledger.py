@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
 from roster_upload.ledger import Ledger
 
 
@@ -40,6 +41,20 @@ def test_a_torn_line_is_left_out_and_written_over_nothing(tmp_path: Path) -> Non
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     ledger.path.write_bytes(b"".join([b"{" + lines[0], *lines[1:]]))
     assert ledger.first_break() == 3, "a line that was spoilt by hand is"
+
+
+def test_a_receipt_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ledger = Ledger(tmp_path)
+    ledger.append({"number": 0})
+    assert synced == [ledger.path, tmp_path]
+    ledger.append({"number": 1})
+    assert synced[2:] == [ledger.path]
 
 
 def test_starts_at_once_chain_their_receipts(tmp_path: Path) -> None:
