@@ -208,6 +208,30 @@ def test_resolver(lab: ModuleType, machine: str, inside: str) -> None:
     assert lab.resolver_settings(machine) == inside
 
 
+V1 = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("mount_table", "commands"),
+    [
+        ("cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n", []),
+        (
+            V1 + "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0\n",
+            ["umount /sys/fs/cgroup/pids", "mount --move /sys/fs/cgroup/unified /sys/fs/cgroup"],
+        ),
+        (V1, ["umount /sys/fs/cgroup/pids", "mount -t cgroup2 none /sys/fs/cgroup"]),
+    ],
+    ids=["version 2", "hybrid", "version 1"],
+)
+def test_a_cgroup_tree_is_mounted_anew_only_where_there_is_none(
+    lab: ModuleType, monkeypatch: pytest.MonkeyPatch, mount_table: str, commands: list[str]
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(lab, "run", lambda *words: done.append(" ".join(words)))
+    lab.use_cgroup2(mount_table)
+    assert done == commands
+
+
 # ---- processes
 
 
