@@ -123,10 +123,10 @@ def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
         "systemctl show -p ExecMainStatus --value %s", unit
     )
     finding = receipt["findings"][0]
-    assert finding["rule"]
-    assert finding["file"]
+    place = finding["rule"], finding["file"], finding["column"], finding["rows"]
+    assert place == ("value.unique", "users.csv", "sourcedId", [5])
     journal = host.check_output("journalctl --no-pager -o cat -u %s --since -1min", unit)
-    assert finding["rule"] in journal
+    assert "users.csv, column sourcedId, row 5" in journal
     assert vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed)) == kept
 
     # The next good export goes through again.

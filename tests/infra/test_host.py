@@ -117,19 +117,39 @@ def test_credentials_are_sealed(host: Host, secrets: list[str]) -> None:
         assert not any(secret in kept.content_string for secret in secrets)
 
 
-def test_the_units_sandbox_is_tight(host: Host) -> None:
-    feed = host.check_output("ls /etc/roster-upload/*.toml | head -1")
-    unit = f"roster-upload@{re.sub(r'.*/|[.]toml$', '', feed)}.service"
+# Runs in the place of the program, in the real unit: it may write where anybody may, but for the
+# sandbox. Only a read-only file system counts as a refusal; a missing right would be another.
+PROBE_UNIT = """[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'id -un; ls $CREDENTIALS_DIRECTORY; touch /var/lib/sandbox-probe/x; \\
+    touch /home/x; touch $STATE_DIRECTORY/probe && rm $STATE_DIRECTORY/probe && echo state is open'
+"""
+
+
+def test_the_units_sandbox_is_tight_and_holds(host: Host) -> None:
+    feed = host.check_output("basename -s .toml /etc/roster-upload/*.toml").split()[0]
+    unit = f"roster-upload@{feed}.service"
     told = host.run("systemd-analyze security --no-pager %s", unit).stdout
     level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
     assert level, told
     assert float(level[1]) <= 2.0, told
-    # The sandbox is really there, not only written: the same unit cannot write to the system.
-    run = (
-        "systemd-run --quiet --wait --pipe -p ProtectSystem=strict -p User=roster-upload "
-        "sh -c 'touch /etc/roster-upload/x'"
-    )
-    assert host.run(run).failed
+
+    folder = f"/run/systemd/system/{unit}.d"
+    since = host.check_output("date +%s")
+    host.check_output("install -d -m 0777 /var/lib/sandbox-probe && install -d %s", folder)
+    try:
+        host.check_output("printf %%s %s > %s/probe.conf", PROBE_UNIT, folder)
+        host.check_output("systemctl daemon-reload")
+        host.run("systemctl start %s", unit)
+        said = host.check_output("journalctl --no-pager -o cat -u %s --since @%s", unit, since)
+    finally:
+        host.run("rm -rf %s /var/lib/sandbox-probe; systemctl daemon-reload", folder)
+    lines = said.splitlines()
+    assert "roster-upload" in lines
+    assert f"{feed}_current" in lines
+    assert re.search("/var/lib/sandbox-probe/x.*Read-only file system", said), said
+    assert re.search("/home/x.*(Read-only file system|Permission denied)", said), said
+    assert "state is open" in lines
 
 
 def test_the_lab_is_not_the_machine(host: Host) -> None:
