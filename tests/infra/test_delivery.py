@@ -110,10 +110,12 @@ def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
 ) -> None:
     feed = feeds[0]
     host = connect(feed["host"])
+    unit = f"roster-upload@{feed['feed']}.service"
+    new_export(feed, tmp_path)
+    assert host.run("systemctl start %s", unit).succeeded
     kept = vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed))
     count = len(receipts(feed))
     new_export(feed, tmp_path, f"--defect={defect}")
-    unit = f"roster-upload@{feed['feed']}.service"
 
     assert host.run("systemctl start %s", unit).failed
     receipt = receipts(feed)[-1]
