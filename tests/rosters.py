@@ -2,13 +2,15 @@
 
 Every person, school and class in them is made up; the same seed gives the same bytes.
 
-    python tests/rosters.py OUT.zip [--students N] [--seed S] [--defect NAME]
+    python tests/rosters.py OUT.zip [--students N] [--seed S] [--revision R] [--defect NAME]
+    python tests/rosters.py OUT.zip --district NAME [--revision R] [--defect NAME]
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import io
 import random
 import zipfile
@@ -75,8 +77,13 @@ def to_zip(members: list[tuple[str, bytes]]) -> bytes:
     return archive.getvalue()
 
 
-def invent(*, students: int = 300, schools: int = 3, seed: int = 1) -> Package:
-    """A valid bulk package with the eight files of a rostering set."""
+def invent(
+    *, students: int = 300, schools: int = 3, seed: int = 1, revision: int = 0
+) -> Package:
+    """A valid bulk package with the eight files of a rostering set.
+
+    Another `revision` holds the same people and classes, in other rooms.
+    """
     pick = random.Random(seed)
     t: dict[str, Table] = {name: [header.split(",")] for name, header in HEADERS.items()}
     empty = ["", ""]
@@ -115,7 +122,7 @@ def invent(*, students: int = 300, schools: int = 3, seed: int = 1) -> Package:
                 f"course-{s}",
                 f"R-{c}",
                 "scheduled",
-                f"Room {c}",
+                f"Room {c}.{revision}",
                 f"school-{s}",
                 "fall,spring",
                 "Reading",
@@ -316,9 +323,11 @@ DEFECTS: dict[str, Defect] = {
 }  # fmt: skip
 
 
-def build(*, students: int = 300, schools: int = 3, seed: int = 1, defect: str = "") -> bytes:
+def build(
+    *, students: int = 300, schools: int = 3, seed: int = 1, revision: int = 0, defect: str = ""
+) -> bytes:
     """The bytes of a package; raises KeyError for a defect that is not in `DEFECTS`."""
-    package = invent(students=students, schools=schools, seed=seed)
+    package = invent(students=students, schools=schools, seed=seed, revision=revision)
     wrong = DEFECTS[defect] if defect else Defect("", "")
     if wrong.change:
         wrong.change(package)
@@ -334,11 +343,22 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=300)
     parser.add_argument("--schools", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--revision", type=int, default=0)
     parser.add_argument("--defect", choices=sorted(DEFECTS), default="")
+    parser.add_argument("--district", help="sets seed and size, the same for the same name")
     given = parser.parse_args()
+    if given.district:
+        given.seed = int(hashlib.sha256(given.district.encode()).hexdigest()[:6], 16)
+        given.students = 200 + given.seed % 300
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_bytes(
-        build(students=given.students, schools=given.schools, seed=given.seed, defect=given.defect)
+        build(
+            students=given.students,
+            schools=given.schools,
+            seed=given.seed,
+            revision=given.revision,
+            defect=given.defect,
+        )
     )
 
 

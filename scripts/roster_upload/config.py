@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import difflib
 import re
+import urllib.parse
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing import Any
 
 from roster_upload.exits import Exit, Failure
 
-FORMATS = ("oneroster-1.1",)
+FORMATS = ("oneroster-1.1", "traditional-literacy", "traditional-math", "other")
 AUTHS = ("password", "key")
 KEY_TYPES = (
     "ssh-ed25519",
@@ -28,6 +30,8 @@ KEY_TYPES = (
     "ecdsa-sha2-nistp521",
     "ssh-rsa",
 )
+SEVERITIES = ("error", "warning", "ignore")
+TRADITIONAL_KINDS = ("organizations", "classes", "users", "students")
 LONGEST_WINDOW_MINUTES = 12 * 60
 
 DEFAULTS: Mapping[str, object] = MappingProxyType(
@@ -37,6 +41,39 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
         "auth": "password",
         "window_start": "07:10",
         "deadline": "09:00",
+        "rules": {},
+        "traditional_columns": {},
+        "allow_delete_unlisted": False,
+        "minimum_bytes": 1,
+        "maximum_bytes": 2_000_000_000,
+        "quiet_seconds": 60,
+        "settle_minutes": 20,
+        "maximum_age_hours": 36,
+        "unchanged": "send",
+        "blackouts": [],
+        "guard_removed_percent": 10,
+        "guard_removed_count": 0,
+        "guard_added_percent": 50,
+        "guard_changed_percent": 100,
+        "guard_floor": 20,
+        "guard_minimum": {"users.student": 10, "users.teacher": 1, "classes": 1, "enrollments": 10},
+        "expected_changes": [],
+        "expected_percent": 100,
+        "make_remote_dir": False,
+        "algorithms": "modern",
+        "attempts": 5,
+        "retry_seconds": 20,
+        "parallel": 4,
+        "keep_packages": 3,
+        "keep_receipts_days": 400,
+        "heartbeat_url": "",
+        "webhook_url": "",
+        "mail_to": [],
+        "mail_from": "",
+        "smtp_host": "",
+        "smtp_port": 25,
+        "smtp_security": "none",
+        "smtp_username": "",
     }
 )
 
@@ -67,8 +104,26 @@ class HostKey:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Days from `first` to `last`, both included, and what they are for."""
+
+    first: dt.date
+    last: dt.date
+    why: str
+
+    def __contains__(self, day: dt.date) -> bool:
+        return self.first <= day <= self.last
+
+    def __str__(self) -> str:
+        return f"{self.first}..{self.last}" + (f" ({self.why})" if self.why else "")
+
+
+@dataclass(frozen=True)
 class Feed:
-    """A feed: one file that one district delivers to one product."""
+    """A feed: one file that one district delivers to one product.
+
+    What each value means is told by the role's argument specification, which has the same names.
+    """
 
     feed: str
     district: str
@@ -83,6 +138,39 @@ class Feed:
     host_keys: tuple[HostKey, ...]
     window_start: int  # minutes after midnight, UTC
     deadline: int  # minutes after midnight, UTC
+    rules: Mapping[str, str]  # rule to severity
+    traditional_columns: Mapping[str, Mapping[str, Any]]
+    allow_delete_unlisted: bool
+    minimum_bytes: int
+    maximum_bytes: int
+    quiet_seconds: int
+    settle_minutes: int
+    maximum_age_hours: int
+    unchanged: str
+    blackouts: tuple[Span, ...]
+    guard_removed_percent: int
+    guard_removed_count: int  # 0 = no limit
+    guard_added_percent: int
+    guard_changed_percent: int
+    guard_floor: int
+    guard_minimum: Mapping[str, int]  # kind to rows
+    expected_changes: tuple[Span, ...]
+    expected_percent: int
+    make_remote_dir: bool
+    algorithms: str
+    attempts: int
+    retry_seconds: int
+    parallel: int
+    keep_packages: int
+    keep_receipts_days: int
+    heartbeat_url: str
+    webhook_url: str
+    mail_to: tuple[str, ...]
+    mail_from: str
+    smtp_host: str
+    smtp_port: int
+    smtp_security: str
+    smtp_username: str
 
 
 def parse_host_key(text: str) -> HostKey:
@@ -110,6 +198,18 @@ def minutes(text: str) -> int:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
         raise ValueError(f"{text!r} is not a time of day such as 07:10 (UTC)")
     return int(text[:2]) * 60 + int(text[3:])
+
+
+def span(text: str) -> Span:
+    """Days such as `2027-06-05..2027-08-09 summer`; raises ValueError where they are none."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)(?:\.\.(\d{4}-\d\d-\d\d))?(?:\s+(.+))?", text.strip())
+    if not match:
+        raise ValueError("must be days and a word about them: 2027-06-05..2027-08-09 summer")
+    first = dt.date.fromisoformat(match[1])
+    last = dt.date.fromisoformat(match[2] or match[1])
+    if last < first:
+        raise ValueError(f"ends on {last}, before it begins")
+    return Span(first, last, match[3] or "")
 
 
 def window_minutes(start: int, deadline: int) -> int:
@@ -145,9 +245,11 @@ def _choice(allowed: Sequence[str]) -> Callable[[str], str | None]:
 
 
 def _source(value: str) -> str | None:
-    if value.startswith("/") and not value.endswith("/"):
-        return _words(value)
-    return f"{value!r} must be the absolute path of a file"
+    if not value.startswith("/") or value.endswith("/"):
+        return f"{value!r} must be the absolute path of a file or a folder"
+    if re.search(r"[*?\[]", value.rpartition("/")[0]):
+        return f"{value!r} may hold * and ? in its last part only"
+    return _words(value)
 
 
 def _remote_host(value: str) -> str | None:
@@ -158,6 +260,89 @@ def _remote_host(value: str) -> str | None:
 
 def _port(value: int) -> str | None:
     return None if 0 < value < 65536 else f"{value} is no port (1 to 65535)"
+
+
+def _between(low: int, high: int) -> Callable[[int], str | None]:
+    def check(value: int) -> str | None:
+        return None if low <= value <= high else f"{value} must be {low:,} to {high:,}"
+
+    return check
+
+
+def _any(_value: object) -> None:
+    return None
+
+
+def _optional(check: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    return lambda value: check(value) if value else None
+
+
+def _url(value: str) -> str | None:
+    parts = urllib.parse.urlsplit(value)
+    if parts.scheme in ("https", "http") and parts.hostname and not _words(value):
+        return None
+    return "must be an address such as https://alerts.example.org/{secret}"
+
+
+def _mail(value: str) -> str | None:
+    if re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", value):
+        return None
+    return f"{value!r} is no mail address"
+
+
+def _each(check: Callable[[str], str | None]) -> Callable[[list[Any]], str | None]:
+    def checked(value: list[Any]) -> str | None:
+        for index, item in enumerate(value):
+            message = check(item) if isinstance(item, str) else "must be a text"
+            if message:
+                return f"entry {index + 1}: {message}"
+        return None
+
+    return checked
+
+
+def _span(value: str) -> str | None:
+    try:
+        span(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _rules(value: dict[str, Any]) -> str | None:
+    from roster_upload.findings import rules  # noqa: PLC0415 - it is read where it is asked for
+
+    for rule, severity in value.items():
+        if rule not in rules():
+            near = difflib.get_close_matches(rule, rules(), 1)
+            return f"{rule!r} is no rule" + (f"; did you mean {near[0]}?" if near else "")
+        if severity not in SEVERITIES:
+            return f"{rule}: {severity!r} is not one of: {', '.join(SEVERITIES)}"
+    return None
+
+
+def _minimum(value: dict[str, Any]) -> str | None:
+    for kind, count in value.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            return f"{kind}: {count!r} is no number of rows"
+    return None
+
+
+def _traditional(value: dict[str, Any]) -> str | None:
+    known = {"columns": list, "required": list, "unique": list, "key": str, "school": str}
+    for kind, table in value.items():
+        if kind not in TRADITIONAL_KINDS:
+            return f"{kind!r} is not one of: {', '.join(TRADITIONAL_KINDS)}"
+        if not isinstance(table, dict):
+            return f"{kind} must be a table of: {', '.join(known)}"
+        for key, item in table.items():
+            if key not in known:
+                return f"{kind}.{key} is not one of: {', '.join(known)}"
+            if not isinstance(item, known[key]):
+                return f"{kind}.{key} must be {TYPE_NAMES[known[key]]}"
+            if known[key] is list and not all(isinstance(name, str) for name in item):
+                return f"{kind}.{key} must hold the names of columns"
+    return None
 
 
 def _remote_dir(value: str) -> str | None:
@@ -218,10 +403,49 @@ KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
         "host_keys": (list, _host_keys),
         "window_start": (str, _time),
         "deadline": (str, _time),
+        "rules": (dict, _rules),
+        "traditional_columns": (dict, _traditional),
+        "allow_delete_unlisted": (bool, _any),
+        "minimum_bytes": (int, _between(1, 2**40)),
+        "maximum_bytes": (int, _between(1, 2**40)),
+        "quiet_seconds": (int, _between(0, 3600)),
+        "settle_minutes": (int, _between(0, 12 * 60)),
+        "maximum_age_hours": (int, _between(1, 24 * 365)),
+        "unchanged": (str, _choice(("send", "skip"))),
+        "blackouts": (list, _each(_span)),
+        "guard_removed_percent": (int, _between(0, 100)),
+        "guard_removed_count": (int, _between(0, 10**9)),
+        "guard_added_percent": (int, _between(0, 10**6)),
+        "guard_changed_percent": (int, _between(0, 100)),
+        "guard_floor": (int, _between(0, 10**6)),
+        "guard_minimum": (dict, _minimum),
+        "expected_changes": (list, _each(_span)),
+        "expected_percent": (int, _between(1, 10**6)),
+        "make_remote_dir": (bool, _any),
+        "algorithms": (str, _choice(("modern", "legacy"))),
+        "attempts": (int, _between(1, 100)),
+        "retry_seconds": (int, _between(0, 3600)),
+        "parallel": (int, _between(1, 64)),
+        "keep_packages": (int, _between(0, 100)),
+        "keep_receipts_days": (int, _between(1, 10_000)),
+        "heartbeat_url": (str, _optional(_url)),
+        "webhook_url": (str, _optional(_url)),
+        "mail_to": (list, _each(_mail)),
+        "mail_from": (str, _optional(_mail)),
+        "smtp_host": (str, _optional(_remote_host)),
+        "smtp_port": (int, _port),
+        "smtp_security": (str, _choice(("none", "starttls", "tls"))),
+        "smtp_username": (str, _optional(_words)),
     }
 )
 TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
-TYPE_NAMES = {str: "a text", int: "a whole number", list: "a list"}
+TYPE_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    list: "a list",
+    dict: "a table",
+    bool: "true or false",
+}
 
 
 def problems(mapping: Mapping[str, object]) -> list[Problem]:
@@ -237,7 +461,7 @@ def problems(mapping: Mapping[str, object]) -> list[Problem]:
         value = values.get(key)
         if value is None:
             found.append(Problem(key, "is missing"))
-        elif not isinstance(value, kind) or isinstance(value, bool):
+        elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             found.append(Problem(key, f"must be {TYPE_NAMES[kind]}"))
         elif message := check(value):
             found.append(Problem(key, message))
@@ -246,6 +470,12 @@ def problems(mapping: Mapping[str, object]) -> list[Problem]:
         length = window_minutes(minutes(start), minutes(deadline))
         if not 0 < length <= LONGEST_WINDOW_MINUTES:
             found.append(Problem("window_start", f"{start} is after the deadline {deadline} (UTC)"))
+    if not found and values["mail_to"]:
+        found += [
+            Problem(key, "is missing; mail_to needs it")
+            for key in ("mail_from", "smtp_host")
+            if not values[key]
+        ]
     return found
 
 
@@ -296,6 +526,9 @@ def parse(
     values: dict[str, Any] = {**DEFAULTS, **mapping}
     values["source"] = Path(values["source"])
     values["host_keys"] = tuple(parse_host_key(line) for line in values["host_keys"])
+    values["blackouts"] = tuple(map(span, values["blackouts"]))
+    values["expected_changes"] = tuple(map(span, values["expected_changes"]))
+    values["mail_to"] = tuple(values["mail_to"])
     values["window_start"] = minutes(values["window_start"])
     values["deadline"] = minutes(values["deadline"])
     return Feed(**values)

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
-import hashlib
 import os
-import stat
-import tempfile
+import random
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from roster_upload import __version__, oneroster
+from roster_upload import __version__, guard, ring, settle, tell, validate, views
+from roster_upload.census import Census
 from roster_upload.config import Feed, load, window_minutes
-from roster_upload.exits import Exit, Failure
+from roster_upload.exits import RETRYABLE, Exit, Failure
+from roster_upload.findings import Findings, Report
 from roster_upload.ledger import Ledger
+from roster_upload.locks import feed_lock, turn
 
-DAY_MINUTES = 24 * 60
+LONGEST_WAIT_SECONDS = 600
+# A try has to begin so long before the deadline, and a wait for anything ends then.
+MARGIN_SECONDS = 120
+OUTSIDE_THE_WINDOW_SECONDS = 3600
+OUTCOMES = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
 
 
 @dataclass(frozen=True)
@@ -48,15 +53,17 @@ class Night:
         left = int((deadline - now).total_seconds() // 60)
         return cls(opened, deadline, opened <= now, left)
 
+    @property
+    def date(self) -> str:
+        """The day of its deadline."""
+        return self.deadline.date().isoformat()
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A private copy of an export: what it was, and where the copy lies."""
-
-    path: Path
-    bytes: int
-    sha256: str
-    modified: str
+    def seconds_left(self) -> float:
+        """How long anything may still be waited for."""
+        if not self.in_window:
+            return OUTSIDE_THE_WINDOW_SECONDS
+        left = (self.deadline - dt.datetime.now(dt.UTC)).total_seconds()
+        return max(left - MARGIN_SECONDS, 0)
 
 
 def stamp(moment: dt.datetime) -> str:
@@ -64,133 +71,111 @@ def stamp(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds the feed's lock; raises Failure where another delivery has it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        handle = (folder / "lock").open("w")
-    except OSError as error:
-        raise Failure(
-            Exit.LOCAL,
-            f"{folder} cannot be written ({error.strerror}); run the feed as its unit: "
-            f"systemctl start roster-upload@{folder.name}.service",
-        ) from None
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failure(
-                Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal"
-            ) from None
-        yield
-
-
-@contextlib.contextmanager
-def snapshot(source: Path) -> Iterator[Snapshot]:
-    """A private copy of the export, hashed while it is copied, gone at the end of the block."""
-    with contextlib.ExitStack() as stack:
-        try:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="roster-upload-"))
-        except OSError as error:
-            raise Failure(Exit.LOCAL, f"no place for a private copy: {error.strerror}") from None
-        copy = Path(folder) / "export"
-        try:
-            if not stat.S_ISREG(source.stat().st_mode):  # a pipe would block for ever
-                raise Failure(Exit.SOURCE, f"{source} is no file")
-            export = stack.enter_context(source.open("rb"))
-            before = os.fstat(export.fileno())
-            digest, size = _copied(export, copy)
-            after = os.fstat(export.fileno())
-        except FileNotFoundError:
-            raise Failure(
-                Exit.SOURCE, f"there is no export at {source}; did the SIS write it elsewhere?"
-            ) from None
-        except OSError as error:
-            raise Failure(
-                Exit.SOURCE,
-                f"{source} cannot be read ({error.strerror}); the user roster-upload needs to",
-            ) from None
-        state = (before.st_size, before.st_mtime_ns)
-        if state != (after.st_size, after.st_mtime_ns) or size != before.st_size:
-            raise Failure(
-                Exit.SOURCE, f"{source} changed while it was read; the SIS is still writing it"
-            )
-        modified = dt.datetime.fromtimestamp(before.st_mtime, dt.UTC)
-        yield Snapshot(copy, size, digest, stamp(modified))
-
-
-def _copied(export: BinaryIO, copy: Path) -> tuple[str, int]:
-    """Copies to a new file that nobody else can read; returns the sha256 and the size in bytes."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        out = os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-    except OSError as error:
-        raise _no_room(copy, error) from None
-    with contextlib.closing(out):
-        while block := export.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-            try:
-                out.write(block)
-                out.flush()
-            except OSError as error:
-                raise _no_room(copy, error) from None
-    return digest.hexdigest(), size
-
-
-def _no_room(copy: Path, error: OSError) -> Failure:
-    return Failure(
-        Exit.LOCAL, f"no room for a private copy in {copy.parent.parent}: {error.strerror}"
-    )
-
-
-def credential(feed: Feed) -> bytes:
-    """The feed's secret, as systemd hands it to the unit."""
+def secrets_folder() -> Path | None:
+    """Where systemd has put the feed's credentials, for its unit alone."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder or "/nonexistent") / f"{feed.feed}_current"
+    return Path(folder) if folder else None
+
+
+def credential(feed: str, slot: str) -> bytes:
+    """One of the feed's credentials: `current`, its secret, or `state`, the key of its state."""
+    folder = secrets_folder()
     try:
-        return path.read_bytes()
+        return ((folder or Path("/nonexistent")) / f"{feed}_{slot}").read_bytes()
     except OSError:
         if not folder:
             raise Failure(
                 Exit.CREDENTIAL,
                 "the secret is only there for the feed's unit; run it by "
-                f"`systemctl start roster-upload@{feed.feed}.service`",
+                f"`systemctl start roster-upload@{feed}.service`",
             ) from None
         raise Failure(
             Exit.CREDENTIAL,
-            f"the feed {feed.feed} has no secret on this host; run site.yml with the district's "
-            "vault file",
+            f"the feed {feed} has no credential {feed}_{slot} on this host; run site.yml with the "
+            "district's vault file",
         ) from None
 
 
-class Run:
-    """A delivery under way; what it has learned becomes its receipt, wherever it stops."""
+class State:
+    """What is kept of a feed between its deliveries, besides the receipts."""
 
-    def __init__(self, name: str, config_file: Path, state: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ledger = Ledger(folder)
+
+    @property
+    def profile(self) -> Path:
+        """What was learned of the server."""
+        return self.folder / "server.json"
+
+    def _census(self, sha256: str) -> Path:
+        return self.folder / f"accepted-{sha256[:16]}.npz"
+
+    def baseline(self, accepted: dict[str, Any] | None) -> Census | None:
+        """What the vendor holds after an accepted delivery; raises OSError or ValueError."""
+        return Census.load(self._census(accepted["source"]["sha256"])) if accepted else None
+
+    def prepare(self, census: Census, sha256: str) -> None:
+        """Writes down what the vendor will hold, before it does: a power cut loses nothing."""
+        path = self._census(sha256)
+        census.save(path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def tidy(self) -> None:
+        """Removes what belongs to no accepted delivery any more."""
+        accepted = self.ledger.accepted()
+        kept = self._census(accepted[-1]["source"]["sha256"]) if accepted else None
+        for path in [*self.folder.glob("accepted-*.npz"), *self.folder.glob("accepted-*.new")]:
+            if path != kept:
+                path.unlink(missing_ok=True)
+
+
+def say(text: str) -> None:
+    """A word to the journal, or to who is looking."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Run:
+    """A delivery under way; what it has learned becomes its receipt, wherever it stops.
+
+    `command` is `send`; `rehearse`, which does all but the sending; or `resend`, which sends a
+    package that was accepted before, `digest` or the last good one.
+    """
+
+    def __init__(
+        self, name: str, config_file: Path, state: Path, command: str = "send", digest: str = ""
+    ) -> None:
         self.name = name
         self.config_file = config_file
-        self.state = state
-        self.ledger = Ledger(state)
+        self.state = State(state)
+        self.ledger = self.state.ledger
+        self.command = command
+        self.digest = digest
         self.started = dt.datetime.now(dt.UTC)
-        self.report = oneroster.Report()
+        self.report = Report(Findings(), Census())
+        self.feed: Feed | None = None
         self.is_over = False  # what is left to do is to record it
+        self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.receipt: dict[str, Any] = {
             "feed": name,
             "district": "",
+            "command": command,
             "outcome": "failed",
             "exit_code": int(Exit.INTERNAL),
             "message": "",
             "started": stamp(self.started),
             "finished": "",
             "night": "",
+            "deadline": "",
             "in_window": False,
             "minutes_to_deadline": None,
             "source": {},
             "rows": {},
             "findings": [],
+            "changes": {},
+            "held": [],
             "remote": {},
+            "attempts": 0,
             "seconds": {},
             "program": __version__,
         }
@@ -199,41 +184,71 @@ class Run:
         """Delivers, writes the receipt; returns the exit code and the sentence for the operator."""
         code, message = Exit.INTERNAL, "the program failed; please report it"
         leaves_receipt = True
+        before: list[dict[str, Any]] = []
         try:
+            before = self.ledger.receipts()
             message, leaves_receipt = self._deliver()
             code = Exit.OK
         except Failure as failure:
             code, message = failure.code, failure.message
+            self.receipt["outcome"] = OUTCOMES.get(code, "failed")
+            if code is Exit.PAUSED:
+                leaves_receipt = not self._is_told(before)
         finally:
             self.is_over = True
             if leaves_receipt:
                 self._write_receipt(code, message)
+        if leaves_receipt:
+            self._tell(before)
         return code, message
+
+    def _is_told(self, before: list[dict[str, Any]]) -> bool:
+        """Whether tonight's receipt says already that nothing is sent by plan."""
+        return any(
+            receipt.get("night") == self.receipt["night"] and receipt.get("outcome") == "skipped"
+            for receipt in before
+        )
 
     def _deliver(self) -> tuple[str, bool]:
         """The line of steps; returns the message, and whether there is something to record."""
-        feed = load(self.config_file)
+        self.feed = feed = load(self.config_file)
         night = Night.of(feed, self.started)
         self.receipt |= {
             "district": feed.district,
-            "night": night.deadline.date().isoformat(),
+            "night": night.date,
+            "deadline": stamp(night.deadline),
             "in_window": night.in_window,
             "minutes_to_deadline": night.minutes_to_deadline,
             "source": {"path": str(feed.source)},
         }
         with contextlib.ExitStack() as stack:
-            stack.enter_context(locked(self.state))
-            with self._phase("snapshot"):
-                copy = stack.enter_context(snapshot(feed.source))
+            stack.enter_context(feed_lock(self.state.folder))
+            self._blackout(feed, night)
+            if self.command == "send":
+                tell.heartbeat(feed, secrets_folder(), None)
+            copy = stack.enter_context(self._taken(feed, night))
             self.receipt["source"] |= {
                 "bytes": copy.bytes,
                 "sha256": copy.sha256,
-                "modified": copy.modified,
+                "modified": stamp(copy.modified),
             }
+            if self.command == "send":
+                self._fresh(feed, copy)
+                if night.in_window and self._is_delivered(feed, copy, stamp(night.opened)):
+                    return (
+                        f"{feed.district}: tonight's delivery of this export is in already",
+                        False,
+                    )
+                if feed.unchanged == "skip" and self._is_delivered(feed, copy, "", last=True):
+                    self.receipt["outcome"] = "skipped"
+                    return f"{feed.district}: the vendor has this very export already", True
             with self._phase("validate"):
-                self._validate(copy)
-            if night.in_window and self._is_delivered(feed, copy, night):
-                return f"{feed.district}: tonight's delivery of this export is in already", False
+                self._validate(feed, copy)
+            with self._phase("guard"):
+                census = self._guard(feed, copy, night)
+            if self.command == "rehearse":
+                return self._rehearse(feed, night), True
+            self.state.prepare(census, copy.sha256)
             return self._transfer(feed, copy, night), True
 
     @contextlib.contextmanager
@@ -244,13 +259,78 @@ class Run:
         finally:
             self.receipt["seconds"][name] = round(time.monotonic() - start, 4)
 
-    def _validate(self, copy: Snapshot) -> None:
-        self.report = oneroster.check(copy.path)
+    @staticmethod
+    def _blackout(feed: Feed, night: Night) -> None:
+        for span in feed.blackouts:
+            if night.deadline.date() in span:
+                raise Failure(
+                    Exit.PAUSED,
+                    f"{feed.district}: nothing is sent tonight, by plan: blackout {span}; the "
+                    "vendor keeps the last roster",
+                )
+
+    @contextlib.contextmanager
+    def _taken(self, feed: Feed, night: Night) -> Iterator[settle.Snapshot]:
+        """A private copy of what is to be sent."""
+        if self.command == "resend":
+            with settle.workplace() as folder, self._phase("snapshot"):
+                yield self._kept(feed, folder / "export")
+            return
+        with self._phase("settle"):
+            export = settle.settled(feed, night.seconds_left(), say)
+        self.receipt["source"]["path"] = str(export.path)
+        with contextlib.ExitStack() as stack:
+            with self._phase("snapshot"):
+                copy = stack.enter_context(settle.snapshot(export))
+            yield copy
+
+    def _kept(self, feed: Feed, copy: Path) -> settle.Snapshot:
+        """A package of the ring: the one that was named, or the last good one."""
+        packages = self._ring(feed)
+        accepted = self.ledger.accepted()
+        at_vendor = accepted[-1]["source"]["sha256"] if accepted else ""
+        for entry in reversed(packages.entries()):
+            is_wanted = entry.sha256.startswith(self.digest) if self.digest else (
+                entry.sha256 != at_vendor
+            )  # fmt: skip
+            if is_wanted:
+                try:
+                    packages.decrypt(entry, copy)
+                except ring.Damaged as error:
+                    raise Failure(Exit.LOCAL, f"{error}; was the host set up anew?") from None
+                when = dt.datetime.strptime(entry.accepted, "%Y%m%dT%H%M%S%fZ")
+                return settle.Snapshot(
+                    copy, copy.stat().st_size, entry.sha256, when.replace(tzinfo=dt.UTC)
+                )
+        wanted = f"no kept package begins with {self.digest}" if self.digest else (
+            "no earlier accepted package is kept"
+        )  # fmt: skip
+        raise Failure(Exit.SOURCE, f"{wanted}; see roster-upload history {self.name}")
+
+    def _ring(self, feed: Feed) -> ring.Ring:
+        key = credential(feed.feed, "state")
+        return ring.Ring(self.state.folder / "packages", key, feed.keep_packages)
+
+    def _fresh(self, feed: Feed, copy: settle.Snapshot) -> None:
+        age = self.started - copy.modified
+        if age > dt.timedelta(hours=feed.maximum_age_hours):
+            raise Failure(
+                Exit.STALE,
+                f"the export was written {stamp(copy.modified)}, {age.total_seconds() / 3600:.0f} h "
+                f"ago; {feed.maximum_age_hours} h is the limit. Look at the SIS's own schedule",
+            )
+
+    def _validate(self, feed: Feed, copy: settle.Snapshot) -> None:
+        self.report = validate.check(
+            copy.path,
+            validate.Terms.of(feed),
+            name=Path(self.receipt["source"]["path"]).name,
+            key=credential(feed.feed, "state"),
+        )
         findings = list(self.report.findings)
         self.receipt["rows"] = self.report.rows
         self.receipt["findings"] = [finding.record() for finding in findings]
         if not self.report.accepted:
-            self.receipt["outcome"] = "refused"
             errors = self.report.findings.errors
             raise Failure(
                 Exit.REFUSED,
@@ -258,15 +338,47 @@ class Run:
                 f"sent; first: {errors[0].text()}. The whole list: roster-upload check {self.name}",
             )
 
-    def _is_delivered(self, feed: Feed, copy: Snapshot, night: Night) -> bool:
-        """Whether this very export went to this very place since the window has opened."""
+    def _guard(self, feed: Feed, copy: settle.Snapshot, night: Night) -> Census:
+        """Compares with the last accepted delivery; returns what the vendor will hold."""
+        accepted = self.ledger.accepted()
+        last = accepted[-1] if accepted else None
+        reasons: list[str] = []
+        try:
+            old = self.state.baseline(last)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            reasons.append(f"what was accepted before cannot be compared with ({why})")
+            old = None
+        verdict = guard.judge(feed, old, self.report.census, night.deadline.date())
+        reasons += verdict.reasons
+        self.receipt["changes"] = verdict.record()
+        self.receipt["held"] = reasons
+        if span := guard.expected(feed, night.deadline.date()):
+            self.receipt["expected_change"] = str(span)
+        if reasons and self.command != "resend":
+            approval = self.ledger.approval(copy.sha256)
+            if not approval:
+                more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+                raise Failure(
+                    Exit.HELD,
+                    f"the guard holds the export: {reasons[0]}{more}. Nothing was sent, the vendor "
+                    "keeps the last roster. Look at it, then either mend it in the SIS or let "
+                    f"this very file through: roster-upload approve {self.name} --digest "
+                    f'{copy.sha256[:16]} --why "..."',
+                )
+            self.receipt["approved"] = {key: approval[key] for key in ("who", "why", "finished")}
+        return guard.accepted(old, self.report.census)
+
+    def _is_delivered(
+        self, feed: Feed, copy: settle.Snapshot, since: str, *, last: bool = False
+    ) -> bool:
+        """Whether this very export went to this very place since a moment, or as the last one."""
         target = self._target(feed)
         return any(
-            receipt.get("outcome") == "sent"
-            and receipt.get("source", {}).get("sha256") == copy.sha256
-            and receipt.get("started", "") >= stamp(night.opened)
+            receipt["source"].get("sha256") == copy.sha256
+            and receipt.get("started", "") >= since
             and {key: receipt.get("remote", {}).get(key) for key in target} == target
-            for receipt in self.ledger.receipts()
+            for receipt in self.ledger.accepted()[-1 if last else 0 :]
         )
 
     @staticmethod
@@ -278,30 +390,111 @@ class Run:
             "name": feed.remote_name,
         }
 
-    def _transfer(self, feed: Feed, copy: Snapshot, night: Night) -> str:
-        from roster_upload import sftp  # noqa: PLC0415 - only a transfer needs paramiko
+    def _rehearse(self, feed: Feed, night: Night) -> str:
+        from roster_upload import sftp  # noqa: PLC0415 - as in _transfer
 
-        secret = credential(feed)
-        facts = sftp.Facts()
+        with (
+            turn(self._turns(), feed, night.seconds_left(), say),
+            self._connected(feed) as facts,
+            sftp.place_of(feed, credential(feed.feed, "current"), facts) as place,
+        ):
+            place.names()
+        self.receipt["outcome"] = "rehearsed"
+        return f"{feed.district}: all is ready for tonight; nothing was sent"
+
+    def _turns(self) -> Path:
+        """Where the locks that all feeds of the host share lie."""
+        return Path(os.environ.get("RUNTIME_DIRECTORY") or self.state.folder.parent / ".turns")
+
+    @contextlib.contextmanager
+    def _connected(self, feed: Feed) -> Iterator[Any]:
+        """Facts of a connection, which come into the receipt however it ends."""
+        from roster_upload import ssh  # noqa: PLC0415 - as in _transfer
+
+        facts = ssh.Facts()
         try:
-            done = sftp.deliver(feed, secret, copy.path, copy.bytes, facts)
+            yield facts
         finally:
             self.receipt["remote"] = {
                 **self._target(feed),
                 "address": facts.address,
                 "server": facts.server,
                 "host_key": facts.host_key,
+                "login": facts.method,
             }
             self.receipt["seconds"] |= facts.seconds
-        self.receipt["remote"] |= {"bytes": done.bytes, "method": done.method}
+
+    def _transfer(self, feed: Feed, copy: settle.Snapshot, night: Night) -> str:
+        secret = credential(feed.feed, "current")
+        with turn(self._turns(), feed, night.seconds_left(), say):
+            self._send(feed, secret, copy, night)
+        try:
+            self._ring(feed).add(copy.path, copy.sha256)
+        except OSError as error:  # it is no part of the delivery
+            say(f"the package could not be kept for a later resend: {error.strerror}")
         self.receipt["outcome"] = "sent"
-        users = self.report.rows.get("users", 0)
-        when = (
-            f"{night.minutes_to_deadline} min before the deadline"
-            if night.in_window
-            else "outside the nightly window"
-        )
-        return f"{feed.district}: sent {copy.bytes:,} bytes with {users:,} users, {when}"
+        self.receipt["finished"] = stamp(dt.datetime.now(dt.UTC))
+        accepted = self.ledger.accepted()
+        return views.morning(self.receipt, accepted[-1] if accepted else None)
+
+    def _send(self, feed: Feed, secret: bytes, copy: settle.Snapshot, night: Night) -> None:
+        """Sends; tries again what may be cured by it, with longer and longer waits."""
+        from roster_upload import sftp  # noqa: PLC0415 - only a transfer needs paramiko
+
+        profile = self._profile()
+        for attempt in range(1, feed.attempts + 1):
+            self.receipt["attempts"] = attempt
+            try:
+                with self._connected(feed) as facts:
+                    done = sftp.deliver(
+                        feed,
+                        secret,
+                        copy.path,
+                        copy.bytes,
+                        facts,
+                        profile=profile,
+                        sha256=copy.sha256,
+                        progress=lambda count: self.progress(count, copy.bytes),
+                    )
+                break
+            except Failure as failure:
+                wait = min(feed.retry_seconds * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
+                wait *= random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+                if (
+                    failure.code not in RETRYABLE
+                    or attempt == feed.attempts
+                    or wait > night.seconds_left()
+                ):
+                    raise
+                say(f"try {attempt} of {feed.attempts}: {failure.message}. Again in {wait:.0f} s")
+                time.sleep(wait)
+        self.receipt["remote"] |= {
+            "bytes": done.bytes,
+            "method": done.method,
+            "verified": done.verified,
+        }
+        if profile and profile.server != facts.server:
+            self.receipt["remote"]["server_changed"] = self._learn(feed, secret, profile)
+
+    def _profile(self) -> Any:
+        """What was learned of the server, if it was probed."""
+        from roster_upload import server  # noqa: PLC0415 - as in _send
+
+        try:
+            return server.Profile.from_json(self.state.profile.read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def _learn(self, feed: Feed, secret: bytes, old: Any) -> list[str]:
+        """Probes a server that shows another version; the file is delivered already."""
+        from roster_upload import server, ssh  # noqa: PLC0415 - as in _send
+
+        try:
+            new = server.probe(feed, secret, ssh.Facts())
+        except Failure as failure:
+            return [f"the server's version has changed, and it could not be probed: {failure}"]
+        self.state.profile.write_text(new.to_json(), "utf-8")
+        return server.changes(old, new)
 
     def _write_receipt(self, code: Exit, message: str) -> None:
         self.receipt |= {
@@ -310,7 +503,7 @@ class Run:
             "finished": stamp(dt.datetime.now(dt.UTC)),
         }
         try:
-            self.state.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self.state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
             self.ledger.append(self.receipt)
         except OSError as error:
             raise Failure(
@@ -318,3 +511,27 @@ class Run:
                 f"the receipt cannot be written to {self.ledger.path} ({error.strerror}); "
                 f"what happened: {message}",
             ) from None
+
+    def _tell(self, before: list[dict[str, Any]]) -> None:
+        """Tells who wants to know, and puts the state in order; neither can harm the delivery."""
+        if not self.feed:
+            return
+        feed, folder = self.feed, secrets_folder()
+        troubles: list[str] = []
+        if kind := tell.event(before, self.receipt):
+            troubles += tell.tell(feed, kind, self.receipt, folder)
+        if self.command == "send":
+            green = self.receipt["outcome"] in ("sent", "skipped")
+            code = 0 if green else int(self.receipt["exit_code"])
+            troubles += tell.heartbeat(feed, folder, code)
+        try:
+            if self.receipt["outcome"] == "sent":
+                self.state.tidy()
+            oldest = self.started - dt.timedelta(days=feed.keep_receipts_days)
+            self.ledger.prune(stamp(oldest))
+            if metrics := os.environ.get("CACHE_DIRECTORY"):
+                tell.metrics(Path(metrics) / f"{feed.feed}.prom", feed.feed, self.ledger.receipts())
+        except (OSError, Failure) as error:
+            troubles.append(f"the feed's state could not be put in order: {error}")
+        for trouble in troubles:
+            say(trouble)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roster_upload.census import Census
 
 
 @functools.cache
@@ -32,15 +36,12 @@ class Finding:
     """
 
     rule: str
+    severity: str
     file: str
     column: str = ""
     detail: str = ""
     count: int = 0
     rows: list[int] = field(default_factory=list)
-
-    @property
-    def severity(self) -> str:
-        return rules()[self.rule]["severity"]
 
     def text(self) -> str:
         """One line for people."""
@@ -67,21 +68,26 @@ class Finding:
 class Findings:
     """The findings of one package, gathered by rule, file and column."""
 
-    def __init__(self) -> None:
+    def __init__(self, severities: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`severities` replaces those of the rules that it names; `ignore` turns a rule off."""
+        self._severities = severities
         self._found: dict[tuple[str, str, str], Finding] = {}
-        self._shown: int = spec("oneroster-1.1")["limits"]["rows_shown"]
+        self._shown: int = spec("limits")["rows_shown"]
 
     def add(
         self, rule: str, file: str, column: str = "", *, detail: str = "", row: int = 0
     ) -> None:
         """Counts one more place where a rule is broken; `row` 0 means the file as a whole."""
+        severity = self._severities.get(rule) or rules()[rule]["severity"]
+        if severity == "ignore":
+            return
         key = (rule, file, column)
-        finding = self._found.setdefault(key, Finding(rule, file, column, detail))
+        finding = self._found.setdefault(key, Finding(rule, severity, file, column, detail))
         finding.count += 1
         if row and len(finding.rows) < self._shown:
             finding.rows.append(row)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Finding]:
         """Errors first, then in the order in which they were met."""
         return iter(sorted(self._found.values(), key=lambda f: f.severity != "error"))
 
@@ -92,3 +98,25 @@ class Findings:
     def errors(self) -> list[Finding]:
         """The findings that refuse the package."""
         return [f for f in self._found.values() if f.severity == "error"]
+
+
+@dataclass
+class Report:
+    """What a check found, how many rows each file holds (its header not counted), and who is in it."""
+
+    findings: Findings
+    census: Census
+    rows: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether no error was found."""
+        return not self.findings.errors
+
+    def record(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "accepted": self.accepted,
+            "rows": self.rows,
+            "findings": [finding.record() for finding in self.findings],
+        }

@@ -8,9 +8,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-VERSION = 1
+VERSION = 2
 MODE = 0o640
 
 
@@ -40,15 +40,30 @@ class Ledger:
         return found
 
     def receipts(self) -> list[dict[str, Any]]:
-        """All receipts, the oldest first."""
-        return [receipt for _, _, receipt in self.entries()]
+        """All receipts, the oldest first; the mark of those that were taken away is none."""
+        return [r for _, _, r in self.entries() if r.get("outcome") != "pruned"]
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """The receipts of what the vendor has got, the oldest first."""
+        return [receipt for receipt in self.receipts() if receipt.get("outcome") == "sent"]
+
+    def approval(self, sha256: str) -> dict[str, Any] | None:
+        """The approval of an export that was held, unless it was used already."""
+        found = None
+        for receipt in self.receipts():
+            if receipt.get("outcome") == "approved" and receipt.get("digest") == sha256:
+                found = receipt
+            elif (
+                receipt.get("outcome") == "sent"
+                and receipt.get("source", {}).get("sha256") == sha256
+            ):
+                found = None
+        return found
 
     def append(self, receipt: Mapping[str, Any]) -> None:
         """Adds a receipt so that it outlives a power cut; raises OSError where it cannot."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
-        with os.fdopen(descriptor, "ab") as out:
-            # A start that finds the feed busy leaves a receipt, too.
-            fcntl.flock(out, fcntl.LOCK_EX)
+        with self._opened() as out:
+            descriptor = out.fileno()
             entries = self.entries()
             previous = hashlib.sha256(entries[-1][1]).hexdigest() if entries else ""
             record = {"v": VERSION, **receipt, "previous": previous}
@@ -67,11 +82,55 @@ class Ledger:
             finally:
                 os.close(folder)
 
+    def _opened(self) -> BinaryIO:
+        """The file, locked: a start that finds the feed busy leaves a receipt, too."""
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
+            out = os.fdopen(descriptor, "ab")
+            fcntl.flock(out, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                return out
+            out.close()  # it was replaced by a shorter one meanwhile
+
+    def prune(self, before: str) -> int:
+        """Takes away the receipts that finished before a moment (ISO 8601); returns how many.
+
+        The first line then says how many lines are gone, and the SHA-256 of the last of them, to
+        which the next one is chained. The last receipt always stays.
+        """
+        with self._opened():
+            entries = self.entries()
+            count = 0
+            while count < len(entries) - 1 and entries[count][2].get("finished", "") < before:
+                count += 1
+            gone = [receipt for _, _, receipt in entries[:count]]
+            if not any(receipt.get("outcome") != "pruned" for receipt in gone):
+                return 0
+            total = sum(int(receipt.get("lines", 1)) for receipt in gone)
+            mark = {
+                "v": VERSION,
+                "outcome": "pruned",
+                "lines": total,
+                "finished": gone[-1].get("finished", ""),
+                "previous": "",
+                "continues": hashlib.sha256(entries[count - 1][1]).hexdigest(),
+            }
+            lines = [json.dumps(mark, separators=(",", ":")).encode()]
+            lines += [line for _, line, _ in entries[count:]]
+            temporary = self.path.with_suffix(".new")
+            with temporary.open("wb") as out:
+                os.fchmod(out.fileno(), MODE)
+                out.write(b"\n".join(lines) + b"\n")
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(self.path)
+        return len(gone)
+
     def first_break(self) -> int | None:
         """Number of the first line (from 1) whose chain is broken; None where all is whole."""
         previous = ""
         for number, line, receipt in self.entries():
             if receipt.get("previous") != previous:
                 return number
-            previous = hashlib.sha256(line).hexdigest()
+            previous = receipt.get("continues") or hashlib.sha256(line).hexdigest()
         return None

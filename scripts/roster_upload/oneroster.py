@@ -1,100 +1,106 @@
 """Checks a OneRoster 1.1 package straight from its zip, by the rules of `spec/`.
 
 Rows are read in batches and looked at by column, as sets: a column without fault costs a few set
-operations a batch, and only a faulty batch is searched for its rows.
+operations a batch, and only a faulty batch is searched for its rows. On the way the package is
+counted for the guard (`census`).
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import datetime as dt
-import io
 import re
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
-from roster_upload.findings import Findings, spec
+import numpy as np
 
-BATCH_ROWS = 4096
+from roster_upload import archive
+from roster_upload.census import Counter, Places, Prints, Repeats
+from roster_upload.findings import Findings, Report, spec
+from roster_upload.table import Batch, Rows, Unreadable
+
 MANIFEST = "manifest.csv"
+# Distinct values of a column that are remembered as good, unless nearly all are distinct.
 REMEMBERED_VALUES = 200_000
-Batch = list[list[str]]
+TRIED_VALUES = 20_000
+LONGEST_GUID = 255
+_WITHOUT_CONTROLS = dict.fromkeys(range(32))
 # File: the column whose values say what kind of row a reference has led to.
 REFERRED_TYPES = {"orgs": "type", "academicSessions": "type", "users": "role"}
-# A check of one column in one batch: the first row's number, the values, and their set.
-Look = Callable[[int, tuple[str, ...], set[str]], None]
+Columns = Sequence[Sequence[str]]
+# The faulty ones of a set of values.
+Faulty = Callable[[set[str]], set[str]]
+AreGood = Callable[[Sequence[str]], bool]
 
 
-@dataclass
-class Report:
-    """What a check found, and how many rows each file holds (its header not counted)."""
+@dataclass(frozen=True)
+class Check:
+    """A rule that a column's values keep or break, each by itself."""
 
-    findings: Findings = field(default_factory=Findings)
-    rows: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def accepted(self) -> bool:
-        return not self.findings.errors
-
-    def record(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return {
-            "accepted": self.accepted,
-            "rows": self.rows,
-            "findings": [finding.record() for finding in self.findings],
-        }
+    rule: str
+    faulty: Faulty
+    detail: str = ""
 
 
-class Unreadable(Exception):
-    """A file that cannot be read on; the finding is made already."""
-
-
-def check(path: Path) -> Report:
-    """Checks a package; raises OSError where the file itself cannot be read."""
-    report = Report()
-    with path.open("rb") as handle:
-        try:
-            archive = zipfile.ZipFile(handle)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            report.findings.add("package.not-zip", path.name)
-            return report
-        with archive:
-            Package(archive, report).check()
-    return report
+def check(package: zipfile.ZipFile, report: Report, prints: Prints) -> None:
+    """Checks a package and counts it."""
+    Package(package, report, prints).check()
 
 
 class Package:
     """One package under check."""
 
-    def __init__(self, archive: zipfile.ZipFile, report: Report) -> None:
-        self.archive = archive
+    def __init__(self, package: zipfile.ZipFile, report: Report, prints: Prints) -> None:
+        self.archive = package
         self.report = report
         self.findings = report.findings
+        self.census = report.census
+        self.prints = prints
         self.spec = spec("oneroster-1.1")
         self.modes: dict[str, str] = {}
         # File: its sourcedIds, each with the value of its type column where references ask for it.
         self.ids: dict[str, dict[str, str]] = {}
+        # What rules between files need of the rows of others.
+        self.sessions: dict[str, tuple[str, str]] = {}  # startDate, endDate
+        self.classes: dict[str, tuple[str, str]] = {}  # schoolSourcedId, termSourcedIds
+        self.scales: dict[str, tuple[str, str]] = {}  # resultValueMin, resultValueMax
+        self.places = Places()
+        columns = chain.from_iterable(f["columns"] for f in self.spec["files"].values())
+        self.referred = {column["ref"] for column in columns if "ref" in column}
 
     def check(self) -> None:
         """Checks the layout, the manifest, then each file in the order of its references."""
-        members = self._layout()
+        known = [MANIFEST, *(f"{name}.csv" for name in self.spec["data_files"])]
+        lower = {name.lower(): name for name in known}
+        members = archive.members(
+            self.archive, self.findings, lambda name: lower.get(name.lower(), "")
+        )
         if any(finding.rule.startswith("package.") for finding in self.findings.errors):
             return  # what lies elsewhere or is unreadable would only show as missing, too
         if MANIFEST in members:
             self._manifest(members)
         else:
             self.findings.add("manifest.missing", MANIFEST)
+        is_empty = members.keys() == {MANIFEST} and set(self.modes.values()) == {"absent"}
+        if is_empty:
+            self.findings.add("manifest.only", MANIFEST)
         for name in spec("imagine-learning")["required_files"]:
             if f"{name}.csv" not in members:
                 self.findings.add("imagine.required-file", f"{name}.csv")
         for name in self.spec["data_files"]:
             if f"{name}.csv" in members:
+                self._needs(name, members)
                 File(self, name, members[f"{name}.csv"]).check()
+        self.census.places = list(self.places)
+        self.census.is_incremental = is_empty or "delta" in self.modes.values()
+
+    def _needs(self, name: str, members: Mapping[str, zipfile.ZipInfo]) -> None:
+        for needed in self.spec["files"][name].get("needs", ()):
+            if f"{needed}.csv" not in members and self.modes.get(name) != "delta":
+                self.findings.add("package.needs", f"{name}.csv", detail=f"{needed}.csv")
 
     def is_broken(self, name: str) -> bool:
         """Whether a file is known to be missing or not readable as a whole."""
@@ -102,48 +108,6 @@ class Package:
             finding.file == f"{name}.csv" and not finding.rule.startswith(("value.", "reference."))
             for finding in self.findings.errors
         )
-
-    def _layout(self) -> dict[str, zipfile.ZipInfo]:
-        """The members that the standard knows, by name; findings for all else."""
-        known = {MANIFEST, *(f"{name}.csv" for name in self.spec["data_files"])}
-        lower = {name.lower(): name for name in known}
-        members: dict[str, zipfile.ZipInfo] = {}
-        for info in self.archive.infolist():
-            # Names in an archive are not the standard's; those of foreign files are not repeated.
-            parts = re.split(r"[/\\]", info.filename)
-            ours = parts[-1] in known and parts[0] != "__MACOSX"
-            name = parts[-1] if ours else "another file"
-            if info.is_dir():
-                continue
-            if info.filename in known:
-                if info.filename in members:
-                    self.findings.add("package.duplicate", name)
-                members[info.filename] = info
-            elif parts[0] == "" or ".." in parts or ":" in parts[0]:
-                self.findings.add("package.path", name)
-            elif ours:
-                self.findings.add("package.folder", name)
-            elif info.filename.lower() in lower:
-                self.findings.add("package.case", lower[info.filename.lower()])
-            else:
-                self.findings.add("package.foreign", name)
-            self._member(info, name)
-        if sum(info.file_size for info in members.values()) > self.spec["limits"]["total_bytes"]:
-            self.findings.add("package.too-large", "the package")
-        return members
-
-    def _member(self, info: zipfile.ZipInfo, name: str) -> None:
-        """What no member may be, foreign or not: receivers would have to open it, too."""
-        limits = self.spec["limits"]
-        if info.flag_bits & 0x1:
-            self.findings.add("package.encrypted", name)
-        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            self.findings.add("package.compression", name)
-        elif (
-            info.file_size > limits["member_bytes"]
-            or info.file_size > max(info.compress_size, 4096) * limits["ratio"]
-        ):
-            self.findings.add("package.too-large", name)
 
     def _manifest(self, members: Mapping[str, zipfile.ZipInfo]) -> None:
         """Reads the manifest: each file's mode, in agreement with what is in the package."""
@@ -153,7 +117,8 @@ class Package:
         modes = self.spec["manifest"]["modes"]
         allowed.update({f"file.{name}": modes for name in self.spec["data_files"]})
         try:
-            given = self._properties(Rows(self, MANIFEST, members[MANIFEST]), allowed)
+            rows = Rows(self.archive, members[MANIFEST], MANIFEST, self.findings)
+            given = self._properties(rows, allowed)
         except Unreadable:
             return
         for name in allowed:
@@ -173,8 +138,8 @@ class Package:
             self.findings.add("csv.header", MANIFEST, detail="expected: propertyName, value", row=1)
             raise Unreadable
         given: dict[str, str] = {}
-        for first, batch in rows:
-            for number, (name, value) in enumerate(batch, first):
+        for batch in rows:
+            for number, (name, value) in enumerate(zip(*batch.columns, strict=True), batch.first):
                 if name in given:
                     self.findings.add("manifest.twice", MANIFEST, row=number)
                 given[name] = value
@@ -187,94 +152,45 @@ class Package:
         return given
 
 
-class Rows:
-    """The rows of one member in batches, every row as wide as the header.
+class Column:
+    """One column of a file under check: its rules, and the values that are known to keep them."""
 
-    Iteration yields (number of the first row, rows) and raises Unreadable, with its finding made,
-    where the text cannot be read on.
-    """
-
-    def __init__(self, package: Package, name: str, info: zipfile.ZipInfo) -> None:
-        self.package = package
-        self.findings = package.findings
+    def __init__(self, name: str, checks: Sequence[Check], are_good: AreGood | None) -> None:
         self.name = name
-        self.info = info
-        self.count = 0
-        self._reader = csv.reader(self._lines(), strict=True)
-        self.header: list[str] = next(iter(self._next_rows(1)), [])
+        self.checks = checks
+        self.are_good = are_good  # a quick answer for a batch; where it is no, each value is asked
+        self.filled = 0
+        self._good: set[str] = set()
+        self._remembers = True
+        self._rows = 0
 
-    def _lines(self) -> Iterator[str]:
-        """The member's lines as text, checked for what no text should hold."""
-        with self.package.archive.open(self.info) as binary:
-            if binary.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                self._stop("csv.encoding", "it looks like UTF-16")
-            binary.seek(0)
-            for line in io.TextIOWrapper(binary, encoding="utf-8-sig", newline=""):
-                if "\0" in line:
-                    self._stop("csv.nul", row=self._reader.line_num + 1)
-                yield line
+    def look(self, findings: Findings, file: str, first: int, values: Sequence[str]) -> None:
+        """Looks at a batch; each distinct value is asked about once, as far as they repeat."""
+        if self.are_good and self.are_good(values):
+            self.filled += len(values)
+            return
+        # Many columns hold one value throughout; to count it is quicker than to make a set.
+        one = values[0]
+        distinct = {one} if values.count(one) == len(values) else set(values)
+        self.filled += len(values) - (values.count("") if "" in distinct else 0)
+        if self.checks:
+            distinct -= self._good
+            for rule in self.checks:
+                faulty = rule.faulty(distinct)
+                if faulty:
+                    distinct -= faulty
+                    for number, value in enumerate(values, first):
+                        if value in faulty:
+                            findings.add(rule.rule, file, self.name, detail=rule.detail, row=number)
+            self._remember(distinct, len(values))
 
-    def _stop(self, rule: str, detail: str = "", row: int = 0) -> NoReturn:
-        self.findings.add(rule, self.name, detail=detail, row=row)
-        raise Unreadable
-
-    def _next_rows(self, limit: int) -> Batch:
-        """Up to `limit` further rows; those read before a fault are lost with it."""
-        rows: Batch = []
-        try:
-            for row in self._reader:
-                rows.append(row)
-                if len(rows) == limit:
-                    break
-        except UnicodeDecodeError:
-            self._stop("csv.encoding", "it may be Windows-1252")
-        except csv.Error:
-            self._stop("csv.quotes", row=self.count + len(rows) + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
-            self._stop("package.damaged")
-        return rows
-
-    def __iter__(self) -> Iterator[tuple[int, Batch]]:
-        if not self.header:
-            self._stop("csv.empty")
-        self.count = 1
-        lines = self._reader.line_num
-        width = len(self.header)
-        while batch := self._next_rows(BATCH_ROWS):
-            first = self.count + 1
-            self.count += len(batch)
-            if self._reader.line_num - lines != len(batch):
-                self._line_breaks(first, batch)
-            lines = self._reader.line_num
-            if set(map(len, batch)) != {width}:
-                for number, row in enumerate(batch, first):
-                    if len(row) != width:
-                        self.findings.add("csv.row-width", self.name, row=number)
-                # A row of another width would put its values into the wrong columns.
-                for start, whole in _runs(row if len(row) == width else None for row in batch):
-                    yield first + start, whole
-            else:
-                yield first, batch
-
-    def _line_breaks(self, first: int, batch: Batch) -> None:
-        for number, row in enumerate(batch, first):
-            for value in row:
-                if "\n" in value or "\r" in value:
-                    self.findings.add("csv.line-break", self.name, row=number)
-                    break
-
-
-def _runs(batch: Iterable[list[str] | None]) -> Iterator[tuple[int, Batch]]:
-    """The stretches of a batch that are not None, each with its place in the batch."""
-    run: Batch = []
-    start = 0
-    for index, row in enumerate([*batch, None]):
-        if row is not None:
-            run.append(row)
-            continue
-        if run:
-            yield start, run
-        run, start = [], index + 1
+    def _remember(self, good: set[str], count: int) -> None:
+        self._rows += count
+        if self._remembers:
+            self._good |= good
+            if 2 * len(self._good) > self._rows and len(self._good) > TRIED_VALUES:
+                self._remembers, self._good = False, set()  # nearly all are distinct
+            self._remembers &= len(self._good) < REMEMBERED_VALUES
 
 
 class File:
@@ -287,31 +203,103 @@ class File:
         self.file = f"{name}.csv"
         self.info = info
         self.mode = package.modes.get(name, "bulk")
-        self.columns: list[Mapping[str, Any]] = package.spec["files"][name]["columns"]
+        self.spec: Mapping[str, Any] = package.spec["files"][name]
+        self.columns: list[Mapping[str, Any]] = self.spec["columns"]
+        self.at = {column["name"]: i for i, column in enumerate(self.columns)}
+        self.is_referred = name in package.referred
         self.ids: dict[str, str] = {}
-        self.pending: dict[str, dict[str, int]] = {}
+        self.pending: dict[str, set[str]] = {}  # column: references to rows not met yet
+        self.parents: dict[str, tuple[str, int]] = {}  # row's sourcedId: its parent, its number
+        self.counter = Counter(package.prints)
+        self.kinds: dict[str, int] = {}
 
     def check(self) -> None:
         """Checks all rows; the file's sourcedIds are known to the package afterwards."""
         self.package.ids[self.name] = self.ids
         rows = None
         try:
-            rows = Rows(self.package, self.file, self.info)
+            rows = Rows(self.package.archive, self.info, self.file, self.findings)
             if self._header(rows.header) or not rows.header:
-                checks = [self._checks(column) for column in self.columns]
-                for first, batch in rows:
-                    columns = list(zip(*batch, strict=True))
-                    self._identities(first, columns)
-                    for values, column_checks in zip(columns, checks, strict=False):
-                        distinct = set(values)
-                        for one in column_checks:
-                            one(first, values, distinct)
+                self._rows(rows)
                 if rows.count == 1:
                     self.findings.add("csv.no-rows", self.file)
         except Unreadable:
             pass
-        self.package.report.rows[self.name] = max(rows.count - 1, 0) if rows else 0
+        count = max(rows.count - 1, 0) if rows else 0
+        self.package.report.rows[self.name] = count
+
+    def _rows(self, rows: Rows) -> None:
+        quick: dict[str, AreGood] = {}
+        if "ref" not in self.columns[0]:
+            quick["sourcedId"] = _are_usual(self.package.spec["usual"]["guid"])
+        between = self._between(quick)
+        columns = [
+            Column(column["name"], self._checks(column), quick.get(column["name"]))
+            for column in self.columns
+        ]
+        unique = {
+            column["name"]: Repeats(self.package.prints)
+            for column in self.columns
+            if column.get("usually_unique")
+        }
+        for batch in rows:
+            first, values = batch.first, batch.columns
+            if self.is_referred:
+                kind = REFERRED_TYPES.get(self.name)
+                kinds = values[self.at[kind]] if kind else ("",) * len(batch)
+                self.ids.update(zip(values[0], kinds, strict=True))
+            self._count(batch)
+            for column, its in zip(columns, values, strict=False):
+                column.look(self.findings, self.file, first, its)
+            for name, repeats in unique.items():
+                repeats.add(first, values[self.at[name]])
+            for look in between:
+                look(first, values)
+        self._finish(rows, columns, unique)
+
+    def _finish(self, rows: Rows, columns: Sequence[Column], unique: Mapping[str, Repeats]) -> None:
+        """What can be said only when all rows are known."""
         self._self_references()
+        self._circles()
+        for name, repeats in unique.items():
+            for row in repeats.rows():
+                self.findings.add("value.usually-unique", self.file, name, row=row)
+        names = {i: f"{self.name}.{kind}" if kind else self.name for kind, i in self.kinds.items()}
+        kinds, repeated = self.counter.finish(names)
+        for row in repeated:
+            self.findings.add("value.unique", self.file, "sourcedId", row=row)
+        census = self.package.census
+        census.kinds |= kinds
+        census.rows[self.name] = max(rows.count - 1, 0)
+        census.filled[self.name] = {column.name: column.filled for column in columns}
+        if self.mode == "delta":
+            census.delta += kinds
+
+    def _count(self, batch: Batch) -> None:
+        """Counts a batch for the guard."""
+        values = batch.columns
+        divided = self.package.spec["guard"][self.name]
+        count = len(batch)
+        places = np.zeros(count, np.uint32)
+        if "school" in divided:
+            places = self.package.places.of(values[self.at[divided["school"]]])
+        kinds = np.zeros(count, np.uint8)
+        if "kind" in divided:
+            told = values[self.at[divided["kind"]]]
+            known = self.package.spec["enums"]["user_role"]
+            of = {
+                text: self.kinds.setdefault(text if text in known else "other", len(self.kinds))
+                for text in sorted(set(told))
+            }
+            kinds = np.fromiter(map(of.__getitem__, told), np.uint8, count)
+        else:
+            self.kinds.setdefault("", 0)
+        gone = np.zeros(count, np.bool_)
+        if self.mode == "delta":
+            gone = np.fromiter(
+                (v == "tobedeleted" for v in values[self.at["status"]]), np.bool_, count
+            )
+        self.counter.add(batch.first, values[0], batch.lines, places=places, kinds=kinds, gone=gone)
 
     def _header(self, header: list[str]) -> bool:
         """Whether the header is the standard's, with `metadata.` columns at its right end only."""
@@ -331,136 +319,372 @@ class File:
         )
         expected = wanted[place] if place < len(wanted) else "metadata.… or nothing"
         detail = f"column {place + 1} should be {expected}"
+        found = header[place] if place < len(header) else ""
+        if found in self.spec.get("old", {}):
+            detail += f"; {found} is of OneRoster 1.0"
+        elif not found.isascii() or found != found.strip():
+            detail += "; it holds characters that cannot be seen"
         self.findings.add("csv.header", self.file, detail=detail, row=1)
         return False
 
-    def _identities(self, first: int, columns: list[tuple[str, ...]]) -> None:
-        """Learns the batch's sourcedIds, and finds those that were there before."""
-        values = columns[0]
-        kind = REFERRED_TYPES.get(self.name)
-        kinds = columns[self._index(kind)] if kind else ("",) * len(values)
-        if len(set(values)) != len(values) or not self.ids.keys().isdisjoint(values):
-            seen: set[str] = set()
-            for number, value in enumerate(values, first):
-                if value and (value in seen or value in self.ids):
-                    self.findings.add("value.unique", self.file, "sourcedId", row=number)
-                seen.add(value)
-        self.ids.update(zip(values, kinds, strict=True))
-
-    def _index(self, name: str) -> int:
-        return next(i for i, column in enumerate(self.columns) if column["name"] == name)
-
-    def _checks(self, column: Mapping[str, Any]) -> list[Look]:
-        """The checks that a column's entry in the specification asks for."""
-        checks = [self._presence(column)]
-        kind, name = column["type"], column["name"]
-        types = self.package.spec["types"]
+    def _checks(self, column: Mapping[str, Any]) -> list[Check]:
+        """The rules for single values that a column's entry in the specification asks for."""
+        package, kind = self.package, column["type"]
         is_list = kind.endswith("-list")
-
-        def split(value: str) -> list[str]:
-            return [item.strip() for item in value.split(",")] if is_list else [value]
-
-        def each(
-            rule: str, bad: Callable[[str], bool], detail: str = "", *, whole: bool = False
-        ) -> Look:
-            """Reports the rows that `bad` finds faulty by value or, in a list, by an item.
-
-            Each distinct value is asked about once, as long as there are not too many to remember.
-            """
-            good = {""}
-
-            def is_bad(value: str) -> bool:
-                return bad(value) if whole else any(map(bad, split(value)))
-
-            def look(first: int, values: tuple[str, ...], distinct: set[str]) -> None:
-                faulty = set(filter(is_bad, distinct - good))
-                if len(good) < REMEMBERED_VALUES:
-                    good.update(distinct - faulty)
-                for number, value in enumerate(values, first) if faulty else ():
-                    if value in faulty:
-                        self.findings.add(rule, self.file, name, detail=detail, row=number)
-
-            return look
+        each = _listed if is_list else _plain
+        checks = self._presence(column)
 
         if "enum" in column:
-            allowed = frozenset(self.package.spec["enums"][column["enum"]])
+            allowed = package.spec["enums"][column["enum"]]
             detail = f"allowed: {', '.join(sorted(allowed))}"
-            checks.append(each("value.enum", lambda item: item not in allowed, detail))
+            checks.append(Check("value.enum", each(_not_in(allowed)), detail))
         base = kind.removesuffix("-list").removesuffix("-ref")
-        if base in types:
-            is_written = re.compile(types[base]).fullmatch
-            checks.append(
-                each(
-                    "value.format",
-                    lambda i: not is_written(i) or (base == "date" and not _is_day(i)),
-                    f"expected: {base}",
-                )
-            )
+        if base == "guid":
+            if "ref" not in column or not self._knows(column["ref"]):
+                checks.append(Check("value.format", each(_no_guid), "expected: guid"))
+        elif base in package.spec["types"]:
+            faulty = _not_written(package.spec["types"][base], is_day=base == "date")
+            checks.append(Check("value.format", each(faulty), f"expected: {base}"))
         if base == "guid" and "ref" not in column:
-            is_usual = re.compile(self.package.spec["usual"]["guid"]).fullmatch
-            checks.append(each("value.unusual", lambda item: not is_usual(item)))
+            checks.append(Check("value.unusual", _other_characters(package.spec["usual"]["guid"])))
         if "pattern" in column:
-            is_whole = re.compile(column["pattern"]).fullmatch
-            checks.append(each("value.format", lambda v: not is_whole(v), whole=True))
+            checks.append(Check("value.format", _plain(_not_written(column["pattern"]))))
         elif is_list:
-            checks.append(each("value.list-blank", lambda v: ", " in v or " ," in v, whole=True))
+            checks.append(Check("value.list-blank", _blanks_at_commas))
+        if "vocabulary" in column:
+            allowed = package.spec["enums"][column["vocabulary"]]
+            checks.append(Check("value.vocabulary", each(_not_in(allowed))))
         if "ref" in column:
-            checks.extend(self._references(column, each, split))
+            checks += self._references(column, each)
         return checks
 
-    def _presence(self, column: Mapping[str, Any]) -> Look:
+    def _presence(self, column: Mapping[str, Any]) -> list[Check]:
         """Whether values are there where they must be, and only there."""
-        bulk = self.mode == "bulk"
-        rule = {
-            "yes": "value.required",
-            "delta": "value.bulk-only-empty" if bulk else "value.delta-filled",
-        }.get(column["required"])
-        must_be_empty = rule == "value.bulk-only-empty"
+        if column["required"] == "yes":
+            return [Check("value.required", _empty)]
+        if column["required"] == "delta":
+            if self.mode == "bulk":
+                return [Check("value.bulk-only-empty", lambda values: values - {""})]
+            return [Check("value.delta-filled", _empty)]
+        return []
 
-        def look(first: int, values: tuple[str, ...], distinct: set[str]) -> None:
-            good = distinct == {""} if must_be_empty else "" not in distinct
-            if rule is None or good:
-                return
-            for number, value in enumerate(values, first):
-                if (value == "") is not must_be_empty:
-                    self.findings.add(rule, self.file, column["name"], row=number)
+    def _knows(self, target: str) -> bool:
+        """Whether all rows of a file that is referred to are known.
+
+        Where it is broken its cause is told; the consequences would bury it.
+        """
+        modes = (self.mode, self.package.modes.get(target))
+        return modes[0] == "bulk" and modes[1] != "delta" and not self.package.is_broken(target)
+
+    def _references(
+        self, column: Mapping[str, Any], each: Callable[[Faulty], Faulty]
+    ) -> list[Check]:
+        """A bulk file's references lead into the package; a delta's may lead to earlier ones."""
+        target, name = column["ref"], column["name"]
+        if not self._knows(target):
+            return []
+        known = self.package.ids.get(target, {})
+        checks = []
+        if target == self.name:
+            pending = self.pending.setdefault(name, set())
+
+            def remember(values: set[str]) -> set[str]:
+                pending.update(values.difference(known))
+                return set()
+
+            checks.append(Check("reference.missing", each(remember)))
+        else:
+            detail = f"in {target}.csv"
+            checks.append(Check("reference.missing", each(lambda v: v.difference(known)), detail))
+        for key, rule in (
+            ("ref_type", "reference.type"),
+            ("usual_ref_type", "reference.unusual-type"),
+        ):
+            if key in column:
+                wanted = column[key]
+                # Only what is of another type is looked for: all users are students, nearly.
+                faulty = _of_other_type(known, wanted)
+                checks.append(Check(rule, each(faulty), wanted))
+        return checks
+
+    def _self_references(self) -> None:
+        """References to rows that never came; the file is read once more for their rows."""
+        missing = {
+            name: items - self.ids.keys() - {""} for name, items in self.pending.items()
+        }  # fmt: skip
+        missing = {name: items for name, items in missing.items() if items}
+        if not missing:
+            return
+        for batch in Rows(self.package.archive, self.info, self.file, Findings()):
+            for name, items in missing.items():
+                for number, value in enumerate(batch.columns[self.at[name]], batch.first):
+                    if not items.isdisjoint(map(str.strip, value.split(","))):
+                        detail = f"in {self.file}"
+                        self.findings.add(
+                            "reference.missing", self.file, name, detail=detail, row=number
+                        )
+
+    def _between(self, quick: dict[str, AreGood]) -> list[Callable[[int, Columns], None]]:
+        """The rules between several values of a row; adds to the quick answers for its columns."""
+        looks = [self._order(*pair) for pair in self.spec.get("order", ())]
+        looks += [self._parallel(*pair) for pair in self.spec.get("parallel", ())]
+        if "acyclic" in self.spec:
+            looks.append(self._remember_parents)
+        match self.name:
+            case "academicSessions":
+                looks.append(self._remember_sessions)
+            case "classes":
+                looks.append(self._remember_classes)
+            case "users":
+                looks.append(self._schools_of_students)
+            case "enrollments":
+                enrollments = Enrollments(self)
+                quick["classSourcedId"] = enrollments.are_known
+                looks.append(enrollments.look)
+            case "lineItems":
+                looks.append(self._remember_scales)
+            case "results":
+                looks.append(self._scores)
+        return looks
+
+    def _order(self, earlier: str, later: str) -> Callable[[int, Columns], None]:
+        start, end = self.at[earlier], self.at[later]
+
+        def look(first: int, values: Columns) -> None:
+            pairs = set(zip(values[start], values[end], strict=True))
+            bad = {pair for pair in pairs if pair[0] and pair[1] and pair[0] > pair[1]}
+            rows = zip(values[start], values[end], strict=True) if bad else ()
+            for number, pair in enumerate(rows, first):
+                if pair in bad:
+                    self.findings.add("value.order", self.file, later, row=number)
 
         return look
 
-    def _references(self, column: Mapping[str, Any], each: Any, split: Any) -> Iterator[Any]:
-        """A bulk file's references lead into the package; a delta's may lead to earlier ones."""
-        target, name = column["ref"], column["name"]
-        if self.mode != "bulk" or self.package.modes.get(target) == "delta":
+    def _parallel(self, one: str, other: str) -> Callable[[int, Columns], None]:
+        left, right = self.at[one], self.at[other]
+
+        def look(first: int, values: Columns) -> None:
+            for number, (a, b) in enumerate(zip(values[left], values[right], strict=True), first):
+                if a and b and a.count(",") != b.count(","):
+                    self.findings.add("value.parallel", self.file, other, row=number)
+
+        return look
+
+    def _remember_parents(self, first: int, values: Columns) -> None:
+        parents = values[self.at[self.spec["acyclic"]]]
+        for number, (child, parent) in enumerate(zip(values[0], parents, strict=True), first):
+            if parent:
+                self.parents[child] = (parent, number)
+
+    def _circles(self) -> None:
+        """Rows whose parents lead back to them."""
+        done: set[str] = set()
+        for start in self.parents:
+            way: dict[str, None] = {}
+            at = start
+            while at in self.parents and at not in done and at not in way:
+                way[at] = None
+                at = self.parents[at][0]
+            if at in way:
+                row = min(self.parents[child][1] for child in list(way)[list(way).index(at) :])
+                self.findings.add("reference.circle", self.file, self.spec["acyclic"], row=row)
+            done.update(way)
+
+    def _remember_sessions(self, first: int, values: Columns) -> None:
+        days = zip(values[self.at["startDate"]], values[self.at["endDate"]], strict=True)
+        self.package.sessions.update(zip(values[0], days, strict=True))
+
+    def _remember_classes(self, first: int, values: Columns) -> None:
+        told = zip(
+            values[self.at["schoolSourcedId"]], values[self.at["termSourcedIds"]], strict=True
+        )
+        self.package.classes.update(zip(values[0], told, strict=True))
+
+    def _remember_scales(self, first: int, values: Columns) -> None:
+        scale = zip(
+            values[self.at["resultValueMin"]], values[self.at["resultValueMax"]], strict=True
+        )
+        self.package.scales.update(zip(values[0], scale, strict=True))
+
+    def _schools_of_students(self, first: int, values: Columns) -> None:
+        schools, roles = values[self.at["orgSourcedIds"]], values[self.at["role"]]
+        several = {text for text in set(schools) if "," in text and self._is_several(text)}
+        for number, (text, role) in enumerate(zip(schools, roles, strict=True), first):
+            if text in several and role == "student":
+                self.findings.add("imagine.one-school", self.file, "orgSourcedIds", row=number)
+
+    def _is_several(self, text: str) -> bool:
+        orgs = self.package.ids.get("orgs", {})
+        return sum(orgs.get(org) == "school" for org in {o.strip() for o in text.split(",")}) > 1
+
+    def _scores(self, first: int, values: Columns) -> None:
+        items, scores = values[self.at["lineItemSourcedId"]], values[self.at["score"]]
+        for number, (item, score) in enumerate(zip(items, scores, strict=True), first):
+            try:
+                low, high = map(float, self.package.scales[item])
+                if not low <= float(score) <= high:
+                    self.findings.add("result.score", self.file, "score", row=number)
+            except (KeyError, ValueError):
+                pass  # told by the rules for single values
+
+
+class Enrollments:
+    """The rules between an enrollment and its class.
+
+    A row's class is found by its hash in an ordered array: there are many rows, and a dictionary's
+    keys lie too far apart in memory to be asked for each.
+    """
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.sessions = file.package.sessions
+        self.schools = file.package.places
+        classes = file.package.classes
+        hashes = np.fromiter(map(hash, classes), np.int64, len(classes))
+        self.order = np.append(np.argsort(hashes) + 1, 0)
+        self.hashes = np.append(hashes[self.order[:-1] - 1], 0)
+        self.numbers = np.zeros(0, np.int64)  # of the classes of the present batch; 0 = not known
+        self.terms, self.days = Places(), Places()
+        # By the class's number.
+        self.school_of = self.schools.of(["", *(school for school, _ in classes.values())])
+        self.terms_of = self.terms.of(["", *(terms for _, terms in classes.values())])
+        names = ("classSourcedId", "schoolSourcedId", "beginDate", "endDate", "role", "primary")
+        self.places = [file.at[name] for name in names]
+        self.inside: set[int] = set()
+        self.primary: dict[str, list[tuple[str, str]]] = {}  # class: days of its primary teachers
+
+    def are_known(self, lessons: Sequence[str]) -> bool:
+        """Finds the classes of a batch; whether all of them are there."""
+        hashes = np.fromiter(map(hash, lessons), np.int64, len(lessons))
+        places = np.searchsorted(self.hashes[:-1], hashes)
+        self.numbers = np.where(self.hashes[places] == hashes, self.order[places], 0)
+        return bool(self.numbers.all())
+
+    def look(self, first: int, values: Columns) -> None:
+        """Looks at a batch; each distinct combination of terms and days is asked about once."""
+        lesson, school, begin, end, role, primary = (values[i] for i in self.places)
+        numbers = self.numbers
+        elsewhere = (self.school_of[numbers] != self.schools.of(school)) & (numbers != 0)
+        for index in np.flatnonzero(elsewhere):
+            self._tell("enrollment.school", "schoolSourcedId", first + int(index))
+        told = np.column_stack(
+            [self.terms_of[numbers], self.days.of(begin), self.days.of(end)]
+        ).astype(np.uint64)
+        combined = (told[:, 0] << 42) | (told[:, 1] << 21) | told[:, 2]
+        for one in np.unique(combined).tolist():
+            if one not in self.inside:
+                if self._is_outside(one):
+                    for index in np.flatnonzero(combined == one):
+                        self._tell("enrollment.term", "beginDate", first + int(index))
+                elif len(self.inside) < REMEMBERED_VALUES:
+                    self.inside.add(one)
+        if "true" in primary:
+            for index, value in enumerate(primary):
+                if value == "true":
+                    span = (begin[index] or "0", end[index] or "9")
+                    self._primary(first + index, lesson[index], role[index], span)
+
+    def _tell(self, rule: str, column: str, row: int) -> None:
+        self.file.findings.add(rule, self.file.file, column, row=row)
+
+    def _is_outside(self, combined: int) -> bool:
+        """Whether the days leave those of the class's terms; the end day is outside itself."""
+        mask = (1 << 21) - 1
+        terms, begin, end = (
+            places.text(number)
+            for places, number in (
+                (self.terms, combined >> 42),
+                (self.days, combined >> 21 & mask),
+                (self.days, combined & mask),
+            )
+        )
+        days = [self.sessions.get(term.strip()) for term in terms.split(",")]
+        if None in days or not (begin or end):
+            return False
+        starts, ends = zip(*(day for day in days if day), strict=True)
+        return bool(begin and begin < min(starts)) or bool(end and end > _day_after(max(ends)))
+
+    def _primary(self, row: int, lesson: str, role: str, days: tuple[str, str]) -> None:
+        if role != "teacher":
+            self._tell("enrollment.primary", "primary", row)
             return
-        if self.package.is_broken(target):
-            return  # the cause is told; its consequences would bury it
-        known = self.package.ids.get(target, {})
-        if target == self.name:
-            first_rows = self.pending.setdefault(name, {})
+        others = self.primary.setdefault(lesson, [])
+        if any(start < days[1] and days[0] < end for start, end in others):
+            self._tell("enrollment.two-primary", "primary", row)
+        others.append(days)
 
-            def remember(first: int, values: tuple[str, ...], distinct: set[str]) -> None:
-                unknown = {v for v in distinct if any(i and i not in known for i in split(v))}
-                for number, value in enumerate(values, first) if unknown else ():
-                    if value in unknown:
-                        for item in split(value):
-                            if item not in known:
-                                first_rows.setdefault(item, number)
 
-            yield remember
-        else:
-            yield each("reference.missing", lambda i: i not in known, f"in {target}.csv")
-        if "ref_type" in column:
-            wanted = column["ref_type"]
-            yield each("reference.type", lambda i: known.get(i, wanted) != wanted, wanted)
+def _plain(faulty: Faulty) -> Faulty:
+    """For values that are what they are; an empty one is not faulty but missing."""
+    return lambda values: faulty(values) - {""}
 
-    def _self_references(self) -> None:
-        """Looks again at references within the file, now that all of its rows are known."""
-        for name, items in self.pending.items():
-            for item, row in items.items():
-                if item and item not in self.ids:
-                    self.findings.add(
-                        "reference.missing", self.file, name, detail=f"in {self.file}", row=row
-                    )
+
+def _listed(faulty: Faulty) -> Faulty:
+    """For lists: a value is faulty where one of its items is."""
+
+    def look(values: set[str]) -> set[str]:
+        items = {value: [item.strip() for item in value.split(",")] for value in values if value}
+        bad = faulty(set(chain.from_iterable(items.values())))
+        return {value for value, its in items.items() if not bad.isdisjoint(its)} if bad else set()
+
+    return look
+
+
+def _empty(values: set[str]) -> set[str]:
+    return values & {""}
+
+
+def _not_in(allowed: Sequence[str]) -> Faulty:
+    known = frozenset(allowed)
+    return lambda values: values - known
+
+
+def _not_written(pattern: str, *, is_day: bool = False) -> Faulty:
+    matches = re.compile(pattern).fullmatch
+    return lambda values: {v for v in values if not matches(v) or (is_day and not _is_day(v))}
+
+
+def _no_guid(values: set[str]) -> set[str]:
+    """Those longer than 255 characters, or with control characters."""
+    text = "".join(values)
+    if len(text) == len(text.translate(_WITHOUT_CONTROLS)) and (
+        not values or max(map(len, values)) <= LONGEST_GUID
+    ):
+        return set()
+    return {v for v in values if len(v) > LONGEST_GUID or v != v.translate(_WITHOUT_CONTROLS)}
+
+
+def _are_usual(usual: str) -> AreGood:
+    """Whether all of a batch are sourcedIds without anything unusual."""
+    allowed = usual.encode()
+
+    def look(values: Sequence[str]) -> bool:
+        return (
+            "" not in values
+            and max(map(len, values)) <= LONGEST_GUID
+            and not "".join(values).encode().translate(None, allowed)
+        )
+
+    return look
+
+
+def _other_characters(usual: str) -> Faulty:
+    allowed = usual.encode()
+
+    def look(values: set[str]) -> set[str]:
+        if not "".join(values).encode().translate(None, allowed):
+            return set()
+        return {value for value in values if value.encode().translate(None, allowed)}
+
+    return look
+
+
+def _blanks_at_commas(values: set[str]) -> set[str]:
+    return {value for value in values if ", " in value or " ," in value}
+
+
+def _of_other_type(known: Mapping[str, str], wanted: str) -> Faulty:
+    return lambda values: {v for v in values if known.get(v, wanted) != wanted}
 
 
 def _is_day(text: str) -> bool:
@@ -469,3 +693,10 @@ def _is_day(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _day_after(text: str) -> str:
+    try:
+        return (dt.date.fromisoformat(text) + dt.timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        return text

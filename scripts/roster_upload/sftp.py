@@ -8,332 +8,159 @@ draft-ietf-secsh-filexfer-02, which is what servers speak.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
-import io
+import re
 import secrets
-import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 
 import paramiko
 
-from roster_upload.config import Feed, HostKey
+from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
+from roster_upload.ssh import ANSWER_SECONDS, TIDY_SECONDS, Facts, Watch, in_time, logged_in
 
-CONNECT_SECONDS = 30
-ANSWER_SECONDS = 60
-TIDY_SECONDS = 10  # for an answer after a failure; the unit has 30 s to end
-KEEPALIVE_SECONDS = 15
+if TYPE_CHECKING:
+    from roster_upload.server import Profile
+
+__all__ = ["Delivered", "Facts", "deliver"]
+
 CHUNK_BYTES = 32 * 1024
 CHUNKS_IN_FLIGHT = 64  # OpenSSH's window for a session: 64 requests of 32 KiB
 
-# What is offered, the best first; each paramiko takes of it what it has.
-ALGORITHMS = {
-    "kex": (
-        "mlkem768x25519-sha256",
-        "curve25519-sha256",
-        "curve25519-sha256@libssh.org",
-        "ecdh-sha2-nistp256",
-        "ecdh-sha2-nistp384",
-        "ecdh-sha2-nistp521",
-        "diffie-hellman-group16-sha512",
-        "diffie-hellman-group-exchange-sha256",
-        "diffie-hellman-group14-sha256",
-    ),
-    "ciphers": (
-        "aes128-gcm@openssh.com",
-        "aes256-gcm@openssh.com",
-        "aes128-ctr",
-        "aes192-ctr",
-        "aes256-ctr",
-    ),
-    "digests": (
-        "hmac-sha2-256-etm@openssh.com",
-        "hmac-sha2-512-etm@openssh.com",
-        "hmac-sha2-256",
-        "hmac-sha2-512",
-    ),
-}
-
 (INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)
-(OPENDIR, READDIR, REMOVE, STAT, RENAME) = (11, 12, 13, 17, 18)
-(STATUS, HANDLE, NAME, ATTRS, EXTENDED) = (101, 102, 104, 105, 200)
+(OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME) = (11, 12, 13, 14, 17, 18)
+(STATUS, HANDLE, NAME, ATTRS, EXTENDED, EXTENDED_REPLY) = (101, 102, 104, 105, 200, 201)
 (OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE) = (0, 1, 2, 3, 4)
-NO_SPACE = {14: "the disk is full", 15: "the quota is used up"}
 CREATE_FLAGS = 0x02 | 0x08 | 0x10  # write, create, truncate
 SIZE_PRESENT = 0x01
+READ_ONLY_FLAG = 0x01  # of statvfs
 POSIX_RENAME = "posix-rename@openssh.com"
+STATVFS = "statvfs@openssh.com"
+HASHES = {"check-file", "check-file-name"}  # servers announce either name
+
+# The ways to the final name, the best first. IN_PLACE is none of them: only a profile allows it.
+WAYS = ("posix-rename", "rename", "aside")
+IN_PLACE = "in-place"
+
+# What a refusal means: by its status, also of later protocol versions, or else by its words.
+MEANINGS = {
+    NO_SUCH_FILE: Exit.REMOTE_PATH,
+    PERMISSION_DENIED: Exit.PERMISSION,
+    10: Exit.REMOTE_PATH,  # no such path
+    12: Exit.READ_ONLY,  # write protect
+    14: Exit.DISK_FULL,  # no space on file system
+    15: Exit.QUOTA,  # quota exceeded
+    19: Exit.REMOTE_PATH,  # not a directory
+}
+WORDS = (
+    (re.compile(r"quota", re.I), Exit.QUOTA),
+    (re.compile(r"no space|space left|disk.*full|out of space", re.I), Exit.DISK_FULL),
+    (re.compile(r"read-?\s?only|write.?protect", re.I), Exit.READ_ONLY),
+)
+ADVICE = {
+    Exit.REMOTE_PATH: "{folder} does not exist on the server; compare remote_dir with the upload "
+    "path that the vendor gave you",
+    Exit.PERMISSION: "{doing} in {folder} is not allowed to {user}: {why}; ask the vendor for the "
+    "right to write, rename and delete there",
+    Exit.READ_ONLY: "{folder} lies on a file system that is read-only: {why}; ask the vendor until "
+    "when",
+    Exit.DISK_FULL: "the server's disk is full, {doing} in {folder} failed: {why}; the vendor has "
+    "to make room",
+    Exit.QUOTA: "the quota of {user} is used up, {doing} in {folder} failed: {why}; ask the vendor "
+    "for more room",
+    Exit.TRANSFER: "the server refused {doing} in {folder}: {why}; if it stays so, ask the vendor",
+}
+NEW_LOGIN = (
+    "The login itself was accepted; if it is new, its password may still have to be reset by the "
+    "vendor's mailed link"
+)
+LOSSES = {
+    Exit.VANISHED: "ended the connection",
+    Exit.SILENT: "stopped answering",
+    Exit.TRANSFER: "broke the protocol",
+}
+STEPS = {
+    "list": "looking around",
+    "write": "writing",
+    "close": "closing the file",
+    "rename": "renaming",
+    "verify": "verifying",
+}
 
 
 class Refused(Exception):
     """A request that the server answered with an error: its status code and its own words."""
 
     def __init__(self, code: int, words: str) -> None:
-        super().__init__(f"{NO_SPACE.get(code, words or 'no reason given')} (SFTP status {code})")
+        super().__init__(f"{words or 'no reason given'} (SFTP status {code})")
         self.code = code
-
-
-class OtherMethod(Exception):
-    """The server takes another login method than the one that was offered."""
+        self.words = words
 
 
 class Lost(Exception):
-    """The connection ended, or an answer did not come in time."""
+    """The conversation cannot go on: with which exit code, and why."""
+
+    def __init__(self, why: str, code: Exit = Exit.VANISHED) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Garbled(Lost):
+    """The server sent what is no answer to what it was asked."""
+
+    def __init__(self, why: str = "the server answered another question") -> None:
+        super().__init__(why, Exit.TRANSFER)
 
 
 @dataclass
 class Delivered:
-    """What is known of a file that has arrived; its size in bytes where the server tells it."""
+    """What is known of a file that has arrived.
 
-    bytes: int | None
-    method: str
-
-
-@dataclass
-class Facts:
-    """What was learned on the way, whether or not it led to the end."""
-
-    address: str = ""
-    server: str = ""
-    host_key: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Adds what the block takes to a phase's seconds."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            total = self.seconds.get(name, 0.0) + time.monotonic() - start
-            self.seconds[name] = round(total, 4)
-
-
-def fingerprint(blob: bytes) -> str:
-    """A key's fingerprint as OpenSSH prints it."""
-    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-    return f"SHA256:{digest}"
-
-
-def offered_key_types(pins: tuple[HostKey, ...]) -> list[str]:
-    """The host key algorithms to ask for, so that the server shows a key of a pinned type."""
-    offered: list[str] = []
-    for pin in pins:
-        offered += ["rsa-sha2-512", "rsa-sha2-256"] if pin.kind == "ssh-rsa" else [pin.kind]
-    return list(dict.fromkeys(offered))
-
-
-def open_socket(feed: Feed, facts: Facts) -> socket.socket:
-    """Connects to the first of the server's addresses that answers."""
-    where = f"{feed.remote_host}, port {feed.remote_port}"
-    with facts.phase("dns"):
-        try:
-            found = socket.getaddrinfo(feed.remote_host, feed.remote_port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or "it is no host name"
-            raise Failure(
-                Exit.NETWORK,
-                f"{feed.remote_host} could not be resolved ({why}); check remote_host and this "
-                "host's name servers",
-            ) from None
-    told = []
-    with facts.phase("tcp"):
-        for family, kind, protocol, _, address in found:
-            try:
-                return _connected(socket.socket(family, kind, protocol), address, facts)
-            except OSError as error:
-                told.append(f"{address[0]}: {error.strerror or 'no answer'}")
-    raise Failure(
-        Exit.NETWORK,
-        f"no connection to {where} ({'; '.join(told)}); check the firewalls between, this host's "
-        "own included",
-    )
-
-
-def _connected(connection: socket.socket, address: Any, facts: Facts) -> socket.socket:
-    connection.settimeout(CONNECT_SECONDS)
-    try:
-        connection.connect(address)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        connection.close()
-        raise
-    facts.address = str(address[0])
-    return connection
-
-
-def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
-    """A transport that offers modern algorithms and the pinned key types only."""
-    transport = paramiko.Transport(connection)
-    transport.banner_timeout = CONNECT_SECONDS
-    transport.auth_timeout = ANSWER_SECONDS
-    options = transport.get_security_options()
-    wanted = {**ALGORITHMS, "key_types": offered_key_types(feed.host_keys)}
-    for option, names in wanted.items():
-        available = getattr(options, option)
-        chosen = tuple(name for name in names if name in available)
-        if not chosen:
-            raise Failure(
-                Exit.NEGOTIATION,
-                f"this host's SSH library knows none of: {', '.join(names)}; pin a host key of "
-                "another type",
-            )
-        setattr(options, option, chosen)
-    return transport
-
-
-def negotiate(transport: paramiko.Transport, feed: Feed, facts: Facts) -> None:
-    """Agrees on keys with the server and compares its host key with the pinned ones."""
-    where = f"{feed.remote_host} ({facts.address})"
-    with facts.phase("kex"):
-        try:
-            transport.start_client(timeout=CONNECT_SECONDS)
-        except paramiko.SSHException as error:
-            text = str(error)
-            if "Incompatible" in text or "no acceptable" in text.lower():
-                raise Failure(
-                    Exit.NEGOTIATION,
-                    f"{where} has no algorithm that is still held secure, or shows no host key of "
-                    f"a pinned type ({', '.join(offered_key_types(feed.host_keys))}): {text}",
-                ) from None
-            raise Failure(
-                Exit.NETWORK, f"{where} answered, but not as an SSH server does: {text}"
-            ) from None
-        except (OSError, EOFError) as error:
-            raise Failure(
-                Exit.NETWORK, f"{where} ended the connection at once ({error or 'no reason'})"
-            ) from None
-    if not transport.initial_kex_done:  # at its timeout paramiko returns as if all was well
-        raise Failure(
-            Exit.NETWORK, f"{where} did not finish the handshake within {CONNECT_SECONDS} s"
-        )
-    facts.server = transport.remote_version
-    blob = transport.get_remote_server_key().asbytes()
-    facts.host_key = fingerprint(blob)
-    if blob not in {pin.blob for pin in feed.host_keys}:
-        pins = ", ".join(fingerprint(pin.blob) for pin in feed.host_keys)
-        raise Failure(
-            Exit.HOST_KEY,
-            f"{where} shows the host key {facts.host_key}, pinned is {pins}; nothing was sent, not "
-            "even the password. Ask the vendor whether the key has changed before pinning it",
-        )
-
-
-def log_in(
-    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, facts: Facts
-) -> None:
-    """Logs in, once: a refused login is never repeated, since servers lock accounts.
-
-    Raises OtherMethod where the server does not take the method but one that a password fits.
+    `verified` is by what: "hash", "size", "answers" (the server hides sizes, but has acknowledged
+    each request) or "taken" (so it has, and took the file away at once).
     """
-    account = f"{feed.username} at {feed.remote_host}"
-    with facts.phase("auth"):
-        try:
-            if method == "publickey":
-                more = transport.auth_publickey(feed.username, private_key(secret))
-            elif method == "password":
-                more = transport.auth_password(feed.username, password(secret), fallback=False)
-            else:
-                answer = one_prompt(password(secret), account)
-                more = transport.auth_interactive(feed.username, answer)
-            if more:
-                raise Failure(
-                    Exit.LOGIN,
-                    f"{account}: after the {feed.auth} the server asks for more "
-                    f"({', '.join(more)}); ask the vendor for an account without it",
-                )
-        except paramiko.BadAuthenticationType as error:
-            # Not refused, but turned away before the secret was looked at.
-            if method == "password" and "keyboard-interactive" in error.allowed_types:
-                raise OtherMethod from None
-            raise Failure(
-                Exit.LOGIN,
-                f"{account}: the server takes {', '.join(error.allowed_types)}, not {feed.auth}",
-            ) from None
-        except paramiko.AuthenticationException:
-            end = "was refused"
-            if not transport.is_active():
-                end = "was ended by the server, which may have locked the account or this address"
-            raise Failure(
-                Exit.LOGIN,
-                f"the login {account} {end}. It is not tried again, since servers lock accounts: "
-                f"check the {feed.auth}; Imagine Learning asks for a reset by its mailed link "
-                "before the first login",
-            ) from None
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise Failure(
-                Exit.TRANSFER, f"the connection broke while logging in as {account} ({error})"
-            ) from None
 
-
-def password(secret: bytes) -> str:
-    """The feed's secret as a password, its blanks included."""
-    try:
-        text = secret.decode("utf-8")
-    except UnicodeDecodeError:
-        text = ""
-    if not text:
-        raise Failure(
-            Exit.CREDENTIAL,
-            "the feed's secret is empty, or no text; run site.yml with the district's vault file",
-        )
-    return text
-
-
-def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
-    """An answer to a single hidden prompt; to anything more, such as a code, a Failure."""
-    asked: list[str] = []
-
-    def answer(_title: str, _text: str, prompts: list[tuple[str, bool]]) -> list[str]:
-        if not prompts:
-            return []
-        asked.extend(prompt.strip() for prompt, _ in prompts)
-        if len(asked) == 1 and not prompts[0][1]:
-            return [secret]
-        raise Failure(
-            Exit.LOGIN,
-            f"{account}: the server asks for more than the password ({'; '.join(asked)}); log in "
-            "by hand once, or ask the vendor for an account without it",
-        )
-
-    return answer
-
-
-def private_key(secret: bytes) -> paramiko.PKey:
-    """An OpenSSH private key without passphrase, from memory."""
-    kinds: list[Any] = [paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey]
-    for kind in kinds:
-        with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
-            key: paramiko.PKey = kind.from_private_key(io.StringIO(secret.decode("utf-8")))
-            return key
-    raise Failure(
-        Exit.CREDENTIAL,
-        "the feed's secret is no OpenSSH private key (ed25519, ECDSA or RSA, without passphrase)",
-    )
+    bytes: int | None  # None where the server does not tell
+    method: str  # one of WAYS, or IN_PLACE
+    verified: str = "size"
 
 
 class Sftp:
     """The SFTP requests that a delivery needs, on one channel."""
 
-    def __init__(self, channel: paramiko.Channel) -> None:
+    def __init__(self, channel: paramiko.Channel, watch: Watch | None = None) -> None:
         self.channel = channel
-        self.channel.settimeout(ANSWER_SECONDS)
+        self.watch = watch or Watch()
+        self.ends = self.watch.ends
         self._number = 0
         self._buffer = bytearray()
-        self._waiting: set[int] = set()  # numbers of the writes whose answers are still to come
+        self._waiting: dict[int, int] = {}  # writes without their answer yet: number to bytes
+        self._acknowledged = 0  # bytes of the present file
         self._is_torn = False  # whether a request was sent in part
         self._send(INIT, struct.pack(">I", 3), numbered=False)
         kind, body = self._receive()
         if kind != VERSION:
-            raise Lost("the server does not speak SFTP")
+            raise Garbled("the server does not speak SFTP")
         self.extensions = dict(_strings_in_pairs(body[4:]))
+
+    def _allow_time(self) -> None:
+        """Sets how long the next step may take; raises Lost where no time is left."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise Lost("the time is up", Exit.SILENT)
+        self.channel.settimeout(min(ANSWER_SECONDS, left))
+
+    def _lost(self, error: Exception | str) -> Lost:
+        is_late = isinstance(error, TimeoutError) or "timed out" in str(error)
+        if is_late or self.watch.has_hung_up:
+            return Lost(f"no answer within {ANSWER_SECONDS} s", Exit.SILENT)
+        return Lost(str(error) or "the connection is gone")
 
     def _send(self, kind: int, body: bytes, *, numbered: bool = True) -> int:
         if numbered:
@@ -341,11 +168,12 @@ class Sftp:
             body = struct.pack(">I", self._number) + body
         if self._is_torn:
             raise Lost("the last request was not sent whole")
+        self._allow_time()
         self._is_torn = True
         try:
             self.channel.sendall(struct.pack(">IB", len(body) + 1, kind) + body)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Lost(str(error) or "the connection is gone") from None
+            raise self._lost(error) from None
         self._is_torn = False
         return self._number
 
@@ -354,7 +182,7 @@ class Sftp:
         self._fill(4)
         length = struct.unpack(">I", self._buffer[:4])[0]
         if not 5 <= length <= 1 << 20:
-            raise Lost("the server sent something that is not SFTP")
+            raise Garbled("the server sent something that is not SFTP")
         self._fill(4 + length)
         data = bytes(self._buffer[4 : 4 + length])
         del self._buffer[: 4 + length]
@@ -362,15 +190,15 @@ class Sftp:
 
     def _fill(self, count: int) -> None:
         while len(self._buffer) < count:
+            self._allow_time()
             try:
                 data = self.channel.recv(65536)
-            except TimeoutError:
-                raise Lost(f"no answer within {ANSWER_SECONDS} s") from None
             except (OSError, EOFError, paramiko.SSHException) as error:
-                raise Lost(str(error) or "the connection is gone") from None
+                raise self._lost(error) from None
             if not data:
-                raise Lost("the server closed the connection")
+                raise self._lost("it was closed")
             self._buffer += data
+            self.watch.moved()
 
     def _answer(self) -> tuple[int, int, bytes]:
         """The next answer: the number of its request, its kind and the rest."""
@@ -382,42 +210,49 @@ class Sftp:
         number = self._send(kind, body)
         answered, answer_kind, answer = self._answer()
         while answered in self._waiting:  # of a transfer that was given up
-            self._waiting.remove(answered)
+            del self._waiting[answered]
             answered, answer_kind, answer = self._answer()
         if answered != number:
-            raise Lost("the server answered another question")
+            raise Garbled
         _check(answer_kind, answer, expected)
         return answer
 
-    def write(self, path: str, source: Path) -> int | None:
-        """Writes a whole file; returns the size that the server has for it, None if it is silent.
+    def create(self, path: str) -> bytes:
+        """Opens a file to be written anew, without any attributes; returns its handle."""
+        body = _packed(path) + struct.pack(">II", CREATE_FLAGS, 0)
+        return self._ask(OPEN, body, expected=HANDLE)
 
-        A window of requests is kept in flight; each one's answer is checked, that of the closing
-        too. Raises Refused or Lost; the remote handle is then not closed as if all was well.
+    def write(
+        self, handle: bytes, data: BinaryIO, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Writes all data: a window of requests in flight, each one's answer checked.
+
+        `progress` is told the bytes that are acknowledged. Raises Refused or Lost; the handle is
+        not to be closed then, as if all was well.
         """
-        handle = self._ask(
-            OPEN, _packed(path) + struct.pack(">II", CREATE_FLAGS, 0), expected=HANDLE
-        )
+        self._acknowledged = 0
         offset = 0
-        with source.open("rb") as data:
-            while chunk := data.read(CHUNK_BYTES):
-                body = handle + struct.pack(">QI", offset, len(chunk)) + chunk
-                self._waiting.add(self._send(WRITE, body))
-                offset += len(chunk)
-                if len(self._waiting) >= CHUNKS_IN_FLIGHT:
-                    self._acknowledge()
+        while chunk := data.read(CHUNK_BYTES):
+            body = handle + struct.pack(">QI", offset, len(chunk)) + chunk
+            self._waiting[self._send(WRITE, body)] = len(chunk)
+            offset += len(chunk)
+            if len(self._waiting) >= CHUNKS_IN_FLIGHT:
+                self._acknowledge(progress)
         while self._waiting:
-            self._acknowledge()
-        size = self._size(FSTAT, handle)
-        self._ask(CLOSE, handle)
-        return size
+            self._acknowledge(progress)
 
-    def _acknowledge(self) -> None:
+    def _acknowledge(self, progress: Callable[[int], None] | None) -> None:
         number, kind, body = self._answer()
         if number not in self._waiting:
-            raise Lost("the server answered another question")
-        self._waiting.remove(number)
+            raise Garbled
+        self._acknowledged += self._waiting.pop(number)
         _check(kind, body, STATUS)
+        if progress:
+            progress(self._acknowledged)
+
+    def close(self, handle: bytes) -> None:
+        """Closes a handle; to servers that is what makes a file whole."""
+        self._ask(CLOSE, handle)
 
     def size(self, path: str) -> int | None:
         """Size in bytes of a remote file, None where the server does not tell.
@@ -425,6 +260,12 @@ class Sftp:
         Raises Refused where there is no such file.
         """
         return self._size(STAT, _packed(path))
+
+    def size_of(self, handle: bytes) -> int | None:
+        """Size in bytes of an open file, None where the server does not tell."""
+        with contextlib.suppress(Refused):
+            return self._size(FSTAT, handle)
+        return None
 
     def _size(self, kind: int, body: bytes) -> int | None:
         try:
@@ -436,9 +277,52 @@ class Sftp:
         flags = struct.unpack(">I", attributes[:4])[0]
         return struct.unpack(">Q", attributes[4:12])[0] if flags & SIZE_PRESENT else None
 
+    def is_there(self, path: str) -> bool:
+        """Whether there is such a file, as far as the server tells."""
+        try:
+            self.size(path)
+        except Refused:
+            return False
+        return True
+
+    @property
+    def offers_hash(self) -> bool:
+        """Whether the server announces that it computes hashes."""
+        return bool(HASHES & self.extensions.keys())
+
+    def sha256(self, path: str) -> str | None:
+        """The SHA-256 that the server has computed of a file, None where it does not do that.
+
+        draft-ietf-secsh-filexfer-extensions-00, section 3. ProFTPD announces it to later versions
+        of the protocol only, and leaves out the answer's name.
+        """
+        whole = struct.pack(">QQI", 0, 0, 0)
+        body = _packed("check-file-name") + _packed(path) + _packed("sha256") + whole
+        try:
+            answer = self._ask(EXTENDED, body, expected=EXTENDED_REPLY)
+        except Refused:
+            return None
+        algorithm, at = _string(answer, 0)
+        if algorithm == b"check-file":
+            algorithm, at = _string(answer, at)
+        is_one = algorithm == b"sha256" and len(answer) - at == hashlib.sha256().digest_size
+        return answer[at:].hex() if is_one else None
+
+    def space(self, path: str) -> tuple[int, bool] | None:
+        """Free bytes of a folder's file system and whether it is read-only, None if not told."""
+        if STATVFS not in self.extensions:
+            return None
+        body = _packed(STATVFS) + _packed(path)
+        told = struct.unpack(">11Q", self._ask(EXTENDED, body, expected=EXTENDED_REPLY)[:88])
+        (_, unit, blocks, _, free, files, _, free_files, _, flags, _) = told
+        if not blocks:
+            return None  # it only says so
+        room = unit * free if free_files or not files else 0
+        return room, bool(flags & READ_ONLY_FLAG)
+
     def hurry(self) -> None:
-        """From now on waits for an answer no longer than a clean-up may take."""
-        self.channel.settimeout(TIDY_SECONDS)
+        """From now on takes no longer than a clean-up may, all in all."""
+        self.ends = time.monotonic() + TIDY_SECONDS
 
     def rename(self, old: str, new: str) -> None:
         """Renames by protocol version 3: most servers refuse where `new` exists."""
@@ -451,6 +335,10 @@ class Sftp:
     def remove(self, path: str) -> None:
         """Deletes a remote file."""
         self._ask(REMOVE, _packed(path))
+
+    def make_folder(self, path: str) -> None:
+        """Makes one remote folder, without any attributes."""
+        self._ask(MKDIR, _packed(path) + struct.pack(">I", 0))
 
     def names(self, folder: str) -> list[str]:
         """The names in a remote folder."""
@@ -491,14 +379,14 @@ def _strings_in_pairs(body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _check(kind: int, body: bytes, expected: int) -> None:
-    """Raises Refused where an answer is an error, Lost where it is none that was asked for."""
+    """Raises Refused where an answer is an error, Garbled where it is none that was asked for."""
     if kind == STATUS:
         code = struct.unpack(">I", body[:4])[0]
         if code != OK:
             words = _string(body, 4)[0].decode("utf-8", "replace") if len(body) > 4 else ""
-            raise Refused(code, words)
+            raise Refused(code, " ".join(words.split()))
     if kind != expected:
-        raise Lost("the server answered another question")
+        raise Garbled
 
 
 def _after_attributes(body: bytes, at: int) -> int:
@@ -515,8 +403,8 @@ def _after_attributes(body: bytes, at: int) -> int:
     return at
 
 
-class Delivery:
-    """Brings one file to its place on the server, by way of a temporary name beside it."""
+class Place:
+    """The feed's folder on its server: the names in it, and what a refusal there means."""
 
     def __init__(self, sftp: Sftp, feed: Feed, facts: Facts) -> None:
         self.sftp = sftp
@@ -527,78 +415,247 @@ class Delivery:
         self.prefix = f".roster-upload-{own}-"
         self.folder = feed.remote_dir.rstrip("/")
         self.final = f"{self.folder}/{feed.remote_name}"
-        self.temporary = f"{self.folder}/{self.prefix}{secrets.token_hex(4)}.part"
         self.aside = f"{self.folder}/{self.prefix}old.part"
-        self.outcome = "the old file is still in its place"
+        self.is_seen = False  # whether the folder was looked into
+        self.doing = STEPS["list"]
+
+    def passing(self, what: str = "") -> str:
+        """A new path for a file that is not to stay."""
+        return f"{self.folder}/{self.prefix}{what}{secrets.token_hex(4)}.part"
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A phase of a delivery, which a failure in it is told of."""
+        self.doing = STEPS[name]
+        with self.facts.phase(name):
+            yield
+
+    def names(self) -> list[str]:
+        """The names in the folder, which is made where it is missing and the feed says so."""
+        with self.step("list"):
+            try:
+                names = self.sftp.names(self.folder)
+            except Refused as refused:
+                is_missing = MEANINGS.get(refused.code) is Exit.REMOTE_PATH
+                if not (is_missing and self.feed.make_remote_dir):
+                    raise
+                self._make()
+                names = self.sftp.names(self.folder)
+        self.is_seen = True
+        return names
+
+    def _make(self) -> None:
+        parts = self.folder.split("/")
+        for path in ("/".join(parts[:count]) for count in range(1, len(parts) + 1)):
+            if not path or self.sftp.is_there(path):
+                continue
+            try:
+                self.sftp.make_folder(path)
+            except Refused:
+                if not self.sftp.is_there(path):  # another feed may have made it meanwhile
+                    raise
+
+    def failure(self, refused: Refused) -> Failure:
+        """What a refusal means to an operator; asks the server for evidence where it is bare."""
+        code = self._meaning(refused)
+        if code is Exit.REMOTE_PATH and self.is_seen:
+            code = Exit.TRANSFER  # the folder is there: something in it is not
+        text = ADVICE[code].format(
+            folder=self.folder, user=self.feed.username, doing=self.doing, why=refused
+        )
+        hint = f". {NEW_LOGIN}" if code is Exit.PERMISSION and not self.is_seen else ""
+        return Failure(code, f"{self.feed.remote_host}: {text}{hint}")
+
+    def _meaning(self, refused: Refused) -> Exit:
+        if refused.code in MEANINGS:
+            return MEANINGS[refused.code]
+        for pattern, code in WORDS:
+            if pattern.search(refused.words):
+                return code
+        with contextlib.suppress(Refused, Lost, struct.error):
+            # OpenSSH answers a full disk and a read-only one with a bare "Failure".
+            if refused.code == FAILURE and (told := self.sftp.space(self.folder)):
+                room, is_read_only = told
+                if is_read_only:
+                    return Exit.READ_ONLY
+                if room < CHUNK_BYTES:
+                    return Exit.DISK_FULL
+        return Exit.TRANSFER
+
+    def broken(self, error: Lost | struct.error) -> Failure:
+        """What a lost conversation means to an operator."""
+        code = error.code if isinstance(error, Lost) else Exit.TRANSFER
+        where = f"{self.feed.remote_host} ({self.facts.address})"
+        return Failure(code, f"{where} {LOSSES[code]} while {self.doing} ({error})")
+
+
+class Delivery:
+    """Brings one file to its place on the server, by way of a temporary name beside it."""
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        profile: Profile | None = None,
+        sha256: str = "",
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.place = place
+        self.sftp = place.sftp
+        self.sha256 = sha256
+        self.progress = progress
+        self.asks_hash = bool(sha256) and (profile.hash if profile else self.sftp.offers_hash)
+        self.way = profile.rename if profile else WAYS[0]  # the first to be tried
+        self.target = place.final if self.way == IN_PLACE else place.passing()
+        self.is_partial = False  # whether the target is there, but of no use
+        self.outcome = "the vendor still has what it had before"
 
     def run(self, source: Path, size: int) -> Delivered:
         """Sends, renames and verifies; the final name holds the old file or the new one, whole."""
         try:
             self._tidy()
-            with self.facts.phase("write"):
-                there = self.sftp.write(self.temporary, source)
-            self._same(there, size, "the temporary file")
+            before = self._write(source, size)
+            if self.way == IN_PLACE:
+                return self._verified(before, size, IN_PLACE)
+            is_hashed = self._is_hashed(self.target)  # while the old file is still there
             self.outcome = "whether the new file has taken its place is not known; start it again"
-            with self.facts.phase("rename"):
+            with self.place.step("rename"):
                 method = self._rename()
-            self.outcome = "the new file is in its place, but not verified; start it again"
-            return Delivered(self._verified(size), method)
+            self.is_partial = False
+            return self._verified(before, size, method, is_hashed=is_hashed)
         except Refused as refused:
-            self._drop_temporary()
-            raise self._failure(refused) from None
-        except (Lost, struct.error) as error:  # the next run tidies up
-            raise broken(self.feed, self.facts, f"{error}; {self.outcome}") from None
+            failure = self.place.failure(refused)
+        except (Lost, struct.error) as error:
+            failure = self.place.broken(error)
+        except Failure as known:
+            failure = known
         except BaseException:
-            self._drop_temporary()
+            self._drop()
             raise
+        self._drop()
+        raise Failure(failure.code, f"{failure.message}; {self.outcome}")
 
     def _tidy(self) -> None:
         """Proves that the folder is there, and removes what a broken delivery left in it."""
-        with self.facts.phase("list"):
-            names = self.sftp.names(self.folder)
-            for path in (f"{self.folder}/{name}" for name in names if name.startswith(self.prefix)):
-                if path == self.aside and self.feed.remote_name not in names:
-                    self.sftp.rename(path, self.final)  # the only whole file that there is
-                    continue
+        place = self.place
+        names = place.names()
+        with place.step("list"):
+            for name in (name for name in names if name.startswith(place.prefix)):
+                path = f"{place.folder}/{name}"
                 with contextlib.suppress(Refused):
-                    self.sftp.remove(path)
+                    if path == place.aside and place.feed.remote_name not in names:
+                        self.sftp.rename(path, place.final)  # the only whole file that there is
+                    else:
+                        self.sftp.remove(path)
+
+    def _write(self, source: Path, size: int) -> int | None:
+        """Writes the target; returns the size that the server has for it before it is closed."""
+        untouched = self.outcome
+        self.is_partial = self.way != IN_PLACE
+        if self.way == IN_PLACE:
+            self.outcome = (
+                "this server only takes a file in place, so the vendor may hold a part of it, or "
+                "none, until the next run: start it again"
+            )
+        with self.place.step("write"), source.open("rb") as data:
+            try:
+                handle = self.sftp.create(self.target)
+            except Refused:
+                self.outcome = untouched
+                raise
+            self.is_partial = True
+            self.sftp.write(handle, data, self.progress)
+            there = self.sftp.size_of(handle)
+            self._same(there, size, "the file as written")
+        with self.place.step("close"):
+            self.sftp.close(handle)
+        if self.way == IN_PLACE:
+            self.is_partial = False
+        return there
 
     def _rename(self) -> str:
         """Puts the temporary file in its place; returns by which way."""
-        if POSIX_RENAME in self.sftp.extensions:
-            with contextlib.suppress(Refused):  # some servers offer it and refuse it
-                self.sftp.posix_rename(self.temporary, self.final)
-                return "posix-rename"
-        try:
-            self.sftp.rename(self.temporary, self.final)
-            return "rename"
-        except Refused as refused:
+        by = {
+            "posix-rename": self.sftp.posix_rename,
+            "rename": self.sftp.rename,
+            "aside": self._rename_aside,
+        }
+        refused = Refused(FAILURE, "")
+        for way in self._ways():
             try:
-                self.sftp.size(self.final)
-            except Refused:
-                raise refused from None  # nothing stands in the way, so this is no help
-        self.sftp.rename(self.final, self.aside)
+                by[way](self.target, self.place.final)
+                return way
+            except Refused as reason:  # some servers offer posix-rename and refuse it
+                refused = reason
+            if refused.code == NO_SUCH_FILE and not self.sftp.is_there(self.target):
+                raise Failure(
+                    Exit.VERIFY,
+                    f"{self.place.feed.remote_host} took the file away under its temporary name "
+                    "as soon as it was closed; learn the server's ways with `roster-upload probe`",
+                )
+        raise refused
+
+    def _ways(self) -> Iterator[str]:
+        """The ways of renaming that can help, from the profile's on, each asked for in its turn."""
+        if self.way == "posix-rename" and POSIX_RENAME in self.sftp.extensions:
+            yield "posix-rename"
+        if self.way != "aside" or not self.sftp.is_there(self.place.final):
+            yield "rename"
+        if self.sftp.is_there(self.place.final):  # else nothing stands in the way
+            yield "aside"
+
+    def _rename_aside(self, new: str, final: str) -> None:
+        """Makes room for the new file, and puts the old one back where that fails."""
+        self.sftp.rename(final, self.place.aside)
         try:
-            self.sftp.rename(self.temporary, self.final)
+            self.sftp.rename(new, final)
         except BaseException:
             self.sftp.hurry()
-            self.sftp.rename(self.aside, self.final)  # else the next run does it
+            self.sftp.rename(self.place.aside, final)  # else the next run does it
             raise
         with contextlib.suppress(Refused):
-            self.sftp.remove(self.aside)
-        return "aside"
+            self.sftp.remove(self.place.aside)
 
-    def _verified(self, size: int) -> int | None:
-        """The size of the file in its place, compared with what was sent."""
-        with self.facts.phase("verify"):
+    def _verified(
+        self, before: int | None, size: int, method: str, *, is_hashed: bool = False
+    ) -> Delivered:
+        """What is known of the file in its place, compared with what was sent."""
+        self.outcome = "the new file has taken the old one's place; start it again to be sure"
+        final = self.place.final
+        with self.place.step("verify"):
             try:
-                there = self.sftp.size(self.final)
-            except Refused as refused:
-                raise Failure(
-                    Exit.VERIFY, f"{self.final} was sent and renamed, but is not there: {refused}"
-                ) from None
-        self._same(there, size, self.final)
-        return there
+                there = self.sftp.size(final)
+            except Refused:
+                self._was_taken(method)
+                return Delivered(before, method, "taken")
+            self._same(there, size, final)
+            if is_hashed or self._is_hashed(final):
+                return Delivered(there, method, "hash")
+        return Delivered(there, method, "answers" if there is None else "size")
+
+    def _was_taken(self, method: str) -> None:
+        """Raises Failure where the renaming was acknowledged but not done."""
+        if method != IN_PLACE and self.sftp.is_there(self.target):
+            self.is_partial = True
+            raise Failure(
+                Exit.VERIFY,
+                f"{self.place.feed.remote_host} acknowledged the renaming to {self.place.final}, "
+                "but did not do it",
+            )
+
+    def _is_hashed(self, path: str) -> bool:
+        """Whether the server has computed the hash of what was sent, False where it does not."""
+        if not self.asks_hash:
+            return False
+        with self.place.step("verify"):
+            told = self.sftp.sha256(path)
+        if told is None or told == self.sha256:
+            return told is not None
+        raise Failure(
+            Exit.VERIFY,
+            f"{path} has the SHA-256 {told} on {self.place.feed.remote_host}, {self.sha256} was "
+            "sent: the server has changed or damaged it",
+        )
 
     def _same(self, there: int | None, size: int, what: str) -> None:
         if there is None or there == size:
@@ -609,79 +666,72 @@ class Delivery:
             f"{what} has {there} bytes on the server, {size} were sent: the server {why}",
         )
 
-    def _drop_temporary(self) -> None:
-        """Removes the temporary file where the connection still lives; else the next run does."""
-        with contextlib.suppress(Refused, Lost, struct.error):
-            self.sftp.hurry()
-            self.sftp.remove(self.temporary)
+    def _drop(self) -> None:
+        """Removes a partial file where the connection still lives; else the next run does."""
+        if self.is_partial:
+            with contextlib.suppress(Refused, Lost, struct.error):
+                self.sftp.hurry()
+                self.sftp.remove(self.target)
 
-    def _failure(self, refused: Refused) -> Failure:
-        where = f"{self.feed.remote_host}: {self.folder}"
-        if refused.code == NO_SUCH_FILE:
-            return Failure(
-                Exit.REMOTE_PATH,
-                f"{where} does not exist on the server; compare remote_dir with the upload path "
-                "that the vendor gave you",
-            )
-        if refused.code == PERMISSION_DENIED:
-            return Failure(
-                Exit.REMOTE_PATH,
-                f"{where} is closed to {self.feed.username}: {refused}. If the login is new, its "
-                "password may still have to be reset by the vendor's mailed link",
-            )
-        hint = "; servers say so of a full disk, too" if refused.code == FAILURE else ""
-        return Failure(Exit.TRANSFER, f"{where}: the server refused: {refused}{hint}")
+
+def _opened(transport: paramiko.Transport, feed: Feed, facts: Facts, watch: Watch) -> Sftp:
+    """Opens the SFTP session of a connection that is logged in; raises Failure."""
+    with facts.phase("open"):
+        try:
+            channel = transport.open_session(timeout=watch.left(ANSWER_SECONDS))
+            watch.moved()
+            channel.invoke_subsystem("sftp")
+            sftp = Sftp(channel, watch)
+        except (Lost, struct.error, paramiko.SSHException, EOFError, OSError) as error:
+            if watch.has_hung_up or "Timeout" in str(error):
+                code = Exit.SILENT
+            elif isinstance(error, Lost):
+                code = error.code
+            else:
+                code = Exit.PERMISSION if transport.is_active() else Exit.VANISHED
+            raise Failure(
+                code,
+                f"{feed.remote_host} ({facts.address}) opens no SFTP session for {feed.username}: "
+                f"{error or 'no reason given'}. {NEW_LOGIN}",
+            ) from None
+    facts.extensions = tuple(sorted(sftp.extensions))
+    return sftp
 
 
 @contextlib.contextmanager
-def logged_in(feed: Feed, secret: bytes, facts: Facts) -> Iterator[paramiko.Transport]:
-    """A connection that is logged in, for the time of the block.
+def place_of(
+    feed: Feed, secret: bytes, facts: Facts, limit: float | None = None, login: str = ""
+) -> Iterator[Place]:
+    """The feed's folder on its server, over a connection for the time of the block.
 
-    A method that the server does not take costs a connection, since some servers do not listen to
-    a second one; it is no login attempt.
+    `login` is the method that the server is known to take. After `limit` seconds, and those that
+    a clean-up may take, it ends as `Exit.SILENT`.
     """
-    methods = ["publickey"] if feed.auth == "key" else ["password", "keyboard-interactive"]
-    for method in methods:
-        with contextlib.closing(open_socket(feed, facts)) as connection:
-            transport = make_transport(connection, feed)
-            try:
-                negotiate(transport, feed, facts)
-                log_in(transport, feed, secret, method, facts)
-                transport.set_keepalive(KEEPALIVE_SECONDS)  # not before: some servers hang up
-                yield transport
-                return
-            except OtherMethod:
-                continue
-            finally:
-                transport.close()
+    watch = Watch(limit)
+    with in_time(watch, limit), logged_in(feed, secret, facts, watch, login) as transport:
+        yield Place(_opened(transport, feed, facts, watch), feed, facts)
 
 
-def deliver(feed: Feed, secret: bytes, source: Path, size: int, facts: Facts) -> Delivered:
+def deliver(
+    feed: Feed,
+    secret: bytes,
+    source: Path,
+    size: int,
+    facts: Facts,
+    *,
+    profile: Profile | None = None,
+    sha256: str = "",
+    progress: Callable[[int], None] | None = None,
+    limit: float | None = None,
+) -> Delivered:
     """Delivers a file of `size` bytes to the feed's place on its server.
 
-    `facts` is filled on the way. Raises Failure; the final name is then as it was, unless the
-    failure is `Exit.VERIFY`.
+    `facts` is filled on the way. `profile` says by which way of renaming to begin, or to write in
+    place; `sha256`, in hexadecimal, is compared where the server computes it; `progress` is told
+    the bytes that the server has acknowledged; `limit` is what all may take, in seconds. Raises
+    Failure; the final name is then as it was, unless the message says otherwise.
     """
-    with logged_in(feed, secret, facts) as transport:
-        with facts.phase("open"):
-            # paramiko waits for ever for an answer to the subsystem's request.
-            limit = threading.Timer(ANSWER_SECONDS, transport.close)
-            limit.daemon = True
-            limit.start()
-            try:
-                channel = transport.open_session(timeout=ANSWER_SECONDS)
-                channel.invoke_subsystem("sftp")
-                sftp = Sftp(channel)
-            except (Lost, struct.error, paramiko.SSHException, EOFError, OSError) as error:
-                why = f"it opens no SFTP session for {feed.username}: {error or 'no reason given'}"
-                raise broken(feed, facts, why) from None
-            finally:
-                limit.cancel()
-        return Delivery(sftp, feed, facts).run(source, size)
-
-
-def broken(feed: Feed, facts: Facts, why: str) -> Failure:
-    """The failure of a transfer that lost its server."""
-    return Failure(
-        Exit.TRANSFER, f"{feed.remote_host} ({facts.address}): the connection broke: {why}"
-    )
+    login = profile.login if profile and feed.auth == "password" else ""
+    with place_of(feed, secret, facts, limit, login) as place:
+        delivery = Delivery(place, profile=profile, sha256=sha256.lower(), progress=progress)
+        return delivery.run(source, size)

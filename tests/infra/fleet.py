@@ -48,12 +48,13 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
 
 
 def receipts(feed: dict[str, Any]) -> list[dict[str, Any]]:
-    """All receipts of a feed, the oldest first."""
+    """The receipts of a feed's deliveries, the oldest first; its rehearsals are none."""
     path = f"/var/lib/roster-upload/{feed['feed']}/receipts.jsonl"
     host = connect(feed["host"])
     if not host.file(path).exists:
         return []
-    return [json.loads(line) for line in host.file(path).content_string.splitlines()]
+    found = [json.loads(line) for line in host.file(path).content_string.splitlines()]
+    return [receipt for receipt in found if receipt["command"] == "send"]
 
 
 def remote_path(feed: dict[str, Any]) -> str:

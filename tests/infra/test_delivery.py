@@ -20,7 +20,14 @@ def new_export(feed: Feed, folder: Path, *options: str) -> str:
     """Lets the SIS write an export that never was before; returns its SHA-256."""
     package = folder / f"{feed['feed']}.zip"
     subprocess.run(
-        [sys.executable, ROOT / "tests/rosters.py", package, f"--seed={time.time_ns()}", *options],
+        [
+            sys.executable,
+            ROOT / "tests/rosters.py",
+            package,
+            f"--district={feed['feed']}",
+            f"--revision={time.time_ns()}",
+            *options,
+        ],
         check=True,
     )
     # As an SIS does: written beside it and moved over it.

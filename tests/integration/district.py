@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import rosters
+from roster_feeds import to_toml
 from roster_upload.ledger import Ledger
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -43,6 +44,7 @@ class District:
         for path in (folder / "config", self.credential.parent, folder / "tmp"):
             path.mkdir(parents=True)
         self.credential.write_bytes(secret)
+        (self.credential.parent / f"{FEED}_state").write_bytes(b"k" * 32)
         self.export.write_bytes(rosters.build(students=2000))
         self.configure()
 
@@ -58,11 +60,11 @@ class District:
             "remote_dir": FOLDER,
             "username": USER,
             "host_keys": [self.vendor.host_key],
+            "quiet_seconds": 0,
+            "attempts": 1,
             **changes,
         }
-        lines = [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
-        ]
+        lines = [f"{key} = {to_toml(value)}" for key, value in values.items()]
         self.config_file.write_text("\n".join(lines))
 
     def open_window(self) -> None:
@@ -75,11 +77,11 @@ class District:
     def config_file(self) -> Path:
         return self.folder / "config" / f"{FEED}.toml"
 
-    def start(self) -> subprocess.Popen[str]:
-        """Starts `send` as its unit does."""
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Starts a command, `send` by default, as its unit does."""
         options = [f"--config-dir={self.folder}/config", f"--state-dir={self.folder}/state"]
         return subprocess.Popen(
-            [sys.executable, "-m", "roster_upload", *options, "send", FEED],
+            [sys.executable, "-m", "roster_upload", *options, *(command or ["send", FEED])],
             env={
                 **os.environ,
                 "PYTHONPATH": str(SCRIPTS),
@@ -101,6 +103,14 @@ class District:
         for line in self.secret.decode().strip().splitlines():
             assert line not in told
         assert not list((self.folder / "tmp").iterdir()), "a private copy was left behind"
+        return process.returncode, out + err
+
+    def run(self, *command: str) -> tuple[int, str]:
+        """Runs a command; returns the exit code and all that was said, which is never a traceback."""
+        process = self.start(*command)
+        out, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        assert "ROSTER_UPLOAD_DEBUG" not in err
         return process.returncode, out + err
 
     @property

@@ -13,10 +13,15 @@ from pathlib import Path
 import pytest
 import rosters
 from integration.district import FOLDER, District
+from integration.vendor import attempt
+from roster_upload import config
 from roster_upload.exits import Exit
+from roster_upload.server import probe
+from roster_upload.sftp import Facts
 
 OLD = b"yesterday's roster"
 SMALL = "imagine/0123456-Small Disk/product"
+FROZEN = "imagine/0123456-Frozen Disk/product"
 SETTINGS = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -64,7 +69,7 @@ def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenSsh]:
     if "LAB" not in os.environ:
         pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
     home = tmp_path / "vendor"
-    for folder in (FOLDER, SMALL):
+    for folder in (FOLDER, SMALL, FROZEN):
         (home / "files" / folder).mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -76,7 +81,7 @@ def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenSsh]:
     command = [
         "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
         f"--volume={home}:/vendor", f"--tmpfs=/vendor/files/{SMALL}:size=64k",
-        f"lab-{request.param}",
+        f"--tmpfs=/vendor/files/{FROZEN}:ro", f"lab-{request.param}",
         "sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /vendor/sshd_config",
     ]  # fmt: skip
     with (home / "log").open("w") as log:
@@ -111,18 +116,50 @@ def test_a_roster_takes_the_place_of_yesterdays(district: District, vendor: Open
 
 
 def test_a_full_disk_is_told(district: District, vendor: OpenSsh) -> None:
+    """OpenSSH says no more of it than "Failure"; its statvfs does."""
     district.configure(username="root", auth="key", remote_dir=SMALL)
-    code, told = district.send()
-    assert code == Exit.TRANSFER
-    assert "full disk" in told
-    # The temporary file is gone again, so a smaller export still finds room.
+    code, told = attempt(district)
+    assert code == Exit.DISK_FULL
+    assert "make room" in told
+    # The temporary file is gone with its session, so a smaller export still finds room.
+    end = time.monotonic() + 10
+    while "Close session" not in vendor.log and time.monotonic() < end:
+        time.sleep(0.01)
     district.export.write_bytes(rosters.build(students=20))
-    assert district.send()[0] == Exit.OK
+    assert attempt(district)[0] == Exit.OK
+
+
+def test_a_read_only_disk_is_told(district: District, vendor: OpenSsh) -> None:
+    district.configure(username="root", auth="key", remote_dir=FROZEN)
+    code, told = attempt(district)
+    assert code == Exit.READ_ONLY
+    assert "read-only" in told
+
+
+def test_a_folder_is_made_where_the_feed_says_so(district: District, vendor: OpenSsh) -> None:
+    folder = "imagine/0123456-New/product"
+    district.configure(username="root", auth="key", remote_dir=folder, make_remote_dir=True)
+    code, told = attempt(district)
+    assert code == Exit.OK, told
+    made = (vendor.home / "files" / folder / "OneRoster.zip").read_bytes()
+    assert made == district.export.read_bytes()
+
+
+def test_a_probe_learns_and_leaves_nothing(district: District, vendor: OpenSsh) -> None:
+    learned = probe(config.load(district.config_file), vendor.key, Facts())
+    assert (learned.rename, learned.login) == ("posix-rename", "publickey")
+    assert (learned.sizes, learned.stat_after_close, learned.takes_on_close) == (True, True, False)
+    assert learned.hash is False
+    assert "statvfs@openssh.com" in learned.extensions
+    assert "OpenSSH" in learned.server
+    held = {path.name: path.read_bytes() for path in vendor.folder.iterdir()}
+    assert held == {"OneRoster.zip": OLD}
+    assert vendor.log.count("Accepted publickey") == 1
 
 
 def test_a_missing_folder_is_told(district: District, vendor: OpenSsh) -> None:
     district.configure(username="root", auth="key", remote_dir="imagine/0123456-Nobody/product")
-    code, told = district.send()
+    code, told = attempt(district)
     assert code == Exit.REMOTE_PATH
     assert "does not exist" in told
 
@@ -132,7 +169,7 @@ def test_a_key_that_is_not_known_is_tried_once(
 ) -> None:
     make_key(tmp_path / "other")
     district.credential.write_bytes((tmp_path / "other").read_bytes())
-    code, told = district.send()
+    code, told = attempt(district)
     assert code == Exit.LOGIN
     assert "was refused" in told
     assert vendor.log.count("Failed publickey") == 1
@@ -142,6 +179,6 @@ def test_a_key_that_is_not_known_is_tried_once(
 def test_a_password_is_not_asked_for(district: District, vendor: OpenSsh) -> None:
     district.configure(username="root", auth="password")
     district.credential.write_bytes(b"a password")
-    code, told = district.send()
+    code, told = attempt(district)
     assert code == Exit.LOGIN
     assert "publickey" in told

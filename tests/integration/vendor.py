@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 import time
@@ -13,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
-from integration.district import FOLDER, USER
+from asyncssh import sftp as protocol
+from asyncssh.packet import SSHPacket, String, UInt32
+from integration.district import FOLDER, USER, District
+from roster_upload import config
+from roster_upload.exits import Exit, Failure
+from roster_upload.sftp import Facts, deliver
+
+CLOSE, STATUS, EXTENDED, EXTENDED_REPLY = 4, 101, 200, 201
+KINDS = {
+    3: "open", 4: "close", 6: "write", 8: "fstat", 9: "setstat", 10: "setstat", 11: "opendir",
+    12: "readdir", 13: "remove", 14: "mkdir", 17: "stat", 18: "rename",
+}  # fmt: skip
 
 
 @dataclass
@@ -22,34 +34,106 @@ class Vendor:
 
     root: Path
     password: str
-    # At this request of its kind (counted from 1), or never: what goes wrong.
-    refuse_write: int = 0
-    cut_at_write: int = 0
-    disk_full_at: int = 0
-    refuse_close: bool = False
-    refuse_posix_rename: bool = False
+    # By kind of request (`KINDS`, or an extension's name): what goes wrong with each of them.
+    refuse: dict[str, int] = field(default_factory=dict)  # the status that is the answer
+    words: str = "told to"  # in that answer
+    cut_at: str = ""  # the connection ends instead
+    silent_at: str = ""  # from then on nothing is answered
+    at_write: int = 1  # the write from which on that holds
+    # What it does with the files.
     rename_will_not_replace: bool = False
-    cut_at_rename: bool = False
+    rename_does_nothing: bool = False
+    refuse_move: int = 0  # the one that is refused, counted from 1, where the target is free
+    cut_after_rename: bool = False
     shorten_at_rename: bool = False
-    refuse_rename: bool = False
-    hide_sizes: bool = False
     append: bool = False
+    take: str = ""  # "close" or "rename": a file is gone after it
     seconds_a_write: float = 0
-    closed_folder: bool = False
+    # What it offers and tells.
+    without: tuple[str, ...] = ()  # extensions
+    space: tuple[int, int] = (1 << 20, 0)  # free blocks, flags of the file system
+    hashes: str = ""  # "named", "bare" and "unannounced" are right, "wrong" is not
+    options: dict[str, Any] = field(default_factory=dict)  # of asyncssh's server
+    key_kind: str = "ssh-ed25519"
+    # The login.
     only_interactive: bool = False
+    rounds: list[list[str]] = field(default_factory=lambda: [["Password: "]])
+    wants_new_password: bool = False
+    hangs_up: bool = False  # after a refused login
+    drops_passwords: bool = False  # after a refused login: it offers the prompt only
+    silent_login: bool = False
+    no_sessions: bool = False
     client_key: str = ""
-    prompts: list[str] = field(default_factory=lambda: ["Password: "])
     # What it has seen.
     port: int = 0
     host_key: str = ""
+    connected: int = 0
+    connections: int = 0  # in all
     logins: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     writes: int = 0
+    moves: int = 0
+    taken: list[bytes] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
         """Where the feed's file arrives."""
         return self.root / FOLDER
+
+    @property
+    def held(self) -> dict[str, bytes]:
+        """What is in that folder."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+
+class Requests(protocol.SFTPServerHandler):
+    """The requests as they come, before asyncssh makes file operations of them."""
+
+    def __init__(self, server: Any, *arguments: Any) -> None:
+        super().__init__(server, *arguments)
+        self.vendor: Vendor = server.vendor
+        self.is_silent = False
+        offered = [pair for pair in self._extensions if pair[0].decode() not in self.vendor.without]
+        if self.vendor.hashes not in ("", "unannounced"):
+            offered.append((b"check-file", b"1"))
+        self._extensions = offered
+
+    async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        vendor, kind = self.vendor, self._kind(pkttype, packet)
+        vendor.requests.append(kind)
+        vendor.writes += kind == "write"
+        is_due = kind != "write" or vendor.writes >= vendor.at_write
+        self.is_silent |= is_due and kind == vendor.silent_at
+        if self.is_silent:
+            return
+        if is_due and kind == vendor.cut_at:
+            self._server._chan.get_connection().abort()
+        elif is_due and kind in vendor.refuse:
+            body = UInt32(vendor.refuse[kind]) + String(vendor.words) + String("")
+            self.send_packet(STATUS, pktid, UInt32(pktid), body)
+        elif kind == "check-file-name" and vendor.hashes:
+            reply = self._hash(packet)
+            self.send_packet(EXTENDED_REPLY, pktid, UInt32(pktid), reply)
+        else:
+            await super()._process_packet(pkttype, pktid, packet)
+
+    def _kind(self, pkttype: int, packet: SSHPacket) -> str:
+        rest = packet.get_remaining_payload()
+        if pkttype == EXTENDED:
+            return rest[4 : 4 + int.from_bytes(rest[:4], "big")].decode().partition("@")[0]
+        if pkttype == CLOSE and rest[4:] in self._dir_handles:
+            return "closedir"
+        return KINDS.get(pkttype, str(pkttype))
+
+    def _hash(self, packet: SSHPacket) -> bytes:
+        """The answer to check-file-name: draft-ietf-secsh-filexfer-extensions-00, section 3."""
+        _, path, algorithms = (packet.get_string() for _ in range(3))
+        assert b"sha256" in algorithms.split(b",")
+        assert (packet.get_uint64(), packet.get_uint64(), packet.get_uint32()) == (0, 0, 0)
+        data = (self.vendor.root / path.decode().lstrip("/")).read_bytes()
+        digest = hashlib.sha256(data + (b"!" if self.vendor.hashes == "wrong" else b"")).digest()
+        name = String("check-file") if self.vendor.hashes in ("named", "wrong") else b""
+        return name + String("sha256") + digest
 
 
 class Files(asyncssh.SFTPServer):
@@ -59,68 +143,70 @@ class Files(asyncssh.SFTPServer):
         super().__init__(channel, chroot=str(vendor.root).encode())
         self.vendor = vendor
 
+    def _local(self, path: bytes) -> Path:
+        return Path(os.fsdecode(self.map_path(path)))
+
+    def _take(self, path: Path, moment: str) -> None:
+        if self.vendor.take == moment:
+            self.vendor.taken.append(path.read_bytes())
+            path.unlink()
+
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
-        self.vendor.requests.append("open")
         if attrs.permissions is not None:
             self.vendor.requests.append("open with attributes")
         return super().open(path, pflags, attrs)
 
     def write(self, file_obj: Any, offset: int, data: bytes) -> int:
-        vendor = self.vendor
-        vendor.writes += 1
-        time.sleep(vendor.seconds_a_write)
-        if vendor.writes == vendor.cut_at_write:
-            self.connection.abort()
-            raise asyncssh.SFTPFailure("gone")
-        if vendor.writes == vendor.refuse_write:
-            raise asyncssh.SFTPFailure("Failure")
-        if vendor.disk_full_at and vendor.writes >= vendor.disk_full_at:
-            raise asyncssh.SFTPNoSpaceOnFilesystem("No space left")
-        if vendor.append:
+        time.sleep(self.vendor.seconds_a_write)
+        if self.vendor.append:
             super().write(file_obj, offset + len(data), data)
         return super().write(file_obj, offset, data)  # type: ignore[return-value]
 
     def close(self, file_obj: Any) -> None:
-        self.vendor.requests.append("close")
         super().close(file_obj)
-        if self.vendor.refuse_close:
-            raise asyncssh.SFTPFailure("the file could not be kept")
-
-    def setstat(self, path: bytes, attrs: Any, follow_symlinks: bool = True) -> None:
-        self.vendor.requests.append("setstat")
+        self._take(Path(os.fsdecode(file_obj.name)), "close")
 
     def rename(self, oldpath: bytes, newpath: bytes, flags: int = 0) -> None:
-        self.vendor.requests.append("rename")
-        if self.vendor.refuse_rename:
-            raise asyncssh.SFTPFailure("no renaming here")
-        if self.vendor.rename_will_not_replace and Path(self.map_path(newpath).decode()).exists():
+        if self.vendor.rename_will_not_replace and self._local(newpath).exists():
             raise asyncssh.SFTPFailure("the file exists")
-        Path(self.map_path(oldpath).decode()).replace(self.map_path(newpath).decode())
+        self._move(oldpath, newpath)
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
-        self.vendor.requests.append("posix-rename")
-        if self.vendor.refuse_posix_rename:
-            raise asyncssh.SFTPOpUnsupported("not here")
-        super().posix_rename(oldpath, newpath)
+        self._move(oldpath, newpath)
+
+    def _move(self, oldpath: bytes, newpath: bytes) -> None:
+        self.vendor.moves += 1
+        if self.vendor.moves == self.vendor.refuse_move:
+            raise asyncssh.SFTPFailure("not this one")
+        if self.vendor.rename_does_nothing:
+            return
+        new = self._local(newpath)
+        self._local(oldpath).replace(new)
         if self.vendor.shorten_at_rename:
-            os.truncate(self.map_path(newpath), 100)
-        if self.vendor.cut_at_rename:
+            os.truncate(new, 100)
+        if self.vendor.cut_after_rename:
             self.connection.abort()
+        self._take(new, "rename")
 
-    def stat(self, path: bytes) -> Any:
-        if self.vendor.hide_sizes:
-            raise asyncssh.SFTPPermissionDenied("no")
-        return super().stat(path)
+    def statvfs(self, path: bytes) -> Any:
+        free, flags = self.vendor.space
+        return asyncssh.SFTPVFSAttrs(
+            bsize=4096, frsize=4096, blocks=1 << 20, bfree=free, bavail=free, files=1000,
+            ffree=900, favail=900, flags=flags, namemax=255,
+        )  # fmt: skip
 
-    def fstat(self, file_obj: Any) -> Any:
-        if self.vendor.hide_sizes:
-            raise asyncssh.SFTPOpUnsupported("no")
-        return super().fstat(file_obj)
 
-    def scandir(self, path: bytes) -> Any:
-        if self.vendor.closed_folder:
-            raise asyncssh.SFTPPermissionDenied("no")
-        return super().scandir(path)
+class Sessions:
+    """Opens a session of SFTP for each who asks; none where it is false."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor = vendor
+
+    def __bool__(self) -> bool:
+        return not self.vendor.no_sessions
+
+    def __call__(self, channel: Any) -> Files:
+        return Files(channel, self.vendor)
 
 
 class Door(asyncssh.SSHServer):
@@ -128,13 +214,31 @@ class Door(asyncssh.SSHServer):
 
     def __init__(self, vendor: Vendor) -> None:
         self.vendor = vendor
+        self.rounds = 0
+        self.has_dropped = False
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connection = conn
+        self.vendor.connected += 1
+        self.vendor.connections += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.vendor.connected -= 1
 
     def password_auth_supported(self) -> bool:
-        return not (self.vendor.only_interactive or self.vendor.client_key)
+        return not (self.vendor.only_interactive or self.vendor.client_key or self.has_dropped)
 
-    def validate_password(self, username: str, password: str) -> bool:
+    async def validate_password(self, username: str, password: str) -> bool:
         self.vendor.logins.append(username)
-        return username == USER and password == self.vendor.password
+        if self.vendor.silent_login:
+            await asyncio.Event().wait()
+        if self.vendor.wants_new_password:
+            raise asyncssh.PasswordChangeRequired("Your password has expired")
+        is_right = username == USER and password == self.vendor.password
+        if self.vendor.hangs_up and not is_right:
+            raise asyncssh.DisconnectError(2, "Too many authentication failures")
+        self.has_dropped = self.vendor.drops_passwords and not is_right
+        return is_right
 
     def public_key_auth_supported(self) -> bool:
         return bool(self.vendor.client_key)
@@ -143,14 +247,40 @@ class Door(asyncssh.SSHServer):
         return key.export_public_key().decode().split()[:2] == self.vendor.client_key.split()[:2]
 
     def kbdint_auth_supported(self) -> bool:
-        return self.vendor.only_interactive
+        return self.vendor.only_interactive or self.vendor.drops_passwords
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        return "", "", "", [(prompt, False) for prompt in self.vendor.prompts]
+        return "", "", "", [(prompt, False) for prompt in self.vendor.rounds[0]]
 
-    def validate_kbdint_response(self, username: str, responses: Any) -> bool:
+    def validate_kbdint_response(self, username: str, responses: Any) -> Any:
         self.vendor.logins.append(username)
-        return list(responses) == [self.vendor.password]
+        self.rounds += 1
+        if list(responses) != [self.vendor.password]:
+            return False
+        if self.rounds < len(self.vendor.rounds):
+            prompts = self.vendor.rounds[self.rounds]
+            return "", "", "", [(prompt, False) for prompt in prompts]
+        return True
+
+
+protocol.SFTPServerHandler = Requests  # type: ignore[misc, assignment]  # there is no other way in
+
+
+def attempt(district: District, **options: Any) -> tuple[Exit, str]:
+    """Delivers the export without its checks; returns the exit code and what was told."""
+    feed = config.load(district.config_file)
+    size = district.export.stat().st_size
+    secret = district.credential.read_bytes()
+    try:
+        done = deliver(feed, secret, district.export, size, Facts(), **options)
+    except Failure as failure:
+        code, told = failure.code, failure.message
+    else:
+        assert done.bytes in (size, None)
+        code, told = Exit.OK, f"{done.method}, by {done.verified}"
+    assert len(told.splitlines()) == 1
+    assert not secret or secret not in told.encode()
+    return code, told
 
 
 @contextmanager
@@ -158,14 +288,15 @@ def serving(vendor: Vendor) -> Iterator[Vendor]:
     """Serves on a free loopback port, in a thread of its own, until the block ends."""
     vendor.folder.mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
-    key = asyncssh.generate_private_key("ssh-ed25519")
+    key = asyncssh.generate_private_key(vendor.key_kind)
     started = threading.Event()
     servers: list[asyncssh.SSHAcceptor] = []
 
     async def start() -> None:
         server = await asyncssh.create_server(
             lambda: Door(vendor), "127.0.0.1", 0, server_host_keys=[key],
-            sftp_factory=lambda channel: Files(channel, vendor), allow_scp=False,
+            sftp_factory=Sessions(vendor), allow_scp=False,
+            **vendor.options,
         )  # fmt: skip
         servers.append(server)
         vendor.port = server.get_port()

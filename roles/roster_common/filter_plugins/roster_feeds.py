@@ -7,7 +7,9 @@ node before any host is touched; here they only learn the names of the inventory
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,34 +53,74 @@ def feed_problems(
 
 
 def planned_starts(
-    feeds: Sequence[Mapping[str, Any]], host: str, spread_minutes: int, retries: Sequence[str]
-) -> dict[str, list[str]]:
-    """Feed name to its planned starts (`HH:MM`, UTC): the spread first one, then the retries.
+    feeds: Sequence[Mapping[str, Any]],
+    host: str,
+    spread_minutes: int,
+    retries: Sequence[str],
+    rehearsal: str = "",
+    watch_minutes: int = 0,
+) -> dict[str, dict[str, list[str]]]:
+    """Feed name to its units (without `@FEED`) and their planned starts (`HH:MM`, UTC).
 
-    The first start is the window's opening plus a number of minutes below `spread_minutes` that is
-    a hash of host and feed: stable from run to run, even over a fleet.
+    `roster-upload` starts first at the window's opening plus a number of minutes below
+    `spread_minutes` that is a hash of host and feed, stable from run to run and even over a fleet;
+    then at the retries. `roster-rehearse` starts as many minutes after `rehearsal`, `roster-watch`
+    `watch_minutes` before the deadline; either is left out where its time is empty or 0.
     """
-    starts = {}
+    starts: dict[str, dict[str, list[str]]] = {}
     for feed in feeds:
         digest = hashlib.sha256(f"{host} {feed['feed']}".encode()).digest()
-        hours, minutes = map(int, feed["window_start"].split(":"))
         offset = int.from_bytes(digest[:8], "big") % max(spread_minutes, 1)
-        first = (hours * 60 + minutes + offset) % (24 * 60)
-        starts[feed["feed"]] = [f"{first // 60:02}:{first % 60:02}", *retries]
+        planned = {"roster-upload": [_later(feed["window_start"], offset), *retries]}
+        if rehearsal:
+            planned["roster-rehearse"] = [_later(rehearsal, offset)]
+        if watch_minutes:
+            planned["roster-watch"] = [_later(feed["deadline"], -watch_minutes)]
+        starts[feed["feed"]] = planned
     return starts
 
 
+def _later(time: str, minutes: int) -> str:
+    moment = (config.minutes(time) + minutes) % (24 * 60)
+    return f"{moment // 60:02}:{moment % 60:02}"
+
+
 def schedule_problems(
-    feeds: Sequence[Mapping[str, Any]], starts: Mapping[str, Sequence[str]]
+    feeds: Sequence[Mapping[str, Any]], starts: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> list[str]:
-    """The planned starts (feed name to `HH:MM` texts, UTC) that lie outside their feed's window."""
+    """The deliveries of `planned_starts` that lie outside their feed's window."""
     return [
         f"roster_schedule_retries: {feed['feed']} would start at {start} UTC, outside its window "
         f"{feed['window_start']}-{feed['deadline']} UTC"
         for feed in feeds
-        for start in starts[feed["feed"]]
+        for start in starts[feed["feed"]]["roster-upload"]
         if not config.in_window(start, feed["window_start"], feed["deadline"])
     ]
+
+
+def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the program connects to, as `host:port`: the vendor's servers, and those it tells."""
+    found = []
+    for feed in feeds:
+        found.append(f"{feed['remote_host']}:{feed['remote_port']}")
+        for key in ("heartbeat_url", "webhook_url"):
+            parts = urllib.parse.urlsplit(feed.get(key, ""))
+            if parts.hostname:
+                port = parts.port or {"http": 80}.get(parts.scheme, 443)
+                found.append(f"{parts.hostname}:{port}")
+        if feed.get("smtp_host"):
+            found.append(f"{feed['smtp_host']}:{feed['smtp_port']}")
+    return list(dict.fromkeys(found))
+
+
+def to_toml(value: Any) -> str:
+    """A value as TOML writes it; tables are inline."""
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(str(key))} = {to_toml(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(to_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 class FilterModule:
@@ -90,4 +132,6 @@ class FilterModule:
             "feed_problems": feed_problems,
             "planned_starts": planned_starts,
             "schedule_problems": schedule_problems,
+            "feed_destinations": feed_destinations,
+            "to_toml": to_toml,
         }

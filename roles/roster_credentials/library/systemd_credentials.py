@@ -29,9 +29,11 @@ options:
         type: path
         required: true
       secret:
-        description: The secret, kept to the byte (UTF-8).
+        description:
+          - The secret, kept to the byte (UTF-8).
+          - Without it the credential is a key that the host makes for itself, once; a present one
+            that can be decrypted stays.
         type: str
-        required: true
         no_log: true
   with_key:
     description: What to encrypt with, as C(systemd-creds --with-key) takes it.
@@ -72,6 +74,7 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 
 MODE = 0o600
+KEY_BYTES = 32
 
 
 def systemd_creds(arguments, given=b""):
@@ -84,7 +87,7 @@ def systemd_creds(arguments, given=b""):
 
 
 def is_current(credential, secret):
-    """Whether the file holds just this secret under this name, and root alone can read it."""
+    """Whether the file holds this secret (None: any) under this name, and root alone can read it."""
     try:
         now = os.lstat(credential["path"])
     except OSError:
@@ -94,7 +97,7 @@ def is_current(credential, secret):
     code, held, _ = systemd_creds(
         ["decrypt", "--name=" + credential["name"], credential["path"], "-"]
     )
-    return code == 0 and held == secret
+    return code == 0 and secret in (held, None)
 
 
 def write(module, credential, secret):
@@ -128,7 +131,7 @@ def main():
                 "options": {
                     "name": {"type": "str", "required": True},
                     "path": {"type": "path", "required": True},
-                    "secret": {"type": "str", "required": True, "no_log": True},
+                    "secret": {"type": "str", "no_log": True},
                 },
             },
             "with_key": {
@@ -141,12 +144,12 @@ def main():
     )
     changed_names = []
     for credential in module.params["credentials"]:
-        secret = credential["secret"].encode("utf-8")
+        secret = credential["secret"] and credential["secret"].encode("utf-8")
         if is_current(credential, secret):
             continue
         changed_names.append(credential["name"])
         if not module.check_mode:
-            write(module, credential, secret)
+            write(module, credential, secret or os.urandom(KEY_BYTES))
     module.exit_json(changed=bool(changed_names), changed_names=changed_names)
 
 

@@ -1,0 +1,302 @@
+"""What the guard remembers of a package: who was there, as keyed hashes, and how full it was.
+
+No value of a row is kept. A sourcedId becomes 64 bits of an AES-CBC-MAC (its length in the first
+block, so that it is a pseudorandom function of values of any length), a row's content 64 bits of
+AES over the id's hash and the row's CRC-32; without the key neither can be guessed at.
+Both are made of whole batches at once, since a package holds millions of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+Hashes = npt.NDArray[np.uint64]
+BLOCK = 16
+HASHED_AT_ONCE = 8192
+LONGEST_VALUE = 256  # bytes of a value that are hashed; no sourcedId is longer
+VERSION = 1
+
+
+class Prints:
+    """Keyed hashes of values; equal keys and values give equal hashes."""
+
+    def __init__(self, key: bytes) -> None:
+        self._ids = self._cipher(b"id", key)
+        self._tags = self._cipher(b"tag", key)
+        self.nothing = self.of([""])[0]
+
+    @staticmethod
+    def _cipher(purpose: bytes, key: bytes) -> Any:
+        own = hashlib.blake2b(purpose, key=key, digest_size=32).digest()
+        # Single blocks only ever meet it, as inputs of the MAC; no text is encrypted in this mode.
+        return Cipher(algorithms.AES(own), modes.ECB()).encryptor()  # noqa: S305
+
+    @staticmethod
+    def _blocks(cipher: Any, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(cipher.update(data.tobytes()), np.uint8).reshape(-1, BLOCK)
+
+    def of(self, values: Sequence[str]) -> Hashes:
+        """A hash of each value, in their order."""
+        encoded = list(map(str.encode, values))
+        longest = min(max(map(len, encoded)), LONGEST_VALUE)
+        width = -(-max(longest, 1) // BLOCK) * BLOCK
+        texts = np.array(encoded, dtype=f"S{width}").view(np.uint8).reshape(-1, width)
+        state = np.zeros((len(values), BLOCK), np.uint8)
+        lengths = np.fromiter(map(len, encoded), np.uint64, len(values))
+        state[:, :8] = lengths.view(np.uint8).reshape(-1, 8)
+        state = self._blocks(self._ids, state)
+        # Values take as many blocks as their own length needs, whatever else is in the batch.
+        needed = -(-np.minimum(lengths, LONGEST_VALUE).astype(np.int64) // BLOCK)
+        for number in range(width // BLOCK):
+            further = self._blocks(
+                self._ids, state ^ texts[:, number * BLOCK : (number + 1) * BLOCK]
+            )
+            is_short = needed <= number
+            state = np.where(is_short[:, None], state, further) if is_short.any() else further
+        return np.ascontiguousarray(state[:, :8]).view(np.uint64).ravel()
+
+    def rows(self, ids: Hashes, sums: npt.NDArray[np.uint32]) -> Hashes:
+        """A hash of each row's content, of its id's hash and its checksum."""
+        data = np.zeros((len(ids), BLOCK), np.uint8)
+        data[:, :8] = ids.view(np.uint8).reshape(-1, 8)
+        data[:, 8:12] = sums.view(np.uint8).reshape(-1, 4)
+        made = self._blocks(self._tags, data)
+        return np.ascontiguousarray(made[:, :8]).view(np.uint64).ravel()
+
+
+@dataclass
+class Kind:
+    """The records of one kind (`users.student`, `classes`, …), ordered by the hash of their id.
+
+    `places` leads into `Census.places`; `gone` marks what a delta file takes away.
+    """
+
+    ids: Hashes
+    tags: Hashes
+    places: npt.NDArray[np.uint32]
+    gone: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def none(cls) -> Kind:
+        """No record."""
+        empty = np.zeros(0, np.uint64)
+        return cls(empty, empty, np.zeros(0, np.uint32), np.zeros(0, np.bool_))
+
+    @classmethod
+    def joined(cls, one: Kind, other: Kind) -> Kind:
+        """The records of both."""
+        ids = np.concatenate([one.ids, other.ids])
+        both = cls(
+            ids,
+            np.concatenate([one.tags, other.tags]),
+            np.concatenate([one.places, other.places]),
+            np.concatenate([one.gone, other.gone]),
+        )
+        return both.take(np.argsort(ids, kind="stable"))
+
+    def take(self, which: Any) -> Kind:
+        """The records that an index or a mask chooses."""
+        return Kind(self.ids[which], self.tags[which], self.places[which], self.gone[which])
+
+
+@dataclass
+class Census:
+    """All kinds of a package, the schools that their records belong to, and its filled columns."""
+
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    # Each entry is what a record says of its schools: none, one or several, by sourcedId.
+    places: list[str] = field(default_factory=lambda: [""])
+    rows: dict[str, int] = field(default_factory=dict)  # file: its rows
+    filled: dict[str, dict[str, int]] = field(default_factory=dict)  # file: column: rows
+    delta: list[str] = field(default_factory=list)  # kinds that list changes only
+    is_incremental: bool = False  # what is not in the package stays as it was
+
+    def save(self, path: Path) -> None:
+        """Writes it to a file; raises OSError."""
+        arrays: dict[str, Any] = {}
+        for number, kind in enumerate(self.kinds.values()):
+            arrays[f"{number}.ids"], arrays[f"{number}.tags"] = kind.ids, kind.tags
+            arrays[f"{number}.places"] = kind.places
+        told = {
+            "v": VERSION,
+            "kinds": list(self.kinds),
+            "places": self.places,
+            "rows": self.rows,
+            "filled": self.filled,
+        }
+        arrays["told"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        with path.open("wb") as out:
+            np.savez(out, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Census:
+        """Reads it back; raises OSError or ValueError where that cannot be done."""
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+                told = json.loads(arrays["told"].tobytes())
+                if told["v"] != VERSION:
+                    raise ValueError("it was written by another version of the program")
+                kinds = {
+                    name: Kind(
+                        arrays[f"{number}.ids"],
+                        arrays[f"{number}.tags"],
+                        arrays[f"{number}.places"],
+                        np.zeros(len(arrays[f"{number}.ids"]), np.bool_),
+                    )
+                    for number, name in enumerate(told["kinds"])
+                }
+            return cls(kinds, told["places"], told["rows"], told["filled"])
+        except OSError:
+            raise
+        except Exception as error:  # whatever a damaged file makes of itself
+            raise ValueError(f"{path} is damaged ({type(error).__name__})") from None
+
+
+class Places(dict[str, int]):
+    """A number for each distinct text about schools, 0 for the empty one."""
+
+    def __init__(self) -> None:
+        super().__init__({"": 0})
+        self._texts = [""]
+
+    def __missing__(self, text: str) -> int:
+        self[text] = number = len(self)
+        self._texts.append(text)
+        return number
+
+    def text(self, number: int) -> str:
+        """The text of a number."""
+        return self._texts[number]
+
+    def of(self, texts: Sequence[str]) -> npt.NDArray[np.uint32]:
+        """The numbers of texts, in their order."""
+        return np.fromiter(map(self.__getitem__, texts), np.uint32, len(texts))
+
+
+class Counter:
+    """Gathers the records of one file, batch by batch."""
+
+    def __init__(self, prints: Prints) -> None:
+        self.prints = prints
+        self._values: list[str] = []  # waiting to be hashed, many at once
+        self._sums: list[npt.NDArray[np.uint32]] = []
+        self._ids: list[Hashes] = []
+        self._tags: list[Hashes] = []
+        self._places: list[npt.NDArray[np.uint32]] = []
+        self._kinds: list[npt.NDArray[np.uint8]] = []
+        self._gone: list[npt.NDArray[np.bool_]] = []
+        self._numbers = RowNumbers()
+
+    def add(
+        self,
+        first: int,
+        values: Sequence[str],
+        lines: Sequence[str],
+        *,
+        places: npt.NDArray[np.uint32],
+        kinds: npt.NDArray[np.uint8],
+        gone: npt.NDArray[np.bool_],
+    ) -> None:
+        """Adds a batch: its first row's number, its ids, its rows' text, and what is known of each."""
+        self._values += values
+        self._sums.append(
+            np.fromiter(map(zlib.crc32, map(str.encode, lines)), np.uint32, len(lines))
+        )
+        self._places.append(places)
+        self._kinds.append(kinds)
+        self._gone.append(gone)
+        self._numbers.add(first, len(values))
+        if len(self._values) >= HASHED_AT_ONCE:
+            self._hash()
+
+    def _hash(self) -> None:
+        if self._values:
+            ids = self.prints.of(self._values)
+            self._ids.append(ids)
+            self._tags.append(self.prints.rows(ids, np.concatenate(self._sums)))
+            self._values, self._sums = [], []
+
+    def finish(self, names: Mapping[int, str]) -> tuple[dict[str, Kind], list[int]]:
+        """The records by kind, and the numbers of the rows whose id stands in an earlier row, too.
+
+        `names` says what the numbers in `kinds` mean.
+        """
+        self._hash()
+        if not self._ids:
+            return {}, []
+        ids = np.concatenate(self._ids)
+        self._ids = []
+        order = np.argsort(ids, kind="stable")
+        ids = ids[order]
+        repeated = self._numbers.of(order[_after_equals(ids, self.prints.nothing)])
+        tags, places = np.concatenate(self._tags)[order], np.concatenate(self._places)[order]
+        gone, kinds = np.concatenate(self._gone)[order], np.concatenate(self._kinds)[order]
+        self._tags, self._places, self._gone, self._kinds = [], [], [], []
+        whole = Kind(ids, tags, places, gone)
+        if len(names) == 1:
+            return {name: whole for name in names.values()}, repeated
+        found = {name: whole.take(kinds == number) for number, name in names.items()}
+        return {name: kind for name, kind in found.items() if len(kind)}, repeated
+
+
+class Repeats:
+    """Looks for values that stand in more than one row; empty ones are none."""
+
+    def __init__(self, prints: Prints) -> None:
+        self.prints = prints
+        self._hashes: list[Hashes] = []
+        self._numbers = RowNumbers()
+
+    def add(self, first: int, values: Sequence[str]) -> None:
+        """Adds a batch, whose first row has this number."""
+        self._hashes.append(self.prints.of(values))
+        self._numbers.add(first, len(values))
+
+    def rows(self) -> list[int]:
+        """Numbers of the rows whose value stands in an earlier row, too."""
+        if not self._hashes:
+            return []
+        hashes = np.concatenate(self._hashes)
+        order = np.argsort(hashes, kind="stable")
+        return self._numbers.of(order[_after_equals(hashes[order], self.prints.nothing)])
+
+
+class RowNumbers:
+    """The numbers that rows have in their file, of which some are left out."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._starts: list[int] = [0]
+
+    def add(self, first: int, count: int) -> None:
+        """Adds a batch of rows without a gap."""
+        self._firsts.append(first)
+        self._starts.append(self._starts[-1] + count)
+
+    def of(self, places: npt.NDArray[np.int64]) -> list[int]:
+        """The numbers of the rows at these places among all that were added, in order."""
+        batches = np.searchsorted(self._starts, np.sort(places), "right") - 1
+        return [
+            self._firsts[batch] + int(place) - self._starts[batch]
+            for batch, place in zip(batches, np.sort(places), strict=True)
+        ]
+
+
+def _after_equals(ordered: Hashes, nothing: np.uint64) -> npt.NDArray[np.int64]:
+    """Places of the hashes that equal the one before, in an ordered row of them."""
+    found = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+    return found[ordered[found] != nothing]

@@ -1,0 +1,342 @@
+"""What the program's commands do, but for the delivery itself."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import getpass
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from roster_upload import config, delivery, settle, tell, validate, views
+from roster_upload.delivery import Night, Run, State, stamp
+from roster_upload.exits import Exit, Failure
+from roster_upload.ledger import Ledger
+
+SHORTEST_DIGEST = 12
+
+
+def check_config(given: argparse.Namespace) -> int:
+    """Checks configuration files alone and against one another."""
+    paths = given.paths or sorted(given.config_dir.glob("*.toml"))
+    if not paths:
+        raise Failure(Exit.CONFIG, f"no feed is configured in {given.config_dir}")
+    told, values = [], []
+    for path in paths:
+        try:
+            values.append(config.read(path))
+            # Ansible checks a file under a temporary name, before it goes to its place.
+            in_place = path.resolve().parent == given.config_dir.resolve()
+            config.parse(values[-1], str(path), name=path.stem if in_place else None)
+        except config.ConfigError as error:
+            told.append(error.message)
+    where = ", ".join(map(str, paths))
+    told += [f"{where}: {p.key}: {p.message}" for p in config.cross_problems(values)]
+    if told:
+        raise Failure(Exit.CONFIG, "\n".join(told))
+    print(f"{len(paths)} configuration file{'s are' if len(paths) > 1 else ' is'} good")
+    return Exit.OK
+
+
+def config_file(given: argparse.Namespace) -> Path:
+    """The configuration file of the feed that was named."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", given.feed):
+        raise Failure(Exit.USAGE, f"{given.feed!r} is not the name of a feed")
+    path: Path = given.config_dir / f"{given.feed}.toml"
+    return path
+
+
+def state_of(given: argparse.Namespace) -> Path:
+    """Where a feed's state lies; under systemd the feed's own folder, which alone it can write."""
+    return Path(os.environ.get("STATE_DIRECTORY") or given.state_dir / given.feed)
+
+
+def check(given: argparse.Namespace) -> int:
+    """Checks a package and prints what was found."""
+    if given.file:
+        path, terms = given.file, validate.Terms(format=given.format)
+        export = settle.Export(path, (path,))
+        if path.is_dir():
+            export = settle.Export(path, tuple(sorted(path.glob("*.[cC][sS][vV]"))))
+    else:
+        feed = config.load(config_file(given))
+        terms, export = validate.Terms.of(feed), settle.find(feed)
+    if export.is_folder:
+        with settle.snapshot(export) as copy:
+            report = validate.check(copy.path, terms, name=export.path.name)
+    else:
+        try:
+            report = validate.check(export.path, terms)
+        except OSError as error:
+            message = f"{export.path} cannot be read: {error.strerror}"
+            raise Failure(Exit.SOURCE, message) from None
+    if given.json:
+        print(json.dumps(report.record(), indent=2))
+    else:
+        for finding in report.findings:
+            print(finding.text())
+        rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
+        verdict = "good" if report.accepted else "REFUSED"
+        print(f"{export.path}: {verdict}; rows: {rows or 'none read'}")
+    return Exit.OK if report.accepted else Exit.REFUSED
+
+
+def needs_unit(given: argparse.Namespace) -> bool:
+    """Whether a command has to go through its unit, which alone gets the credentials."""
+    return (
+        os.geteuid() == 0
+        and "CREDENTIALS_DIRECTORY" not in os.environ
+        and given.config_dir == Path("/etc/roster-upload")
+        and shutil.which("systemctl") is not None
+    )
+
+
+def through_unit(given: argparse.Namespace, command: str) -> int:
+    """Starts the command's unit, shows what it says, and returns its exit code."""
+    config.load(config_file(given))
+    prefix = "roster-upload" if command == "send" else f"roster-{command}"
+    unit = f"{prefix}@{given.feed}.service"
+    since = f"@{time.time():.3f}"
+    subprocess.run(["systemctl", "start", unit], check=False, stderr=subprocess.DEVNULL)
+    shown = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", unit]
+    said = subprocess.run([*shown, "-t", "roster-upload"], check=False, capture_output=True)
+    sys.stdout.write(said.stdout.decode("utf-8", "replace"))
+    sys.stdout.flush()
+    told = subprocess.run(
+        ["systemctl", "show", "-p", "ExecMainStatus", "--value", unit],
+        check=False,
+        capture_output=True,
+    )
+    code = told.stdout.strip()
+    return int(code) if code.isdigit() else Exit.INTERNAL
+
+
+def deliver(given: argparse.Namespace) -> int:
+    """Sends, sends again or rehearses a feed."""
+    state, digest = state_of(given), getattr(given, "digest", None) or ""
+    if needs_unit(given):
+        if digest:
+            wish(state).write_text(digest)
+        return through_unit(given, given.command)
+    if given.command == "resend" and not digest and wish(state).exists():
+        digest = wish(state).read_text()
+        wish(state).unlink()
+    run = Run(given.feed, config_file(given), state, given.command, digest)
+    if sys.stderr.isatty():
+        run.progress = views.Progress(given.feed)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        """Ends the delivery by way of its clean-up; one that is over is recorded first."""
+        signal.signal(number, signal.SIG_IGN)
+        if not run.is_over:
+            name = signal.Signals(number).name
+            raise Failure(
+                Exit.STOPPED, f"stopped by {name}; the vendor has no part of a file in its place"
+            )
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    code, message = run.execute()
+    print(message, file=sys.stdout if code in (Exit.OK, Exit.PAUSED) else sys.stderr)
+    return code
+
+
+def wish(state: Path) -> Path:
+    """Where an operator leaves the digest of the package that the unit is to send again."""
+    return state / "resend-digest"
+
+
+def probe(given: argparse.Namespace) -> int:
+    """Learns a server's ways and writes them down."""
+    if needs_unit(given):
+        return through_unit(given, "probe")
+    from roster_upload import server, ssh  # noqa: PLC0415 - only this needs paramiko
+
+    feed, state = config.load(config_file(given)), State(state_of(given))
+    new = server.probe(feed, delivery.credential(feed.feed, "current"), ssh.Facts())
+    try:
+        differences = server.changes(
+            server.Profile.from_json(state.profile.read_text("utf-8")), new
+        )
+    except (OSError, ValueError):
+        differences = []
+    state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    state.profile.write_text(new.to_json(), "utf-8")
+    if given.json:
+        print(new.to_json())
+    else:
+        for key, words in server.WORDS.items():
+            print(f"{words}: {getattr(new, key)}")
+        for difference in differences:
+            print(f"changed since the last probe: {difference}")
+    return Exit.OK
+
+
+def watch(given: argparse.Namespace) -> int:
+    """Says, and tells who wants to know, where tonight's delivery is not in."""
+    if needs_unit(given):
+        return through_unit(given, "watch")
+    feed, ledger = config.load(config_file(given)), Ledger(state_of(given))
+    now = dt.datetime.now(dt.UTC)
+    night = Night.of(feed, now)
+    receipts = [r for r in ledger.receipts() if r.get("night") == night.date]
+    deliveries = [r for r in receipts if r.get("command") in ("send", "resend")]
+    if any(receipt["outcome"] in ("sent", "skipped") for receipt in deliveries):
+        print(f"{feed.district}: tonight's delivery is in order")
+        return Exit.OK
+    if any(night.deadline.date() in span for span in feed.blackouts):
+        print(f"{feed.district}: nothing is sent tonight, by plan")
+        return Exit.OK
+    last = deliveries[-1] if deliveries else None
+    why = f"the last try: {last['message']}" if last else "no try was made tonight"
+    message = (
+        f"{feed.district}: tonight's roster is not delivered, {night.minutes_to_deadline} min "
+        f"before the deadline; {why}"
+    )
+    receipt = {
+        "feed": feed.feed,
+        "district": feed.district,
+        "command": "watch",
+        "outcome": "failed",
+        "exit_code": int(Exit.MISSED),
+        "message": message,
+        "started": stamp(now),
+        "finished": stamp(dt.datetime.now(dt.UTC)),
+        "night": night.date,
+        "deadline": stamp(night.deadline),
+        "minutes_to_deadline": night.minutes_to_deadline,
+    }
+    ledger.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    ledger.append(receipt)
+    for trouble in tell.tell(feed, "deadline", receipt, delivery.secrets_folder()):
+        delivery.say(trouble)
+    raise Failure(Exit.MISSED, message)
+
+
+def approve(given: argparse.Namespace) -> int:
+    """Lets one export that the guard holds through, once."""
+    config_file(given)
+    ledger = Ledger(given.state_dir / given.feed)
+    try:
+        held = [r for r in ledger.receipts() if r.get("outcome") == "held"]
+    except PermissionError as error:
+        raise _closed(error) from None
+    digests = {r["source"]["sha256"] for r in held}
+    wanted = given.digest.lower()
+    matching = {digest for digest in digests if digest.startswith(wanted)}
+    if len(wanted) < SHORTEST_DIGEST or len(matching) != 1:
+        told = f"the last one held has {held[-1]['source']['sha256']}" if held else "none is held"
+        raise Failure(
+            Exit.USAGE,
+            f"{given.feed}: no held export has the digest {given.digest} ({SHORTEST_DIGEST} "
+            f"characters at least); {told}",
+        )
+    digest = matching.pop()
+    now = stamp(dt.datetime.now(dt.UTC))
+    who = os.environ.get("SUDO_USER") or getpass.getuser()
+    entry = {
+        "feed": given.feed,
+        "outcome": "approved",
+        "command": "approve",
+        "digest": digest,
+        "who": who,
+        "why": given.why,
+        "finished": now,
+        "message": f"{who} lets the held export {digest[:16]} through once: {given.why}",
+    }
+    try:
+        ledger.append(entry)
+    except PermissionError as error:
+        raise _closed(error) from None
+    print(f"{entry['message']}. Send it: systemctl start roster-upload@{given.feed}.service")
+    return Exit.OK
+
+
+def _closed(error: OSError) -> Failure:
+    return Failure(Exit.LOCAL, f"{error.filename} is not open to you; use sudo")
+
+
+def feed_names(given: argparse.Namespace) -> list[str]:
+    """The feed that was named, or all of the host; raises Failure where it is none."""
+    if not given.feed:
+        return sorted(path.stem for path in given.config_dir.glob("*.toml"))
+    path = config_file(given)
+    if not path.exists() and not Ledger(given.state_dir / given.feed).path.exists():
+        raise Failure(
+            Exit.CONFIG,
+            f"{given.feed} is no feed of this host: neither {path} nor a receipt of it is there",
+        )
+    return [given.feed]
+
+
+def read_ledger(given: argparse.Namespace, name: str) -> Ledger:
+    """A feed's ledger, open to who asks; raises Failure."""
+    ledger = Ledger(given.state_dir / name)
+    try:
+        ledger.receipts()
+    except PermissionError as error:
+        raise _closed(error) from None
+    return ledger
+
+
+def status(given: argparse.Namespace) -> int:
+    """Prints what became of the last delivery of each feed."""
+    ledgers = {name: read_ledger(given, name) for name in feed_names(given)}
+    told = [
+        views.status(name, ledger.receipts(), ledger.first_break())
+        for name, ledger in ledgers.items()
+    ]
+    if given.json:
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    elif told:
+        print(views.status_text(told))
+    else:
+        print(f"no feed is configured in {given.config_dir}")
+    return Exit.OK
+
+
+def history(given: argparse.Namespace) -> int:
+    """Prints a feed's nights."""
+    [name] = feed_names(given)
+    receipts = read_ledger(given, name).receipts()
+    if given.json:
+        print(json.dumps(views.history(receipts, given.nights), indent=2, ensure_ascii=False))
+    else:
+        print(views.history_text(receipts, given.nights))
+    return Exit.OK
+
+
+def explain(given: argparse.Namespace) -> int:
+    """Prints what an exit code, or a feed's last receipt, means and asks for."""
+    receipt, feed = None, None
+    if given.what.isdigit():
+        codes = [code for code in Exit if code == int(given.what)]
+        if not codes:
+            raise Failure(Exit.USAGE, f"{given.what} is no exit code of this program")
+        code = codes[0]
+    else:
+        given.feed = given.what
+        [name] = feed_names(given)
+        receipts = [r for r in read_ledger(given, name).receipts() if "exit_code" in r]
+        if not receipts:
+            raise Failure(Exit.USAGE, f"{name} has no receipt yet")
+        receipt = receipts[-1]
+        code = Exit(receipt["exit_code"])
+        try:
+            feed = config.load(config_file(given))
+        except config.ConfigError:
+            feed = None  # it can be what has to be explained
+    told = views.explain(code, receipt, feed)
+    print(
+        json.dumps(told, indent=2, ensure_ascii=False) if given.json else views.explain_text(told)
+    )
+    return Exit.OK

@@ -1,0 +1,230 @@
+"""The export before it is read: found, finished, fresh, and then one private copy of it.
+
+Everything after works on the copy, so that an SIS that writes meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import stat
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from roster_upload.config import Feed
+from roster_upload.exits import Exit, Failure
+
+COPIED_AT_ONCE = 1 << 20
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+# Of a file: its path, its inode, its size in bytes, when it was written and changed (ns).
+State = tuple[tuple[str, int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export where the SIS has put it: a file, or a folder of CSV files."""
+
+    path: Path
+    files: tuple[Path, ...]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it has to be packed."""
+        return self.files != (self.path,)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A private copy of an export: what it was, and where the copy lies."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    modified: dt.datetime  # of its oldest file
+
+
+def find(feed: Feed) -> Export:
+    """The export at the feed's source, whose last part may be a pattern: the newest match."""
+    source = feed.source
+    try:
+        if set("*?[") & set(source.name):
+            matches = sorted(source.parent.glob(source.name), key=lambda p: p.stat().st_mtime_ns)
+            if not matches:
+                raise FileNotFoundError  # noqa: TRY301 - as for a file
+            source = matches[-1]
+        mode = source.stat().st_mode
+        if stat.S_ISREG(mode):
+            return Export(source, (source,))
+        if stat.S_ISDIR(mode) and feed.format != "other":
+            files = [p for p in source.iterdir() if p.suffix.lower() == ".csv" and _is_file(p)]
+            if not files:
+                raise Failure(
+                    Exit.SOURCE, f"there is no CSV file in {source}; did the SIS write elsewhere?"
+                )
+            return Export(source, tuple(sorted(files)))
+    except FileNotFoundError:
+        raise Failure(
+            Exit.SOURCE, f"there is no export at {feed.source}; did the SIS write it elsewhere?"
+        ) from None
+    except OSError as error:
+        raise _unreadable(source, error) from None
+    raise Failure(Exit.SOURCE, f"{source} is no file")  # a pipe would block for ever
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _unreadable(path: Path, error: OSError) -> Failure:
+    return Failure(
+        Exit.SOURCE,
+        f"{path} cannot be read ({error.strerror}); the user roster-upload needs to",
+    )
+
+
+def _state(export: Export) -> State:
+    found = []
+    for path in export.files:
+        seen = path.stat()
+        found.append((path.name, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+    return tuple(found)
+
+
+def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Export:
+    """The export once it has been quiet for `quiet_seconds`; raises Failure.
+
+    Waits for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet where
+    its inode has not changed for so long, by the host's clock or by our own looking.
+    """
+    end = time.monotonic() + min(feed.settle_minutes * 60, left_seconds)
+    seen: State = ()
+    since = time.monotonic()
+    while True:
+        export = find(feed)
+        try:
+            state = _state(export)
+        except FileNotFoundError:  # between two looks
+            state = ()
+        except OSError as error:
+            raise _unreadable(export.path, error) from None
+        now = time.monotonic()
+        if state != seen:
+            seen, since = state, now
+        age = time.time() - max((changed for *_, changed in state), default=0) / 1e9
+        if state and max(age, now - since) >= feed.quiet_seconds:
+            return export
+        if now >= end:
+            raise Failure(
+                Exit.GROWING,
+                f"{export.path} was still being written after {feed.settle_minutes} min; it has to "
+                f"be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
+            )
+        if since == now:
+            say(f"waiting until {export.path} has been quiet for {feed.quiet_seconds} s")
+        time.sleep(min(1.0, max(feed.quiet_seconds - max(age, now - since), 0.05)))
+
+
+@contextlib.contextmanager
+def snapshot(export: Export) -> Iterator[Snapshot]:
+    """A private copy of the export, hashed while it is made, gone at the end of the block.
+
+    A folder becomes a zip that depends on nothing but its files' names and contents.
+    """
+    with workplace() as folder:
+        copy = folder / "export"
+        try:
+            before = _state(export)
+            digest, size = _packed(export, copy) if export.is_folder else _copied(export, copy)
+            after = _state(export)
+        except FileNotFoundError:
+            before, after = (), ((export.path.name, 0, 0, 0, 0),)
+        except OSError as error:
+            raise _unreadable(export.path, error) from None
+        if before != after or (not export.is_folder and size != before[0][2]):
+            raise Failure(
+                Exit.GROWING,
+                f"{export.path} changed while it was read; the SIS is still writing it",
+            )
+        oldest = min(written for *_, written, _ in before)
+        yield Snapshot(copy, size, digest, dt.datetime.fromtimestamp(oldest / 1e9, dt.UTC))
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A private folder for copies, gone at the end of the block; raises Failure."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="roster-upload-")
+    except OSError as error:
+        raise Failure(Exit.LOCAL, f"no place for a private copy: {error.strerror}") from None
+    with folder as path:
+        yield Path(path)
+
+
+class Hashing:
+    """A new file that nobody else can read, hashed as it is written; raises Failure."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.digest = hashlib.sha256()
+        self.size = 0
+        try:
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise self._no_room(error) from None
+        self._out = os.fdopen(opened, "wb", buffering=0)
+
+    def write(self, data: Any) -> int:
+        """Writes all of it."""
+        view = memoryview(data)
+        self.digest.update(view)
+        self.size += len(view)
+        try:
+            done = 0
+            while done < len(view):
+                done += self._out.write(view[done:]) or 0
+        except OSError as error:
+            raise self._no_room(error) from None
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._out.close()
+
+    def _no_room(self, error: OSError) -> Failure:
+        where = self._path.parent.parent
+        return Failure(Exit.LOCAL, f"no room for a private copy in {where}: {error.strerror}")
+
+
+def _copied(export: Export, copy: Path) -> tuple[str, int]:
+    """Copies a file; returns the copy's SHA-256 and its size in bytes."""
+    with export.path.open("rb") as source, contextlib.closing(Hashing(copy)) as out:
+        _pour(source, out)
+    return out.digest.hexdigest(), out.size
+
+
+def _packed(export: Export, copy: Path) -> tuple[str, int]:
+    """Packs a folder's files; returns the zip's SHA-256 and its size in bytes."""
+    with contextlib.closing(Hashing(copy)) as out:
+        with zipfile.ZipFile(out, "w") as package:  # type: ignore[arg-type]  # it only writes
+            for path in export.files:
+                info = zipfile.ZipInfo(path.name, ZIP_EPOCH)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
+                    _pour(source, entry)
+    return out.digest.hexdigest(), out.size
+
+
+def _pour(source: BinaryIO, out: Any) -> None:
+    while block := source.read(COPIED_AT_ONCE):
+        out.write(block)

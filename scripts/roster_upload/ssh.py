@@ -1,0 +1,533 @@
+"""The way to a logged-in SSH connection: address, algorithms, host key, one login attempt.
+
+paramiko waits without end in some places and reports some failures as others; what is done about
+it stands beside each.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import io
+import logging
+import math
+import queue
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import paramiko
+
+from roster_upload.config import Feed, HostKey
+from roster_upload.exits import RETRYABLE, Exit, Failure
+
+CONNECT_SECONDS = 30
+ANSWER_SECONDS = 60
+TIDY_SECONDS = 10  # for an answer after a failure; the unit has 30 s to end
+KEEPALIVE_SECONDS = 15
+
+# What is offered, the best first; each paramiko takes of it what it has.
+MODERN = {
+    "kex": (
+        "mlkem768x25519-sha256",
+        "curve25519-sha256",
+        "curve25519-sha256@libssh.org",
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+        "ecdh-sha2-nistp521",
+        "diffie-hellman-group16-sha512",
+        "diffie-hellman-group-exchange-sha256",
+        "diffie-hellman-group14-sha256",
+    ),
+    "ciphers": (
+        "aes128-gcm@openssh.com",
+        "aes256-gcm@openssh.com",
+        "aes128-ctr",
+        "aes192-ctr",
+        "aes256-ctr",
+    ),
+    "digests": (
+        "hmac-sha2-256-etm@openssh.com",
+        "hmac-sha2-512-etm@openssh.com",
+        "hmac-sha2-256",
+        "hmac-sha2-512",
+    ),
+}
+# What a server of long ago needs besides: SHA-1 and CBC. paramiko 4 and later has less of it.
+OLD = {
+    "kex": ("diffie-hellman-group14-sha1", "diffie-hellman-group-exchange-sha1"),
+    "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc"),
+    "digests": ("hmac-sha1",),
+}
+RSA = {
+    "modern": ("rsa-sha2-512", "rsa-sha2-256"),
+    "legacy": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
+}
+# The label in paramiko's log of what a server offers: the option that holds ours, and its name.
+OFFERS = {
+    "kex algos": ("kex", "kex"),
+    "server key": ("key_types", "host key"),
+    "client encrypt": ("ciphers", "cipher"),
+    "client mac": ("digests", "mac"),
+}
+
+# In the words of a prompt: what a password that is kept on a host can never answer.
+NEW_PASSWORD = re.compile(r"\b(new|retype|re-?enter|confirm|change)\b.*pass|pass.*\bexpired", re.I)
+OLD_PASSWORD = re.compile(r"\b(old|current)\b.*pass", re.I)  # asked for before the new one
+CODE = re.compile(
+    r"\b(code|otp|token|passcode|pin|one-?time|verification|authenticator|2fa|mfa|factor)\b", re.I
+)
+
+
+class OtherMethod(Exception):
+    """The server takes another login method than the one that was offered."""
+
+
+@dataclass
+class Facts:
+    """What was learned on the way, whether or not it led to the end."""
+
+    address: str = ""
+    server: str = ""
+    host_key: str = ""
+    method: str = ""  # of login
+    extensions: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Adds what the block takes to a phase's seconds."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            total = self.seconds.get(name, 0.0) + time.monotonic() - start
+            self.seconds[name] = round(total, 4)
+
+
+class Watch:
+    """The time that a delivery has, in seconds; it hangs up on a connection that stands still.
+
+    Each step has its own limit. The watch is for what has none: paramiko waits for ever for the
+    answer to a subsystem's request and for room in a socket that nobody reads.
+    """
+
+    def __init__(self, limit: float | None = None) -> None:
+        self.ends = math.inf if limit is None else time.monotonic() + limit
+        self.has_hung_up = False
+        self._moved = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the delivery's time is up."""
+        return time.monotonic() >= self.ends
+
+    def left(self, seconds: float) -> float:
+        """Of a step's seconds those that the delivery still has, never quite none."""
+        return max(0.01, min(seconds, self.ends - time.monotonic()))
+
+    def moved(self) -> None:
+        """Something has happened."""
+        self._moved = time.monotonic()
+
+    @contextlib.contextmanager
+    def over(self, connection: socket.socket) -> Iterator[None]:
+        """Watches a connection for the time of the block."""
+        done = threading.Event()
+        threading.Thread(target=self._watch, args=(connection, done), daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    @property
+    def _due(self) -> float:
+        # The steps' own limits come first, with better words, and leave time to tidy up.
+        return min(self._moved + ANSWER_SECONDS, self.ends) + 1.5 * TIDY_SECONDS
+
+    def _watch(self, connection: socket.socket, done: threading.Event) -> None:
+        self.moved()
+        while not done.wait(max(0.0, self._due - time.monotonic())):
+            if time.monotonic() >= self._due:
+                self.has_hung_up = True
+                _hang_up(connection)
+                return
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Ends a connection at once, even while paramiko's thread waits for something from it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class Overheard(logging.Handler):
+    """What paramiko tells its log of the handshake, and nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.offers: dict[str, list[str]] = {}  # by label
+        self.banner: list[str] = []  # lines that came before the server's version
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps what is of use."""
+        label, _, text = record.getMessage().partition(": ")
+        if label in OFFERS:
+            self.offers[label] = text.split(", ")
+        elif label == "Banner":
+            self.banner.append(text)
+
+    @property
+    def said(self) -> str:
+        """What the server said before, or instead of, its version."""
+        words = " ".join(" ".join(self.banner).split())[:200]
+        return f"; it says: {words}" if words else ""
+
+    def lacking(self, transport: paramiko.Transport) -> str:
+        """Of which kinds of algorithm server and program share none, with both lists."""
+        options = transport.get_security_options()
+        told = []
+        for label, theirs in self.offers.items():
+            option, kind = OFFERS[label]
+            ours = getattr(options, option)
+            if not set(ours) & set(theirs):
+                told.append(f"{kind}: ours {', '.join(ours)}; the server's {', '.join(theirs)}")
+        return " | ".join(told)
+
+
+def fingerprint(blob: bytes) -> str:
+    """A key's fingerprint as OpenSSH prints it."""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return f"SHA256:{digest}"
+
+
+def offered_key_types(pins: tuple[HostKey, ...], algorithms: str = "modern") -> list[str]:
+    """The host key algorithms to ask for, so that the server shows a key of a pinned type."""
+    offered: list[str] = []
+    for pin in pins:
+        offered += RSA[algorithms] if pin.kind == "ssh-rsa" else [pin.kind]
+    return list(dict.fromkeys(offered))
+
+
+def open_socket(feed: Feed, facts: Facts, watch: Watch) -> socket.socket:
+    """Connects to the first of the server's addresses that answers."""
+    where = f"{feed.remote_host}, port {feed.remote_port}"
+    with facts.phase("dns"):
+        found = _resolved(feed, watch.left(CONNECT_SECONDS))
+    told = []
+    with facts.phase("tcp"):
+        for family, kind, protocol, _, address in found:
+            try:
+                connection = socket.socket(family, kind, protocol)
+                return _connected(connection, address, facts, watch.left(CONNECT_SECONDS))
+            except OSError as error:
+                told.append(f"{address[0]}: {error.strerror or 'no answer'}")
+    raise Failure(
+        Exit.NETWORK,
+        f"no connection to {where} ({'; '.join(told)}); check the firewalls between, this host's "
+        "own included",
+    )
+
+
+def _resolved(feed: Feed, seconds: float) -> list[Any]:
+    """The server's addresses, asked for in a thread: a resolver knows no limit of ours."""
+    answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            host, port = feed.remote_host, feed.remote_port
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        answer = TimeoutError(0, f"no answer within {seconds:g} s")
+    if isinstance(answer, list):
+        return answer
+    why = getattr(answer, "strerror", None) or "it is no host name"
+    raise Failure(
+        Exit.NETWORK,
+        f"{feed.remote_host} could not be resolved ({why}); check remote_host and this host's name "
+        "servers",
+    )
+
+
+def _connected(
+    connection: socket.socket, address: Any, facts: Facts, seconds: float
+) -> socket.socket:
+    connection.settimeout(seconds)
+    try:
+        connection.connect(address)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connection.close()
+        raise
+    facts.address = str(address[0])
+    return connection
+
+
+def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
+    """A transport that offers the feed's algorithms and the pinned key types only."""
+    is_legacy = feed.algorithms == "legacy"
+    off = {} if is_legacy else {"pubkeys": ["ssh-rsa"]}  # a signature with SHA-1
+    transport = paramiko.Transport(connection, disabled_algorithms=off)
+    options = transport.get_security_options()
+    wanted: dict[str, list[str]] = {
+        option: [*names, *(OLD[option] if is_legacy else ())] for option, names in MODERN.items()
+    }
+    wanted["key_types"] = offered_key_types(feed.host_keys, feed.algorithms)
+    for option, names in wanted.items():
+        available = getattr(options, option)
+        chosen = tuple(name for name in names if name in available)
+        if not chosen:
+            raise Failure(
+                Exit.NEGOTIATION,
+                f"this host's SSH library knows none of: {', '.join(names)}; pin a host key of "
+                "another type",
+            )
+        setattr(options, option, chosen)
+    return transport
+
+
+def overhear(transport: paramiko.Transport) -> Overheard:
+    """Lets a transport log to a handler of its own, and to nothing else."""
+    handler = Overheard()
+    transport.logger = logging.Logger("handshake", logging.DEBUG)
+    transport.logger.addHandler(handler)
+    return handler
+
+
+def negotiate(transport: paramiko.Transport, feed: Feed, facts: Facts, watch: Watch) -> None:
+    """Agrees on keys with the server and compares its host key with the pinned ones."""
+    where = f"{feed.remote_host} ({facts.address})"
+    overheard = overhear(transport)
+    transport.banner_timeout = seconds = watch.left(CONNECT_SECONDS)
+    with facts.phase("kex"):
+        try:
+            transport.start_client(timeout=seconds)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            if lacking := overheard.lacking(transport):
+                raise Failure(Exit.NEGOTIATION, _no_common(where, feed, lacking)) from None
+            if isinstance(error, paramiko.SSHException):
+                why = f"answered, but not as an SSH server does: {error}"
+            else:
+                why = f"ended the connection at once ({error or 'no reason'})"
+            raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}") from None
+    transport.logger.setLevel(logging.CRITICAL)
+    if not transport.initial_kex_done:  # at its timeout paramiko returns as if all was well
+        why = f"did not finish the handshake within {seconds:g} s"
+        raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}")
+    facts.server = transport.remote_version
+    blob = transport.get_remote_server_key().asbytes()
+    facts.host_key = fingerprint(blob)
+    if blob not in {pin.blob for pin in feed.host_keys}:
+        pins = ", ".join(fingerprint(pin.blob) for pin in feed.host_keys)
+        raise Failure(
+            Exit.HOST_KEY,
+            f"{where} shows the host key {facts.host_key}, pinned is {pins}; nothing was sent, not "
+            "even the password. Ask the vendor whether the key has changed before pinning it",
+        )
+
+
+def _no_common(where: str, feed: Feed, lacking: str) -> str:
+    advice = "ask the vendor for a newer server, or pin a host key of the server's other types"
+    if feed.algorithms == "modern":
+        advice += "; algorithms = legacy offers what old servers need"
+    return f"{where} and this program have no algorithm in common ({lacking}); {advice}"
+
+
+def log_in(
+    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, facts: Facts
+) -> None:
+    """Logs in, once: a refused login is never repeated, since servers lock accounts.
+
+    Raises OtherMethod where the server does not take the method but one that a password fits. A
+    login whose outcome is not known counts as refused, for the same reason.
+    """
+    account = f"{feed.username} at {feed.remote_host}"
+    with facts.phase("auth"):
+        try:
+            if method == "publickey":
+                more = transport.auth_publickey(feed.username, private_key(secret))
+            elif method == "password":
+                more = transport.auth_password(feed.username, password(secret), fallback=False)
+            else:
+                answer = one_prompt(password(secret), account)
+                more = transport.auth_interactive(feed.username, answer)
+            if more:
+                raise Failure(
+                    Exit.SECOND_FACTOR,
+                    f"{account}: after the {feed.auth} the server asks for more "
+                    f"({', '.join(more)}); ask the vendor for an account without it",
+                )
+        except paramiko.BadAuthenticationType as error:
+            taken = list(filter(None, error.allowed_types))
+            # Perhaps not refused, but turned away before the secret was looked at.
+            if method == "password" and "keyboard-interactive" in taken:
+                raise OtherMethod from None
+            if not taken:
+                raise _refused(account, feed, "was refused") from None
+            raise Failure(
+                Exit.LOGIN,
+                f"{account}: the server takes {', '.join(taken)}, not {method}; compare auth with "
+                "what the vendor gave you",
+            ) from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            if "info request" in str(error):  # what paramiko makes of RFC 4252, section 8
+                raise _expired(account, "by SSH's own request") from None
+            if "timeout" in str(error).lower():
+                end = f"was not answered within {transport.auth_timeout:g} s"
+            elif transport.is_active():
+                end = "was refused"
+            else:
+                end = "was ended by the server, which may have locked the account or this address"
+            raise _refused(account, feed, end) from None
+    facts.method = method
+
+
+def _refused(account: str, feed: Feed, end: str) -> Failure:
+    return Failure(
+        Exit.LOGIN,
+        f"the login {account} {end}. It is not tried again, since servers lock accounts: check the "
+        f"{feed.auth}; Imagine Learning asks for a reset by its mailed link before the first login",
+    )
+
+
+def _expired(account: str, how: str) -> Failure:
+    return Failure(
+        Exit.PASSWORD_EXPIRED,
+        f"{account}: the server asks for a new password ({how}); set one by the vendor's reset "
+        "link, then seal it and run site.yml",
+    )
+
+
+def password(secret: bytes) -> str:
+    """The feed's secret as a password, its blanks included."""
+    try:
+        text = secret.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise Failure(
+            Exit.CREDENTIAL,
+            "the feed's secret is empty, or no text; run site.yml with the district's vault file",
+        )
+    return text
+
+
+def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
+    """An answer to a single hidden prompt; to a code, a new password or any more, a Failure."""
+    asked: list[str] = []
+
+    def answer(title: str, text: str, prompts: list[tuple[str, bool]]) -> list[str]:
+        if not prompts:
+            return []
+        is_first = not asked
+        asked.extend(prompt.strip() for prompt, _ in prompts)
+        told = "; ".join(asked)
+        # Beside the first prompt an instruction may talk of anything; what follows it is meant.
+        words = told if is_first else f"{title} {text} {told}"
+        if NEW_PASSWORD.search(words) or (not is_first and OLD_PASSWORD.search(words)):
+            raise _expired(account, told)
+        if is_first and len(prompts) == 1 and not prompts[0][1] and not CODE.search(words):
+            return [secret]
+        raise Failure(
+            Exit.SECOND_FACTOR,
+            f"{account}: the server asks for more than the password ({told}); ask the vendor for "
+            "an account without a second factor",
+        )
+
+    return answer
+
+
+def private_key(secret: bytes) -> paramiko.PKey:
+    """An OpenSSH private key without passphrase, from memory."""
+    kinds: list[Any] = [paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey]
+    for kind in kinds:
+        with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
+            key: paramiko.PKey = kind.from_private_key(io.StringIO(secret.decode("utf-8")))
+            return key
+    raise Failure(
+        Exit.CREDENTIAL,
+        "the feed's secret is no OpenSSH private key (ed25519, ECDSA or RSA, without passphrase)",
+    )
+
+
+@contextlib.contextmanager
+def _agreed(feed: Feed, facts: Facts, watch: Watch) -> Iterator[paramiko.Transport]:
+    """A connection to the right server, before the login."""
+    with (
+        contextlib.closing(open_socket(feed, facts, watch)) as connection,
+        watch.over(connection),
+        contextlib.closing(make_transport(connection, feed)) as transport,
+    ):
+        negotiate(transport, feed, facts, watch)
+        watch.moved()
+        transport.auth_timeout = watch.left(ANSWER_SECONDS)
+        try:
+            yield transport
+        finally:
+            _hang_up(connection)
+
+
+@contextlib.contextmanager
+def logged_in(
+    feed: Feed, secret: bytes, facts: Facts, watch: Watch, method: str = ""
+) -> Iterator[paramiko.Transport]:
+    """A connection that is logged in, for the time of the block.
+
+    `method` is the one that the server is known to take for a password. One that it does not take
+    costs connections, since some servers do not listen to a second one; it is no login attempt.
+    """
+    first = "publickey" if feed.auth == "key" else method or "password"
+    with contextlib.ExitStack() as stack:
+        transport = stack.enter_context(_agreed(feed, facts, watch))
+        try:
+            log_in(transport, feed, secret, first, facts)
+        except OtherMethod:
+            stack.close()
+            with facts.phase("auth"):
+                _prove_turned_away(feed, facts, watch)
+            transport = stack.enter_context(_agreed(feed, facts, watch))
+            log_in(transport, feed, secret, "keyboard-interactive", facts)
+        watch.moved()
+        transport.set_keepalive(KEEPALIVE_SECONDS)  # not before: some servers hang up
+        yield transport
+
+
+def _prove_turned_away(feed: Feed, facts: Facts, watch: Watch) -> None:
+    """Raises Failure where a server that seemed not to take passwords takes them.
+
+    Some servers offer a method no longer once it was refused; another login attempt by the next
+    method could then be the one that locks the account.
+    """
+    with _agreed(feed, facts, watch) as transport:
+        try:
+            transport.auth_none(feed.username)
+        except paramiko.BadAuthenticationType as error:
+            if "password" not in error.allowed_types:
+                return
+        except (paramiko.SSHException, OSError, EOFError):
+            pass  # not known, so the careful answer
+        account = f"{feed.username} at {feed.remote_host}"
+        raise _refused(account, feed, "was refused")
+
+
+@contextlib.contextmanager
+def in_time(watch: Watch, limit: float | None) -> Iterator[None]:
+    """Tells of a failure for want of time, whatever it looked like, as of a server too slow."""
+    try:
+        yield
+    except Failure as failure:
+        if limit is None or not watch.is_over or failure.code not in RETRYABLE:
+            raise
+        raise Failure(
+            Exit.SILENT, f"the {limit:g} s for this delivery were over: {failure.message}"
+        ) from None

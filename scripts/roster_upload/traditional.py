@@ -1,0 +1,225 @@
+"""Checks a set of Traditional files (Literacy or Math): a zip of CSVs, one kind of record each.
+
+The vendor publishes little of this format, so built in is only what is known; the columns of
+classes, users and students come from the feed's `traditional_columns`.
+https://help.imaginelearning.com/hc/en-us/articles/360057791574-Traditional-Assisted-Rostering-Math-template-specification
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roster_upload import archive
+from roster_upload.census import Counter, Places, Prints
+from roster_upload.findings import Findings, Report, spec
+from roster_upload.table import Batch, Rows, Unreadable
+
+if TYPE_CHECKING:
+    from roster_upload.validate import Terms
+
+
+def check(package: zipfile.ZipFile, report: Report, prints: Prints, terms: Terms) -> None:
+    """Checks a set and counts it."""
+    Package(package, report, prints, terms).check()
+
+
+class Package:
+    """One set under check."""
+
+    def __init__(
+        self, package: zipfile.ZipFile, report: Report, prints: Prints, terms: Terms
+    ) -> None:
+        self.archive = package
+        self.report = report
+        self.findings = report.findings
+        self.prints = prints
+        self.allow_delete_unlisted = terms.allow_delete_unlisted
+        self.spec = spec("traditional")
+        # Kind: what is known of its columns, the feed's own words added.
+        self.kinds: dict[str, Mapping[str, Any]] = {
+            kind: {**known, **terms.traditional_columns.get(kind, {})}
+            for kind, known in self.spec["kinds"].items()
+        }
+        self.places = Places()
+
+    def check(self) -> None:
+        """Checks the layout, then each file."""
+        members = archive.members(self.archive, self.findings, self._recognise)
+        if any(finding.rule.startswith("package.") for finding in self.findings.errors):
+            return
+        by_kind: dict[str, list[str]] = {kind: [] for kind in self.kinds}
+        for name in members:
+            kinds = self._kinds(name)
+            if not name.lower().endswith(".csv"):
+                self.findings.add("traditional.not-csv", self._told(name))
+            elif len(kinds) == 1:
+                by_kind[kinds[0]].append(name)
+            else:
+                self.findings.add("traditional.kind", self._told(name))
+        for kind, names in by_kind.items():
+            if not names:
+                self.findings.add("traditional.missing", kind)
+            if len(names) > 1:
+                self.findings.add("package.duplicate", kind)
+            for name in names[:1]:
+                File(self, kind, members[name]).check()
+        self.report.census.places = list(self.places)
+
+    def _recognise(self, name: str) -> str:
+        return name if name.lower().endswith((".csv", ".xls", ".xlsx", ".txt")) else ""
+
+    def _kinds(self, name: str) -> list[str]:
+        return [kind for kind in self.kinds if self.kinds[kind]["word"] in name.lower()]
+
+    def _told(self, name: str) -> str:
+        """A name of the SIS's is told by the kind in it only."""
+        return " and ".join(self._kinds(name)) or "another file"
+
+
+class File:
+    """One kind of record under check."""
+
+    def __init__(self, package: Package, kind: str, info: zipfile.ZipInfo) -> None:
+        self.package = package
+        self.findings = package.findings
+        self.kind = kind
+        self.known = package.kinds[kind]
+        self.info = info
+        self.counter = Counter(package.prints)
+
+    def check(self) -> None:
+        """Checks all rows."""
+        try:
+            rows = Rows(self.package.archive, self.info, self.kind, self.findings)
+            rows.on_ragged = lambda number, row: self._directive(number, [",".join(row)])
+            header = [name.strip().lower() for name in rows.header]
+            self._directive(1, [",".join(rows.header)])
+            if self._header(header):
+                self._rows(rows, header)
+            elif rows.header:
+                for batch in rows:
+                    self._directive(batch.first, batch.lines)
+            if rows.count == 1:
+                self.findings.add("csv.no-rows", self.kind)
+            self.package.report.rows[self.kind] = max(rows.count - 1, 0)
+        except Unreadable:
+            pass
+
+    def _header(self, header: Sequence[str]) -> bool:
+        if not header:
+            return True  # reading on tells that the file is empty
+        required = [name for name in self._named("required") if name.lower() not in header]
+        for name in required:
+            self.findings.add("traditional.column", self.kind, name, row=1)
+        if len(set(header)) != len(header):
+            self.findings.add("traditional.twice", self.kind, row=1)
+            return False
+        known = {
+            name.lower() for key in ("columns", "required", "unique") for name in self._named(key)
+        }
+        known |= {self.known.get(key, "").lower() for key in ("key", "school")}
+        if self.known.get("columns"):
+            for place, name in enumerate(header, 1):
+                if name not in known:
+                    detail = f"column {place}"
+                    self.findings.add("traditional.unknown-column", self.kind, detail=detail, row=1)
+        return not required
+
+    def _named(self, key: str) -> list[str]:
+        names: list[str] = self.known.get(key, [])
+        return names
+
+    def _rows(self, rows: Rows, header: list[str]) -> None:
+        at = {name: place for place, name in enumerate(header)}
+        required = [(name, at[name.lower()]) for name in self._named("required")]
+        values_of = {name: at[name.lower()] for name in self._named("unique") if name.lower() in at}
+        enums = {
+            name: frozenset(values)
+            for name, values in self.known.get("values", {}).items()
+            if name.lower() in at
+        }
+        seen: dict[str, dict[str, int]] = {name: {} for name in values_of}
+        filled = dict.fromkeys(header, 0)
+        for batch in rows:
+            first, columns = batch.first, batch.columns
+            self._directive(first, batch.lines)
+            for name, values in zip(header, columns, strict=True):
+                filled[name] += len(values) - values.count("")
+            for name, place in required:
+                if "" in columns[place]:
+                    for number, value in enumerate(columns[place], first):
+                        if not value.strip():
+                            self.findings.add("value.required", self.kind, name, row=number)
+            for name, allowed in enums.items():
+                for number, value in enumerate(columns[at[name.lower()]], first):
+                    if value and value.lower() not in allowed:
+                        detail = f"allowed: {', '.join(sorted(allowed))}"
+                        self.findings.add("value.enum", self.kind, name, detail=detail, row=number)
+            for name, place in values_of.items():
+                for number, value in enumerate(columns[place], first):
+                    if value and seen[name].setdefault(value.lower(), number) != number:
+                        self.findings.add("traditional.unique", self.kind, name, row=number)
+            self._count(batch, at)
+        self._parents(rows, at, seen)
+        for name, numbers in seen.items():
+            if _lost_zeros(numbers):
+                self.findings.add("traditional.leading-zeros", self.kind, name)
+        census = self.package.report.census
+        census.kinds |= self.counter.finish({0: self.kind})[0]
+        census.rows[self.kind] = max(rows.count - 1, 0)
+        census.filled[self.kind] = filled
+
+    def _parents(
+        self, rows: Rows, at: Mapping[str, int], seen: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """Every parent is a record of the same file."""
+        child, parent = self.known.get("child", ""), self.known.get("parent", "")
+        if not parent or parent.lower() not in at or child not in seen:
+            return
+        again = Rows(self.package.archive, self.info, self.kind, Findings())
+        for batch in again:
+            for number, value in enumerate(batch.columns[at[parent.lower()]], batch.first):
+                if value.strip() and value.strip().lower() not in seen[child]:
+                    self.findings.add("reference.missing", self.kind, parent, row=number)
+
+    def _directive(self, first: int, lines: Sequence[str]) -> None:
+        """`<DeleteUnlistedRecords>` makes an incremental import into one that deletes."""
+        if self.package.allow_delete_unlisted:
+            return
+        word = self.package.spec["directive"]
+        for number, line in enumerate(lines, first):
+            if word in line.lower():
+                self.findings.add("traditional.directive", self.kind, row=number)
+
+    def _count(self, batch: Batch, at: Mapping[str, int]) -> None:
+        """Counts a batch for the guard; without a key column each row is its own."""
+        key = at.get(self.known.get("key", "").lower())
+        school = at.get(self.known.get("school", "").lower())
+        count = len(batch)
+        ids: Sequence[str] = (
+            batch.lines if key is None else [value.lower() for value in batch.columns[key]]
+        )
+        told = ("",) * count if school is None else batch.columns[school]
+        self.counter.add(
+            batch.first,
+            ids,
+            batch.lines,
+            places=self.package.places.of(told),
+            kinds=np.zeros(count, np.uint8),
+            gone=np.zeros(count, np.bool_),
+        )
+
+
+def _lost_zeros(values: Mapping[str, int]) -> bool:
+    """Whether numbers of different lengths stand in a column, none with a leading zero."""
+    numbers = [value for value in values if re.fullmatch(r"\d+", value)]
+    return (
+        len(numbers) == len(values) > 1
+        and len(set(map(len, numbers))) > 1
+        and not any(value.startswith("0") for value in numbers)
+    )

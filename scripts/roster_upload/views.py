@@ -1,0 +1,294 @@
+"""What people and machines are shown of receipts: the morning's line, tables, explanations.
+
+Everything here is made of receipts, which hold nothing personal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from roster_upload.config import Feed
+from roster_upload.exits import MEANINGS, Exit
+from roster_upload.findings import Finding, spec
+
+NARROWEST = 80
+BARS = "▁▂▃▄▅▆▇█"
+TREND_NIGHTS = 14
+STUDENTS = "users.student"
+# Kinds of the morning's line, and their words; the first of each pair that a package has.
+TOLD_KINDS = ((STUDENTS, "students"), ("users.teacher", "teachers"), ("classes", "classes"))
+Receipt = Mapping[str, Any]
+
+
+def mountain(text: str) -> tuple[str, str]:
+    """A moment (ISO 8601, UTC) as date and time in the vendor's Mountain time, or in UTC."""
+    moment = dt.datetime.fromisoformat(text)
+    try:
+        return f"{moment.astimezone(ZoneInfo('America/Denver')):%Y-%m-%d %H:%M}", "Mountain"
+    except ZoneInfoNotFoundError:
+        return f"{moment:%Y-%m-%d %H:%M}", "UTC"
+
+
+def _count(change: Mapping[str, int], word: str) -> str:
+    return f"{change['now']:,} {word} (+{change['added']:,} −{change['removed']:,})"
+
+
+def counts(receipt: Receipt) -> str:
+    """What an export holds and how it differs: `12,481 students (+14 −3), 611 classes (+0 −1)`."""
+    changes = receipt.get("changes", {})
+    told = [_count(changes[kind], word) for kind, word in TOLD_KINDS if kind in changes]
+    if not told:
+        told = [f"{count:,} {name}" for name, count in receipt.get("rows", {}).items() if count]
+    return ", ".join(told) or f"{receipt['source'].get('bytes', 0):,} bytes"
+
+
+def morning(receipt: Receipt, before: Receipt | None) -> str:
+    """One line for the morning: what the vendor has; `before` is the last accepted delivery."""
+    district = receipt["district"]
+    if receipt["outcome"] == "sent":
+        when, zone = mountain(receipt["finished"])
+        left = receipt["minutes_to_deadline"]
+        early = f"{left} min early" if receipt["in_window"] else "outside the nightly window"
+        same = before is not None and before["source"]["sha256"] == receipt["source"]["sha256"]
+        told = f"{district}: sent {when[11:]} {zone}, {early}: {counts(receipt)}"
+        told += "; the same file as before" if same else ""
+        changed = receipt["remote"].get("server_changed")
+        return told + (f"; the server has changed: {', '.join(changed)}" if changed else "")
+    has = f"the vendor has the roster of {before['night']}" if before else "the vendor has none"
+    return f"{district}: {receipt['outcome']}, {has}: {receipt['message']}"
+
+
+def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dict[str, Any]:
+    """What became of a feed's last delivery, as JSON values."""
+    runs = [r for r in receipts if r.get("command") != "approve"]
+    sent = [r for r in runs if r.get("outcome") == "sent"]
+    last = runs[-1] if runs else None
+    before = None
+    if last:
+        earlier = [r for r in sent if r is not last]
+        before = earlier[-1] if earlier else None
+    told = spec("explain").get(str(last.get("exit_code"))) if last else None
+    return {
+        "feed": name,
+        "deliveries": len(runs),
+        "morning": morning(last, before) if last and "district" in last else None,
+        "last": last,
+        "last_sent": sent[-1] if sent else None,
+        "next_step": told["do"].replace("FEED", name) if told else "",
+        "ledger_broken_at_line": broken_at,
+    }
+
+
+def status_text(told: Sequence[Mapping[str, Any]]) -> str:
+    """The status of feeds for people."""
+    lines = []
+    for entry in told:
+        lines.append(f"{entry['feed']}")
+        last, sent = entry["last"], entry["last_sent"]
+        if not last:
+            lines.append("  no delivery yet")
+            continue
+        lines.append(f"  {entry['morning'] or last['message']}")
+        if sent:
+            when, zone = mountain(sent["finished"])
+            remote = sent["remote"]
+            lines.append(f"  last sent  {when} {zone}, {sent['source']['bytes']:,} bytes")
+            lines.append(f"  sha256     {sent['source']['sha256']}")
+            lines.append(f"  remote     {remote['host']}: {remote['dir']}/{remote['name']}")
+        if entry["next_step"]:
+            lines.append(f"  next step  {entry['next_step']}")
+        if entry["ledger_broken_at_line"]:
+            lines.append(
+                f"  LEDGER     was changed by hand at line {entry['ledger_broken_at_line']}"
+            )
+    return "\n".join(lines)
+
+
+def trend(numbers: Sequence[int]) -> str:
+    """Numbers as a row of bars between the least and the most of them."""
+    low, high = min(numbers), max(numbers)
+    span = max(high - low, 1)
+    return "".join(BARS[(number - low) * (len(BARS) - 1) // span] for number in numbers)
+
+
+def history(receipts: Sequence[Receipt], nights: int) -> list[dict[str, Any]]:
+    """The last deliveries, approvals and alerts, the oldest first, as JSON values."""
+    rows = []
+    for receipt in receipts[-nights:]:
+        change = receipt.get("changes", {}).get(STUDENTS)
+        rows.append(
+            {
+                "night": receipt.get("night", ""),
+                "finished": receipt["finished"],
+                "command": receipt.get("command", "send"),
+                "outcome": receipt["outcome"],
+                "exit_code": receipt.get("exit_code"),
+                "students": change["now"] if change else None,
+                "added": change["added"] if change else None,
+                "removed": change["removed"] if change else None,
+                "bytes": receipt.get("source", {}).get("bytes"),
+                "sha256": receipt.get("source", {}).get("sha256") or receipt.get("digest"),
+                "seconds": round(sum(receipt.get("seconds", {}).values()), 1),
+                "message": receipt["message"],
+            }
+        )
+    return rows
+
+
+def history_text(receipts: Sequence[Receipt], nights: int) -> str:
+    """The last deliveries as a table, and the trend of the students that were sent."""
+    from rich import box  # noqa: PLC0415 - only tables need it
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    rows = history(receipts, nights)
+    if not rows:
+        return "no delivery yet"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    _, zone = mountain(rows[-1]["finished"])
+    for title in (zone, "", "Outcome", "Code", "Students", "Change", "Bytes", "Seconds", "SHA-256"):
+        right = title in ("Code", "Students", "Change", "Bytes", "Seconds")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        has_students = row["students"] is not None
+        table.add_row(
+            mountain(row["finished"])[0],
+            row["command"],
+            row["outcome"],
+            "" if row["exit_code"] is None else str(row["exit_code"]),
+            f"{row['students']:,}" if has_students else "",
+            f"+{row['added']} −{row['removed']}" if has_students else "",
+            f"{row['bytes']:,}" if row["bytes"] else "",
+            f"{row['seconds']:.1f}",
+            (row["sha256"] or "")[:12],
+        )
+    terminal = sys.stdout.isatty()
+    out = Console(file=io.StringIO(), width=None if terminal else 120, no_color=not terminal)
+    out.print(table)
+    sent = [r["changes"][STUDENTS]["now"] for r in receipts
+            if r["outcome"] == "sent" and STUDENTS in r.get("changes", {})]  # fmt: skip
+    text: str = out.file.getvalue()  # type: ignore[attr-defined]
+    text = "\n".join(line.rstrip() for line in text.splitlines())
+    if len(sent) > 1:
+        recent = sent[-TREND_NIGHTS:]
+        text += f"\nstudents of the last {len(recent)} sent: {trend(recent)}  {min(recent):,} to {max(recent):,}"
+    return text
+
+
+def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
+    """Cause, evidence, who must act and a text for them, as JSON values."""
+    told: Mapping[str, str] = spec("explain")[str(int(code))]
+    name = feed.feed if feed else (receipt or {}).get("feed", "FEED")
+    return {
+        "exit_code": int(code),
+        "meaning": MEANINGS[code],
+        "cause": told["cause"],
+        "evidence": _evidence(receipt) if receipt else [],
+        "who": told["who"],
+        "do": told["do"].replace("FEED", name),
+        "letter": told["letter"].format_map(_Known(_facts(code, receipt, feed))),
+    }
+
+
+class _Known(dict[str, str]):
+    """What is not known is said to be so."""
+
+    def __missing__(self, key: str) -> str:
+        return "unknown"
+
+
+def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, str]:
+    """What a letter can tell."""
+    receipt = receipt or {}
+    remote, source = receipt.get("remote", {}), receipt.get("source", {})
+    facts = {
+        "district": receipt.get("district"),
+        "feed": receipt.get("feed"),
+        "message": receipt.get("message"),
+        "when": receipt.get("finished"),
+        "host": socket.gethostname(),
+        "remote_host": remote.get("host"),
+        "remote_dir": remote.get("dir"),
+        "server": remote.get("server"),
+        "host_key": remote.get("host_key"),
+        "address": remote.get("address"),
+        "exit_code": str(int(code)),
+        "sha256": source.get("sha256"),
+    }
+    if feed:
+        facts |= {
+            "district": feed.district,
+            "feed": feed.feed,
+            "username": feed.username,
+            "remote_host": feed.remote_host,
+            "remote_dir": feed.remote_dir,
+        }
+    return {key: str(value) for key, value in facts.items() if value}
+
+
+def _evidence(receipt: Receipt) -> list[str]:
+    """What the receipt knows of the cause."""
+    found = [str(receipt.get("message", ""))]
+    found += [Finding(**finding).text() for finding in receipt.get("findings", ())]
+    found += receipt.get("held", ())
+    seconds: Mapping[str, float] = receipt.get("seconds", {})
+    if seconds:
+        slowest = max(seconds, key=lambda phase: seconds[phase])
+        found.append(f"the longest phase was {slowest}, {seconds[slowest]:.1f} s")
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def explain_text(told: Mapping[str, Any]) -> str:
+    """An explanation for people."""
+    lines = [
+        f"exit code {told['exit_code']}: {told['meaning']}",
+        "",
+        f"Cause         {told['cause']}",
+        f"Who must act  {told['who']}",
+        f"What to do    {told['do']}",
+    ]
+    if told["evidence"]:
+        lines += ["", "Evidence", *(f"  {text}" for text in told["evidence"])]
+    if told["letter"]:
+        lines += ["", "A text to send", *(f"  {line}" for line in told["letter"].splitlines())]
+    return "\n".join(lines)
+
+
+class Progress:
+    """A bar of a transfer on a terminal."""
+
+    def __init__(self, feed: str) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TransferSpeedColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn(feed),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: Any = None
+
+    def __call__(self, done: int, size: int) -> None:
+        """So many bytes of so many are acknowledged."""
+        if self._task is None:
+            self._task = self._bar.add_task("", total=size)
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
+        if done >= size:
+            self._bar.stop()
+            self._task = None
