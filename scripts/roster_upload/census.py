@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,14 +126,15 @@ class Census:
     delta: list[str] = field(default_factory=list)  # kinds that list changes only
     is_incremental: bool = False  # what is not in the package stays as it was
 
-    def save(self, path: Path) -> None:
-        """Writes it to a file; raises OSError."""
+    def save(self, path: Path, key: bytes) -> None:
+        """Writes it to a file, with a mark of the key of its hashes; raises OSError."""
         arrays: dict[str, Any] = {}
         for number, kind in enumerate(self.kinds.values()):
             arrays[f"{number}.ids"], arrays[f"{number}.tags"] = kind.ids, kind.tags
             arrays[f"{number}.places"] = kind.places
         told = {
             "v": VERSION,
+            "key": mark(key),
             "kinds": list(self.kinds),
             "places": self.places,
             "rows": self.rows,
@@ -143,27 +145,43 @@ class Census:
             np.savez(out, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Census:
+    def load(cls, path: Path, key: bytes) -> Census:
         """Reads it back; raises OSError or ValueError where that cannot be done."""
+        told, arrays = _read(path)
+        if told.get("v") != VERSION:
+            raise ValueError(f"{path} was written by another version of the program")
+        if told.get("key") != mark(key):
+            raise ValueError(f"{path} was written with another key; was the host set up anew?")
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                told = json.loads(arrays["told"].tobytes())
-                if told["v"] != VERSION:
-                    raise ValueError("it was written by another version of the program")
-                kinds = {
-                    name: Kind(
-                        arrays[f"{number}.ids"],
-                        arrays[f"{number}.tags"],
-                        arrays[f"{number}.places"],
-                        np.zeros(len(arrays[f"{number}.ids"]), np.bool_),
-                    )
-                    for number, name in enumerate(told["kinds"])
-                }
+            kinds = {
+                name: Kind(
+                    arrays[f"{number}.ids"],
+                    arrays[f"{number}.tags"],
+                    arrays[f"{number}.places"],
+                    np.zeros(len(arrays[f"{number}.ids"]), np.bool_),
+                )
+                for number, name in enumerate(told["kinds"])
+            }
             return cls(kinds, told["places"], told["rows"], told["filled"])
-        except OSError:
-            raise
-        except Exception as error:  # whatever a damaged file makes of itself
-            raise ValueError(f"{path} is damaged ({type(error).__name__})") from None
+        except (KeyError, TypeError):
+            raise ValueError(f"{path} is damaged") from None
+
+
+def mark(key: bytes) -> str:
+    """What tells one key from another, and nothing of either."""
+    return hashlib.blake2b(b"mark", key=key, digest_size=8).hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parts of a file; raises OSError, or ValueError where it is damaged."""
+    data = io.BytesIO(path.read_bytes())
+    try:
+        with np.load(data, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        told: dict[str, Any] = json.loads(arrays.pop("told").tobytes())
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, OSError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__})") from None
+    return told, arrays
 
 
 class Places(dict[str, int]):
@@ -211,7 +229,7 @@ class Counter:
         kinds: npt.NDArray[np.uint8],
         gone: npt.NDArray[np.bool_],
     ) -> None:
-        """Adds a batch: its first row's number, its ids, its rows' text, and what is known of each."""
+        """Adds a batch: its first row's number, ids, rows' text, and what is known of each row."""
         self._values += values
         self._sums.append(
             np.fromiter(map(zlib.crc32, map(str.encode, lines)), np.uint32, len(lines))
@@ -248,7 +266,7 @@ class Counter:
         self._tags, self._places, self._gone, self._kinds = [], [], [], []
         whole = Kind(ids, tags, places, gone)
         if len(names) == 1:
-            return {name: whole for name in names.values()}, repeated
+            return dict.fromkeys(names.values(), whole), repeated
         found = {name: whole.take(kinds == number) for number, name in names.items()}
         return {name: kind for name, kind in found.items() if len(kind)}, repeated
 
@@ -298,5 +316,7 @@ class RowNumbers:
 
 def _after_equals(ordered: Hashes, nothing: np.uint64) -> npt.NDArray[np.int64]:
     """Places of the hashes that equal the one before, in an ordered row of them."""
-    found = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
-    return found[ordered[found] != nothing]
+    found: npt.NDArray[np.int64] = np.flatnonzero(
+        (ordered[1:] == ordered[:-1]) & (ordered[1:] != nothing)
+    )
+    return found + 1

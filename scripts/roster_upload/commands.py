@@ -15,7 +15,6 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from roster_upload import config, delivery, settle, tell, validate, views
 from roster_upload.delivery import Night, Run, State, stamp

@@ -11,8 +11,8 @@ import binascii
 import datetime as dt
 import difflib
 import re
-import urllib.parse
 import tomllib
+import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -111,14 +111,14 @@ class State:
     def _census(self, sha256: str) -> Path:
         return self.folder / f"accepted-{sha256[:16]}.npz"
 
-    def baseline(self, accepted: dict[str, Any] | None) -> Census | None:
+    def baseline(self, accepted: dict[str, Any] | None, key: bytes) -> Census | None:
         """What the vendor holds after an accepted delivery; raises OSError or ValueError."""
-        return Census.load(self._census(accepted["source"]["sha256"])) if accepted else None
+        return Census.load(self._census(accepted["source"]["sha256"]), key) if accepted else None
 
-    def prepare(self, census: Census, sha256: str) -> None:
+    def prepare(self, census: Census, sha256: str, key: bytes) -> None:
         """Writes down what the vendor will hold, before it does: a power cut loses nothing."""
         path = self._census(sha256)
-        census.save(path.with_suffix(".new"))
+        census.save(path.with_suffix(".new"), key)
         path.with_suffix(".new").replace(path)
 
     def tidy(self) -> None:
@@ -248,7 +248,7 @@ class Run:
                 census = self._guard(feed, copy, night)
             if self.command == "rehearse":
                 return self._rehearse(feed, night), True
-            self.state.prepare(census, copy.sha256)
+            self.state.prepare(census, copy.sha256, credential(feed.feed, "state"))
             return self._transfer(feed, copy, night), True
 
     @contextlib.contextmanager
@@ -316,7 +316,7 @@ class Run:
         if age > dt.timedelta(hours=feed.maximum_age_hours):
             raise Failure(
                 Exit.STALE,
-                f"the export was written {stamp(copy.modified)}, {age.total_seconds() / 3600:.0f} h "
+                f"the export was written {stamp(copy.modified)}, {age // dt.timedelta(hours=1)} h "
                 f"ago; {feed.maximum_age_hours} h is the limit. Look at the SIS's own schedule",
             )
 
@@ -344,7 +344,7 @@ class Run:
         last = accepted[-1] if accepted else None
         reasons: list[str] = []
         try:
-            old = self.state.baseline(last)
+            old = self.state.baseline(last, credential(feed.feed, "state"))
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             reasons.append(f"what was accepted before cannot be compared with ({why})")
@@ -455,6 +455,7 @@ class Run:
                         profile=profile,
                         sha256=copy.sha256,
                         progress=lambda count: self.progress(count, copy.bytes),
+                        limit=night.seconds_left() + MARGIN_SECONDS,
                     )
                 break
             except Failure as failure:

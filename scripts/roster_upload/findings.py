@@ -102,7 +102,7 @@ class Findings:
 
 @dataclass
 class Report:
-    """What a check found, how many rows each file holds (its header not counted), and who is in it."""
+    """What a check found, the rows of each file (its header not counted), and who is in it."""
 
     findings: Findings
     census: Census

@@ -44,7 +44,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that may be removed, added and changed, in percent, and below what nothing counts."""
+    """The most that may be removed, added and changed, in percent; so few count as nothing."""
 
     removed: int
     added: int
@@ -54,7 +54,7 @@ class Limits:
 
     @classmethod
     def of(cls, feed: Feed, today: dt.date) -> Limits:
-        """Those of a feed on a day: wider within its expected changes, and by themselves no longer."""
+        """Those of a feed on a day: wider within its expected changes, and no longer."""
         wide = feed.expected_percent if expected(feed, today) else 0
         return cls(
             max(feed.guard_removed_percent, wide),
@@ -85,7 +85,8 @@ def expected(feed: Feed, today: dt.date) -> Span | None:
 def judge(feed: Feed, old: Census | None, new: Census, today: dt.date) -> Verdict:
     """Compares an export with the last accepted one; without one, only the minima count."""
     before = old or Census()
-    changes, reasons = {}, []
+    changes: dict[str, Change] = {}
+    reasons: list[str] = []
     limits = Limits.of(feed, today)
     for name in dict.fromkeys([*before.kinds, *new.kinds]):
         was, is_ = before.kinds.get(name), new.kinds.get(name)
@@ -123,8 +124,8 @@ def accepted(old: Census | None, new: Census) -> Census:
             continue
         stays = kinds[name].take(~np.isin(kinds[name].ids, kind.ids))
         kinds[name] = Kind.joined(stays, shifted.take(~shifted.gone))
-    rows = {**old.rows, **{name: 0 for name in new.rows}}
-    for name, kind in kinds.items():
+    rows = {**old.rows, **dict.fromkeys(new.rows, 0)}
+    for name in kinds:
         file = name.partition(".")[0]
         rows[file] = sum(len(k) for n, k in kinds.items() if n.partition(".")[0] == file)
     return Census(kinds, places + new.places, rows, {**new.filled, **old.filled})
@@ -195,8 +196,8 @@ def _of_kind(name: str, change: Change, limits: Limits) -> Iterator[str]:
     ):
         yield (
             f"{name}: {change.removed:,} of {change.before:,} sourcedIds are gone and "
-            f"{change.added:,} are new; the SIS seems to have given everyone a new sourcedId, which "
-            "would make new accounts and lose the history of the old ones"
+            f"{change.added:,} are new; the SIS seems to have given everyone a new sourcedId, "
+            "which would make new accounts and lose the history of the old ones"
         )
         return
     for count, limit, word in (

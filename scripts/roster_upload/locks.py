@@ -1,4 +1,4 @@
-"""Locks of a host's deliveries: one of a feed at a time, one login of an account, so many in all."""
+"""Locks of a host's deliveries: one of a feed, one login of an account, so many in all."""
 
 from __future__ import annotations
 

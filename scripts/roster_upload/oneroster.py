@@ -579,10 +579,10 @@ class Enrollments:
                 elif len(self.inside) < REMEMBERED_VALUES:
                     self.inside.add(one)
         if "true" in primary:
-            for index, value in enumerate(primary):
+            for at, value in enumerate(primary):
                 if value == "true":
-                    span = (begin[index] or "0", end[index] or "9")
-                    self._primary(first + index, lesson[index], role[index], span)
+                    span = (begin[at] or "0", end[at] or "9")
+                    self._primary(first + at, lesson[at], role[at], span)
 
     def _tell(self, rule: str, column: str, row: int) -> None:
         self.file.findings.add(rule, self.file.file, column, row=row)

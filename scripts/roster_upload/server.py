@@ -119,10 +119,6 @@ class Probe:
                 hash=not is_taken and self._has_hash(),
                 learned=dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             )
-        except Refused as refused:
-            raise place.failure(refused) from None
-        except (Lost, struct.error) as error:
-            raise place.broken(error) from None
         finally:
             with contextlib.suppress(Lost, struct.error):
                 self.sftp.hurry()

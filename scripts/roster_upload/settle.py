@@ -214,14 +214,13 @@ def _copied(export: Export, copy: Path) -> tuple[str, int]:
 
 def _packed(export: Export, copy: Path) -> tuple[str, int]:
     """Packs a folder's files; returns the zip's SHA-256 and its size in bytes."""
-    with contextlib.closing(Hashing(copy)) as out:
-        with zipfile.ZipFile(out, "w") as package:  # type: ignore[arg-type]  # it only writes
-            for path in export.files:
-                info = zipfile.ZipInfo(path.name, ZIP_EPOCH)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
-                    _pour(source, entry)
+    with contextlib.closing(Hashing(copy)) as out, zipfile.ZipFile(out, "w") as package:
+        for path in export.files:
+            info = zipfile.ZipInfo(path.name, ZIP_EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
+                _pour(source, entry)
     return out.digest.hexdigest(), out.size
 
 

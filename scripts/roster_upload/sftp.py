@@ -705,11 +705,18 @@ def place_of(
     """The feed's folder on its server, over a connection for the time of the block.
 
     `login` is the method that the server is known to take. After `limit` seconds, and those that
-    a clean-up may take, it ends as `Exit.SILENT`.
+    a clean-up may take, it ends as `Exit.SILENT`. What is refused or lost in the block becomes a
+    Failure.
     """
     watch = Watch(limit)
     with in_time(watch, limit), logged_in(feed, secret, facts, watch, login) as transport:
-        yield Place(_opened(transport, feed, facts, watch), feed, facts)
+        place = Place(_opened(transport, feed, facts, watch), feed, facts)
+        try:
+            yield place
+        except Refused as refused:
+            raise place.failure(refused) from None
+        except (Lost, struct.error) as error:
+            raise place.broken(error) from None
 
 
 def deliver(

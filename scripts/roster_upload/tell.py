@@ -83,7 +83,7 @@ def heartbeat(feed: Feed, secrets: Path | None, exit_code: int | None) -> list[s
 
 def _all(channels: Mapping[str, Callable[[], None]], seconds: float) -> list[str]:
     """Runs all at once, and waits no longer than that; a name server can hang, too."""
-    told: dict[str, str] = {name: f"no answer within {seconds} s" for name in channels}
+    told = dict.fromkeys(channels, f"no answer within {seconds} s")
 
     def run(name: str, channel: Callable[[], None]) -> None:
         try:
@@ -241,7 +241,7 @@ def exposition(feed: str, receipts: Sequence[Mapping[str, Any]]) -> str:
 
     when = "End of the last delivery"
     metric("last_run_timestamp_seconds", "gauge", f"{when}, good or not.", [({}, _epoch(last))])
-    success = [({}, _epoch(sent[-1]))] if sent else []
+    success: list[tuple[Mapping[str, str], float]] = [({}, _epoch(r)) for r in sent[-1:]]
     metric("last_success_timestamp_seconds", "gauge", f"{when} that the vendor got.", success)
     metric("exit_code", "gauge", "Exit code of the last delivery.", [({}, last["exit_code"])])
     states = [({"outcome": name}, float(last.get("outcome") == name)) for name in OUTCOMES]

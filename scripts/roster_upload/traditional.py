@@ -136,36 +136,21 @@ class File:
 
     def _rows(self, rows: Rows, header: list[str]) -> None:
         at = {name: place for place, name in enumerate(header)}
-        required = [(name, at[name.lower()]) for name in self._named("required")]
-        values_of = {name: at[name.lower()] for name in self._named("unique") if name.lower() in at}
-        enums = {
-            name: frozenset(values)
-            for name, values in self.known.get("values", {}).items()
-            if name.lower() in at
-        }
-        seen: dict[str, dict[str, int]] = {name: {} for name in values_of}
         filled = dict.fromkeys(header, 0)
+        seen: dict[str, dict[str, int]] = {
+            name: {} for name in self._named("unique") if name.lower() in at
+        }
         for batch in rows:
-            first, columns = batch.first, batch.columns
-            self._directive(first, batch.lines)
-            for name, values in zip(header, columns, strict=True):
+            self._directive(batch.first, batch.lines)
+            for name, values in zip(header, batch.columns, strict=True):
                 filled[name] += len(values) - values.count("")
-            for name, place in required:
-                if "" in columns[place]:
-                    for number, value in enumerate(columns[place], first):
-                        if not value.strip():
-                            self.findings.add("value.required", self.kind, name, row=number)
-            for name, allowed in enums.items():
-                for number, value in enumerate(columns[at[name.lower()]], first):
-                    if value and value.lower() not in allowed:
-                        detail = f"allowed: {', '.join(sorted(allowed))}"
-                        self.findings.add("value.enum", self.kind, name, detail=detail, row=number)
-            for name, place in values_of.items():
-                for number, value in enumerate(columns[place], first):
-                    if value and seen[name].setdefault(value.lower(), number) != number:
-                        self.findings.add("traditional.unique", self.kind, name, row=number)
+            self._values(batch, at)
+            for name, numbers in seen.items():
+                for row, value in enumerate(batch.columns[at[name.lower()]], batch.first):
+                    if value and numbers.setdefault(value.lower(), row) != row:
+                        self.findings.add("traditional.unique", self.kind, name, row=row)
             self._count(batch, at)
-        self._parents(rows, at, seen)
+        self._parents(at, seen)
         for name, numbers in seen.items():
             if _lost_zeros(numbers):
                 self.findings.add("traditional.leading-zeros", self.kind, name)
@@ -174,9 +159,19 @@ class File:
         census.rows[self.kind] = max(rows.count - 1, 0)
         census.filled[self.kind] = filled
 
-    def _parents(
-        self, rows: Rows, at: Mapping[str, int], seen: Mapping[str, Mapping[str, int]]
-    ) -> None:
+    def _values(self, batch: Batch, at: Mapping[str, int]) -> None:
+        """Required values, and those of a vocabulary."""
+        for name in self._named("required"):
+            for row, value in enumerate(batch.columns[at[name.lower()]], batch.first):
+                if not value.strip():
+                    self.findings.add("value.required", self.kind, name, row=row)
+        for name, allowed in self.known.get("values", {}).items():
+            detail = f"allowed: {', '.join(allowed)}"
+            for row, value in enumerate(batch.columns[at[name.lower()]], batch.first):
+                if value and value.lower() not in allowed:
+                    self.findings.add("value.enum", self.kind, name, detail=detail, row=row)
+
+    def _parents(self, at: Mapping[str, int], seen: Mapping[str, Mapping[str, int]]) -> None:
         """Every parent is a record of the same file."""
         child, parent = self.known.get("child", ""), self.known.get("parent", "")
         if not parent or parent.lower() not in at or child not in seen:

@@ -177,7 +177,8 @@ def history_text(receipts: Sequence[Receipt], nights: int) -> str:
     text = "\n".join(line.rstrip() for line in text.splitlines())
     if len(sent) > 1:
         recent = sent[-TREND_NIGHTS:]
-        text += f"\nstudents of the last {len(recent)} sent: {trend(recent)}  {min(recent):,} to {max(recent):,}"
+        text += f"\nstudents of the last {len(recent)} sent: {trend(recent)}  "
+        text += f"{min(recent):,} to {max(recent):,}"
     return text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import subprocess
 import sys
@@ -41,6 +40,7 @@ class District:
         self.export = folder / "OneRoster.zip"
         self.credential = folder / "credentials" / f"{FEED}_current"
         self.state = folder / "state" / FEED
+        self.values: dict[str, Any] = {}
         for path in (folder / "config", self.credential.parent, folder / "tmp"):
             path.mkdir(parents=True)
         self.credential.write_bytes(secret)
@@ -50,7 +50,7 @@ class District:
 
     def configure(self, **changes: Any) -> None:
         """Writes the feed's configuration, with changes to what is right."""
-        values = {
+        self.values = {
             "feed": FEED,
             "district": "Maple Grove",
             "format": "oneroster-1.1",
@@ -62,16 +62,20 @@ class District:
             "host_keys": [self.vendor.host_key],
             "quiet_seconds": 0,
             "attempts": 1,
-            **changes,
         }
-        lines = [f"{key} = {to_toml(value)}" for key, value in values.items()]
-        self.config_file.write_text("\n".join(lines))
+        self.configure_more(**changes)
+
+    def configure_more(self, **changes: Any) -> None:
+        """Changes the feed's configuration further."""
+        self.values.update(changes)
+        lines = [f"{key} = {to_toml(value)}" for key, value in self.values.items()]
+        self.config_file.write_text("\n".join([*lines, ""]))
 
     def open_window(self) -> None:
         """Lets the present moment lie in the feed's window."""
         now = dt.datetime.now(dt.UTC)
         opened, closed = now - dt.timedelta(minutes=30), now + dt.timedelta(minutes=30)
-        self.configure(window_start=f"{opened:%H:%M}", deadline=f"{closed:%H:%M}")
+        self.configure_more(window_start=f"{opened:%H:%M}", deadline=f"{closed:%H:%M}")
 
     @property
     def config_file(self) -> Path:
@@ -106,7 +110,7 @@ class District:
         return process.returncode, out + err
 
     def run(self, *command: str) -> tuple[int, str]:
-        """Runs a command; returns the exit code and all that was said, which is never a traceback."""
+        """Runs a command; returns the exit code and all that was said, never a traceback."""
         process = self.start(*command)
         out, err = process.communicate(timeout=60)
         assert "Traceback" not in err

@@ -65,6 +65,7 @@ class Vendor:
     no_sessions: bool = False
     client_key: str = ""
     # What it has seen.
+    most_connected: int = 0
     port: int = 0
     host_key: str = ""
     connected: int = 0
@@ -220,6 +221,7 @@ class Door(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.connection = conn
         self.vendor.connected += 1
+        self.vendor.most_connected = max(self.vendor.most_connected, self.vendor.connected)
         self.vendor.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:

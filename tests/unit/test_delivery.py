@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from roster_upload import cli, config, delivery
-from roster_upload.exits import Exit, Failure
+from roster_upload.exits import Exit
 from roster_upload.ledger import Ledger
 from unit.test_config import GOOD
 
@@ -39,37 +39,6 @@ def test_a_signal_does_not_cost_a_receipt(tmp_path: Path, monkeypatch: pytest.Mo
     assert cli.main([*options, "send", "maple-grove"]) == Exit.CONFIG
     receipts = Ledger(tmp_path / "maple-grove").receipts()
     assert [receipt["exit_code"] for receipt in receipts] == [Exit.CONFIG]
-
-
-def test_an_export_that_changes_while_it_is_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "OneRoster.zip"
-    source.write_bytes(b"x" * 1000)
-    copied = delivery._copied
-
-    def meanwhile(export: Any, copy: Path) -> tuple[str, int]:
-        result = copied(export, copy)
-        with source.open("ab") as more:
-            more.write(b"y")
-        return result
-
-    with delivery.snapshot(source) as copy:
-        assert copy.path.stat().st_mode & 0o777 == 0o600
-        assert (copy.bytes, copy.path.read_bytes()) == (1000, source.read_bytes())
-    monkeypatch.setattr(delivery, "_copied", meanwhile)
-    with pytest.raises(Failure, match="still writing") as failed, delivery.snapshot(source):
-        pass
-    assert failed.value.code == Exit.SOURCE
-
-
-def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = tmp_path / "OneRoster.zip"
-    source.write_bytes(b"x")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    with pytest.raises(Failure, match="no place") as failed, delivery.snapshot(source):
-        pass
-    assert failed.value.code == Exit.LOCAL
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import rosters
 from roster_upload import config, guard
 from roster_upload.census import Census
-from roster_upload.validate import check
+from roster_upload.validate import Terms, check
 from unit.test_config import GOOD
 
 KEY = b"k" * 32
@@ -191,8 +191,8 @@ def test_a_window_of_expected_change_widens_and_snaps_back(tmp_path: Path) -> No
     drop_users(package, lambda row: number(row) // 16 % 2 == 0 and number(row) < 10**6)
     new = census(tmp_path, package)
     wide = feed(expected_changes=["2026-08-01..2026-08-31 rollover"], expected_percent=60)
-    for day, is_held in ((31, False), (1, False)):
-        assert bool(guard.judge(wide, old, new, dt.date(2026, 8, day)).reasons) is is_held
+    for of_august in (1, 31):
+        assert guard.judge(wide, old, new, dt.date(2026, 8, of_august)).reasons == ()
     for day in (dt.date(2026, 7, 31), dt.date(2026, 9, 1)):
         assert guard.judge(wide, old, new, day).reasons
 
@@ -204,7 +204,7 @@ def test_a_first_delivery_has_minima(tmp_path: Path) -> None:
     assert guard.judge(feed(guard_minimum={}), None, new, TODAY).reasons == ()
 
 
-def delta(changes: dict[str, tuple[str, ...]]) -> rosters.Package:
+def delta(changes: Mapping[str, tuple[str, ...]]) -> rosters.Package:
     """A delta package of users: sourcedId to status."""
     package = rosters.invent(students=400, schools=8)
     rows = {row[0]: row for row in package.tables["users"]}
@@ -224,8 +224,6 @@ def test_a_delta_counts_what_it_takes_away(tmp_path: Path) -> None:
     rules = {f"1-s{n}": ("tobedeleted",) for n in range(50)} | {"1-s900": ("active",)}
     path = tmp_path / "delta.zip"
     path.write_bytes(rosters.to_zip(delta(rules).members()))
-    from roster_upload.validate import Terms
-
     report = check(path, Terms(rules={"imagine.required-file": "ignore"}), key=KEY)
     assert report.accepted, [finding.text() for finding in report.findings]
     verdict = guard.judge(feed(), old, report.census, TODAY)
@@ -242,14 +240,17 @@ def test_a_delta_counts_what_it_takes_away(tmp_path: Path) -> None:
 def test_a_census_comes_back_from_its_file_and_a_damaged_one_does_not(tmp_path: Path) -> None:
     old = census(tmp_path, rosters.invent())
     path = tmp_path / "census.npz"
-    old.save(path)
-    again = Census.load(path)
+    old.save(path, KEY)
+    again = Census.load(path, KEY)
     assert guard.judge(feed(), old, again, TODAY).changes["users.student"].changed == 0
     assert b"1-s1" not in path.read_bytes()
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="damaged"):
-        Census.load(path)
+        Census.load(path, KEY)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="another key"):
+        Census.load(path, b"o" * 32)
 
 
 def test_another_key_gives_other_hashes(tmp_path: Path) -> None:

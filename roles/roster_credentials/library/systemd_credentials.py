@@ -87,7 +87,7 @@ def systemd_creds(arguments, given=b""):
 
 
 def is_current(credential, secret):
-    """Whether the file holds this secret (None: any) under this name, and root alone can read it."""
+    """Whether the file holds this secret (None: any) under this name, for root alone."""
     try:
         now = os.lstat(credential["path"])
     except OSError:

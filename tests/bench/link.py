@@ -1,0 +1,82 @@
+"""A line with a round trip: forwards TCP connections to a port of this machine, each way delayed.
+
+    python -m bench.link ROUND_TRIP SERVER_PORT      says its own port, then serves until ended
+
+The round trip is in seconds. Nothing but time is taken: data is read as soon as it comes, however much is under way. A
+connection takes as long to come about as it would over such a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import sys
+import threading
+import time
+
+PIECE_BYTES = 1 << 18
+
+Pieces = queue.SimpleQueue[tuple[float, bytes]]  # when each is to arrive, empty for the end
+
+
+def read(source: socket.socket, pieces: Pieces, delay: float) -> None:
+    """Takes from a connection what comes."""
+    while True:
+        data = b""
+        with contextlib.suppress(OSError):  # a connection that breaks has ended, too
+            data = source.recv(PIECE_BYTES)
+        pieces.put((time.monotonic() + delay, data))
+        if not data:
+            return
+
+
+def write(sink: socket.socket, pieces: Pieces) -> None:
+    """Gives to a connection what is due."""
+    with contextlib.suppress(OSError):
+        while True:
+            due, data = pieces.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            if not data:
+                sink.shutdown(socket.SHUT_WR)
+                return
+            sink.sendall(data)
+
+
+def start(*work: object) -> threading.Thread:
+    """Runs a function with its arguments beside all others."""
+    thread = threading.Thread(target=work[0], args=work[1:], daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+def forward(client: socket.socket, server_port: int, delay: float) -> None:
+    """Serves one connection until both ways have ended.
+
+    A client may send two ways after its first packet, a server knows of it one way later.
+    """
+    there: Pieces = queue.SimpleQueue()
+    back: Pieces = queue.SimpleQueue()
+    time.sleep(2 * delay)
+    start(read, client, there, delay)
+    time.sleep(delay)
+    with client, socket.create_connection(("127.0.0.1", server_port)) as server:
+        for connection in (client, server):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start(read, server, back, delay)
+        ways = [start(write, server, there), start(write, client, back)]
+        for way in ways:
+            way.join()
+
+
+def main() -> None:
+    """Serves."""
+    delay, server_port = float(sys.argv[1]) / 2, int(sys.argv[2])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(listener.getsockname()[1], flush=True)
+        while True:
+            start(forward, listener.accept()[0], server_port, delay)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""Measures an upload beside other clients', of one run: log-in included, to a real OpenSSH server.
+
+    make bench                                               all benches
+    scripts/lab run -- python -m bench.transfer [--rounds N] [--release trixie|bookworm]
+
+Server and clients are Debian's own, in one container of the lab. The targets are the project's
+own (README.md beside this file); a missed one is told and ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import filecmp
+import json
+import os
+import platform
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+from roster_upload import config
+from roster_upload.sftp import Facts, deliver
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ["openssh-client", "rclone", "lftp", "python3-paramiko", "python3-numpy"]
+# The one cipher that the server of a release takes, of anyone: the quickest of its paramiko's.
+CIPHERS = {"trixie": "aes128-gcm@openssh.com", "bookworm": "aes128-ctr"}
+SETTINGS = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {home}/host_key
+AuthorizedKeysFile {home}/key.pub
+Ciphers {cipher}
+MACs hmac-sha2-256-etm@openssh.com
+KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org
+StrictModes no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+PidFile none
+ChrootDirectory /vendor
+ForceCommand internal-sftp
+Subsystem sftp internal-sftp
+"""
+VENDOR = Path("/vendor")  # in the container, in memory
+TARGET = "/imagine/0123456-Bench/product/arrived.zip"
+SIZES = {"64 MB": 64 << 20, "2 MB": 2 << 20}
+WINDOW_BYTES = 2 << 20  # of OpenSSH's channels: no client has more on its way
+ROUND_TRIP = 0.06  # seconds
+NEAR, PROXIED, FAR = "0 ms", "0 ms, by the delaying proxy", "60 ms"
+OURS, REFERENCE = "roster-upload", "OpenSSH sftp"
+LIMITS = {NEAR: 1.0, FAR: 0.87}  # of the reference's time
+
+Phases = dict[str, float]  # seconds by phase of a delivery
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all clients are given: a folder with key, files and settings, and the host key."""
+
+    home: Path
+    host_key: str
+
+    def source(self, size: str) -> Path:
+        """The file of a size."""
+        return self.home / f"{size.replace(' ', '')}.zip"
+
+    def values(self, port: int, size: str) -> dict[str, object]:
+        """A feed's configuration."""
+        folder, _, name = TARGET.rpartition("/")
+        return {
+            "feed": "bench",
+            "district": "Bench",
+            "format": "other",
+            "source": str(self.source(size)),
+            "remote_host": "127.0.0.1",
+            "remote_port": port,
+            "remote_dir": folder,
+            "remote_name": name,
+            "username": "root",
+            "auth": "key",
+            "host_keys": [self.host_key],
+            "quiet_seconds": 0,
+            "keep_packages": 0,
+        }
+
+    def ssh(self, port: int) -> list[str]:
+        """The options of OpenSSH's programs."""
+        known = self.home / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{port} {self.host_key}\n")
+        options = ["IdentitiesOnly=yes", "BatchMode=yes", f"UserKnownHostsFile={known}"]
+        return ["-F", "none", "-i", f"{self.home}/key", *(f"-o{option}" for option in options)]
+
+
+# ---- the clients ---------------------------------------------------------------------------
+
+
+def ours(bench: Bench, port: int, size: str) -> Phases:
+    """The program's own delivery, as `send` calls it."""
+    feed = config.parse(bench.values(port, size))
+    facts = Facts()
+    secret = (bench.home / "key").read_bytes()
+    deliver(feed, secret, bench.source(size), SIZES[size], facts)
+    return facts.seconds
+
+
+def ours_from_the_start(bench: Bench, port: int, size: str) -> Phases:
+    """The program as its unit starts it: interpreter, private copy, hash, receipt and all."""
+    state = bench.home / "state"
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in bench.values(port, size).items()]
+    (bench.home / "bench.toml").write_text("".join(lines))
+    options = [f"--config-dir={bench.home}", f"--state-dir={state}"]
+    settings = {**os.environ, "CREDENTIALS_DIRECTORY": str(bench.home)}
+    command = [sys.executable, "-I", f"{bench.home}/roster-upload", *options, "send", "bench"]
+    try:
+        run(command, env=settings)
+    finally:
+        shutil.rmtree(state)
+    return {}
+
+
+def openssh(bench: Bench, port: int, size: str) -> Phases:
+    """`sftp -b`."""
+    words = ["sftp", *bench.ssh(port), "-b", "-", "-P", str(port), "root@127.0.0.1"]
+    run(words, stdin=f"put {bench.source(size)} {TARGET}\n")
+    return {}
+
+
+def rclone(bench: Bench, port: int, size: str) -> Phases:
+    """`rclone copyto`, which has no shell to compute a hash by on a server like this."""
+    bench.ssh(port)
+    options = {
+        "config": "/dev/null",
+        "sftp-host": "127.0.0.1",
+        "sftp-port": str(port),
+        "sftp-user": "root",
+        "sftp-key-file": f"{bench.home}/key",
+        "sftp-known-hosts-file": f"{bench.home}/known_hosts",
+        "sftp-disable-hashcheck": "true",
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
+    run(["rclone", "copyto", *words, str(bench.source(size)), f":sftp:{TARGET}"])
+    return {}
+
+
+def lftp(bench: Bench, port: int, size: str) -> Phases:
+    """`lftp`, by way of OpenSSH's ssh."""
+    program = " ".join(["ssh", "-a", "-x", *bench.ssh(port)])
+    script = (
+        f'set sftp:connect-program "{program}"; set cmd:fail-exit yes; '
+        f"open -u root,none -p {port} sftp://127.0.0.1; put {bench.source(size)} -o {TARGET}"
+    )
+    run(["lftp", "-c", script])
+    return {}
+
+
+def paramiko_put(bench: Bench, port: int, size: str) -> Phases:
+    """paramiko's own `put`."""
+    key = paramiko.Ed25519Key.from_private_key_file(f"{bench.home}/key")
+    with contextlib.closing(paramiko.Transport(("127.0.0.1", port))) as transport:
+        transport.connect(username="root", pkey=key)
+        session = paramiko.SFTPClient.from_transport(transport)
+        if session is None:
+            sys.exit("bench: paramiko opened no SFTP session")
+        session.put(str(bench.source(size)), TARGET)
+    return {}
+
+
+CLIENTS: dict[str, Callable[[Bench, int, str], Phases]] = {
+    OURS: ours,
+    "the same, as its unit starts it": ours_from_the_start,
+    REFERENCE: openssh,
+    "rclone": rclone,
+    "lftp": lftp,
+    "paramiko's put": paramiko_put,
+}
+
+
+def run(words: list[str], *, stdin: str = "", env: dict[str, str] | None = None) -> str:
+    """Runs a command and returns what it said; ends the bench where it fails."""
+    done = subprocess.run(
+        words, input=stdin, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"bench: {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+# ---- in the container ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def process(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """A process for the time of the block."""
+    started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        yield started
+    finally:
+        started.terminate()
+        started.wait(20)
+
+
+@contextlib.contextmanager
+def server(home: Path, release: str) -> Iterator[tuple[Bench, int]]:
+    """An OpenSSH server that keeps its files in memory, and its port."""
+    for name in ("key", "host_key"):
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name)])
+    shutil.copy(home / "key", home / "bench_current")  # the feed's credentials
+    (home / "bench_state").write_bytes(random.randbytes(32))
+    for size, count in SIZES.items():
+        bench = Bench(home, " ".join((home / "host_key.pub").read_text().split()[:2]))
+        bench.source(size).write_bytes(random.randbytes(count))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = SETTINGS.format(port=port, home=home, cipher=CIPHERS[release])
+    (home / "sshd_config").write_text(settings)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    (VENDOR / TARGET[1:]).parent.mkdir(parents=True)
+    with process("/usr/sbin/sshd", "-D", "-f", f"{home}/sshd_config"):
+        end = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            if time.monotonic() > end:
+                sys.exit("bench: sshd does not listen")
+            time.sleep(0.05)
+        yield bench, port
+
+
+@contextlib.contextmanager
+def line(port: int, round_trip: float) -> Iterator[int]:
+    """A line to a port with a round trip in seconds, and its own port."""
+    words = [sys.executable, "-m", "bench.link", str(round_trip), str(port)]
+    with process(*words) as proxy:
+        assert proxy.stdout
+        yield int(proxy.stdout.readline())
+
+
+def measure(client: str, bench: Bench, port: int, size: str) -> tuple[float, Phases]:
+    """Seconds of one upload, which has to arrive as it was, and of ours by phase."""
+    arrived = VENDOR / TARGET[1:]
+    arrived.unlink(missing_ok=True)
+    start = time.monotonic()
+    phases = CLIENTS[client](bench, port, size)
+    seconds = time.monotonic() - start
+    if not filecmp.cmp(bench.source(size), arrived, shallow=False):
+        sys.exit(f"bench: by {client} another file has arrived")
+    return seconds, phases
+
+
+Samples = dict[tuple[str, str, str], list[tuple[float, Phases]]]  # by line, size and client
+
+
+def take_samples(home: Path, release: str, rounds: int) -> Samples:
+    """Uploads by all clients in turn, each round in another order; the first one is not counted."""
+    samples: Samples = {}
+    with (
+        server(home, release) as (bench, port),
+        line(port, 0) as proxied,
+        line(port, ROUND_TRIP) as far,
+    ):
+        for number in range(rounds + 1):
+            for name, to in ((NEAR, port), (PROXIED, proxied), (FAR, far)):
+                for size in SIZES:
+                    for client in random.sample(list(CLIENTS), len(CLIENTS)):
+                        sample = measure(client, bench, to, size)
+                        if number:
+                            samples.setdefault((name, size, client), []).append(sample)
+    return samples
+
+
+def median(samples: Samples, name: str, size: str, client: str) -> float:
+    """The median of a client's seconds."""
+    return statistics.median(seconds for seconds, _ in samples[name, size, client])
+
+
+def report(samples: Samples) -> bool:
+    """Prints the tables; returns whether all targets are met."""
+    is_good = True
+    for name in (NEAR, PROXIED, FAR):
+        for size, count in SIZES.items():
+            print(f"\n{size}, round trip {name}")
+            print(f"{'client':<34} {'seconds':>8} {'MB/s':>6} {'to sftp':>8}  target")
+            reference = median(samples, name, size, REFERENCE)
+            for client in CLIENTS:
+                seconds = median(samples, name, size, client)
+                limit = LIMITS.get(name) if client == OURS else None
+                told = "" if limit is None else f"{limit:.2f}"
+                if limit is not None and seconds > limit * reference:
+                    is_good = False
+                    told += " OVER"
+                speed = count / 1e6 / seconds
+                print(
+                    f"{client:<34} {seconds:>8.3f} {speed:>6.0f} {seconds / reference:>8.2f}  {told}"
+                )
+    return is_good
+
+
+def report_phases(samples: Samples) -> None:
+    """Prints where our own time goes at a distance, and how close the window's limit is."""
+    print(f"\n{OURS} at {FAR}, by phase: seconds (round trips)")
+    for size, count in SIZES.items():
+        taken = [phases for _, phases in samples[FAR, size, OURS]]
+        medians = {name: statistics.median(phases[name] for phases in taken) for name in taken[0]}
+        told = [f"{name} {s:.3f} ({s / ROUND_TRIP:.1f})" for name, s in medians.items()]
+        print(f"{size}: {', '.join(told)}")
+        limit = count / WINDOW_BYTES * ROUND_TRIP
+        share = limit / medians["write"]
+        print(f"  the server's window lets {size} through in {limit:.2f} s: {share:.0%} of writing")
+
+
+def bench_inside(release: str, rounds: int) -> int:
+    """Measures; returns the exit code. Belongs into the container, whose files it makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy("/bench/roster-upload", folder)
+        samples = take_samples(Path(folder), release, rounds)
+    versions = {
+        "OpenSSH": run(["ssh", "-V"]).split(",")[0].removeprefix("OpenSSH_"),
+        "Python": platform.python_version(),
+        "paramiko": str(paramiko.__version__),
+        "rclone": run(["rclone", "version"]).split()[1],
+        "lftp": run(["lftp", "--version"]).split("|")[1].split()[1],
+    }
+    print(", ".join(f"{name} {version}" for name, version in versions.items()))
+    print(f"{os.cpu_count()} cores, {CIPHERS[release]}, medians of {rounds} rounds")
+    is_good = report(samples)
+    report_phases(samples)
+    return 0 if is_good else 1
+
+
+# ---- outside of it -------------------------------------------------------------------------
+
+
+def bench_in_container(release: str, rounds: int) -> int:
+    """Makes the container and measures in it; returns the exit code."""
+    from unit.test_program import build  # noqa: PLC0415 - needs Ansible, which is not in there
+
+    install = (
+        f"apt-get update -qq && apt-get install -qq -y --no-install-recommends {' '.join(PACKAGES)}"
+    )
+    measure_there = f"python3 -m bench.transfer --inside --release={release} --rounds={rounds}"
+    script = f"({install}) >/tmp/log 2>&1 || {{ cat /tmp/log; exit 2; }}; exec {measure_there}"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "roster-upload").write_bytes(build())
+        words = [
+            "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
+            f"--volume={ROOT}:/project:ro", f"--volume={folder}:/bench:ro",
+            "--tmpfs=/vendor:size=256m,mode=755", "--tmpfs=/tmp:size=512m",
+            "--env=PYTHONPATH=/project/scripts:/project/tests",
+            "--env=DEBIAN_FRONTEND=noninteractive",
+            f"lab-{release}", "sh", "-ec", script,
+        ]  # fmt: skip
+        return subprocess.run(words, check=False).returncode
+
+
+def main() -> int:
+    """Measures; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--release", choices=CIPHERS, default="trixie")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.inside:
+        return bench_inside(given.release, given.rounds)
+    if "LAB" not in os.environ:
+        sys.exit("bench: needs the lab's images; type: scripts/lab run -- python -m bench.transfer")
+    return bench_in_container(given.release, given.rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
