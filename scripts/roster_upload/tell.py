@@ -6,14 +6,17 @@ of its own, all of them within a limit, and what does not work is a sentence in 
 
 from __future__ import annotations
 
-import calendar
 import email.message
+import email.utils
+import http.client
 import json
+import os
 import smtplib
 import socket
 import ssl
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -22,19 +25,36 @@ from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.findings import spec
+from roster_upload.views import DELIVERIES, GREEN, epoch, is_delivery, next_step, seconds_left
 
 CHANNEL_SECONDS = 10
 ALL_SECONDS = 15
 VERSION = 1
-GREEN = ("sent", "skipped")
-# What a receipt may be of; an approval, or a rehearsal that went well, is no news.
-DELIVERIES = ("send", "resend")
+NO_NEWS = (*GREEN, "rehearsed")
 SUBJECTS = {
     "failure": "{district}: tonight's roster was not delivered",
+    "rehearsal": "{district}: tonight's roster would not be delivered",
     "recovery": "{district}: the roster is delivered again",
     "deadline": "{district}: the deadline is near and tonight's roster is not delivered",
 }
 OUTCOMES = ("sent", "skipped", "held", "refused", "stale", "failed")
+# Words of ours for what libraries raise; theirs may hold an address with its secret.
+REASONS: Mapping[type[Exception], str] = {
+    TimeoutError: "no answer in time",
+    socket.gaierror: "its name cannot be resolved",
+    ssl.SSLCertVerificationError: "its certificate is not to be trusted",
+    ssl.SSLError: "no TLS connection comes about",
+    smtplib.SMTPServerDisconnected: "it hung up",
+    smtplib.SMTPRecipientsRefused: "it refused all of the addressees",
+    smtplib.SMTPNotSupportedError: "it does not offer what smtp_security and smtp_username ask for",
+    http.client.RemoteDisconnected: "it hung up",
+    http.client.InvalidURL: "its address is none",
+    http.client.HTTPException: "its answer is not HTTP",
+    UnicodeError: "its address or secret holds a character that cannot be sent",
+}
+
+
+Channel = tuple[str, Callable[[], None]]  # the host that it talks to, and what it does
 
 
 class Trouble(Exception):
@@ -44,82 +64,105 @@ class Trouble(Exception):
 def event(before: Sequence[Mapping[str, Any]], receipt: Mapping[str, Any]) -> str | None:
     """What is worth telling of a receipt, given those before it: `failure`, `recovery` or nothing.
 
-    A failure that repeats within a night, with the same exit code, is told once.
+    A failure that repeats within a night, with the same exit code, is told once; a rehearsal's
+    failure is told by itself. After the watcher's alarm, too, a delivery is a recovery.
     """
-    earlier = [r for r in before if r.get("command") in (*DELIVERIES, "rehearse")]
-    if receipt["outcome"] in ("rehearsed", "skipped"):
-        return None
     if receipt["outcome"] == "sent":
-        deliveries = [r for r in earlier if r.get("command") in DELIVERIES]
-        was_red = bool(deliveries) and deliveries[-1]["outcome"] not in GREEN
-        return "recovery" if was_red else None
-    same = ("night", "exit_code", "command")
-    if earlier and all(earlier[-1].get(key) == receipt.get(key) for key in same):
+        last = [r for r in before if is_delivery(r) or r.get("command") == "watch"][-1:]
+        return "recovery" if any(r["outcome"] not in GREEN for r in last) else None
+    commands = DELIVERIES if is_delivery(receipt) else ("rehearse",)
+    if receipt.get("command", "send") not in commands or receipt["outcome"] in NO_NEWS:
         return None
-    return "failure"
+    last = [r for r in before if r.get("command", "send") in commands][-1:]
+    same = ("night", "exit_code")
+    is_told = any(all(r.get(key) == receipt.get(key) for key in same) for r in last)
+    return None if is_told else "failure"
 
 
 def tell(feed: Feed, kind: str, receipt: Mapping[str, Any], secrets: Path | None) -> list[str]:
     """Sends a webhook and a mail about a receipt; returns a sentence for each that did not work."""
-    channels: dict[str, Callable[[], None]] = {}
+    channels: dict[str, Channel] = {}
     if feed.webhook_url:
-        channels["webhook"] = lambda: _post(feed, _address(feed, "webhook", secrets), kind, receipt)
+        channels["webhook"] = (
+            _host(feed.webhook_url),
+            lambda: _request(_address(feed, "webhook", secrets), _news(feed, kind, receipt)),
+        )
     if feed.mail_to:
-        channels["mail"] = lambda: _mail(feed, kind, receipt, secrets)
+        channels["mail"] = feed.smtp_host, lambda: _send(feed, _mail(feed, kind, receipt), secrets)
     return _all(channels, ALL_SECONDS)
 
 
 def heartbeat(feed: Feed, secrets: Path | None, exit_code: int | None) -> list[str]:
-    """Calls the feed's heartbeat address: at the start (None), or with the exit code at the end."""
+    """Calls the feed's heartbeat address: at the start (None), or with the exit code at the end.
+
+    As https://healthchecks.io/docs/http_api/ has it; returns a sentence where it did not work.
+    """
     if not feed.heartbeat_url:
         return []
     end = "start" if exit_code is None else str(exit_code)
 
     def call() -> None:
-        _request(f"{_address(feed, 'heartbeat', secrets).rstrip('/')}/{end}")
+        parts = urllib.parse.urlsplit(_address(feed, "heartbeat", secrets))
+        _request(parts._replace(path=f"{parts.path.rstrip('/')}/{end}").geturl())
 
-    return _all({"heartbeat": call}, CHANNEL_SECONDS)
+    return _all({"heartbeat": (_host(feed.heartbeat_url), call)}, CHANNEL_SECONDS)
 
 
-def _all(channels: Mapping[str, Callable[[], None]], seconds: float) -> list[str]:
+def _all(channels: Mapping[str, Channel], seconds: float) -> list[str]:
     """Runs all at once, and waits no longer than that; a name server can hang, too."""
-    told = dict.fromkeys(channels, f"no answer within {seconds} s")
+    told = {
+        name: f"no answer of {host} within {seconds:g} s" for name, (host, _) in channels.items()
+    }
 
-    def run(name: str, channel: Callable[[], None]) -> None:
+    def run(name: str, host: str, channel: Callable[[], None]) -> None:
         try:
             channel()
         except Trouble as trouble:
             told[name] = str(trouble)
-        except (OSError, smtplib.SMTPException, ValueError) as error:
-            told[name] = _reason(error)
+        except Exception as error:  # noqa: BLE001 - telling never breaks delivering
+            told[name] = f"{host}: {_reason(error)}"
         else:
             del told[name]
 
-    threads = [threading.Thread(target=run, args=item, daemon=True) for item in channels.items()]
     end = time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
+    threads = []
+    for name, channel in channels.items():
+        thread = threading.Thread(target=run, args=(name, *channel), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            told[name] = "the system allows no further thread"
+        else:
+            threads.append(thread)
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0))
     return [f"the {name} did not work: {why}" for name, why in dict(told).items()]
 
 
 def _reason(error: Exception) -> str:
-    """Why something failed; the texts of libraries may hold an address with its secret."""
-    inner = getattr(error, "reason", None)
-    cause = inner if isinstance(inner, OSError) else error
-    code = getattr(error, "code", None) or getattr(error, "smtp_code", None)
-    words = getattr(cause, "strerror", None) or type(cause).__name__
-    return f"the server answered {code}" if isinstance(code, int) else str(words)
+    """Why something failed, in words that hold no secret."""
+    inner = getattr(error, "reason", None) if isinstance(error, urllib.error.URLError) else None
+    cause = inner if isinstance(inner, Exception) else error
+    code = getattr(cause, "code", None) or getattr(cause, "smtp_code", None)
+    if isinstance(code, int):
+        return f"it answered {code}"
+    words = next((words for kind, words in REASONS.items() if isinstance(cause, kind)), None)
+    return words or getattr(cause, "strerror", None) or type(cause).__name__
+
+
+def _host(url: str) -> str:
+    """The host of a configured address: all of it that may be told."""
+    return urllib.parse.urlsplit(url).hostname or ""
 
 
 def _secret(feed: Feed, purpose: str, secrets: Path | None) -> str:
     try:
-        return ((secrets or Path("/nonexistent")) / f"{feed.feed}_{purpose}").read_text().strip()
+        secret = ((secrets or Path("/nonexistent")) / f"{feed.feed}_{purpose}").read_text("utf-8")
     except (OSError, UnicodeDecodeError):
-        raise Trouble(
-            f"its secret {purpose} is not on this host; set roster_credentials_alerts"
-        ) from None
+        secret = ""
+    if not secret.strip():
+        raise Trouble(f"its secret {purpose} is not on this host; set roster_credentials_alerts")
+    return secret.rstrip("\r\n")
 
 
 def _address(feed: Feed, purpose: str, secrets: Path | None) -> str:
@@ -132,14 +175,17 @@ def _address(feed: Feed, purpose: str, secrets: Path | None) -> str:
 
 
 class SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect to another host: the address may hold a secret."""
+    """Follows no redirect to another host: the address may hold a secret.
+
+    Nor one of a webhook, which would arrive without what it says.
+    """
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """The request that follows, or none."""
         there, here = urllib.parse.urlsplit(newurl), urllib.parse.urlsplit(req.full_url)
-        if (there.scheme, there.netloc) != (here.scheme, here.netloc):
+        if req.data or (there.scheme, there.netloc) != (here.scheme, here.netloc):
             return None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -156,8 +202,9 @@ def _request(url: str, data: bytes | None = None) -> None:
         answer.read(1024)
 
 
-def _post(feed: Feed, url: str, kind: str, receipt: Mapping[str, Any]) -> None:
-    keys = ("outcome", "exit_code", "message", "night", "deadline", "finished")
+def _news(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> bytes:
+    """What a webhook says, as JSON."""
+    keys = ("command", "outcome", "exit_code", "message", "night", "deadline")
     told = {
         "version": VERSION,
         "kind": kind,
@@ -165,32 +212,45 @@ def _post(feed: Feed, url: str, kind: str, receipt: Mapping[str, Any]) -> None:
         "district": feed.district,
         "host": socket.gethostname(),
         **{key: receipt.get(key) for key in keys},
-        "action": explanation(receipt).get("do", ""),
+        "time": receipt.get("finished"),
+        "action": next_step(receipt),
     }
-    _request(url, json.dumps(told).encode())
+    return json.dumps(told).encode()
 
 
-def explanation(receipt: Mapping[str, Any]) -> Mapping[str, str]:
-    """What is known of a receipt's exit code."""
-    told: Mapping[str, str] = spec("explain").get(str(receipt.get("exit_code")), {})
-    return told
-
-
-def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any], secrets: Path | None) -> None:
-    told = explanation(receipt)
+def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.EmailMessage:
+    """What a mail says, as plain text."""
+    told = spec("explain").get(str(receipt.get("exit_code")), {})
+    is_rehearsal = receipt.get("command") == "rehearse"
     message = email.message.EmailMessage()
-    message["Subject"] = SUBJECTS[kind].format(district=feed.district)
+    message["Subject"] = SUBJECTS["rehearsal" if is_rehearsal else kind].format(
+        district=feed.district
+    )
     message["From"], message["To"] = feed.mail_from, ", ".join(feed.mail_to)
-    lines = [
-        str(receipt.get("message", "")),
+    message["Date"] = email.utils.localtime()
+    message["Message-ID"] = email.utils.make_msgid(domain=feed.mail_from.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    lines = [str(receipt.get("message", ""))]
+    if kind != "recovery":
+        lines += [
+            "",
+            f"Cause: {told.get('cause', 'unknown')}",
+            f"Who must act: {told.get('who', 'unknown')}",
+            f"Next step: {next_step(receipt)}",
+            *(f"- {reason}" for reason in receipt.get("held", ())),
+        ]
+    lines += [
         "",
         f"Feed: {feed.feed} on {socket.gethostname()}",
         f"Night: {receipt.get('night', '')}, deadline {receipt.get('deadline', '')}",
+        f"Time: {receipt.get('finished', '')}",
     ]
-    if kind != "recovery":
-        lines += [f"Who must act: {told.get('who', '')}", f"What to do: {told.get('do', '')}"]
-        lines += ["", *(f"- {reason}" for reason in receipt.get("held", ()))]
-    message.set_content("\n".join(lines).replace("FEED", feed.feed))
+    message.set_content("\n".join(lines))
+    return message
+
+
+def _send(feed: Feed, message: email.message.EmailMessage, secrets: Path | None) -> None:
+    password = _secret(feed, "smtp", secrets) if feed.smtp_username else ""
     context = ssl.create_default_context()
     where = (feed.smtp_host, feed.smtp_port)
     server = (
@@ -202,72 +262,97 @@ def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any], secrets: Path | Non
         if feed.smtp_security == "starttls":
             server.starttls(context=context)
         if feed.smtp_username:
-            server.login(feed.smtp_username, _secret(feed, "smtp", secrets))
+            server.login(feed.smtp_username, password)
         refused = server.send_message(message)
     if refused:
-        raise Trouble(f"the mail server refused {len(refused)} of the addressees")
+        raise Trouble(f"{feed.smtp_host} refused {len(refused)} of the addressees")
 
 
 def metrics(path: Path, feed: str, receipts: Sequence[Mapping[str, Any]]) -> None:
-    """Writes Prometheus' text format for node_exporter's textfile collector; raises OSError.
-
-    https://prometheus.io/docs/instrumenting/exposition_formats/
-    """
-    temporary = path.with_suffix(".new")
+    """Writes Prometheus' text format for node_exporter's textfile collector; raises OSError."""
+    temporary = path.with_suffix(f".{os.getpid()}.new")  # two runs of a feed can end at once
     temporary.write_text(exposition(feed, receipts), "utf-8")
     temporary.chmod(0o644)
     temporary.replace(path)
 
 
-def exposition(feed: str, receipts: Sequence[Mapping[str, Any]]) -> str:
-    """The metrics of a feed as text."""
-    runs = [r for r in receipts if r.get("command", "send") in DELIVERIES]
-    if not runs:
-        return ""
-    last = runs[-1]
-    sent = [r for r in runs if r.get("outcome") == "sent"]
-    lines: list[str] = []
+Sample = tuple[Mapping[str, str], float]  # labels and value
 
-    def metric(
-        name: str, kind: str, words: str, samples: Sequence[tuple[Mapping[str, str], float]]
-    ) -> None:
+
+def exposition(feed: str, receipts: Sequence[Mapping[str, Any]]) -> str:
+    """The metrics of a feed as text.
+
+    https://prometheus.io/docs/instrumenting/exposition_formats/
+    """
+    runs = [r for r in receipts if is_delivery(r)]
+    last, sent = runs[-1:], [r for r in runs if r.get("outcome") == "sent"][-1:]
+    green = [r for r in runs if r.get("outcome") in GREEN][-1:]
+    families: list[tuple[str, str, list[Sample]]] = [
+        (
+            "last_run_timestamp_seconds",
+            "End of the last delivery, good or not.",
+            [({}, epoch(r["finished"])) for r in last],
+        ),
+        (
+            "last_success_timestamp_seconds",
+            "End of the last delivery that was in order: sent, or skipped by plan.",
+            [({}, epoch(r["finished"])) for r in green],
+        ),
+        (
+            "last_sent_timestamp_seconds",
+            "End of the last delivery that the vendor got.",
+            [({}, epoch(r["finished"])) for r in sent],
+        ),
+        (
+            "exit_code",
+            "Exit code of the last delivery.",
+            [({}, r["exit_code"]) for r in last],
+        ),
+        (
+            "outcome",
+            "Outcome of the last delivery: one of them is 1.",
+            [({"outcome": o}, r["outcome"] == o) for r in last for o in OUTCOMES],
+        ),
+        (
+            "deliveries",
+            "Deliveries by outcome among the receipts that are kept.",
+            [({"outcome": o}, sum(r["outcome"] == o for r in runs)) for o in OUTCOMES if runs],
+        ),
+        (
+            "phase_duration_seconds",
+            "What the phases of the last delivery took.",
+            [({"phase": p}, took) for r in last for p, took in r.get("seconds", {}).items()],
+        ),
+        (
+            "package_bytes",
+            "Size of the last package that the vendor got.",
+            [({}, r["source"]["bytes"]) for r in sent],
+        ),
+        (
+            "package_rows",
+            "Rows of it by file.",
+            [({"file": name}, count) for r in sent for name, count in r.get("rows", {}).items()],
+        ),
+        (
+            "package_records",
+            "Records of it by kind.",
+            [({"kind": k}, c["now"]) for r in sent for k, c in r.get("changes", {}).items()],
+        ),
+        (
+            "margin_seconds",
+            "Time that was left to its deadline when it was in.",
+            [({}, left) for r in sent if (left := seconds_left(r)) is not None],
+        ),
+    ]
+    lines: list[str] = []
+    for name, words, samples in families:
         if samples:
-            lines.append(f"# HELP roster_upload_{name} {words}")
-            lines.append(f"# TYPE roster_upload_{name} {kind}")
+            lines += [f"# HELP roster_upload_{name} {words}", f"# TYPE roster_upload_{name} gauge"]
         for labels, value in samples:
             told = ",".join(f'{k}="{_escaped(v)}"' for k, v in {"feed": feed, **labels}.items())
-            lines.append(f"roster_upload_{name}{{{told}}} {value:g}" if value < 1e6 else
-                         f"roster_upload_{name}{{{told}}} {value:.0f}")  # fmt: skip
-
-    when = "End of the last delivery"
-    metric("last_run_timestamp_seconds", "gauge", f"{when}, good or not.", [({}, _epoch(last))])
-    success: list[tuple[Mapping[str, str], float]] = [({}, _epoch(r)) for r in sent[-1:]]
-    metric("last_success_timestamp_seconds", "gauge", f"{when} that the vendor got.", success)
-    metric("exit_code", "gauge", "Exit code of the last delivery.", [({}, last["exit_code"])])
-    states = [({"outcome": name}, float(last.get("outcome") == name)) for name in OUTCOMES]
-    metric("outcome", "gauge", "Outcome of the last delivery: one of them is 1.", states)
-    counts = [
-        ({"outcome": name}, float(sum(r.get("outcome") == name for r in runs))) for name in OUTCOMES
-    ]
-    metric("deliveries", "gauge", "Deliveries in the ledger by outcome.", counts)
-    if sent:
-        good = sent[-1]
-        metric("package_bytes", "gauge", "Size of the last package that the vendor got.",
-               [({}, good["source"]["bytes"])])  # fmt: skip
-        rows = [({"file": name}, float(count)) for name, count in good.get("rows", {}).items()]
-        metric("package_rows", "gauge", "Rows of it by file.", rows)
-        if good.get("minutes_to_deadline") is not None:
-            left = float(good["minutes_to_deadline"]) * 60
-            metric("margin_seconds", "gauge", "Time that was left to its deadline.", [({}, left)])
-    phases = [({"phase": name}, float(took)) for name, took in last.get("seconds", {}).items()]
-    metric("phase_duration_seconds", "gauge", "What the last delivery's phases took.", phases)
-    return "\n".join(lines) + "\n"
+            lines.append(f"roster_upload_{name}{{{told}}} {value:.15g}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _epoch(receipt: Mapping[str, Any]) -> float:
-    moment = time.strptime(receipt["finished"], "%Y-%m-%dT%H:%M:%SZ")
-    return float(int(calendar.timegm(moment)))

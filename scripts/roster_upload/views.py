@@ -7,23 +7,58 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import os
+import shutil
 import socket
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from roster_upload.config import Feed
 from roster_upload.exits import MEANINGS, Exit
-from roster_upload.findings import Finding, spec
+from roster_upload.findings import Finding, rules, spec
 
-NARROWEST = 80
+# A rehearsal is none, nor is an approval or the watcher's alarm.
+DELIVERIES = ("send", "resend")
+GREEN = ("sent", "skipped")
+WIDTH = 120  # of what is not shown on a terminal
+DIGEST_SHOWN = 16
 BARS = "▁▂▃▄▅▆▇█"
 TREND_NIGHTS = 14
 STUDENTS = "users.student"
 # Kinds of the morning's line, and their words; the first of each pair that a package has.
 TOLD_KINDS = ((STUDENTS, "students"), ("users.teacher", "teachers"), ("classes", "classes"))
 Receipt = Mapping[str, Any]
+
+
+def is_delivery(receipt: Receipt) -> bool:
+    """Whether a receipt is of a delivery; those of version 1 name no command."""
+    return receipt.get("command", "send") in DELIVERIES
+
+
+def epoch(text: str) -> float:
+    """A moment (ISO 8601, UTC) in seconds since 1970."""
+    return dt.datetime.fromisoformat(text).timestamp()
+
+
+def seconds_left(receipt: Receipt) -> float | None:
+    """What was left to the deadline when a delivery was over; below zero where it was late."""
+    if receipt.get("deadline"):
+        return epoch(receipt["deadline"]) - epoch(receipt["finished"])
+    minutes = receipt.get("minutes_to_deadline")  # of version 1, at its start
+    return None if minutes is None else minutes * 60.0
+
+
+def next_step(receipt: Receipt) -> str:
+    """What to do about a receipt's exit code, its feed and digest filled in."""
+    told: str = spec("explain").get(str(receipt.get("exit_code")), {}).get("do", "")
+    digest = receipt.get("source", {}).get("sha256", "")
+    names = {"FEED": receipt.get("feed", ""), "SHA256": digest[:DIGEST_SHOWN]}
+    for placeholder, value in names.items():
+        told = told.replace(placeholder, value or placeholder)
+    return told
 
 
 def mountain(text: str) -> tuple[str, str]:
@@ -51,17 +86,27 @@ def counts(receipt: Receipt) -> str:
 def morning(receipt: Receipt, before: Receipt | None) -> str:
     """One line for the morning: what the vendor has; `before` is the last accepted delivery."""
     district = receipt["district"]
-    if receipt["outcome"] == "sent":
-        when, zone = mountain(receipt["finished"])
-        left = receipt["minutes_to_deadline"]
-        early = f"{left} min early" if receipt["in_window"] else "outside the nightly window"
-        same = before is not None and before["source"]["sha256"] == receipt["source"]["sha256"]
-        told = f"{district}: sent {when[11:]} {zone}, {early}: {counts(receipt)}"
-        told += "; the same file as before" if same else ""
-        changed = receipt["remote"].get("server_changed")
-        return told + (f"; the server has changed: {', '.join(changed)}" if changed else "")
-    has = f"the vendor has the roster of {before['night']}" if before else "the vendor has none"
-    return f"{district}: {receipt['outcome']}, {has}: {receipt['message']}"
+    if receipt["outcome"] != "sent":
+        has = f"the vendor has the roster of {before['night']}" if before else "the vendor has none"
+        why = receipt["message"].removeprefix(f"{district}: ")
+        return f"{district}: {receipt['outcome']}, {has}: {why}"
+    when, zone = mountain(receipt["finished"])
+    told = f"{district}: sent {when[11:]} {zone}, {_margin(receipt)}: {counts(receipt)}"
+    if before:
+        night = dt.date.fromisoformat(receipt["night"]) - dt.timedelta(days=1)
+        then = "yesterday" if before["night"] == night.isoformat() else f"on {before['night']}"
+        is_same = before["source"]["sha256"] == receipt["source"]["sha256"]
+        told += f", same file as {then}: {'yes' if is_same else 'no'}"
+    changed = receipt["remote"].get("server_changed")
+    return told + (f"; the server has changed: {', '.join(changed)}" if changed else "")
+
+
+def _margin(receipt: Receipt) -> str:
+    """How a delivery lay to its deadline."""
+    left = seconds_left(receipt)
+    if not receipt["in_window"] or left is None:
+        return "outside the nightly window"
+    return f"{left // 60:.0f} min early" if left >= 0 else f"{-left / 60:.0f} min LATE"
 
 
 def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dict[str, Any]:
@@ -73,14 +118,13 @@ def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dic
     if last:
         earlier = [r for r in sent if r is not last]
         before = earlier[-1] if earlier else None
-    told = spec("explain").get(str(last.get("exit_code"))) if last else None
     return {
         "feed": name,
-        "deliveries": len(runs),
+        "deliveries": sum(map(is_delivery, runs)),
         "morning": morning(last, before) if last and "district" in last else None,
         "last": last,
         "last_sent": sent[-1] if sent else None,
-        "next_step": told["do"].replace("FEED", name) if told else "",
+        "next_step": next_step(last) if last else "",
         "ledger_broken_at_line": broken_at,
     }
 
@@ -141,58 +185,79 @@ def history(receipts: Sequence[Receipt], nights: int) -> list[dict[str, Any]]:
     return rows
 
 
-def history_text(receipts: Sequence[Receipt], nights: int) -> str:
-    """The last deliveries as a table, and the trend of the students that were sent."""
+def history_text(receipts: Sequence[Receipt], nights: int, width: int | None = None) -> str:
+    """The last deliveries as a table, the trend of the students, and why something was not sent.
+
+    `width` in columns; without it, that of the terminal.
+    """
     from rich import box  # noqa: PLC0415 - only tables need it
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     rows = history(receipts, nights)
     if not rows:
         return "no delivery yet"
+    terminal = sys.stdout.isatty()
+    width = width or (shutil.get_terminal_size().columns if terminal else WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     _, zone = mountain(rows[-1]["finished"])
-    for title in (zone, "", "Outcome", "Code", "Students", "Change", "Bytes", "Seconds", "SHA-256"):
-        right = title in ("Code", "Students", "Change", "Bytes", "Seconds")
-        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    for title in (zone, "Outcome", "Students", "Change", "Bytes", "Sec.", "SHA-256"):
+        is_number = title in ("Students", "Change", "Bytes", "Sec.")
+        folds = title in ("Outcome", "Change")
+        table.add_column(title, justify="right" if is_number else "left", no_wrap=not folds)
     for row in rows:
         has_students = row["students"] is not None
         table.add_row(
             mountain(row["finished"])[0],
-            row["command"],
-            row["outcome"],
-            "" if row["exit_code"] is None else str(row["exit_code"]),
+            Text(
+                _outcome(row),
+                style="red" if row["exit_code"] and row["outcome"] not in GREEN else "",
+            ),
             f"{row['students']:,}" if has_students else "",
-            f"+{row['added']} −{row['removed']}" if has_students else "",
+            f"+{row['added']:,} −{row['removed']:,}" if has_students else "",
             f"{row['bytes']:,}" if row["bytes"] else "",
             f"{row['seconds']:.1f}",
             (row["sha256"] or "")[:12],
         )
-    terminal = sys.stdout.isatty()
-    out = Console(file=io.StringIO(), width=None if terminal else 120, no_color=not terminal)
+    has_colours = terminal and "NO_COLOR" not in os.environ
+    out = Console(file=io.StringIO(), width=width, force_terminal=has_colours, markup=False)
     out.print(table)
+    text: str = out.file.getvalue()  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in text.splitlines()]
     sent = [r["changes"][STUDENTS]["now"] for r in receipts
             if r["outcome"] == "sent" and STUDENTS in r.get("changes", {})]  # fmt: skip
-    text: str = out.file.getvalue()  # type: ignore[attr-defined]
-    text = "\n".join(line.rstrip() for line in text.splitlines())
     if len(sent) > 1:
         recent = sent[-TREND_NIGHTS:]
-        text += f"\nstudents of the last {len(recent)} sent: {trend(recent)}  "
-        text += f"{min(recent):,} to {max(recent):,}"
-    return text
+        lines.append(f"students of the last {len(recent)} sent: {trend(recent)}")
+        lines[-1] += f"  {min(recent):,} to {max(recent):,}"
+    for row in rows:
+        if row["outcome"] != "sent":
+            told = f"{mountain(row['finished'])[0]}  {row['message']}"
+            lines += textwrap.wrap(told, width, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(lines)
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    """A row's outcome in a few words: `sent`, `held 17`, `resend: sent`, `rehearsed`."""
+    code = f" {row['exit_code']}" if row["exit_code"] else ""
+    is_plain = row["command"] == "send" or row["outcome"] in ("approved", "rehearsed")
+    return ("" if is_plain else f"{row['command']}: ") + row["outcome"] + code
 
 
 def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
     """Cause, evidence, who must act and a text for them, as JSON values."""
     told: Mapping[str, str] = spec("explain")[str(int(code))]
-    name = feed.feed if feed else (receipt or {}).get("feed", "FEED")
+    known = {**(receipt or {}), "exit_code": int(code)}
+    if feed:
+        known["feed"] = feed.feed
     return {
         "exit_code": int(code),
         "meaning": MEANINGS[code],
         "cause": told["cause"],
         "evidence": _evidence(receipt) if receipt else [],
         "who": told["who"],
-        "do": told["do"].replace("FEED", name),
+        "do": next_step(known),
         "letter": told["letter"].format_map(_Known(_facts(code, receipt, feed))),
     }
 
@@ -221,6 +286,7 @@ def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, 
         "address": remote.get("address"),
         "exit_code": str(int(code)),
         "sha256": source.get("sha256"),
+        "reasons": "\n".join(f"- {reason}" for reason in _reasons(receipt)),
     }
     if feed:
         facts |= {
@@ -233,11 +299,21 @@ def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, 
     return {key: str(value) for key, value in facts.items() if value}
 
 
+def _reasons(receipt: Receipt) -> list[str]:
+    """What was found in an export, and why it is held."""
+    return [*map(_finding, receipt.get("findings", ())), *receipt.get("held", ())]
+
+
+def _finding(record: Mapping[str, Any]) -> str:
+    """A finding of a receipt for people; an older program's rule may not be known any more."""
+    if record["rule"] in rules():
+        return Finding(**record).text()
+    return f"{record['severity']}: {record['file']} [{record['rule']}]"
+
+
 def _evidence(receipt: Receipt) -> list[str]:
     """What the receipt knows of the cause."""
-    found = [str(receipt.get("message", ""))]
-    found += [Finding(**finding).text() for finding in receipt.get("findings", ())]
-    found += receipt.get("held", ())
+    found = [str(receipt.get("message", "")), *_reasons(receipt)]
     seconds: Mapping[str, float] = receipt.get("seconds", {})
     if seconds:
         slowest = max(seconds, key=lambda phase: seconds[phase])

@@ -2,8 +2,8 @@
 
     python -m bench.link ROUND_TRIP SERVER_PORT      says its own port, then serves until ended
 
-The round trip is in seconds. Nothing but time is taken: data is read as soon as it comes, however much is under way. A
-connection takes as long to come about as it would over such a line.
+The round trip is in seconds. It takes nothing but time: data is read as soon as it comes, however
+much is under way. A connection takes as long to come about as it would over such a line.
 """
 
 from __future__ import annotations

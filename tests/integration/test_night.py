@@ -283,7 +283,7 @@ def test_an_opaque_file_has_rules_of_size_only(district: District, vendor: Vendo
 
 def test_a_broken_transfer_is_tried_again(district: District, vendor: Vendor) -> None:
     district.configure(attempts=3, retry_seconds=0)
-    vendor.cut_at, vendor.at_write = "write", 2
+    vendor.cut_at, vendor.at_write, vendor.cut_once = "write", 2, True
     code, told = district.send()
     assert code == Exit.OK, told
     assert "try 1 of 3" in told

@@ -40,6 +40,7 @@ class Vendor:
     cut_at: str = ""  # the connection ends instead
     silent_at: str = ""  # from then on nothing is answered
     at_write: int = 1  # the write from which on that holds
+    cut_once: bool = False  # that connection only
     # What it does with the files.
     rename_will_not_replace: bool = False
     rename_does_nothing: bool = False
@@ -108,6 +109,8 @@ class Requests(protocol.SFTPServerHandler):
         if self.is_silent:
             return
         if is_due and kind == vendor.cut_at:
+            if vendor.cut_once:
+                vendor.cut_at = ""
             self._server._chan.get_connection().abort()
         elif is_due and kind in vendor.refuse:
             body = UInt32(vendor.refuse[kind]) + String(vendor.words) + String("")
