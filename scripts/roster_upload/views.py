@@ -242,7 +242,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
     """A row's outcome in a few words: `sent`, `held 17`, `resend: sent`, `rehearsed`."""
     code = f" {row['exit_code']}" if row["exit_code"] else ""
     is_plain = row["command"] == "send" or row["outcome"] in ("approved", "rehearsed")
-    return ("" if is_plain else f"{row['command']}: ") + row["outcome"] + code
+    return f"{'' if is_plain else row['command'] + ': '}{row['outcome']}{code}"
 
 
 def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import csv
 import datetime as dt
 import io
 import json
+import os
+import platform
 import random
 import re
 import statistics
@@ -24,13 +26,15 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import rosters
 
 SIZES = [10_000, 60_000, 600_000]
 ENROLLMENTS_EACH = 7
+STUDENTS_OF_A_SCHOOL = 600
 ID_LENGTH = 20
 OURS, REFERENCE = "roster-upload", "csv.reader"
 LARGE, LARGE_RATIO, LARGE_MB = 600_000, 3.0, 512.0
@@ -51,7 +55,11 @@ FEED = {
 # File: its columns of references, each with the file that it leads to. OneRoster allows several
 # orgs for a user, in one value.
 REFERENCES = {
-    "enrollments": {"userSourcedId": "users", "classSourcedId": "classes", "schoolSourcedId": "orgs"},
+    "enrollments": {
+        "userSourcedId": "users",
+        "classSourcedId": "classes",
+        "schoolSourcedId": "orgs",
+    },
     "classes": {"courseSourcedId": "courses", "schoolSourcedId": "orgs"},
     "demographics": {"sourcedId": "users"},
     "users": {"orgSourcedIds": "orgs"},
@@ -60,41 +68,262 @@ REFERENCES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds and megabytes of one measurement, and the rows that it read, 0 if it tells none."""
+    """What one measurement took, and how many rows it read, 0 where it does not tell."""
 
     seconds: float
     megabytes: float
-    rows: int = 0
+    rows: int
 
 
-# ---- what is measured, each with a package and a folder with its files ---------------------------
+# ---- the contenders: each gets ready to work on a package, or a folder with its files ------------
+
+Work = Callable[[], int]
 
 
-def bare_pass(package: Path, _folder: Path) -> int:
-    """Every row of every member, and nothing done with it; returns their number."""
-    count = 0
-    with zipfile.ZipFile(package) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as member:
-                for _ in csv.reader(io.TextIOWrapper(member, "utf-8", newline="")):
-                    count += 1
-    return count
+def bare_pass(package: Path, _folder: Path) -> Work:
+    """Every row of every member, and nothing done with it."""
+
+    def work() -> int:
+        count = 0
+        with zipfile.ZipFile(package) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    for _ in csv.reader(io.TextIOWrapper(member, "utf-8", newline="")):
+                        count += 1
+        return count
+
+    return work
 
 
-def validation(package: Path, _folder: Path) -> int:
-    """All rules, and the guard against what was accepted before: the same but for the rooms."""
-    from roster_upload import config, guard  # noqa: PLC0415 - no other contender pays for it
+def validation(package: Path, folder: Path) -> Work:
+    """All rules, and the guard against what was accepted before, which was the same."""
+    from roster_upload import config, guard  # noqa: PLC0415 - for this process only
     from roster_upload.census import Census  # noqa: PLC0415
     from roster_upload.validate import check  # noqa: PLC0415
 
+    feed, before = config.parse(FEED), folder / "accepted.npz"
+
+    def work() -> int:
+        report = check(package, key=KEY)
+        old = Census.load(before, KEY) if before.exists() else None
+        verdict = guard.judge(feed, old, report.census, dt.date(2026, 11, 1))
+        if list(report.findings) or verdict.reasons:
+            sys.exit("bench: something was found in a good package")
+        if old is None:
+            report.census.save(before, KEY)
+        return 0
+
+    return work
+
+
+def database(_package: Path, folder: Path) -> Work:
+    """The references alone, on the unpacked files."""
+    import duckdb  # noqa: PLC0415 - for this process only
+
+    def rows(file: str) -> str:
+        return f"read_csv('{folder}/{file}.csv', header = true, delim = ',', all_varchar = true)"
+
+    def ids(file: str) -> str:
+        return f"CREATE TABLE {file} AS SELECT sourcedId FROM {rows(file)}"  # noqa: S608 - all ours
+
+    def missing(file: str, columns: dict[str, str]) -> str:
+        values = ", ".join(f"unnest(string_split({name}, ',')) AS {name}" for name in columns)
+        joins = [
+            f"LEFT JOIN {to} AS {name}_to ON {name}_to.sourcedId = given.{name}"
+            for name, to in columns.items()
+        ]
+        nowhere = " OR ".join(f"{name}_to.sourcedId IS NULL" for name in columns)
+        given = f"(SELECT {values} FROM {rows(file)}) AS given"  # noqa: S608
+        return f"SELECT count(*) FROM {given} {' '.join(joins)} WHERE {nowhere}"  # noqa: S608
+
+    def work() -> int:
+        connection = duckdb.connect()
+        for file in sorted({to for columns in REFERENCES.values() for to in columns.values()}):
+            connection.execute(ids(file))
+        for file, columns in REFERENCES.items():
+            if connection.execute(missing(file, columns)).fetchone() != (0,):
+                sys.exit(f"bench: DuckDB misses references of {file}.csv")
+        return 0
+
+    return work
+
+
+CONTENDERS: dict[str, Callable[[Path, Path], Work]] = {
+    REFERENCE: bare_pass,
+    OURS: validation,
+    "DuckDB, references only": database,
+}
+
+
+def peak() -> float:
+    """The most memory that this process has had, in MB.
+
+    ru_maxrss would count what the process held that started this one.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
+
+
+def measure_here(name: str, package: Path) -> None:
+    """Does a contender's work and prints what it took."""
+    work = CONTENDERS[name](package, package.parent)
     start = time.monotonic()
-    report = check(package, key=KEY)
-    before = package.with_suffix(".npz")
-    old = Census.load(before, KEY) if before.exists() else None
-    verdict = guard.judge(config.parse(FEED), old, report.census, dt.date(2026, 11, 1))
-    if not report.accepted or verdict.reasons:
-        sys.exit(f"bench: a good package was refused: {list(report.findings)} {verdict.reasons}")
-    took = time.monotonic() - start
-    if old is None:
-        report.census.save(before, KEY)
-    return took
+    rows = work()
+    print(json.dumps(asdict(Cost(time.monotonic() - start, peak(), rows))))
+
+
+# ---- taking turns --------------------------------------------------------------------------------
+
+
+def run(*words: str | Path) -> str:
+    """Runs a command with this Python and returns what it said; ends the bench where it fails."""
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"bench: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def measure(name: str, package: Path) -> Cost:
+    """What a contender's process takes."""
+    told = run("-m", "bench.validate", f"--measure={name}", package)
+    return Cost(**json.loads(told))
+
+
+def start_and_check(program: Path, package: Path) -> float:
+    """Seconds of `roster-upload check`, from its start to its end, as on a host."""
+    start = time.monotonic()
+    run("-I", program, "check", "--file", package)
+    return time.monotonic() - start
+
+
+@dataclass(frozen=True)
+class Result:
+    """The medians for a package of a size."""
+
+    users: int
+    costs: dict[str, Cost]
+    command: float  # seconds of the command line, its start included
+    csv_mb: float
+    zip_mb: float
+
+    @property
+    def rows(self) -> int:
+        return self.costs[REFERENCE].rows
+
+    def ratio(self, name: str) -> float:
+        """A contender's time as a multiple of the bare pass's."""
+        return self.costs[name].seconds / self.costs[REFERENCE].seconds
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """The medians of time and memory."""
+    return Cost(
+        statistics.median(cost.seconds for cost in costs),
+        statistics.median(cost.megabytes for cost in costs),
+        costs[0].rows,
+    )
+
+
+def measure_size(users: int, rounds: int, program: Path, folder: Path) -> Result:
+    """Makes a package of a size; all contenders have their turn at it, as often as `rounds`."""
+    package = folder / "OneRoster.zip"
+    students = round(users * rosters.CLASS_SIZE / (rosters.CLASS_SIZE + 1))
+    rosters.write(
+        package,
+        students=students,
+        schools=max(3, users // STUDENTS_OF_A_SCHOOL),
+        enrollments_each=ENROLLMENTS_EACH,
+        id_length=ID_LENGTH,
+    )
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(folder)
+        size = sum(member.file_size for member in archive.infolist())
+    costs: dict[str, list[Cost]] = {name: [] for name in CONTENDERS}
+    commands = []
+    measure(OURS, package)  # leaves what the guard compares with
+    for _ in range(rounds):
+        for name in random.sample(list(CONTENDERS), len(CONTENDERS)):
+            costs[name].append(measure(name, package))
+        commands.append(start_and_check(program, package))
+    return Result(
+        users,
+        {name: median(taken) for name, taken in costs.items()},
+        statistics.median(commands),
+        size / 1e6,
+        package.stat().st_size / 1e6,
+    )
+
+
+def report(result: Result) -> bool:
+    """Prints the table of a size; returns whether all limits are kept."""
+    print(
+        f"\n{result.users:,} users, {ENROLLMENTS_EACH} enrollments each: {result.rows:,} rows, "
+        f"{result.csv_mb:.0f} MB of CSV, {result.zip_mb:.0f} MB of zip"
+    )
+    print(f"{'contender':<28} {'seconds':>8} {'to csv':>7} {'µs a row':>9} {'MB':>6}  limit")
+    is_good = True
+    for name, cost in result.costs.items():
+        limit = ""
+        if name == OURS and result.users == LARGE:
+            is_kept = result.ratio(name) <= LARGE_RATIO and cost.megabytes <= LARGE_MB
+            limit = f"{LARGE_RATIO:g} times, {LARGE_MB:g} MB{'' if is_kept else ' OVER'}"
+            is_good = is_kept
+        each = cost.seconds / result.rows * 1e6
+        print(
+            f"{name:<28} {cost.seconds:>8.2f} {result.ratio(name):>7.2f} {each:>9.2f} "
+            f"{cost.megabytes:>6.0f}  {limit}"
+        )
+    limit = ""
+    if result.users == SMALL:
+        is_kept = result.command <= SMALL_SECONDS
+        limit = f"{SMALL_SECONDS:g} s{'' if is_kept else ' OVER'}"
+        is_good = is_kept
+    print(f"{'roster-upload check, started':<28} {result.command:>8.2f} {'':>24}  {limit}")
+    return is_good
+
+
+def report_growth(results: Sequence[Result]) -> None:
+    """Prints how time and memory grow with rows."""
+    for less, more in pairwise(results):
+        times = more.rows / less.rows
+        print(f"\nfrom {less.users:,} to {more.users:,} users: {times:.1f} times the rows")
+        for name in CONTENDERS:
+            old, new = less.costs[name], more.costs[name]
+            bytes_a_row = (new.megabytes - old.megabytes) * 1e6 / (more.rows - less.rows)
+            print(
+                f"{name:<28} {new.seconds / old.seconds:.1f} times the time, "
+                f"{bytes_a_row:.0f} bytes more for each row more"
+            )
+
+
+def main() -> int:
+    """Measures; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--users", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("package", type=Path, nargs="?", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        measure_here(given.measure, given.package)
+        return 0
+    from unit.test_program import build  # noqa: PLC0415 - the contenders do without Ansible
+
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    print(f"{machine}, medians of {given.rounds} rounds")
+    results = []
+    with tempfile.TemporaryDirectory() as home:
+        program = Path(home, "roster-upload")
+        program.write_bytes(build())
+        for users in given.users:
+            with tempfile.TemporaryDirectory(dir=home) as folder:
+                results.append(measure_size(users, given.rounds, program, Path(folder)))
+    good = [report(result) for result in results]
+    report_growth(results)
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -150,3 +150,58 @@ def test_status_tells_the_operator(feeds: list[Feed]) -> None:
         told = json.loads(host.check_output("roster-upload status --json"))
         assert feed["feed"] in json.dumps(told)
         assert "sent" in host.check_output("roster-upload status %s", feed["feed"])
+
+
+def operate(feed: Feed, command: str) -> tuple[int, str]:
+    """What an operator sees of a command typed on the feed's host."""
+    done = connect(feed["host"]).run(f"roster-upload {command}")
+    assert "Traceback" not in done.stderr
+    return done.rc, done.stdout + done.stderr
+
+
+def test_a_truncated_export_is_held_until_somebody_lets_it_through(
+    feeds: list[Feed], vendor: Host, tmp_path: Path
+) -> None:
+    for feed in (feeds[0], feeds[-1]):
+        name = feed["feed"]
+        good = new_export(feed, tmp_path)
+        assert operate(feed, f"send {name}")[0] == 0
+        truncated = new_export(feed, tmp_path, "--drop-students=150")
+        code, told = operate(feed, f"send {name}")
+        assert code == 17, told
+        assert "150 of" in told
+        assert sha256(vendor, remote_path(feed)) == good
+        code, told = operate(feed, f"explain {name}")
+        assert "SIS administrator" in told
+        options = f"--digest {truncated[:16]} --why 'a school has closed'"
+        code, told = operate(feed, f"approve {name} {options}")
+        assert code == 0, told
+        assert operate(feed, f"send {name}")[0] == 0
+        assert sha256(vendor, remote_path(feed)) == truncated
+        assert receipts(feed)[-1]["approved"]["why"] == "a school has closed"
+        # And back: the package before the last, kept encrypted on the host.
+        code, told = operate(feed, f"resend {name} --last-good")
+        assert code == 0, told
+        assert sha256(vendor, remote_path(feed)) == good
+
+
+def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path: Path) -> None:
+    for feed in feeds:
+        name = feed["feed"]
+        new_export(feed, tmp_path)
+        there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))
+        code, told = operate(feed, f"rehearse {name}")
+        assert code == 0, told
+        assert "nothing was sent" in told
+        code, told = operate(feed, f"probe {name}")
+        assert code == 0, told
+        assert "posix-rename" in told
+        assert vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed)) == there
+        assert operate(feed, f"watch {name}")[0] == 0  # something was sent for this night
+        code, told = operate(feed, f"history {name}")
+        assert "rehearsed" in told
+        metrics = connect(feed["host"]).file(f"/var/cache/roster-upload/{name}.prom")
+        assert metrics.mode == 0o644
+        assert f'roster_upload_last_success_timestamp_seconds{{feed="{name}"}}' in (
+            metrics.content_string
+        )

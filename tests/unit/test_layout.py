@@ -95,3 +95,15 @@ def test_every_link_of_the_readmes_leads_somewhere() -> None:
                 links += 1
                 assert (path.parent / target).exists(), f"{path.name}: {target}"
     assert links > 10
+
+
+def test_every_row_of_the_fault_table_is_a_test() -> None:
+    readme = (ROOT / "scripts/roster_upload/README.md").read_text()
+    table = readme.partition("## Faults")[2].partition("## Exit codes")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 30
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for row in rows:
+        name = row[-1].strip("`| ")
+        assert re.fullmatch(r"test_\w+", name), row
+        assert f"def {name}(" in sources, row

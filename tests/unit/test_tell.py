@@ -1,0 +1,680 @@
+"""Telling: what arrives, what is said where it does not, and that no secret is in either."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import email
+import email.message
+import email.policy
+import http.server
+import json
+import math
+import re
+import socket
+import socketserver
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from roster_upload import config, tell
+from roster_upload.config import Feed
+from roster_upload.exits import Exit
+from unit.test_config import GOOD
+
+SECRET = "T0/a-secret_path"
+PASSWORD = " its own pass word "
+SECRETS = {"webhook": f"{SECRET}\n", "heartbeat": SECRET, "smtp": f"{PASSWORD}\n"}
+RECEIPT = {
+    "feed": "maple-grove",
+    "district": "Maple Grove",
+    "command": "send",
+    "outcome": "held",
+    "exit_code": int(Exit.HELD),
+    "message": "the guard holds the export: users.student: 500 of 2,000 would be removed",
+    "started": "2026-11-20T07:10:00Z",
+    "finished": "2026-11-20T07:12:03Z",
+    "night": "2026-11-20",
+    "deadline": "2026-11-20T09:00:00Z",
+    "held": ["users.student: 500 of 2,000 would be removed"],
+    "source": {"path": "/srv/OneRoster.zip", "bytes": 1_942_113, "sha256": "ab" * 32},
+}
+SENT = {
+    **RECEIPT,
+    "outcome": "sent",
+    "exit_code": 0,
+    "message": "Maple Grove: sent",
+    "held": [],
+    "rows": {"users": 2100, "classes": 95},
+    "changes": {
+        "users.student": {"before": 1990, "now": 2001, "added": 14, "removed": 3, "changed": 0}
+    },
+    "seconds": {"dns": 0.0123456, "write": 1.25},
+}
+
+
+def feed(**changes: Any) -> Feed:
+    """A feed with changes to a good configuration."""
+    return config.parse({**GOOD, **changes})
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """The folder of credentials, as systemd makes it."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    for purpose, secret in SECRETS.items():
+        (folder / f"maple-grove_{purpose}").write_text(secret)
+    return folder
+
+
+# ---- servers ------------------------------------------------------------------------------------
+
+
+class Web:
+    """A web server that keeps what it was asked, and answers as `answer` says."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, str, bytes]] = []
+        self.answer: tuple[int, dict[str, str]] = (200, {})
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def _take(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                web.got.append((self.command, self.path, body))
+                code, headers = web.answer
+                self.send_response(code)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            do_GET = do_POST = _take  # noqa: N815 - names of the library
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@contextlib.contextmanager
+def running(server: socketserver.BaseServer) -> Iterator[None]:
+    """A server that serves in a thread until the end."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    made = Web()
+    with running(made.server):
+        yield made
+
+
+class Post:
+    """A mail server that keeps its conversation and the mail; `refused` answers some commands."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.mail = b""
+        self.refused: dict[str, str] = {}
+        post = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):  # of a client that wants another protocol
+                    self._talk()
+
+            def _talk(self) -> None:
+                self.wfile.write(b"220 mail.example ESMTP\r\n")
+                while line := self.rfile.readline():
+                    said = line.decode(errors="replace").strip()
+                    said = said[:4].lower() + said[4:]
+                    post.said.append(said)
+                    self._answer(said)
+                    if said == "quit":
+                        return
+
+            def _answer(self, said: str) -> None:
+                for start, answer in post.refused.items():
+                    if said.startswith(start):
+                        self.wfile.write(f"{answer}\r\n".encode())
+                        return
+                if said.startswith("ehlo"):
+                    self.wfile.write(b"250-mail.example\r\n250 AUTH PLAIN\r\n")
+                elif said.startswith("auth"):
+                    self.wfile.write(b"235 welcome\r\n")
+                elif said == "data":
+                    self.wfile.write(b"354 go on\r\n")
+                    lines = iter(self.rfile.readline, b".\r\n")
+                    post.mail = b"".join(lines)
+                    self.wfile.write(b"250 taken\r\n")
+                else:
+                    self.wfile.write(b"221 bye\r\n" if said == "quit" else b"250 fine\r\n")
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+
+    def feed(self, **changes: Any) -> Feed:
+        """A feed that mails by this server."""
+        return feed(
+            mail_to=["it@maple.example", "ops@vendor.example"],
+            mail_from="roster@maple.example",
+            smtp_host="127.0.0.1",
+            smtp_port=self.port,
+            **changes,
+        )
+
+    @property
+    def message(self) -> email.message.EmailMessage:
+        """The mail that arrived."""
+        message = email.message_from_bytes(self.mail, policy=email.policy.default)
+        assert isinstance(message, email.message.EmailMessage)
+        return message
+
+
+@pytest.fixture
+def post() -> Iterator[Post]:
+    made = Post()
+    with running(made.server):
+        yield made
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+# ---- what is worth telling ----------------------------------------------------------------------
+
+
+def receipt(outcome: str, code: Exit = Exit.OK, night: int = 20, command: str = "send") -> Any:
+    return {
+        **RECEIPT,
+        "outcome": outcome,
+        "exit_code": int(code),
+        "night": f"2026-11-{night}",
+        "command": command,
+    }
+
+
+SENT_BEFORE = receipt("sent", night=19)
+HELD = receipt("held", Exit.HELD)
+APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "finished": ""}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ([], receipt("sent"), None),
+        ([], HELD, "failure"),
+        ([SENT_BEFORE], HELD, "failure"),
+        ([HELD], HELD, None),
+        ([SENT_BEFORE, HELD], receipt("held", Exit.HELD, command="resend"), None),
+        ([HELD], receipt("failed", Exit.LOGIN), "failure"),
+        ([HELD], receipt("held", Exit.HELD, night=21), "failure"),
+        ([HELD, receipt("failed", Exit.LOGIN)], HELD, "failure"),
+        ([HELD, APPROVED], receipt("sent"), "recovery"),
+        ([HELD], receipt("sent", command="resend"), "recovery"),
+        ([HELD, receipt("sent")], receipt("sent"), None),
+        ([SENT_BEFORE], receipt("skipped", Exit.PAUSED), None),
+        ([HELD], receipt("skipped"), None),
+        ([receipt("skipped", Exit.PAUSED)], receipt("sent"), None),
+        ([SENT_BEFORE], receipt("rehearsed", command="rehearse"), None),
+        ([SENT_BEFORE], receipt("held", Exit.HELD, command="rehearse"), "failure"),
+        ([receipt("held", Exit.HELD, command="rehearse")], HELD, "failure"),
+        ([receipt("held", Exit.HELD, command="rehearse")], receipt("sent"), None),
+        ([HELD, receipt("rehearsed", command="rehearse")], HELD, None),
+        ([receipt("failed", Exit.MISSED, command="watch")], receipt("sent"), "recovery"),
+        ([HELD, receipt("failed", Exit.MISSED, command="watch")], HELD, None),
+        ([HELD], APPROVED, None),
+    ],
+)
+def test_what_is_news(before: list[Any], now: Any, told: str | None) -> None:
+    assert tell.event(before, now) == told
+
+
+# ---- what arrives -------------------------------------------------------------------------------
+
+
+def test_a_webhook_says_what_happened_and_what_to_do(web: Web, secrets: Path) -> None:
+    assert tell.tell(feed(webhook_url=f"{web.url}/x/{{secret}}"), "failure", RECEIPT, secrets) == []
+    [(command, path, body)] = web.got
+    assert (command, path) == ("POST", f"/x/{SECRET}")
+    told = json.loads(body)
+    same = ("command", "outcome", "exit_code", "message", "night", "deadline")
+    assert {key: told.pop(key) for key in same} == {key: RECEIPT[key] for key in same}
+    assert told.pop("action").startswith(
+        "If the change is right: roster-upload approve maple-grove --digest abababababababab "
+    )
+    assert told == {
+        "version": 1,
+        "kind": "failure",
+        "feed": "maple-grove",
+        "district": GOOD["district"],
+        "host": socket.gethostname(),
+        "time": RECEIPT["finished"],
+    }
+
+
+def test_a_mail_says_who_must_act(post: Post, secrets: Path) -> None:
+    assert tell.tell(post.feed(smtp_username="roster"), "failure", RECEIPT, secrets) == []
+    message = post.message
+    assert message["Subject"] == f"{GOOD['district']}: tonight's roster was not delivered"
+    assert message["To"] == "it@maple.example, ops@vendor.example"
+    assert message["From"] == "roster@maple.example"
+    assert message["Date"].datetime.tzinfo
+    assert message["Message-ID"].endswith("@maple.example>")
+    body = message.get_content()
+    for line in (
+        RECEIPT["message"],
+        "Who must act: SIS administrator",
+        "- users.student: 500 of 2,000 would be removed",
+        f"Feed: maple-grove on {socket.gethostname()}",
+        f"Night: 2026-11-20, deadline {RECEIPT['deadline']}",
+    ):
+        assert line in body.splitlines()
+    assert "Next step: If the change is right: roster-upload approve maple-grove" in body
+    assert "Cause: The export differs" in body
+    login = next(line for line in post.said if line.startswith("auth PLAIN "))
+    assert base64.b64decode(login.split()[2]) == f"\0roster\0{PASSWORD}".encode()
+    assert [line for line in post.said if line.startswith("rcpt")] == [
+        "rcpt TO:<it@maple.example>",
+        "rcpt TO:<ops@vendor.example>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "command", "subject", "next_step"),
+    [
+        ("recovery", "send", "the roster is delivered again", False),
+        ("deadline", "watch", "the deadline is near and tonight's roster is not delivered", True),
+        ("failure", "rehearse", "tonight's roster would not be delivered", True),
+    ],
+)
+def test_each_kind_of_mail_has_its_subject(
+    post: Post, kind: str, command: str, subject: str, next_step: bool
+) -> None:
+    assert tell.tell(post.feed(), kind, {**RECEIPT, "command": command}, None) == []
+    assert post.message["Subject"] == f"{GOOD['district']}: {subject}"
+    assert ("Next step: " in post.message.get_content()) is next_step
+
+
+@pytest.mark.parametrize(
+    ("code", "url", "path"),
+    [
+        (None, "/ping/{secret}", f"/ping/{SECRET}/start"),
+        (0, "/ping/{secret}/", f"/ping/{SECRET}/0"),
+        (17, "/ping/{secret}?create=1", f"/ping/{SECRET}/17?create=1"),
+    ],
+)
+def test_a_heartbeat_carries_the_exit_code(
+    web: Web, secrets: Path, code: int | None, url: str, path: str
+) -> None:
+    assert tell.heartbeat(feed(heartbeat_url=f"{web.url}{url}"), secrets, code) == []
+    assert web.got == [("GET", path, b"")]
+
+
+def test_a_feed_without_channels_tells_nobody() -> None:
+    assert tell.tell(feed(), "failure", RECEIPT, None) == []
+    assert tell.heartbeat(feed(), None, 0) == []
+
+
+# ---- what does not arrive -----------------------------------------------------------------------
+
+
+def hushed(told: list[str]) -> str:
+    """The one sentence that was told, which holds neither a secret nor an address."""
+    [sentence] = told
+    for word in (SECRET, "a-secret_path", PASSWORD.strip(), "://", "Error"):
+        assert word not in sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ((404, {}), "it answered 404"),
+        ((500, {}), "it answered 500"),
+        ((302, {"Location": "http://127.0.0.2:1/{secret}"}), "it answered 302"),
+        ((302, {"Location": "/login"}), "it answered 302"),
+    ],
+)
+def test_a_webhook_that_does_not_take_it_is_told(
+    web: Web, secrets: Path, answer: Any, told: str
+) -> None:
+    web.answer = answer
+    url = f"{web.url}/{{secret}}"
+    sentence = hushed(tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets))
+    assert sentence == f"the webhook did not work: 127.0.0.1: {told}"
+    assert len(web.got) == 1
+
+
+def test_a_heartbeat_is_not_led_to_another_host(web: Web, secrets: Path) -> None:
+    other = Web()
+    with running(other.server):
+        web.answer = (302, {"Location": f"{other.url}/{SECRET}"})
+        told = tell.heartbeat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0)
+        assert hushed(told) == "the heartbeat did not work: 127.0.0.1: it answered 302"
+        assert other.got == []
+
+
+@pytest.mark.parametrize("purpose", ["webhook", "heartbeat"])
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_secret_that_is_not_there_is_told(
+    web: Web, secrets: Path, purpose: str, is_empty: bool
+) -> None:
+    path = secrets / f"maple-grove_{purpose}"
+    path.write_text("\n") if is_empty else path.unlink()
+    with_url = feed(**{f"{purpose}_url": f"{web.url}/{{secret}}"})
+    told = [
+        *tell.tell(with_url, "failure", RECEIPT, secrets),
+        *tell.heartbeat(with_url, secrets, 0),
+    ]
+    assert f"the {purpose} did not work: its secret {purpose} is not on this host" in hushed(told)
+    assert web.got == []
+
+
+def test_a_mail_password_that_is_not_there_is_told(post: Post) -> None:
+    told = tell.tell(post.feed(smtp_username="roster"), "failure", RECEIPT, None)
+    assert "the mail did not work: its secret smtp is not on this host" in hushed(told)
+    assert post.said == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ({"auth": "535 no"}, "127.0.0.1: it answered 535"),
+        ({"mail": "451 later"}, "127.0.0.1: it answered 451"),
+        ({"rcpt": "550 nobody"}, "127.0.0.1: it refused all of the addressees"),
+        ({"rcpt TO:<it@": "550 nobody"}, "127.0.0.1 refused 1 of the addressees"),
+        ({"data": "554 spam"}, "127.0.0.1: it answered 554"),
+    ],
+)
+def test_a_mail_that_is_refused_is_told(
+    post: Post, secrets: Path, refused: dict[str, str], told: str
+) -> None:
+    post.refused = refused
+    sentence = hushed(tell.tell(post.feed(smtp_username="me"), "failure", RECEIPT, secrets))
+    assert sentence == f"the mail did not work: {told}"
+
+
+def test_a_mail_is_not_sent_in_the_clear_where_tls_is_asked_for(post: Post, secrets: Path) -> None:
+    asking = post.feed(smtp_username="me", smtp_security="starttls")
+    told = hushed(tell.tell(asking, "failure", RECEIPT, secrets))
+    assert "it does not offer what smtp_security" in told
+    assert not any(line.startswith(("auth", "mail")) for line in post.said)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://no-such-host.invalid/{secret}", "no-such-host.invalid: its name cannot be resol"),
+        ("http://127.0.0.1:{closed}/{secret}", "127.0.0.1: Connection refused"),
+        ("http://127.0.0.1:{smtp}/{secret}", "127.0.0.1: its answer is not HTTP"),
+        ("http://127.0.0.1:{closed}/a b/{secret}", "127.0.0.1: its address is none"),
+        ("http://me:pass@127.0.0.1:{closed}/{secret}", "127.0.0.1: its address is none"),
+        ("https://127.0.0.1:{smtp}/{secret}", "127.0.0.1: no TLS connection comes about"),
+    ],
+)
+def test_a_server_that_is_none_is_told(
+    secrets: Path,
+    closed_port: int,
+    post: Post,
+    url: str,
+    told: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    url = url.replace("{closed}", str(closed_port)).replace("{smtp}", str(post.port))
+    for sentence in (
+        hushed(tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets)),
+        hushed(tell.heartbeat(feed(heartbeat_url=url), secrets, 0)),
+    ):
+        assert f"did not work: {told}" in sentence
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    web: Web, secrets: Path, tmp_path: Path
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "server.pem"
+    path.write_bytes(key.private_bytes(pem, *form) + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    web.server.socket = context.wrap_socket(web.server.socket, server_side=True)
+    port = web.server.server_port
+    told = tell.heartbeat(feed(heartbeat_url=f"https://localhost:{port}/{{secret}}"), secrets, 0)
+    assert "localhost: its certificate is not to be trusted" in hushed(told)
+    assert web.got == []
+
+
+def test_all_that_hangs_is_given_up_together(
+    silent_port: int, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server and a mail server that never answer cost one limit, not two."""
+    monkeypatch.setattr(tell, "ALL_SECONDS", 0.4)
+    hanging = feed(
+        webhook_url=f"http://127.0.0.1:{silent_port}/{{secret}}",
+        mail_to=["it@maple.example"],
+        mail_from="roster@maple.example",
+        smtp_host="127.0.0.1",
+        smtp_port=silent_port,
+    )
+    start = time.monotonic()
+    told = tell.tell(hanging, "failure", RECEIPT, secrets)
+    assert 0.4 <= time.monotonic() - start < 0.75
+    assert told == [
+        "the webhook did not work: no answer of 127.0.0.1 within 0.4 s",
+        "the mail did not work: no answer of 127.0.0.1 within 0.4 s",
+    ]
+
+
+def test_one_channel_works_while_another_hangs(
+    silent_port: int, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "ALL_SECONDS", 0.4)
+    url = f"http://127.0.0.1:{silent_port}/"
+    [told] = tell.tell(post.feed(webhook_url=url), "failure", RECEIPT, None)
+    assert told.startswith("the webhook did not work")
+    assert post.mail
+
+
+def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver has no timeout of its own that a socket's would end."""
+    released = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def hang(*arguments: Any, **more: Any) -> Any:
+        released.wait(30)
+        return resolve(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.2)
+    start = time.monotonic()
+    told = tell.heartbeat(feed(heartbeat_url="http://beat.example/"), None, None)
+    assert time.monotonic() - start < 0.6
+    assert told == ["the heartbeat did not work: no answer of beat.example within 0.2 s"]
+    released.set()
+
+
+def test_the_limits_leave_a_delivery_its_time() -> None:
+    assert tell.ALL_SECONDS <= 15
+    assert tell.CHANNEL_SECONDS <= 10
+
+
+def test_telling_never_raises(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    told = tell.heartbeat(feed(heartbeat_url="http://127.0.0.1:1/{secret}"), secrets, 0)
+    assert hushed(told) == "the heartbeat did not work: the system allows no further thread"
+
+
+def test_a_receipt_that_knows_little_is_told_all_the_same(web: Web, post: Post) -> None:
+    bare = {"feed": "maple-grove", "outcome": "failed", "exit_code": 199, "message": "odd"}
+    assert tell.tell(post.feed(webhook_url=web.url), "failure", bare, None) == []
+    assert json.loads(web.got[0][2])["message"] == "odd"
+    assert "Who must act: unknown" in post.message.get_content()
+
+
+# ---- metrics ------------------------------------------------------------------------------------
+
+SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{(.*)\} (\S+)")
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)')
+ESCAPES = {'\\"': '"', "\\\\": "\\", "\\n": "\n"}
+Metrics = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def parsed(text: str) -> Metrics:
+    """The samples of a text in Prometheus' exposition format, held to all of its rules.
+
+    Each family: HELP, then TYPE, then its samples together, none of them twice.
+    """
+    assert text.endswith("\n")
+    samples: Metrics = {}
+    families: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            _, _, name, words = line.split(" ", 3)
+            assert name not in families
+            assert words
+            families.append(name)
+            is_typed = False
+        elif line.startswith("# TYPE "):
+            assert line.split(" ")[2:] == [families[-1], "gauge"]
+            is_typed = True
+        else:
+            match = SAMPLE.fullmatch(line)
+            assert match, line
+            assert is_typed
+            assert match[1] == families[-1]
+            key = (match[1].removeprefix("roster_upload_"), labels(match[2]))
+            assert key not in samples
+            samples[key] = float(match[3])
+    return samples
+
+
+def labels(text: str) -> frozenset[tuple[str, str]]:
+    found = []
+    while text:
+        match = LABEL.match(text)
+        assert match, text
+        value = re.sub(r"\\.", lambda escape: ESCAPES[escape[0]], match[2])
+        found.append((match[1], value))
+        text = text[match.end() :]
+    assert len(dict(found)) == len(found)
+    return frozenset(found)
+
+
+def sample(metrics: Metrics, name: str, feed: str = "maple-grove", **more: str) -> float:
+    return metrics[name, frozenset({"feed": feed, **more}.items())]
+
+
+def seconds(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
+
+
+def test_metrics_tell_the_last_delivery_and_the_last_good_one(tmp_path: Path) -> None:
+    path = tmp_path / "maple-grove.prom"
+    held = {**RECEIPT, "finished": "2026-11-21T07:12:03Z", "seconds": {"guard": 0.5}}
+    rehearsed = {**SENT, "command": "rehearse", "outcome": "rehearsed", "finished": "x"}
+    tell.metrics(path, "maple-grove", [SENT, APPROVED, held, rehearsed])
+    got = parsed(path.read_text("utf-8"))
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+    assert sample(got, "last_run_timestamp_seconds") == seconds("2026-11-21T07:12:03Z")
+    assert sample(got, "last_success_timestamp_seconds") == seconds("2026-11-20T07:12:03Z")
+    assert sample(got, "last_sent_timestamp_seconds") == seconds("2026-11-20T07:12:03Z")
+    assert sample(got, "exit_code") == 17
+    states = {o: sample(got, "outcome", outcome=o) for o in tell.OUTCOMES}
+    assert states == {**dict.fromkeys(tell.OUTCOMES, 0), "held": 1}
+    totals = {o: sample(got, "deliveries", outcome=o) for o in tell.OUTCOMES}
+    assert totals == {**dict.fromkeys(tell.OUTCOMES, 0), "held": 1, "sent": 1}
+    assert sample(got, "package_bytes") == 1_942_113
+    assert sample(got, "package_rows", file="classes") == 95
+    assert sample(got, "package_records", kind="users.student") == 2001
+    assert sample(got, "phase_duration_seconds", phase="guard") == 0.5
+    assert sample(got, "margin_seconds") == 107 * 60 + 57
+
+
+def test_metrics_hold_numbers_whole() -> None:
+    big = {**SENT, "source": {"bytes": 1_999_999_999}, "finished": "2026-11-20T09:00:01Z"}
+    got = parsed(tell.exposition("maple-grove", [big]))
+    assert sample(got, "package_bytes") == 1_999_999_999
+    assert sample(got, "margin_seconds") == -1
+    assert sample(got, "phase_duration_seconds", phase="dns") == 0.0123456
+    assert all(math.isfinite(value) for value in got.values())
+
+
+def test_a_night_that_is_skipped_by_plan_is_a_success() -> None:
+    skipped = {**receipt("skipped", Exit.PAUSED), "finished": "2026-11-21T07:12:03Z"}
+    got = parsed(tell.exposition("maple-grove", [SENT, skipped]))
+    assert sample(got, "last_success_timestamp_seconds") == seconds("2026-11-21T07:12:03Z")
+    assert sample(got, "last_sent_timestamp_seconds") == seconds("2026-11-20T07:12:03Z")
+
+
+def test_labels_are_escaped() -> None:
+    odd = 'a "quoted" \\ back\\nslash\nand a line, x="y"}'
+    got = parsed(tell.exposition(odd, [{**SENT, "rows": {odd: 7}}]))
+    assert sample(got, "package_rows", feed=odd, file=odd) == 7
+
+
+def test_a_feed_without_a_delivery_has_no_metrics(tmp_path: Path) -> None:
+    path = tmp_path / "maple-grove.prom"
+    tell.metrics(path, "maple-grove", [APPROVED])
+    assert path.read_text() == ""
+
+
+def test_metrics_are_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "maple-grove.prom"
+    tell.metrics(path, "maple-grove", [SENT])
+    before = path.read_bytes()
+    write: Callable[..., int] = Path.write_text
+
+    def half(self: Path, text: str, *arguments: Any) -> int:
+        write(self, text[: len(text) // 2], *arguments)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="No space"):
+        tell.metrics(path, "maple-grove", [SENT, {**RECEIPT}])
+    assert path.read_bytes() == before
