@@ -25,9 +25,10 @@ lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	mypy --scripts-are-modules $(PYTHON_FILES)
 	shellcheck scripts/setup .ci/run
 
-bench: ## what a run costs, beside a yardstick
+bench: ## what provisioning, an upload and a validation cost, beside yardsticks
 	scripts/setup --dev
-	scripts/lab run -- python tests/bench/run.py
+	scripts/lab run -- sh -c 'code=0; for bench in validate transfer provision; do \
+		PYTHONPATH=scripts:tests python -m bench.$$bench || code=1; done; exit $$code'
 
 lock: ## resolve the control node's packages anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/control.in -o requirements/control.txt

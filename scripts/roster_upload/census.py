@@ -205,6 +205,26 @@ class Places(dict[str, int]):
         return np.fromiter(map(self.__getitem__, texts), np.uint32, len(texts))
 
 
+class Gathered:
+    """Arrays that become one; what they were is let go then, since there are millions of rows."""
+
+    def __init__(self) -> None:
+        self._parts: list[npt.NDArray[Any]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def add(self, part: npt.NDArray[Any]) -> None:
+        """Adds one."""
+        self._parts.append(part)
+
+    def joined(self) -> npt.NDArray[Any]:
+        """All of them, once."""
+        whole = np.concatenate(self._parts)
+        self._parts.clear()
+        return whole
+
+
 class Counter:
     """Gathers the records of one file, batch by batch."""
 
@@ -212,11 +232,8 @@ class Counter:
         self.prints = prints
         self._values: list[str] = []  # waiting to be hashed, many at once
         self._sums: list[npt.NDArray[np.uint32]] = []
-        self._ids: list[Hashes] = []
-        self._tags: list[Hashes] = []
-        self._places: list[npt.NDArray[np.uint32]] = []
-        self._kinds: list[npt.NDArray[np.uint8]] = []
-        self._gone: list[npt.NDArray[np.bool_]] = []
+        self._ids, self._tags, self._places = Gathered(), Gathered(), Gathered()
+        self._kinds, self._gone = Gathered(), Gathered()
         self._numbers = RowNumbers()
 
     def add(
@@ -234,9 +251,9 @@ class Counter:
         self._sums.append(
             np.fromiter(map(zlib.crc32, map(str.encode, lines)), np.uint32, len(lines))
         )
-        self._places.append(places)
-        self._kinds.append(kinds)
-        self._gone.append(gone)
+        self._places.add(places)
+        self._kinds.add(kinds)
+        self._gone.add(gone)
         self._numbers.add(first, len(values))
         if len(self._values) >= HASHED_AT_ONCE:
             self._hash()
@@ -244,8 +261,8 @@ class Counter:
     def _hash(self) -> None:
         if self._values:
             ids = self.prints.of(self._values)
-            self._ids.append(ids)
-            self._tags.append(self.prints.rows(ids, np.concatenate(self._sums)))
+            self._ids.add(ids)
+            self._tags.add(self.prints.rows(ids, np.concatenate(self._sums)))
             self._values, self._sums = [], []
 
     def finish(self, names: Mapping[int, str]) -> tuple[dict[str, Kind], list[int]]:
@@ -256,15 +273,14 @@ class Counter:
         self._hash()
         if not self._ids:
             return {}, []
-        ids = np.concatenate(self._ids)
-        self._ids = []
+        ids = self._ids.joined()
         order = np.argsort(ids, kind="stable")
         ids = ids[order]
         repeated = self._numbers.of(order[_after_equals(ids, self.prints.nothing)])
-        tags, places = np.concatenate(self._tags)[order], np.concatenate(self._places)[order]
-        gone, kinds = np.concatenate(self._gone)[order], np.concatenate(self._kinds)[order]
-        self._tags, self._places, self._gone, self._kinds = [], [], [], []
-        whole = Kind(ids, tags, places, gone)
+        tags, places = self._tags.joined()[order], self._places.joined()[order]
+        whole = Kind(ids, tags, places, self._gone.joined()[order])
+        kinds = self._kinds.joined()[order]
+        del order
         if len(names) == 1:
             return dict.fromkeys(names.values(), whole), repeated
         found = {name: whole.take(kinds == number) for number, name in names.items()}
@@ -276,19 +292,19 @@ class Repeats:
 
     def __init__(self, prints: Prints) -> None:
         self.prints = prints
-        self._hashes: list[Hashes] = []
+        self._hashes = Gathered()
         self._numbers = RowNumbers()
 
     def add(self, first: int, values: Sequence[str]) -> None:
         """Adds a batch, whose first row has this number."""
-        self._hashes.append(self.prints.of(values))
+        self._hashes.add(self.prints.of(values))
         self._numbers.add(first, len(values))
 
     def rows(self) -> list[int]:
         """Numbers of the rows whose value stands in an earlier row, too."""
         if not self._hashes:
             return []
-        hashes = np.concatenate(self._hashes)
+        hashes = self._hashes.joined()
         order = np.argsort(hashes, kind="stable")
         return self._numbers.of(order[_after_equals(hashes[order], self.prints.nothing)])
 

@@ -16,15 +16,16 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from roster_upload import archive
-from roster_upload.census import Counter, Places, Prints, Repeats
+from roster_upload.census import Counter, Gathered, Places, Prints, Repeats
 from roster_upload.findings import Findings, Report, spec
 from roster_upload.table import Batch, Rows, Unreadable
 
 MANIFEST = "manifest.csv"
 # Distinct values of a column that are remembered as good, unless nearly all are distinct.
-REMEMBERED_VALUES = 200_000
+REMEMBERED_VALUES = 50_000
 TRIED_VALUES = 20_000
 LONGEST_GUID = 255
 _WITHOUT_CONTROLS = dict.fromkeys(range(32))
@@ -60,14 +61,15 @@ class Package:
         self.census = report.census
         self.prints = prints
         self.spec = spec("oneroster-1.1")
+        self.members: dict[str, zipfile.ZipInfo] = {}
         self.modes: dict[str, str] = {}
         # File: its sourcedIds, each with the value of its type column where references ask for it.
         self.ids: dict[str, dict[str, str]] = {}
+        self.places = Places()
         # What rules between files need of the rows of others.
         self.sessions: dict[str, tuple[str, str]] = {}  # startDate, endDate
-        self.classes: dict[str, tuple[str, str]] = {}  # schoolSourcedId, termSourcedIds
+        self.classes = Classes(self.places)
         self.scales: dict[str, tuple[str, str]] = {}  # resultValueMin, resultValueMax
-        self.places = Places()
         columns = chain.from_iterable(f["columns"] for f in self.spec["files"].values())
         self.referred = {column["ref"] for column in columns if "ref" in column}
 
@@ -90,6 +92,7 @@ class Package:
         for name in spec("imagine-learning")["required_files"]:
             if f"{name}.csv" not in members:
                 self.findings.add("imagine.required-file", f"{name}.csv")
+        self.members = members
         for name in self.spec["data_files"]:
             if f"{name}.csv" in members:
                 self._needs(name, members)
@@ -101,6 +104,15 @@ class Package:
         for needed in self.spec["files"][name].get("needs", ()):
             if f"{needed}.csv" not in members and self.modes.get(name) != "delta":
                 self.findings.add("package.needs", f"{name}.csv", detail=f"{needed}.csv")
+
+    def forget(self, name: str) -> None:
+        """Lets the sourcedIds go that no file after this one refers to: they take much room."""
+        files = self.spec["data_files"]
+        later = [file for file in files[files.index(name) + 1 :] if f"{file}.csv" in self.members]
+        columns = chain.from_iterable(self.spec["files"][file]["columns"] for file in later)
+        needed = {column["ref"] for column in columns if "ref" in column}
+        for file in self.ids.keys() - needed:
+            del self.ids[file]
 
     def is_broken(self, name: str) -> bool:
         """Whether a file is known to be missing or not readable as a whole."""
@@ -229,6 +241,12 @@ class File:
         self.package.report.rows[self.name] = count
 
     def _rows(self, rows: Rows) -> None:
+        filled, unique = self._read(rows)
+        self.package.forget(self.name)
+        self._finish(rows, filled, unique)
+
+    def _read(self, rows: Rows) -> tuple[dict[str, int], dict[str, Repeats]]:
+        """Looks at all rows; returns how often each column is filled, and what may be repeated."""
         quick: dict[str, AreGood] = {}
         if "ref" not in self.columns[0]:
             quick["sourcedId"] = _are_usual(self.package.spec["usual"]["guid"])
@@ -255,9 +273,9 @@ class File:
                 repeats.add(first, values[self.at[name]])
             for look in between:
                 look(first, values)
-        self._finish(rows, columns, unique)
+        return {column.name: column.filled for column in columns}, unique
 
-    def _finish(self, rows: Rows, columns: Sequence[Column], unique: Mapping[str, Repeats]) -> None:
+    def _finish(self, rows: Rows, filled: dict[str, int], unique: Mapping[str, Repeats]) -> None:
         """What can be said only when all rows are known."""
         self._self_references()
         self._circles()
@@ -271,7 +289,7 @@ class File:
         census = self.package.census
         census.kinds |= kinds
         census.rows[self.name] = max(rows.count - 1, 0)
-        census.filled[self.name] = {column.name: column.filled for column in columns}
+        census.filled[self.name] = filled
         if self.mode == "delta":
             census.delta += kinds
 
@@ -495,10 +513,8 @@ class File:
         self.package.sessions.update(zip(values[0], days, strict=True))
 
     def _remember_classes(self, first: int, values: Columns) -> None:
-        told = zip(
-            values[self.at["schoolSourcedId"]], values[self.at["termSourcedIds"]], strict=True
-        )
-        self.package.classes.update(zip(values[0], told, strict=True))
+        names = ("sourcedId", "schoolSourcedId", "termSourcedIds")
+        self.package.classes.add(*(values[self.at[name]] for name in names))
 
     def _remember_scales(self, first: int, values: Columns) -> None:
         scale = zip(
@@ -528,26 +544,49 @@ class File:
                 pass  # told by the rules for single values
 
 
-class Enrollments:
-    """The rules between an enrollment and its class.
+class Classes:
+    """The classes' schools and terms, found by a class's hash in an ordered array.
 
-    A row's class is found by its hash in an ordered array: there are many rows, and a dictionary's
-    keys lie too far apart in memory to be asked for each.
+    There are many enrollments, and a dictionary's keys lie too far apart in memory to be asked for
+    each.
     """
+
+    def __init__(self, schools: Places) -> None:
+        self.schools, self.terms = schools, Places()
+        self._hashes, self._schools, self._terms = Gathered(), Gathered(), Gathered()
+        self.add([], [""], [""])  # what is told of a class that is not known
+
+    def add(self, ids: Sequence[str], schools: Sequence[str], terms: Sequence[str]) -> None:
+        """Adds a batch."""
+        self._hashes.add(np.fromiter(map(hash, ids), np.int64, len(ids)))
+        self._schools.add(self.schools.of(schools))
+        self._terms.add(self.terms.of(terms))
+
+    def ready(self) -> None:
+        """Puts them in order, when all are there."""
+        hashes = self._hashes.joined()
+        order = np.argsort(hashes)
+        self.hashes = np.append(hashes[order], 0)
+        self.numbers = np.append(order + 1, 0)
+        self.school_of, self.terms_of = self._schools.joined(), self._terms.joined()
+
+    def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The classes' numbers; 0 where one is not known."""
+        hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
+        at = np.searchsorted(self.hashes[:-1], hashes)
+        return np.where(self.hashes[at] == hashes, self.numbers[at], 0)
+
+
+class Enrollments:
+    """The rules between an enrollment and its class."""
 
     def __init__(self, file: File) -> None:
         self.file = file
         self.sessions = file.package.sessions
-        self.schools = file.package.places
-        classes = file.package.classes
-        hashes = np.fromiter(map(hash, classes), np.int64, len(classes))
-        self.order = np.append(np.argsort(hashes) + 1, 0)
-        self.hashes = np.append(hashes[self.order[:-1] - 1], 0)
+        self.classes = file.package.classes
+        self.classes.ready()
         self.numbers = np.zeros(0, np.int64)  # of the classes of the present batch; 0 = not known
-        self.terms, self.days = Places(), Places()
-        # By the class's number.
-        self.school_of = self.schools.of(["", *(school for school, _ in classes.values())])
-        self.terms_of = self.terms.of(["", *(terms for _, terms in classes.values())])
+        self.days = Places()
         names = ("classSourcedId", "schoolSourcedId", "beginDate", "endDate", "role", "primary")
         self.places = [file.at[name] for name in names]
         self.inside: set[int] = set()
@@ -555,20 +594,19 @@ class Enrollments:
 
     def are_known(self, lessons: Sequence[str]) -> bool:
         """Finds the classes of a batch; whether all of them are there."""
-        hashes = np.fromiter(map(hash, lessons), np.int64, len(lessons))
-        places = np.searchsorted(self.hashes[:-1], hashes)
-        self.numbers = np.where(self.hashes[places] == hashes, self.order[places], 0)
+        self.numbers = self.classes.find(lessons)
         return bool(self.numbers.all())
 
     def look(self, first: int, values: Columns) -> None:
         """Looks at a batch; each distinct combination of terms and days is asked about once."""
         lesson, school, begin, end, role, primary = (values[i] for i in self.places)
         numbers = self.numbers
-        elsewhere = (self.school_of[numbers] != self.schools.of(school)) & (numbers != 0)
+        elsewhere = self.classes.school_of[numbers] != self.classes.schools.of(school)
+        elsewhere &= numbers != 0
         for index in np.flatnonzero(elsewhere):
             self._tell("enrollment.school", "schoolSourcedId", first + int(index))
         told = np.column_stack(
-            [self.terms_of[numbers], self.days.of(begin), self.days.of(end)]
+            [self.classes.terms_of[numbers], self.days.of(begin), self.days.of(end)]
         ).astype(np.uint64)
         combined = (told[:, 0] << 42) | (told[:, 1] << 21) | told[:, 2]
         for one in np.unique(combined).tolist():
@@ -593,7 +631,7 @@ class Enrollments:
         terms, begin, end = (
             places.text(number)
             for places, number in (
-                (self.terms, combined >> 42),
+                (self.classes.terms, combined >> 42),
                 (self.days, combined >> 21 & mask),
                 (self.days, combined & mask),
             )

@@ -168,6 +168,8 @@ def _secret(feed: Feed, purpose: str, secrets: Path | None) -> str:
 def _address(feed: Feed, purpose: str, secrets: Path | None) -> str:
     """The address of a channel, its secret put in."""
     url: str = getattr(feed, f"{purpose}_url")
+    if "@" in urllib.parse.urlsplit(url).netloc:  # urllib would ask a name server for it
+        raise Trouble("its address names a user; put a secret into its path, as {secret}")
     if "{secret}" in url:
         secret = _secret(feed, purpose, secrets)
         url = url.replace("{secret}", urllib.parse.quote(secret, safe="/-_.~"))

@@ -25,6 +25,7 @@ DELIVERIES = ("send", "resend")
 GREEN = ("sent", "skipped")
 WIDTH = 120  # of what is not shown on a terminal
 DIGEST_SHOWN = 16
+LONGEST_OUTCOME = 9  # in letters: rehearsed
 BARS = "▁▂▃▄▅▆▇█"
 TREND_NIGHTS = 14
 STUDENTS = "users.student"
@@ -192,6 +193,7 @@ def history_text(receipts: Sequence[Receipt], nights: int, width: int | None = N
     """
     from rich import box  # noqa: PLC0415 - only tables need it
     from rich.console import Console  # noqa: PLC0415
+    from rich.filesize import decimal  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -200,12 +202,13 @@ def history_text(receipts: Sequence[Receipt], nights: int, width: int | None = N
         return "no delivery yet"
     terminal = sys.stdout.isatty()
     width = width or (shutil.get_terminal_size().columns if terminal else WIDTH)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     _, zone = mountain(rows[-1]["finished"])
-    for title in (zone, "Outcome", "Students", "Change", "Bytes", "Sec.", "SHA-256"):
-        is_number = title in ("Students", "Change", "Bytes", "Sec.")
-        folds = title in ("Outcome", "Change")
-        table.add_column(title, justify="right" if is_number else "left", no_wrap=not folds)
+    table.add_column(zone, no_wrap=True)
+    table.add_column("Outcome", overflow="fold", min_width=LONGEST_OUTCOME)
+    for title in ("Students", "Change", "Size", "Sec."):
+        table.add_column(title, justify="right", no_wrap=title != "Change")
+    table.add_column("SHA-256", no_wrap=True)
     for row in rows:
         has_students = row["students"] is not None
         table.add_row(
@@ -216,12 +219,12 @@ def history_text(receipts: Sequence[Receipt], nights: int, width: int | None = N
             ),
             f"{row['students']:,}" if has_students else "",
             f"+{row['added']:,} −{row['removed']:,}" if has_students else "",
-            f"{row['bytes']:,}" if row["bytes"] else "",
+            decimal(row["bytes"]) if row["bytes"] else "",
             f"{row['seconds']:.1f}",
             (row["sha256"] or "")[:12],
         )
     has_colours = terminal and "NO_COLOR" not in os.environ
-    out = Console(file=io.StringIO(), width=width, force_terminal=has_colours, markup=False)
+    out = Console(file=io.StringIO(), width=width, force_terminal=has_colours)
     out.print(table)
     text: str = out.file.getvalue()  # type: ignore[attr-defined]
     lines = [line.rstrip() for line in text.splitlines()]
@@ -333,7 +336,11 @@ def explain_text(told: Mapping[str, Any]) -> str:
     if told["evidence"]:
         lines += ["", "Evidence", *(f"  {text}" for text in told["evidence"])]
     if told["letter"]:
-        lines += ["", "A text to send", *(f"  {line}" for line in told["letter"].splitlines())]
+        lines += [
+            "",
+            "A text to send",
+            *(f"  {line}".rstrip() for line in told["letter"].splitlines()),
+        ]
     return "\n".join(lines)
 
 

@@ -1,7 +1,9 @@
 """Measures a run of `site.yml` in the lab beside a yardstick, and prints both and their ratio.
 
-    make bench                 all of it: first provision, then the no-change run
-    run.py --rounds N          how often the no-change run and the yardstick are repeated
+    make bench                                                    all benches
+    PYTHONPATH=tests scripts/lab run -- python -m bench.provision [--rounds N]
+
+First it provisions, then the no-change run and the yardstick take turns.
 
 The yardstick is a play of small single tasks on the same container over the same connection: what
 one task costs here. The limits are the project's own (README.md beside this file); a run over one

@@ -1,7 +1,8 @@
 """Measures an upload beside other clients', of one run: log-in included, to a real OpenSSH server.
 
-    make bench                                               all benches
-    scripts/lab run -- python -m bench.transfer [--rounds N] [--release trixie|bookworm]
+    make bench                                                    all benches
+    PYTHONPATH=scripts:tests scripts/lab run -- python -m bench.transfer [--rounds N]
+        [--release trixie|bookworm]
 
 Server and clients are Debian's own, in one container of the lab. The targets are the project's
 own (README.md beside this file); a missed one is told and ends with exit code 1.
@@ -378,7 +379,7 @@ def main() -> int:
     if given.inside:
         return bench_inside(given.release, given.rounds)
     if "LAB" not in os.environ:
-        sys.exit("bench: needs the lab's images; type: scripts/lab run -- python -m bench.transfer")
+        sys.exit("bench: needs the lab's images; type: make bench")
     return bench_in_container(given.release, given.rounds)
 
 

@@ -1,7 +1,7 @@
 """Measures validation and guard beside a bare pass of `csv.reader`, and DuckDB, in one run.
 
-    make bench                                           all benches
-    python -m bench.validate [--users N...] [--rounds N]
+    make bench                                                    all benches
+    PYTHONPATH=scripts:tests python -m bench.validate [--users N...] [--rounds N]
 
 Each measurement is a process of its own. The limits are the project's own (README.md beside this
 file); one that is passed is told and ends with exit code 1.

@@ -439,7 +439,7 @@ def test_a_mail_is_not_sent_in_the_clear_where_tls_is_asked_for(post: Post, secr
         ("http://127.0.0.1:{closed}/{secret}", "127.0.0.1: Connection refused"),
         ("http://127.0.0.1:{smtp}/{secret}", "127.0.0.1: its answer is not HTTP"),
         ("http://127.0.0.1:{closed}/a b/{secret}", "127.0.0.1: its address is none"),
-        ("http://me:pass@127.0.0.1:{closed}/{secret}", "127.0.0.1: its address is none"),
+        ("http://me:pass@127.0.0.1:{closed}/{secret}", "its address names a user; put a secret"),
         ("https://127.0.0.1:{smtp}/{secret}", "127.0.0.1: no TLS connection comes about"),
     ],
 )
@@ -490,7 +490,7 @@ def test_all_that_hangs_is_given_up_together(
     silent_port: int, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A web server and a mail server that never answer cost one limit, not two."""
-    monkeypatch.setattr(tell, "ALL_SECONDS", 0.4)
+    monkeypatch.setattr(tell, "ALL_SECONDS", 0.6)
     hanging = feed(
         webhook_url=f"http://127.0.0.1:{silent_port}/{{secret}}",
         mail_to=["it@maple.example"],
@@ -500,10 +500,10 @@ def test_all_that_hangs_is_given_up_together(
     )
     start = time.monotonic()
     told = tell.tell(hanging, "failure", RECEIPT, secrets)
-    assert 0.4 <= time.monotonic() - start < 0.75
+    assert 0.6 <= time.monotonic() - start < 1.15
     assert told == [
-        "the webhook did not work: no answer of 127.0.0.1 within 0.4 s",
-        "the mail did not work: no answer of 127.0.0.1 within 0.4 s",
+        "the webhook did not work: no answer of 127.0.0.1 within 0.6 s",
+        "the mail did not work: no answer of 127.0.0.1 within 0.6 s",
     ]
 
 
@@ -530,7 +530,7 @@ def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.2)
     start = time.monotonic()
     told = tell.heartbeat(feed(heartbeat_url="http://beat.example/"), None, None)
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 5
     assert told == ["the heartbeat did not work: no answer of beat.example within 0.2 s"]
     released.set()
 
@@ -678,3 +678,12 @@ def test_metrics_are_never_half_written(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="No space"):
         tell.metrics(path, "maple-grove", [SENT, {**RECEIPT}])
     assert path.read_bytes() == before
+
+
+def test_a_reader_of_metrics_keeps_what_it_opened(tmp_path: Path) -> None:
+    path = tmp_path / "maple-grove.prom"
+    tell.metrics(path, "maple-grove", [SENT])
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        tell.metrics(path, "maple-grove", [SENT, RECEIPT])
+        assert reader.read() == before != path.read_bytes()
