@@ -22,6 +22,8 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.ledger import Ledger
 
 SHORTEST_DIGEST = 12
+# Where the units leave how far a transfer is, for who has started them from a terminal.
+PROGRESS_DIR = Path("/run/roster-upload")
 
 
 def check_config(given: argparse.Namespace) -> int:
@@ -105,7 +107,9 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     prefix = "roster-upload" if command == "send" else f"roster-{command}"
     unit = f"{prefix}@{given.feed}.service"
     since = f"@{time.time():.3f}"
-    subprocess.run(["systemctl", "start", unit], check=False, stderr=subprocess.DEVNULL)
+    with subprocess.Popen(["systemctl", "start", unit], stderr=subprocess.DEVNULL) as starting:
+        if sys.stderr.isatty():
+            views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
     shown = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", unit]
     said = subprocess.run([*shown, "-t", "roster-upload"], check=False, capture_output=True)
     sys.stdout.write(said.stdout.decode("utf-8", "replace"))
@@ -132,6 +136,8 @@ def deliver(given: argparse.Namespace) -> int:
     run = Run(given.feed, config_file(given), state, given.command, digest)
     if sys.stderr.isatty():
         run.progress = views.Progress(given.feed)
+    elif folder := os.environ.get("RUNTIME_DIRECTORY"):
+        run.progress = views.Left(Path(folder) / f"{given.feed}.progress")
 
     def stop(number: int, _frame: FrameType | None) -> None:
         """Ends the delivery by way of its clean-up; one that is over is recorded first."""
@@ -269,7 +275,7 @@ def feed_names(given: argparse.Namespace) -> list[str]:
     if not given.feed:
         return sorted(path.stem for path in given.config_dir.glob("*.toml"))
     path = config_file(given)
-    if not path.exists() and not Ledger(given.state_dir / given.feed).path.exists():
+    if not path.exists() and not read_ledger(given, given.feed).receipts():
         raise Failure(
             Exit.CONFIG,
             f"{given.feed} is no feed of this host: neither {path} nor a receipt of it is there",

@@ -470,6 +470,8 @@ def problems(mapping: Mapping[str, object]) -> list[Problem]:
         length = window_minutes(minutes(start), minutes(deadline))
         if not 0 < length <= LONGEST_WINDOW_MINUTES:
             found.append(Problem("window_start", f"{start} is after the deadline {deadline} (UTC)"))
+    if not found and values["smtp_username"] and values["smtp_security"] == "none":
+        found.append(Problem("smtp_security", "must be tls or starttls for a login by password"))
     if not found and values["mail_to"]:
         found += [
             Problem(key, "is missing; mail_to needs it")

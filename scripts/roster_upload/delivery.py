@@ -186,7 +186,7 @@ class Run:
         leaves_receipt = True
         before: list[dict[str, Any]] = []
         try:
-            before = self.ledger.receipts()
+            before = self._receipts()
             message, leaves_receipt = self._deliver()
             code = Exit.OK
         except Failure as failure:
@@ -202,12 +202,21 @@ class Run:
             self._tell(before)
         return code, message
 
+    def _receipts(self) -> list[dict[str, Any]]:
+        try:
+            return self.ledger.receipts()
+        except OSError as error:
+            raise Failure(
+                Exit.LOCAL,
+                f"{self.ledger.path} cannot be read ({error.strerror}); run the feed as its unit: "
+                f"systemctl start roster-upload@{self.name}.service",
+            ) from None
+
     def _is_told(self, before: list[dict[str, Any]]) -> bool:
         """Whether tonight's receipt says already that nothing is sent by plan."""
-        return any(
-            receipt.get("night") == self.receipt["night"] and receipt.get("outcome") == "skipped"
-            for receipt in before
-        )
+        same = ("night", "command", "exit_code")
+        self.receipt["exit_code"] = int(Exit.PAUSED)
+        return any(all(r.get(key) == self.receipt[key] for key in same) for r in before)
 
     def _deliver(self) -> tuple[str, bool]:
         """The line of steps; returns the message, and whether there is something to record."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.config import Feed
+from roster_upload.exits import Exit
 from roster_upload.findings import spec
 from roster_upload.views import DELIVERIES, GREEN, epoch, is_delivery, next_step, seconds_left
 
@@ -72,6 +73,8 @@ def event(before: Sequence[Mapping[str, Any]], receipt: Mapping[str, Any]) -> st
         return "recovery" if any(r["outcome"] not in GREEN for r in last) else None
     commands = DELIVERIES if is_delivery(receipt) else ("rehearse",)
     if receipt.get("command", "send") not in commands or receipt["outcome"] in NO_NEWS:
+        return None
+    if receipt["exit_code"] == Exit.BUSY:  # the delivery that is under way tells of itself
         return None
     last = [r for r in before if r.get("command", "send") in commands][-1:]
     same = ("night", "exit_code")

@@ -5,6 +5,7 @@ Everything here is made of receipts, which hold nothing personal.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import os
@@ -12,7 +13,9 @@ import shutil
 import socket
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +26,7 @@ from roster_upload.findings import Finding, rules, spec
 # A rehearsal is none, nor is an approval or the watcher's alarm.
 DELIVERIES = ("send", "resend")
 GREEN = ("sent", "skipped")
+LOOK_SECONDS = 0.2  # between two looks at how far a transfer is
 WIDTH = 120  # of what is not shown on a terminal
 DIGEST_SHOWN = 16
 LONGEST_OUTCOME = 9  # in letters: rehearsed
@@ -374,5 +378,39 @@ class Progress:
             self._bar.start()
         self._bar.update(self._task, completed=done)
         if done >= size:
+            self.close()
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._task is not None:
             self._bar.stop()
             self._task = None
+
+
+class Left:
+    """How far a transfer is, left in a file for whoever looks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told = 0.0
+
+    def __call__(self, done: int, size: int) -> None:
+        """So many bytes of so many are acknowledged."""
+        now = time.monotonic()
+        if now - self._told > LOOK_SECONDS or done >= size:
+            self._told = now
+            with contextlib.suppress(OSError):  # nobody may be harmed by it
+                self._path.write_text(f"{done} {size}")
+
+
+def follow(feed: str, path: Path, is_over: Callable[[], object]) -> None:
+    """Shows a bar of what is left in a file, until it is over."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    bar = Progress(feed)
+    while is_over() is None:
+        with contextlib.suppress(OSError, ValueError):
+            done, size = map(int, path.read_text().split())
+            bar(done, size)
+        time.sleep(LOOK_SECONDS)
+    bar.close()

@@ -292,7 +292,7 @@ def report_growth(results: Sequence[Result]) -> None:
             bytes_a_row = (new.megabytes - old.megabytes) * 1e6 / (more.rows - less.rows)
             print(
                 f"{name:<28} {new.seconds / old.seconds:.1f} times the time, "
-                f"{bytes_a_row:.0f} bytes more for each row more"
+                f"{round(bytes_a_row)} bytes more for each row more"
             )
 
 

@@ -239,7 +239,7 @@ def test_a_folder_is_packed_the_same_each_time(district: District, vendor: Vendo
         assert "notes.txt" not in arrived.namelist()
         for name in arrived.namelist():
             assert arrived.read(name) == (folder / name).read_bytes()
-    for path in reversed(sorted(folder.iterdir())):
+    for path in sorted(folder.iterdir(), reverse=True):
         os.utime(path)
     assert district.send()[0] == Exit.OK
     assert at_vendor(vendor) == first
@@ -380,9 +380,9 @@ class Listener:
                 self.send_response(200)
                 self.end_headers()
 
-            do_GET = do_POST = _take
+            do_GET = do_POST = _take  # noqa: N815 - as the base class asks
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -492,7 +492,7 @@ def test_a_person_is_told_what_happened(district: District, vendor: Vendor) -> N
 
 
 def test_many_feeds_take_turns(district: District, vendor: Vendor, tmp_path: Path) -> None:
-    """Two feeds of a host with room for one transfer at a time: both arrive, one after the other."""
+    """Two feeds of a host with room for one transfer at a time: one after the other."""
     district.configure(parallel=1)
     vendor.seconds_a_write = 0.3
     other = district.config_file.with_name("oak-county.toml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import datetime as dt
 import email
 import email.message
@@ -62,8 +63,13 @@ SENT = {
 
 
 def feed(**changes: Any) -> Feed:
-    """A feed with changes to a good configuration."""
-    return config.parse({**GOOD, **changes})
+    """A feed with changes to a good configuration.
+
+    The tests' mail server knows no TLS, without which a configuration with a login is refused.
+    """
+    security = changes.get("smtp_security", "none")
+    good = config.parse({**GOOD, **changes, "smtp_security": "tls"})
+    return dataclasses.replace(good, smtp_security=security)
 
 
 @pytest.fixture

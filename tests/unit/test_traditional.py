@@ -1,4 +1,4 @@
-"""The Traditional formats: known rules, the feed's own columns, and no deletion by the back door."""
+"""The Traditional formats: known rules, the feed's own columns, and no hidden deletion."""
 
 from __future__ import annotations
 
