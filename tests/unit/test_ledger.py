@@ -79,3 +79,75 @@ def test_a_receipt_is_for_the_feeds_group_alone(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert ledger.path.stat().st_mode & 0o777 == 0o640
+
+
+def night(number: int, **values: object) -> dict[str, object]:
+    """A receipt of a night."""
+    return {"outcome": "sent", "finished": f"2026-11-{number:02}T07:15:00Z", "n": number, **values}
+
+
+def test_old_receipts_give_way_and_the_chain_holds(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 11):
+        ledger.append(night(number))
+    assert ledger.prune("2026-11-04T00:00:00Z") == 3
+    assert [receipt["n"] for receipt in ledger.receipts()] == list(range(4, 11))
+    assert ledger.first_break() is None
+    assert ledger.prune("2026-11-04T00:00:00Z") == 0
+    ledger.append(night(11))
+    assert ledger.prune("2026-11-06T00:00:00Z") == 3  # two, and the mark of those before
+    ledger.append(night(12))
+    assert ledger.first_break() is None
+    mark = json.loads(ledger.path.read_text().splitlines()[0])
+    assert (mark["outcome"], mark["lines"]) == ("pruned", 5)
+    # What is edited or removed afterwards still shows.
+    lines = ledger.path.read_text().splitlines(keepends=True)
+    ledger.path.write_text("".join([lines[0], *lines[2:]]))
+    assert ledger.first_break() == 2
+    ledger.path.write_text("".join([*lines[:3], lines[3].replace("sent", "held"), *lines[4:]]))
+    assert ledger.first_break() == 5
+
+
+def test_the_last_receipt_stays_however_old(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in (1, 2):
+        ledger.append(night(number))
+    assert ledger.prune("2027-01-01T00:00:00Z") == 1
+    assert [receipt["n"] for receipt in ledger.receipts()] == [2]
+
+
+def test_appending_meanwhile_loses_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 29):
+        ledger.append(night(number))
+
+    def add() -> None:
+        for _ in range(30):
+            Ledger(tmp_path).append(night(30))
+
+    threads = [threading.Thread(target=add) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 29):
+        ledger.prune(f"2026-11-{number:02}T00:00:00Z")
+    for thread in threads:
+        thread.join()
+    assert sum(receipt["n"] == 30 for receipt in ledger.receipts()) == 90
+    assert ledger.first_break() is None
+
+
+def test_an_approval_is_used_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    digest = "a" * 64
+    assert ledger.approval(digest) is None
+    ledger.append(night(1, outcome="held", source={"sha256": digest}))
+    assert ledger.approval(digest) is None
+    ledger.append(night(2, outcome="approved", digest=digest))
+    found = ledger.approval(digest)
+    assert found
+    assert found["n"] == 2
+    assert ledger.approval("b" * 64) is None
+    ledger.append(night(3, outcome="failed", source={"sha256": digest}))
+    assert ledger.approval(digest)
+    ledger.append(night(4, source={"sha256": digest}))
+    assert ledger.approval(digest) is None

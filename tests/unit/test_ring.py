@@ -1,0 +1,83 @@
+"""The kept packages: encrypted, few, and whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from roster_upload.ring import BLOCK_BYTES, PREFIX_BYTES, TAG_BYTES, Damaged, Ring
+
+KEY = b"k" * 32
+SEALED = BLOCK_BYTES + TAG_BYTES
+
+
+def keep(tmp_path: Path, content: bytes, *, count: int = 3, key: bytes = KEY) -> Ring:
+    """Keeps a package; returns the ring."""
+    made = Ring(tmp_path / "packages", key, count)
+    source = tmp_path / "package"
+    source.write_bytes(content)
+    made.add(source, hashlib.sha256(content).hexdigest())
+    return made
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 17])
+def test_a_package_comes_back(tmp_path: Path, size: int) -> None:
+    content = b"plain text " * (size // 11) + b"x" * (size % 11)
+    made = keep(tmp_path, content)
+    [entry] = made.entries()
+    assert entry.path.stat().st_mode & 0o777 == 0o600
+    assert b"plain text" not in entry.path.read_bytes()
+    made.decrypt(entry, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == content
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    for number in range(5):
+        made = keep(tmp_path, bytes([number]))
+    digests = [hashlib.sha256(bytes([number])).hexdigest() for number in (2, 3, 4)]
+    assert [entry.sha256 for entry in made.entries()] == digests
+    # The same again becomes the newest, once.
+    made = keep(tmp_path, bytes([2]))
+    assert [entry.sha256 for entry in made.entries()] == [*digests[1:], digests[0]]
+    (tmp_path / "packages" / "left.new").touch()  # by a run that was killed
+    assert keep(tmp_path, b"x", count=0).entries() == []
+    assert list((tmp_path / "packages").iterdir()) == []
+
+
+def swapped(data: bytes) -> bytes:
+    """The second block before the first."""
+    first = slice(PREFIX_BYTES, PREFIX_BYTES + SEALED)
+    second = slice(PREFIX_BYTES + SEALED, PREFIX_BYTES + 2 * SEALED)
+    return data[:PREFIX_BYTES] + data[second] + data[first] + data[second.stop :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:1000] + bytes([data[1000] ^ 1]) + data[1001:],
+        lambda data: data[:-1],
+        lambda data: data[: PREFIX_BYTES + SEALED],
+        lambda data: data[: PREFIX_BYTES + 2 * SEALED],
+        lambda data: data + b"x",
+        lambda data: b"",
+        swapped,
+    ],
+)
+def test_a_changed_package_is_damaged(tmp_path: Path, change: object) -> None:
+    made = keep(tmp_path, bytes(3 * BLOCK_BYTES))
+    [entry] = made.entries()
+    assert callable(change)
+    entry.path.write_bytes(change(entry.path.read_bytes()))
+    with pytest.raises(Damaged):
+        made.decrypt(entry, tmp_path / "again")
+
+
+def test_another_key_or_name_is_told(tmp_path: Path) -> None:
+    [entry] = keep(tmp_path, b"content").entries()
+    with pytest.raises(Damaged):
+        Ring(tmp_path / "packages", b"o" * 32, 3).decrypt(entry, tmp_path / "one")
+    entry.path.rename(entry.path.with_name(f"20261101T000000000000Z-{'0' * 64}.package"))
+    made = Ring(tmp_path / "packages", KEY, 3)
+    with pytest.raises(Damaged, match="another package"):
+        made.decrypt(made.entries()[0], tmp_path / "two")
