@@ -27,10 +27,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import paramiko
 from roster_upload import config
-from roster_upload.sftp import Facts, deliver
+from roster_upload.sftp import Facts, Sftp, deliver
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ["openssh-client", "rclone", "lftp", "python3-paramiko", "python3-numpy"]
@@ -58,7 +60,7 @@ SIZES = {"64 MB": 64 << 20, "2 MB": 2 << 20}
 WINDOW_BYTES = 2 << 20  # of OpenSSH's channels: no client has more on its way
 ROUND_TRIP = 0.06  # seconds
 NEAR, PROXIED, FAR = "0 ms", "0 ms, by the delaying proxy", "60 ms"
-ANSWERED = "first answer to last"
+DATA = "of it from the first request to the last answer"
 OURS, REFERENCE = "roster-upload", "OpenSSH sftp"
 LIMITS = {NEAR: 1.0, FAR: 0.87}  # of the reference's time
 
@@ -111,13 +113,15 @@ def ours(bench: Bench, port: int, size: str) -> Phases:
     feed = config.parse(bench.values(port, size))
     facts = Facts()
     secret = (bench.home / "key").read_bytes()
-    answered: list[float] = []  # when, of each part
+    write = Sftp.write
 
-    def note(_acknowledged: int) -> None:
-        answered.append(time.monotonic())
+    def timed(*given: Any) -> Any:
+        with facts.phase(DATA):
+            return write(*given)
 
-    deliver(feed, secret, bench.source(size), SIZES[size], facts, progress=note)
-    return {**facts.seconds, ANSWERED: answered[-1] - answered[0]}
+    with mock.patch.object(Sftp, "write", timed):
+        deliver(feed, secret, bench.source(size), SIZES[size], facts)
+    return facts.seconds
 
 
 def ours_from_the_start(bench: Bench, port: int, size: str) -> Phases:
@@ -317,10 +321,9 @@ def report_phases(samples: Samples) -> None:
         medians = {name: statistics.median(phases[name] for phases in taken) for name in taken[0]}
         shown = [f"{name} {s:.3f} ({s / ROUND_TRIP:.1f})" for name, s in medians.items()]
         print(f"{size}: {', '.join(shown)}")
-        limit = count / WINDOW_BYTES * ROUND_TRIP
-        took = medians[ANSWERED] + ROUND_TRIP  # the way of the first part and its answer
-        told = f"the server's window allows {limit:.3f} s: {limit / took:.0%} of it reached"
-        print(f"  writing took {took:.3f} s, {told}")
+        limit, reached = WINDOW_BYTES / ROUND_TRIP, count / medians[DATA]
+        told = f"of the {limit / 1e6:.0f} MB/s that the server's window allows"
+        print(f"  {reached / 1e6:.0f} MB/s while writing, {reached / limit:.0%} {told}")
 
 
 def bench_inside(release: str, rounds: int) -> int:
