@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivered", "Facts", "deliver"]
 
-CHUNK_BYTES = 32 * 1024
-CHUNKS_IN_FLIGHT = 64  # OpenSSH's window for a session: 64 requests of 32 KiB
+CHUNK_BYTES = 32_640  # with its request's header it fits into one packet of SSH
+CHUNKS_IN_FLIGHT = 64  # OpenSSH's window for a session: 64 packets of 32 KiB
 
 (INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)
 (OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME) = (11, 12, 13, 14, 17, 18)
@@ -142,6 +142,9 @@ class Sftp:
         self._buffer = bytearray()
         self._waiting: dict[int, int] = {}  # writes without their answer yet: number to bytes
         self._acknowledged = 0  # bytes of the present file
+        self._posted: set[int] = set()  # other requests without their answer yet
+        self._early: dict[int, tuple[int, bytes]] = {}  # answers that came before they were asked
+        self._refusal: Refused | None = None  # of a write of the present file
         self._is_torn = False  # whether a request was sent in part
         self._send(INIT, struct.pack(">I", 3), numbered=False)
         kind, body = self._receive()
@@ -162,16 +165,19 @@ class Sftp:
             return Lost(f"no answer within {ANSWER_SECONDS} s", Exit.SILENT)
         return Lost(str(error) or "the connection is gone")
 
-    def _send(self, kind: int, body: bytes, *, numbered: bool = True) -> int:
+    def _send(self, kind: int, *body: bytes, numbered: bool = True) -> int:
+        """Sends a request; its parts are joined once, since they are copied by that."""
+        number = b""
         if numbered:
             self._number += 1
-            body = struct.pack(">I", self._number) + body
+            number = struct.pack(">I", self._number)
+        length = sum(map(len, body)) + len(number) + 1
         if self._is_torn:
             raise Lost("the last request was not sent whole")
         self._allow_time()
         self._is_torn = True
         try:
-            self.channel.sendall(struct.pack(">IB", len(body) + 1, kind) + body)
+            self.channel.sendall(b"".join((struct.pack(">IB", length, kind), number, *body)))
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._lost(error) from None
         self._is_torn = False
@@ -205,49 +211,89 @@ class Sftp:
         kind, body = self._receive()
         return struct.unpack(">I", body[:4])[0], kind, body[4:]
 
+    def post(self, kind: int, body: bytes) -> int:
+        """Sends a request and does not wait for its answer; returns its number."""
+        number = self._send(kind, body)
+        self._posted.add(number)
+        return number
+
+    def take(self, number: int, expected: int = STATUS) -> bytes:
+        """The answer to a request that was posted; raises Refused where it is an error."""
+        while number not in self._early:
+            self._next()
+        kind, body = self._early.pop(number)
+        _check(kind, body, expected)
+        return body
+
+    def _next(self) -> None:
+        """Receives an answer, in whatever order the server gives them."""
+        number, kind, body = self._answer()
+        if number in self._waiting:
+            self._acknowledged += self._waiting.pop(number)
+            try:
+                _check(kind, body, STATUS)
+            except Refused as refused:
+                self._refusal = self._refusal or refused
+        elif number in self._posted:
+            self._posted.remove(number)
+            self._early[number] = kind, body
+        else:
+            raise Garbled
+
     def _ask(self, kind: int, body: bytes, expected: int = STATUS) -> bytes:
         """Asks and returns the answer; raises Refused where it is an error."""
-        number = self._send(kind, body)
-        answered, answer_kind, answer = self._answer()
-        while answered in self._waiting:  # of a transfer that was given up
-            del self._waiting[answered]
-            answered, answer_kind, answer = self._answer()
-        if answered != number:
-            raise Garbled
-        _check(answer_kind, answer, expected)
-        return answer
+        return self.take(self.post(kind, body), expected)
+
+    def post_create(self, path: str) -> int:
+        """Asks for a file to be written anew, without any attributes."""
+        return self.post(OPEN, _packed(path) + struct.pack(">II", CREATE_FLAGS, 0))
 
     def create(self, path: str) -> bytes:
-        """Opens a file to be written anew, without any attributes; returns its handle."""
-        body = _packed(path) + struct.pack(">II", CREATE_FLAGS, 0)
-        return self._ask(OPEN, body, expected=HANDLE)
+        """Opens a file to be written anew; returns its handle."""
+        return self.take(self.post_create(path), HANDLE)
 
     def write(
-        self, handle: bytes, data: BinaryIO, progress: Callable[[int], None] | None = None
+        self,
+        handle: bytes,
+        data: BinaryIO,
+        progress: Callable[[int], None] | None = None,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+        then: Callable[[], None] | None = None,
     ) -> None:
         """Writes all data: a window of requests in flight, each one's answer checked.
 
-        `progress` is told the bytes that are acknowledged. Raises Refused or Lost; the handle is
-        not to be closed then, as if all was well.
+        `progress` is told the bytes that are acknowledged; `meanwhile` is done once, when as much
+        is on its way as may be, and `then` when all is, so that neither waits for the writing.
+        Raises Refused or Lost; the file is of no use then, closed or not.
         """
-        self._acknowledged = 0
+        self._acknowledged, self._refusal = 0, None
+        self._waiting.clear()
         offset = 0
         while chunk := data.read(CHUNK_BYTES):
-            body = handle + struct.pack(">QI", offset, len(chunk)) + chunk
-            self._waiting[self._send(WRITE, body)] = len(chunk)
+            where = struct.pack(">QI", offset, len(chunk))
+            self._waiting[self._send(WRITE, handle, where, chunk)] = len(chunk)
             offset += len(chunk)
             if len(self._waiting) >= CHUNKS_IN_FLIGHT:
+                if meanwhile:
+                    meanwhile()
+                    meanwhile = None
                 self._acknowledge(progress)
+        if then:
+            then()
+        if meanwhile:
+            meanwhile()
         while self._waiting:
             self._acknowledge(progress)
+        if self._refusal:
+            raise self._refusal
 
     def _acknowledge(self, progress: Callable[[int], None] | None) -> None:
-        number, kind, body = self._answer()
-        if number not in self._waiting:
-            raise Garbled
-        self._acknowledged += self._waiting.pop(number)
-        _check(kind, body, STATUS)
-        if progress:
+        before = self._acknowledged
+        self._next()
+        if self._refusal:
+            raise self._refusal
+        if progress and self._acknowledged > before:
             progress(self._acknowledged)
 
     def close(self, handle: bytes) -> None:
@@ -259,17 +305,25 @@ class Sftp:
 
         Raises Refused where there is no such file.
         """
-        return self._size(STAT, _packed(path))
+        return self.size_told(self.post_size(path))
 
     def size_of(self, handle: bytes) -> int | None:
         """Size in bytes of an open file, None where the server does not tell."""
         with contextlib.suppress(Refused):
-            return self._size(FSTAT, handle)
+            return self.size_told(self.post(FSTAT, handle))
         return None
 
-    def _size(self, kind: int, body: bytes) -> int | None:
+    def post_size(self, path: str) -> int:
+        """Asks for the size of a remote file."""
+        return self.post(STAT, _packed(path))
+
+    def size_told(self, number: int) -> int | None:
+        """The size that was asked for, None where the server does not tell.
+
+        Raises Refused where there is no such file.
+        """
         try:
-            attributes = self._ask(kind, body, expected=ATTRS)
+            attributes = self.take(number, ATTRS)
         except Refused as refused:
             if refused.code == NO_SUCH_FILE:
                 raise
@@ -326,11 +380,19 @@ class Sftp:
 
     def rename(self, old: str, new: str) -> None:
         """Renames by protocol version 3: most servers refuse where `new` exists."""
-        self._ask(RENAME, _packed(old) + _packed(new))
+        self.take(self.post_rename(old, new))
+
+    def post_rename(self, old: str, new: str) -> int:
+        """Asks for a renaming by protocol version 3."""
+        return self.post(RENAME, _packed(old) + _packed(new))
 
     def posix_rename(self, old: str, new: str) -> None:
         """Renames in one step over a file that exists (OpenSSH PROTOCOL, section 4.3)."""
-        self._ask(EXTENDED, _packed(POSIX_RENAME) + _packed(old) + _packed(new))
+        self.take(self.post_posix_rename(old, new))
+
+    def post_posix_rename(self, old: str, new: str) -> int:
+        """Asks for a renaming in one step."""
+        return self.post(EXTENDED, _packed(POSIX_RENAME) + _packed(old) + _packed(new))
 
     def remove(self, path: str) -> None:
         """Deletes a remote file."""
@@ -342,11 +404,35 @@ class Sftp:
 
     def names(self, folder: str) -> list[str]:
         """The names in a remote folder."""
-        handle = self._ask(OPENDIR, _packed(folder), expected=HANDLE)
+        listing = Listing(self, folder)
+        listing.begin()
+        return listing.names()
+
+
+class Listing:
+    """The names in a remote folder, asked for beside other requests."""
+
+    def __init__(self, sftp: Sftp, folder: str) -> None:
+        self.sftp = sftp
+        self._opened = sftp.post(OPENDIR, _packed(folder))
+        self._handle = b""
+        self._reads: list[int] = []
+
+    def begin(self) -> None:
+        """Asks for the names; raises Refused where the folder cannot be looked into."""
+        self._handle = self.sftp.take(self._opened, HANDLE)
+        # Most folders take one answer, and a second that says that this was all.
+        self._reads = [self.sftp.post(READDIR, self._handle) for _ in range(2)]
+
+    def names(self) -> list[str]:
+        """The names; raises Refused."""
         found = []
         try:
             while True:
-                body = self._ask(READDIR, handle, expected=NAME)
+                number = self._reads.pop(0) if self._reads else (
+                    self.sftp.post(READDIR, self._handle)
+                )  # fmt: skip
+                body = self.sftp.take(number, NAME)
                 at = 4
                 for _ in range(struct.unpack(">I", body[:4])[0]):
                     name, at = _string(body, at)
@@ -356,7 +442,7 @@ class Sftp:
         except Refused as refused:
             if refused.code != EOF:
                 raise
-        self._ask(CLOSE, handle)
+        self.sftp.post(CLOSE, self._handle)  # whatever the answer, when it comes
         return found
 
 
@@ -436,15 +522,42 @@ class Place:
             try:
                 names = self.sftp.names(self.folder)
             except Refused as refused:
-                is_missing = MEANINGS.get(refused.code) is Exit.REMOTE_PATH
-                if not (is_missing and self.feed.make_remote_dir):
-                    raise
-                self._make()
+                self._make(refused)
                 names = self.sftp.names(self.folder)
         self.is_seen = True
         return names
 
-    def _make(self) -> None:
+    def begin(self, path: str) -> tuple[Listing, bytes]:
+        """Looks into the folder, made as by `names`, and makes a file in it at the same time.
+
+        Returns the names to come, and the file's handle.
+        """
+        with self.step("list"):
+            try:
+                begun = self._begin(path)
+            except Refused as refused:
+                self._make(refused)
+                begun = self._begin(path)
+        self.is_seen = True
+        return begun
+
+    def _begin(self, path: str) -> tuple[Listing, bytes]:
+        listing = Listing(self.sftp, self.folder)
+        created = self.sftp.post_create(path)
+        listing.begin()
+        try:
+            return listing, self.sftp.take(created, HANDLE)
+        except Refused:
+            self.doing = STEPS["list"]
+            listing.names()  # some servers open what is not there; then that is the cause
+            self.is_seen, self.doing = True, STEPS["write"]
+            raise
+
+    def _make(self, refused: Refused) -> None:
+        """Makes the folder where that was the cause of a refusal; raises it where not."""
+        is_missing = MEANINGS.get(refused.code) is Exit.REMOTE_PATH and not self.is_seen
+        if not (is_missing and self.feed.make_remote_dir):
+            raise refused
         parts = self.folder.split("/")
         for path in ("/".join(parts[:count]) for count in range(1, len(parts) + 1)):
             if not path or self.sftp.is_there(path):
@@ -508,12 +621,13 @@ class Delivery:
         self.way = profile.rename if profile else WAYS[0]  # the first to be tried
         self.target = place.final if self.way == IN_PLACE else place.passing()
         self.is_partial = False  # whether the target is there, but of no use
+        self.is_tidy = False  # whether a broken delivery's leftovers were looked for
+        self.seen: int | None = None  # request for the final name's size, behind the renaming
         self.outcome = "the vendor still has what it had before"
 
     def run(self, source: Path, size: int) -> Delivered:
         """Sends, renames and verifies; the final name holds the old file or the new one, whole."""
         try:
-            self._tidy()
             before = self._write(source, size)
             if self.way == IN_PLACE:
                 return self._verified(before, size, IN_PLACE)
@@ -535,55 +649,75 @@ class Delivery:
         self._drop()
         raise Failure(failure.code, f"{failure.message}; {self.outcome}")
 
-    def _tidy(self) -> None:
-        """Proves that the folder is there, and removes what a broken delivery left in it."""
-        place = self.place
-        names = place.names()
+    def _tidy(self, names: list[str]) -> None:
+        """Removes what a broken delivery left in the folder."""
+        place, doing = self.place, self.place.doing
+        self.is_tidy = True
         with place.step("list"):
             for name in (name for name in names if name.startswith(place.prefix)):
                 path = f"{place.folder}/{name}"
+                if path == self.target:
+                    continue
                 with contextlib.suppress(Refused):
                     if path == place.aside and place.feed.remote_name not in names:
                         self.sftp.rename(path, place.final)  # the only whole file that there is
                     else:
                         self.sftp.remove(path)
+        place.doing = doing
 
     def _write(self, source: Path, size: int) -> int | None:
-        """Writes the target; returns the size that the server has for it before it is closed."""
-        untouched = self.outcome
-        self.is_partial = self.way != IN_PLACE
+        """Writes the target; returns the size that the server has for it.
+
+        A temporary file is looked at and closed without waiting for the last writes: all answers
+        are checked before it is renamed. In place it is closed only when they were.
+        """
         if self.way == IN_PLACE:
-            self.outcome = (
-                "this server only takes a file in place, so the vendor may hold a part of it, or "
-                "none, until the next run: start it again"
-            )
+            self._tidy(self.place.names())
+            with self.place.step("write"), source.open("rb") as data:
+                return self._write_in_place(data, size)
+        self.is_partial = True
+        listing, handle = self.place.begin(self.target)
         with self.place.step("write"), source.open("rb") as data:
-            try:
-                handle = self.sftp.create(self.target)
-            except Refused:
-                self.outcome = untouched
-                raise
-            self.is_partial = True
-            self.sftp.write(handle, data, self.progress)
-            there = self.sftp.size_of(handle)
+            asked: list[int] = []
+            self.sftp.write(
+                handle,
+                data,
+                self.progress,
+                meanwhile=lambda: self._tidy(listing.names()),
+                then=lambda: asked.extend(self.sftp.post(kind, handle) for kind in (FSTAT, CLOSE)),
+            )
+            there = None
+            with contextlib.suppress(Refused):
+                there = self.sftp.size_told(asked[0])
             self._same(there, size, "the file as written")
         with self.place.step("close"):
-            self.sftp.close(handle)
-        if self.way == IN_PLACE:
-            self.is_partial = False
+            self.sftp.take(asked[1])
+        return there
+
+    def _write_in_place(self, data: BinaryIO, size: int) -> int | None:
+        created = self.sftp.create(self.target)
+        self.outcome = (
+            "this server only takes a file in place, so the vendor may hold a part of it, or "
+            "none, until the next run: start it again"
+        )
+        self.is_partial = True
+        self.sftp.write(created, data, self.progress)
+        there = self.sftp.size_of(created)
+        self._same(there, size, "the file as written")
+        with self.place.step("close"):
+            self.sftp.close(created)
+        self.is_partial = False
         return there
 
     def _rename(self) -> str:
         """Puts the temporary file in its place; returns by which way."""
-        by = {
-            "posix-rename": self.sftp.posix_rename,
-            "rename": self.sftp.rename,
-            "aside": self._rename_aside,
-        }
         refused = Refused(FAILURE, "")
         for way in self._ways():
             try:
-                by[way](self.target, self.place.final)
+                if way == "aside":
+                    self._rename_aside(self.target, self.place.final)
+                else:
+                    self._rename_and_look(way)
                 return way
             except Refused as reason:  # some servers offer posix-rename and refuse it
                 refused = reason
@@ -594,6 +728,14 @@ class Delivery:
                     "as soon as it was closed; learn the server's ways with `roster-upload probe`",
                 )
         raise refused
+
+    def _rename_and_look(self, way: str) -> None:
+        """Renames, and asks for the size of what is there then, without waiting in between."""
+        by = {"posix-rename": self.sftp.post_posix_rename, "rename": self.sftp.post_rename}
+        renamed = by[way](self.target, self.place.final)
+        seen = self.sftp.post_size(self.place.final)
+        self.sftp.take(renamed)
+        self.seen = seen
 
     def _ways(self) -> Iterator[str]:
         """The ways of renaming that can help, from the profile's on, each asked for in its turn."""
@@ -624,7 +766,9 @@ class Delivery:
         final = self.place.final
         with self.place.step("verify"):
             try:
-                there = self.sftp.size(final)
+                if self.seen is None:
+                    self.seen = self.sftp.post_size(final)
+                there = self.sftp.size_told(self.seen)
             except Refused:
                 self._was_taken(method)
                 return Delivered(before, method, "taken")
@@ -668,10 +812,13 @@ class Delivery:
 
     def _drop(self) -> None:
         """Removes a partial file where the connection still lives; else the next run does."""
-        if self.is_partial:
-            with contextlib.suppress(Refused, Lost, struct.error):
-                self.sftp.hurry()
-                self.sftp.remove(self.target)
+        with contextlib.suppress(Refused, Lost, struct.error):
+            self.sftp.hurry()
+            if self.is_partial:
+                with contextlib.suppress(Refused):
+                    self.sftp.remove(self.target)
+            if self.place.is_seen and not self.is_tidy:
+                self._tidy(self.sftp.names(self.place.folder))
 
 
 def _opened(transport: paramiko.Transport, feed: Feed, facts: Facts, watch: Watch) -> Sftp:

@@ -411,6 +411,7 @@ def follow(feed: str, path: Path, is_over: Callable[[], object]) -> None:
     while is_over() is None:
         with contextlib.suppress(OSError, ValueError):
             done, size = map(int, path.read_text().split())
-            bar(done, size)
+            if done < size:  # what is whole is only verified now
+                bar(done, size)
         time.sleep(LOOK_SECONDS)
     bar.close()

@@ -115,9 +115,9 @@ def ours(bench: Bench, port: int, size: str) -> Phases:
     secret = (bench.home / "key").read_bytes()
     write = Sftp.write
 
-    def timed(*given: Any) -> Any:
+    def timed(*given: Any, **named: Any) -> Any:
         with facts.phase(DATA):
-            return write(*given)
+            return write(*given, **named)
 
     with mock.patch.object(Sftp, "write", timed):
         deliver(feed, secret, bench.source(size), SIZES[size], facts)

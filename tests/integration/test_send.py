@@ -268,12 +268,15 @@ def test_a_file_that_shrinks_in_its_place_is_noticed(district: District, vendor:
     assert list(vendor.held) == ["OneRoster.zip"]
 
 
-def test_a_file_left_aside_by_a_broken_run_comes_back(district: District, vendor: Vendor) -> None:
+@pytest.mark.parametrize("kind", ["open", "write"])
+def test_a_file_left_aside_by_a_broken_run_comes_back(
+    district: District, vendor: Vendor, kind: str
+) -> None:
     """The server refuses to replace a file, and the run before ended between its two renamings."""
     sftp: Any = None
     aside = Place(sftp, config.load(district.config_file), Facts()).aside
     (vendor.folder / "OneRoster.zip").rename(vendor.root / aside)
-    vendor.refuse = {"write": 4}
+    vendor.refuse = {kind: 4}
     assert attempt(district)[0] == Exit.TRANSFER
     assert vendor.held == {"OneRoster.zip": OLD}
 
@@ -432,7 +435,7 @@ def test_progress_is_what_the_server_has_acknowledged(district: District, vendor
     told: list[int] = []
     vendor.refuse, vendor.at_write = {"write": 4}, 4
     assert attempt(district, progress=told.append)[0] == Exit.TRANSFER
-    assert told == [32768, 65536, 98304]
+    assert told == [32640, 65280, 97920]
     vendor.refuse = {}
     told.clear()
     assert attempt(district, progress=told.append)[0] == Exit.OK

@@ -478,3 +478,31 @@ def test_no_view_holds_a_number_that_is_not_of_the_receipt(
 def test_mails_and_views_agree_on_what_to_do() -> None:
     news = json.loads(tell._news(feed(), "failure", HELD))
     assert news["action"] == views.explain(Exit.HELD, HELD, feed())["do"]
+
+
+def test_who_started_a_unit_sees_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    path = tmp_path / "maple-grove.progress"
+    path.write_text("9 10")  # of the night before
+    told = iter([None, (100, 400), (300, 400), (400, 400)])
+    left = views.Left(path)
+
+    def is_over() -> object:
+        step = next(told, "over")
+        if isinstance(step, tuple):
+            left(*step)
+        return "over" if step == "over" else None
+
+    class Bar(views.Progress):
+        def __call__(self, done: int, size: int) -> None:
+            seen.append((done, size))
+            super().__call__(done, size)
+
+    monkeypatch.setattr(views, "Progress", Bar)
+    monkeypatch.setattr(views, "LOOK_SECONDS", 0.01)
+    views.follow("maple-grove", path, is_over)
+    assert seen == [(100, 400), (300, 400)]
+    monkeypatch.setattr(left, "_path", tmp_path / "no" / "such")
+    left(400, 400)  # harms nobody
