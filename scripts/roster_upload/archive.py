@@ -5,6 +5,7 @@ Names in an archive are the SIS's, so those that are not the format's own are ne
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,19 @@ LITTER = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 Recognise = Callable[[str], str]
 
 
+class TooLarge(zipfile.BadZipFile):
+    """An archive with more members than any package has."""
+
+
+class Reader(io.BufferedReader):
+    """A package's file; raises TooLarge where a long list of members would be read at once."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if (size or 0) > spec("limits")["directory_bytes"]:
+            raise TooLarge
+        return super().read(size)
+
+
 def members(
     archive: zipfile.ZipFile, findings: Findings, recognise: Recognise
 ) -> dict[str, zipfile.ZipInfo]:
@@ -30,7 +44,7 @@ def members(
         findings.add("package.too-large", "the package", detail="too many files in it")
         return found
     for info in archive.infolist():
-        if info.is_dir():
+        if info.filename.endswith("/"):  # `is_dir` stumbles over an empty name
             continue
         parts = re.split(r"[/\\]", info.filename)
         is_litter = not LITTER.isdisjoint(parts)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +21,12 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from roster_upload.table import UNPACKING_ERRORS
+
 Hashes = npt.NDArray[np.uint64]
 BLOCK = 16
 HASHED_AT_ONCE = 8192
+BATCHES_AT_ONCE = 64  # of which each may be a megabyte
 LONGEST_VALUE = 256  # bytes of a value that are hashed; no sourcedId is longer
 VERSION = 1
 
@@ -123,7 +125,7 @@ class Census:
     places: list[str] = field(default_factory=lambda: [""])
     rows: dict[str, int] = field(default_factory=dict)  # file: its rows
     filled: dict[str, dict[str, int]] = field(default_factory=dict)  # file: column: rows
-    delta: list[str] = field(default_factory=list)  # kinds that list changes only
+    delta: list[str] = field(default_factory=list)  # files that list changes only
     is_incremental: bool = False  # what is not in the package stays as it was
 
     def save(self, path: Path, key: bytes) -> None:
@@ -179,7 +181,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with np.load(data, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         told: dict[str, Any] = json.loads(arrays.pop("told").tobytes())
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, OSError) as error:
+    except (*UNPACKING_ERRORS, KeyError, OverflowError, MemoryError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__})") from None
     return told, arrays
 
@@ -255,7 +257,7 @@ class Counter:
         self._kinds.add(kinds)
         self._gone.add(gone)
         self._numbers.add(first, len(values))
-        if len(self._values) >= HASHED_AT_ONCE:
+        if len(self._values) >= HASHED_AT_ONCE or len(self._sums) >= BATCHES_AT_ONCE:
             self._hash()
 
     def _hash(self) -> None:

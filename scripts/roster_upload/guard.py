@@ -88,21 +88,22 @@ def judge(feed: Feed, old: Census | None, new: Census, today: dt.date) -> Verdic
     changes: dict[str, Change] = {}
     reasons: list[str] = []
     limits = Limits.of(feed, today)
-    for name in dict.fromkeys([*before.kinds, *new.kinds]):
-        was, is_ = before.kinds.get(name), new.kinds.get(name)
-        if is_ is None and new.is_incremental:
+    after = accepted(old, new)
+    for name in dict.fromkeys([*before.kinds, *after.kinds]):
+        if new.is_incremental and _file(name) not in new.rows:
             continue
-        comparison = Comparison(was or Kind.none(), is_ or Kind.none(), name in new.delta)
+        comparison = Comparison(
+            before.kinds.get(name, Kind.none()), after.kinds.get(name, Kind.none())
+        )
         changes[name] = comparison.change
         if old:
             reasons += _of_kind(name, comparison.change, limits)
-            reasons += _of_schools(name, comparison, before, new, limits)
-    for name in dict.fromkeys([*before.rows, *new.rows]):
-        if not any(kind.partition(".")[0] == name for kind in changes):
-            counts = (before.rows.get(name, 0), new.rows.get(name, 0))
+            reasons += _of_schools(name, comparison, before, after, limits)
+    for name in dict.fromkeys([*before.rows, *after.rows]):
+        if not any(_file(kind) == name for kind in changes):
             if new.is_incremental and name not in new.rows:
                 continue
-            changes[name] = _by_count(*counts)
+            changes[name] = _by_count(before.rows.get(name, 0), after.rows.get(name, 0))
             if old:
                 reasons += _of_kind(name, changes[name], limits)
     if old:
@@ -114,44 +115,42 @@ def judge(feed: Feed, old: Census | None, new: Census, today: dt.date) -> Verdic
 
 def accepted(old: Census | None, new: Census) -> Census:
     """What the vendor holds once an export is in: a delta's changes are added to what was there."""
-    if old is None or not new.is_incremental:
+    if not new.is_incremental:
         return new
-    kinds, places = dict(old.kinds), list(old.places)
+    old = old or Census()
+    places = list(old.places)
+    kinds: dict[str, Kind] = {}
+    for name, kind in old.kinds.items():
+        if _file(name) not in new.rows:
+            kinds[name] = kind
+        elif _file(name) in new.delta:
+            # Who is of another kind now is no longer of this one.
+            told = [k.ids for n, k in new.kinds.items() if _file(n) == _file(name)]
+            kinds[name] = kind.take(~np.isin(kind.ids, np.concatenate(told))) if told else kind
     for name, kind in new.kinds.items():
         shifted = Kind(kind.ids, kind.tags, kind.places + np.uint32(len(places)), kind.gone)
-        if name not in new.delta or name not in kinds:
-            kinds[name] = shifted.take(~shifted.gone)
-            continue
-        stays = kinds[name].take(~np.isin(kinds[name].ids, kind.ids))
-        kinds[name] = Kind.joined(stays, shifted.take(~shifted.gone))
+        kinds[name] = Kind.joined(kinds.get(name, Kind.none()), shifted.take(~shifted.gone))
+    kinds = {name: kind for name, kind in kinds.items() if len(kind)}
     rows = {**old.rows, **dict.fromkeys(new.rows, 0)}
-    for name in kinds:
-        file = name.partition(".")[0]
-        rows[file] = sum(len(k) for n, k in kinds.items() if n.partition(".")[0] == file)
+    for name, kind in kinds.items():
+        if _file(name) in new.rows:
+            rows[_file(name)] += len(kind)
     return Census(kinds, places + new.places, rows, {**new.filled, **old.filled})
 
 
 class Comparison:
     """One kind of record, then and now."""
 
-    def __init__(self, old: Kind, new: Kind, is_delta: bool) -> None:
+    def __init__(self, old: Kind, new: Kind) -> None:
         self.old, self.new = old, new
         at = np.minimum(np.searchsorted(new.ids, old.ids), max(len(new) - 1, 0))
         found = new.ids[at] == old.ids if len(new) else np.zeros(len(old), np.bool_)
         self._at = at
-        if is_delta:
-            gone = found & new.gone[at] if len(new) else found
-            self.removed: npt.NDArray[np.bool_] = gone
-            stays = ~gone
-            added = int((~new.gone).sum()) - int((found & ~gone).sum())
-        else:
-            self.removed = ~found
-            stays = found
-            added = len(new) - int(found.sum())
-        changed = int((new.tags[at] != old.tags)[found & stays].sum()) if len(new) else 0
-        removed = int(self.removed.sum())
-        self.change = Change(len(old), len(old) - removed + added, added, removed, changed)
-        self.found = found & stays
+        self.found: npt.NDArray[np.bool_] = found
+        self.removed = ~found
+        stays, removed = int(found.sum()), int(self.removed.sum())
+        changed = int((new.tags[at] != old.tags)[found].sum()) if len(new) else 0
+        self.change = Change(len(old), len(new), len(new) - stays, removed, changed)
 
     def left_schools(self, old: Census, new: Census) -> Iterator[tuple[str, int, int]]:
         """Each school that lost records of this kind: its sourcedId, how many, of how many."""
@@ -174,6 +173,10 @@ class Comparison:
                 lost[school] = lost.get(school, 0) + int(count)
         for school, count in lost.items():
             yield school, count, total[school]
+
+
+def _file(kind: str) -> str:
+    return kind.partition(".")[0]
 
 
 def _schools(text: str) -> set[str]:

@@ -27,7 +27,12 @@ MANIFEST = "manifest.csv"
 # Distinct values of a column that are remembered as good, unless nearly all are distinct.
 REMEMBERED_VALUES = 50_000
 TRIED_VALUES = 20_000
+REMEMBERED_CHARACTERS = 10_000_000
 LONGEST_GUID = 255
+# A number of terms or days is packed in so many bits; beyond them it is none that can be right.
+PLACE_BITS = 21
+# So many of the days of a class's primary teachers are compared with those of the next.
+REMEMBERED_SPANS = 100
 _WITHOUT_CONTROLS = dict.fromkeys(range(32))
 # File: the column whose values say what kind of row a reference has led to.
 REFERRED_TYPES = {"orgs": "type", "academicSessions": "type", "users": "role"}
@@ -173,6 +178,7 @@ class Column:
         self.are_good = are_good  # a quick answer for a batch; where it is no, each value is asked
         self.filled = 0
         self._good: set[str] = set()
+        self._characters = 0  # in those
         self._remembers = True
         self._rows = 0
 
@@ -200,9 +206,11 @@ class Column:
         self._rows += count
         if self._remembers:
             self._good |= good
+            self._characters += sum(map(len, good))
             if 2 * len(self._good) > self._rows and len(self._good) > TRIED_VALUES:
                 self._remembers, self._good = False, set()  # nearly all are distinct
             self._remembers &= len(self._good) < REMEMBERED_VALUES
+            self._remembers &= self._characters < REMEMBERED_CHARACTERS
 
 
 class File:
@@ -265,7 +273,9 @@ class File:
             if self.is_referred:
                 kind = REFERRED_TYPES.get(self.name)
                 kinds = values[self.at[kind]] if kind else ("",) * len(batch)
-                self.ids.update(zip(values[0], kinds, strict=True))
+                # One that is too long is told, and need not be known whole.
+                ids = [value[: LONGEST_GUID + 1] for value in values[0]]
+                self.ids.update(zip(ids, kinds, strict=True))
             self._count(batch)
             for column, its in zip(columns, values, strict=False):
                 column.look(self.findings, self.file, first, its)
@@ -291,7 +301,7 @@ class File:
         census.rows[self.name] = max(rows.count - 1, 0)
         census.filled[self.name] = filled
         if self.mode == "delta":
-            census.delta += kinds
+            census.delta.append(self.name)
 
     def _count(self, batch: Batch) -> None:
         """Counts a batch for the guard."""
@@ -590,6 +600,7 @@ class Enrollments:
         names = ("classSourcedId", "schoolSourcedId", "beginDate", "endDate", "role", "primary")
         self.places = [file.at[name] for name in names]
         self.inside: set[int] = set()
+        self.spans: dict[int, tuple[str, str] | None] = {}  # terms: their first day, their last
         self.primary: dict[str, list[tuple[str, str]]] = {}  # class: days of its primary teachers
 
     def are_known(self, lessons: Sequence[str]) -> bool:
@@ -608,7 +619,8 @@ class Enrollments:
         told = np.column_stack(
             [self.classes.terms_of[numbers], self.days.of(begin), self.days.of(end)]
         ).astype(np.uint64)
-        combined = (told[:, 0] << 42) | (told[:, 1] << 21) | told[:, 2]
+        told &= (1 << PLACE_BITS) - 1
+        combined = (told[:, 0] << 2 * PLACE_BITS) | (told[:, 1] << PLACE_BITS) | told[:, 2]
         for one in np.unique(combined).tolist():
             if one not in self.inside:
                 if self._is_outside(one):
@@ -627,20 +639,23 @@ class Enrollments:
 
     def _is_outside(self, combined: int) -> bool:
         """Whether the days leave those of the class's terms; the end day is outside itself."""
-        mask = (1 << 21) - 1
-        terms, begin, end = (
-            places.text(number)
-            for places, number in (
-                (self.classes.terms, combined >> 42),
-                (self.days, combined >> 21 & mask),
-                (self.days, combined & mask),
-            )
-        )
-        days = [self.sessions.get(term.strip()) for term in terms.split(",")]
-        if None in days or not (begin or end):
+        mask = (1 << PLACE_BITS) - 1
+        terms, begin, end = (combined >> PLACE_BITS * n & mask for n in (2, 1, 0))
+        if terms not in self.spans:
+            self.spans[terms] = self._span(self.classes.terms.text(terms))
+        span = self.spans[terms]
+        if span is None:
             return False
+        first, last = self.days.text(begin), self.days.text(end)
+        return bool(first and first < span[0]) or bool(last and last > span[1])
+
+    def _span(self, terms: str) -> tuple[str, str] | None:
+        """The first day of some terms and the last that is still inside; None if one is unknown."""
+        days = [self.sessions.get(term.strip()) for term in terms.split(",")]
+        if None in days:
+            return None
         starts, ends = zip(*(day for day in days if day), strict=True)
-        return bool(begin and begin < min(starts)) or bool(end and end > _day_after(max(ends)))
+        return min(starts), _day_after(max(ends))
 
     def _primary(self, row: int, lesson: str, role: str, days: tuple[str, str]) -> None:
         if role != "teacher":
@@ -649,7 +664,8 @@ class Enrollments:
         others = self.primary.setdefault(lesson, [])
         if any(start < days[1] and days[0] < end for start, end in others):
             self._tell("enrollment.two-primary", "primary", row)
-        others.append(days)
+        if len(others) < REMEMBERED_SPANS:
+            others.append(days)
 
 
 def _plain(faulty: Faulty) -> Faulty:
@@ -678,7 +694,7 @@ def _not_in(allowed: Sequence[str]) -> Faulty:
 
 
 def _not_written(pattern: str, *, is_day: bool = False) -> Faulty:
-    matches = re.compile(pattern).fullmatch
+    matches = re.compile(pattern, re.ASCII).fullmatch
     return lambda values: {v for v in values if not matches(v) or (is_day and not _is_day(v))}
 
 

@@ -35,7 +35,12 @@ UNPACKING_ERRORS = (
     RuntimeError,
     NotImplementedError,
     OSError,
+    ValueError,  # a member's place or name that cannot be one
 )
+# How the CSV reader says that a text ends within a quoted field.
+UNFINISHED = "unexpected end of data"
+# What is too long is told by its line; the reader's own limit would be told as a wrong quote.
+csv.field_size_limit(2**31 - 1)
 
 
 class Unreadable(Exception):
@@ -121,6 +126,7 @@ class Rows:
         except UNPACKING_ERRORS:
             self._stop("package.damaged")
         self._first_text = next(self._texts, "")
+        self._rest = ""  # a row whose end is in the next piece
         self._begin()
 
     def _stop(self, rule: str, detail: str = "", row: int = 0) -> NoReturn:
@@ -180,23 +186,23 @@ class Rows:
     def _begin(self) -> None:
         """Reads the header."""
         if self._first_text:
-            rows, lines = self._parsed(self._first_text, limit=1)
-            self.header = rows[0] if rows else []
+            rows, self._first_text = self._parsed(self._first_text, limit=1)
+            if not rows:
+                self._stop("csv.quotes", row=1)
+            self.header = rows[0]
             self.count = 1
-            text = io.StringIO(self._first_text, newline="")
-            for _ in range(lines):
-                text.readline()
-            self._first_text = text.read()
 
-    def _parsed(self, text: str, limit: int | None = None) -> tuple[list[list[str]], int]:
-        """The rows of a piece, by the CSV reader, or the first of them, and their lines' number."""
+    def _parsed(self, text: str, limit: int | None = None) -> tuple[list[list[str]], str]:
+        """The whole rows of a piece, by the CSV reader, or the first of them; and what is left."""
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         rows: list[list[str]] = []
         try:
             rows.extend(islice(reader, limit))
-        except csv.Error:
-            self._stop("csv.quotes", row=self.count + len(rows) + 1)
-        return rows, reader.line_num
+        except csv.Error as error:
+            if str(error) != UNFINISHED:
+                self._stop("csv.quotes", row=self.count + len(rows) + 1)
+            limit = len(rows)
+        return rows, "" if limit is None else _after(text, limit)
 
     def __iter__(self) -> Iterator[Batch]:
         if not self.header:
@@ -205,7 +211,9 @@ class Rows:
         if text:
             yield from self._batches(text)
         for text in self._texts:
-            yield from self._batches(text)
+            yield from self._batches(self._rest + text)
+        if self._rest:
+            self._stop("csv.quotes", row=self.count + 1)
 
     def _batches(self, text: str) -> Iterator[Batch]:
         first, width = self.count + 1, len(self.header)
@@ -217,8 +225,10 @@ class Rows:
                 fields = plain.replace("\n", ",").split(",")
                 yield Batch(first, [fields[at::width] for at in range(width)], lines)
                 return
-        rows, _ = self._parsed(text)
+        rows, self._rest = self._parsed(text)
         self.count += len(rows)
+        if len(self._rest) > self._longest:
+            self._stop("csv.quotes", row=self.count + 1)
         run: list[list[str]] = []
         for number, row in enumerate(rows, first):
             if len(row) == width:
@@ -241,3 +251,12 @@ class Rows:
                 if "\n" in line or "\r" in line:
                     self.findings.add("csv.line-break", self.name, row=number)
         return Batch(first, list(zip(*rows, strict=True)), lines)
+
+
+def _after(text: str, rows: int) -> str:
+    """A text without its first rows."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(iter(lines.readline, ""), strict=True)
+    for _ in range(rows):
+        next(reader)
+    return lines.read()

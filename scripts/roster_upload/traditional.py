@@ -167,7 +167,8 @@ class File:
                     self.findings.add("value.required", self.kind, name, row=row)
         for name, allowed in self.known.get("values", {}).items():
             detail = f"allowed: {', '.join(allowed)}"
-            for row, value in enumerate(batch.columns[at[name.lower()]], batch.first):
+            values = batch.columns[at[name.lower()]] if name.lower() in at else ()
+            for row, value in enumerate(values, batch.first):
                 if value and value.lower() not in allowed:
                     self.findings.add("value.enum", self.kind, name, detail=detail, row=row)
 

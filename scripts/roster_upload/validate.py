@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roster_upload import oneroster, traditional
+from roster_upload import archive, oneroster, traditional
 from roster_upload.census import Census, Prints
 from roster_upload.config import DEFAULTS, Feed
 from roster_upload.findings import Findings, Report
@@ -72,9 +72,13 @@ def check(path: Path, terms: Terms | None = None, *, name: str = "", key: bytes 
     was_on = gc.isenabled()
     gc.disable()
     try:
-        with path.open("rb") as handle:
+        with archive.Reader(path.open("rb", buffering=0)) as handle:
             try:
                 package = zipfile.ZipFile(handle)
+            except archive.TooLarge:
+                detail = "too many files in it"
+                report.findings.add("package.too-large", "the package", detail=detail)
+                return report
             except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
                 report.findings.add("package.not-zip", name)
                 return report

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
+import json
 import random
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rosters
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from roster_feeds import to_toml
-from roster_upload import guard, table
+from roster_upload import config, guard, table
 from roster_upload.census import Kind, Prints
 from roster_upload.findings import Findings, Report
 from roster_upload.validate import Terms, check
+from unit.test_config import GOOD
 
 KEY = b"k" * 32
+TODAY = dt.date(2026, 11, 1)
 bounded = settings(
     max_examples=150,
     deadline=None,
@@ -57,50 +61,90 @@ def small_pieces(piece: int, block: int) -> Iterator[None]:
 
 # ---- table --------------------------------------------------------------------------------------
 
-field = st.text(alphabet='ab,"\n\r é', max_size=6)
-rows = st.lists(st.lists(field, min_size=3, max_size=3), max_size=12)
 
-
-@bounded
-@given(
-    rows=rows,
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    ends=st.sampled_from(["\r\n", "\n"]),
-    mark=st.booleans(),
-    last_end=st.booleans(),
-    ragged=st.sets(st.integers(0, 11)),
-    piece=st.sampled_from([4, 5, 7, 64, 1 << 16]),
-)
-def test_a_file_is_read_as_the_csv_reader_reads_it(
-    folder: Path, rows: list[list[str]], quoting: int, ends: str, mark: bool,
-    last_end: bool, ragged: set[int], piece: int,
-) -> None:  # fmt: skip
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=quoting, lineterminator=ends)  # type: ignore[arg-type]
-    writer.writerow(["x", "y", "z"])
-    for number, row in enumerate(rows):
-        writer.writerow([*row, "more"] if number in ragged else row)
-    text = out.getvalue()
-    text = text if last_end else text.removesuffix(ends)
-    expected = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    content = b"\xef\xbb\xbf" * mark + text.encode()
+def read(content: bytes, piece: int) -> tuple[table.Rows, dict[int, list[str]], Findings]:
+    """A file of three columns as it is read in pieces: its rows of that width by number."""
     package = zipfile.ZipFile(io.BytesIO(rosters.to_zip([("a.csv", content)])))
     findings = Findings()
     found: dict[int, list[str]] = {}
     with small_pieces(piece, 64):
-        read = table.Rows(package, package.infolist()[0], "a.csv", findings)
-        assert read.header == expected[0]
-        for batch in read:
-            whole = zip(*batch.columns, strict=True)
-            for number, told_row in enumerate(whole, batch.first):
-                found[number] = list(told_row)
-                assert batch.lines[number - batch.first] == ",".join(told_row)
-    wide = {n: row for n, row in enumerate(expected[1:], 2) if len(row) == 3}
-    assert found == wide
-    odd = [n for n, row in enumerate(expected[1:], 2) if len(row) != 3]
-    told = [f for f in findings if f.rule == "csv.row-width"]
-    assert sum(f.count for f in told) == len(odd)
-    assert read.count == len(expected)
+        made = table.Rows(package, package.infolist()[0], "a.csv", findings)
+        assert made.header == HEADER
+        with suppress(table.Unreadable):
+            for batch in made:
+                whole = zip(*batch.columns, strict=True)
+                for number, row in enumerate(whole, batch.first):
+                    found[number] = list(row)
+                    assert batch.lines[number - batch.first] == ",".join(row)
+    return made, found, findings
+
+
+def parsed(text: str) -> tuple[list[list[str]], bool]:
+    """The rows that the CSV reader finds in a whole text, and whether it comes to its end."""
+    rows: list[list[str]] = []
+    try:
+        rows.extend(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        return rows, False
+    return rows, True
+
+
+HEADER = ["x", "y", "z"]
+# Rows as a writer makes them, and anything at all: quotes that open nowhere, bare line ends.
+written = st.builds(
+    lambda rows, quoting, ends, cut: to_text(rows, quoting, ends).removesuffix(ends * cut),
+    st.lists(st.lists(st.text(alphabet='ab,"\n\r é', max_size=6), min_size=2, max_size=4)),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.sampled_from(["\r\n", "\n"]),
+    st.booleans(),
+)
+parts = ["a", "é", ",", '"', '""', "\r\n", "\n", "\r", "a,b,c\r\n", '"a\r\nb",', '5" x,']
+anything = st.lists(st.sampled_from(parts), max_size=60).map("".join)
+
+
+def to_text(rows: list[list[str]], quoting: Any, ends: str = "\r\n") -> str:
+    out = io.StringIO(newline="")
+    csv.writer(out, quoting=quoting, lineterminator=ends).writerows(rows)
+    return out.getvalue()
+
+
+@settings(bounded, max_examples=600)
+@given(
+    text=written | anything,
+    ends=st.sampled_from(["\r\n", "\n", "\r"]),
+    mark=st.booleans(),
+    piece=st.sampled_from([4, 5, 7, 64, 1 << 16]),
+)
+def test_a_file_is_read_as_the_csv_reader_reads_it(
+    text: str, ends: str, mark: bool, piece: int
+) -> None:
+    text = "x,y,z" + ends + text
+    expected, is_whole = parsed(text)
+    assume(expected[:1] == [HEADER])
+    made, found, findings = read(b"\xef\xbb\xbf" * mark + text.encode(), piece)
+    assert {f.rule for f in findings.errors} <= {"csv.row-width", "csv.quotes"}
+    by_rule = {f.rule: f for f in findings}
+    assert ("csv.quotes" in by_rule) is not is_whole
+    if is_whole:
+        numbered = list(enumerate(expected[1:], 2))
+        assert found == {n: row for n, row in numbered if len(row) == 3}
+        odd = [n for n, row in numbered if len(row) != 3]
+        told = by_rule.get("csv.row-width")
+        assert (told.count, told.rows) == (len(odd), odd[:5]) if told else not odd
+        broken = [n for n, row in found.items() if "\n" in "".join(row) or "\r" in "".join(row)]
+        breaks = by_rule.get("csv.line-break")
+        assert (breaks.count, breaks.rows) == (len(broken), broken[:5]) if breaks else not broken
+        assert made.count == len(expected)
+    else:
+        assert by_rule["csv.quotes"].rows == [len(expected) + 1]
+
+
+@pytest.mark.parametrize("length", [131_073, 500_000])
+def test_a_long_field_is_read_with_quotes_and_without(length: int) -> None:
+    for mark in ("", '"'):
+        _, found, findings = read(f"x,y,z\r\n1,{mark}{'a' * length}{mark},3\r\n".encode(), 1 << 16)
+        assert found == {2: ["1", "a" * length, "3"]}
+        assert not len(findings)
 
 
 @bounded
@@ -121,6 +165,33 @@ def test_any_bytes_as_a_package_end_in_a_report(folder: Path, content: bytes) ->
     at = len(content) * 7 % len(good)
     for spoilt in (content, good[:at] + content + good[at:], good + content, content + good):
         look(folder, spoilt).record()
+
+
+CANARY = "Canary"
+SPOILT = ["{}", '{}"', '"{}', "{}\\n{}", "{},{}", " {}", "{}\\0", "{}é", "2026-{}-01"]
+
+
+@bounded
+@given(data=st.data(), value=st.sampled_from(SPOILT), is_raw=st.booleans())
+def test_no_value_is_told(folder: Path, data: st.DataObject, value: str, is_raw: bool) -> None:
+    """In whatever column and row it stands, the header's too, quoted as it should be or not."""
+    package = rosters.invent(students=3, schools=1, full=True)
+    tables = {"manifest": package.manifest, **package.tables}
+    file = data.draw(st.sampled_from(list(tables)))
+    row = data.draw(st.sampled_from(tables[file]))
+    row[data.draw(st.integers(0, len(row) - 1))] = CANARY
+    told = value.replace("{}", CANARY)
+    members = []
+    for name, content in package.members():
+        if is_raw:
+            members.append((name, content.replace(CANARY.encode(), told.encode())))
+        else:
+            rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
+            spoilt = [[told if v == CANARY else v for v in row] for row in rows]
+            members.append((name, rosters.to_csv(spoilt)))
+    report = look(folder, rosters.to_zip(members))
+    assert CANARY not in "".join(f.text() for f in report.findings)
+    assert CANARY not in json.dumps(report.record())
 
 
 # ---- rules --------------------------------------------------------------------------------------
@@ -164,8 +235,9 @@ def test_what_the_rules_allow_changes_nothing(
 @bounded
 @given(data=st.data())
 def test_a_row_that_others_need_is_missed(folder: Path, data: st.DataObject) -> None:
-    package = rosters.invent(students=60, schools=2)
-    file = data.draw(st.sampled_from(["academicSessions", "orgs", "courses", "classes", "users"]))
+    package = rosters.invent(students=30, schools=2, full=True)
+    needed = ["academicSessions", "categories", "classes", "courses", "lineItems", "orgs"]
+    file = data.draw(st.sampled_from([*needed, "resources", "users"]))
     rows_ = package.tables[file]
     gone = rows_.pop(data.draw(st.integers(1, len(rows_) - 1)))
     report = look(folder, rosters.to_zip(package.members()))
@@ -176,37 +248,103 @@ def test_a_row_that_others_need_is_missed(folder: Path, data: st.DataObject) -> 
 # ---- guard --------------------------------------------------------------------------------------
 
 
-@bounded
-@given(data=st.data())
-def test_what_has_changed_is_counted_exactly(folder: Path, data: st.DataObject) -> None:
-    old = rosters.invent(students=12, schools=2)
-    was = look(folder, rosters.to_zip(old.members())).census
-    new = rosters.invent(students=12, schools=2)
-    header, *people = new.tables["users"]
-    students = [row for row in people if row[header.index("role")] == "student"]
-    gone = data.draw(st.sets(st.sampled_from([row[0] for row in students])))
-    left = [row for row in students if row[0] not in gone]
-    changed = data.draw(st.sets(st.sampled_from([row[0] for row in left]))) if left else set()
-    added = data.draw(st.integers(0, 5))
-    for row in left:
-        if row[0] in changed:
-            row[header.index("email")] = "other@invented.example"
+# What may become of a student, as values of the row; all are at school-0 before.
+FATES = {
+    "stays": {},
+    "gone": {},
+    "changed": {"email": "other@invented.example"},
+    "moved": {"orgSourcedIds": "school-1"},
+    "promoted": {"role": "teacher"},
+}
+KIND = "users.student"
+PERSONAL = {"users": 0, "demographics": 0, "enrollments": 5}  # file: the column of the user
+
+
+def after(fates: list[str], added: int) -> tuple[rosters.Package, dict[str, str]]:
+    """A district with all of its former rows, changed and added ones too, and each user's fate."""
+    package = rosters.invent(students=len(fates), schools=2)
+    header, *people = package.tables["users"]
+    users = [dict(zip(header, row, strict=True)) for row in people]
+    students = [user for user in users if user["role"] == "student"]
+    fate_of = {}
     for number in range(added):
-        row = list(students[0])
-        row[0], row[header.index("username")] = f"new-{number}", f"new.{number}"
-        people.append(row)
-    new.tables["users"] = [header, *(row for row in people if row[0] not in gone)]
-    data.draw(st.randoms(use_true_random=False)).shuffle(new.tables["users"][1:])
-    for file, column in (("demographics", 0), ("enrollments", 5)):
-        first, *rows_ = new.tables[file]
-        new.tables[file] = [first, *(row for row in rows_ if row[column] not in gone)]
-    report = look(folder, rosters.to_zip(new.members()))
-    is_ = report.census
-    name = "users.student"
-    old_kind, new_kind = was.kinds[name], is_.kinds.get(name, Kind.none())
-    change = guard.Comparison(old_kind, new_kind, is_delta=False).change
-    count = len(students)
-    assert change == guard.Change(count, count - len(gone) + added, added, len(gone), len(changed))
+        users.append({**students[0], "sourcedId": f"new-{number}"})
+        fate_of[f"new-{number}"] = "added"
+    for user, fate in zip(students, fates, strict=True):
+        user.update(FATES[fate])
+        fate_of[user["sourcedId"]] = fate
+    package.tables["users"] = [header, *([*user.values()] for user in users)]
+    return package, fate_of
+
+
+def as_bulk(package: rosters.Package, fate_of: dict[str, str]) -> None:
+    for file, column in PERSONAL.items():
+        header, *rows = package.tables[file]
+        left = [row for row in rows if fate_of.get(row[column]) != "gone"]
+        package.tables[file] = [header, *left]
+
+
+def as_delta(package: rosters.Package, fate_of: dict[str, str]) -> None:
+    for file, column in PERSONAL.items():
+        header, *rows = package.tables[file]
+        wanted = {"gone"} if file != "users" else {*FATES, "added"} - {"stays"}
+        told = [row for row in rows if fate_of.get(row[column]) in wanted]
+        for row in told:
+            is_gone = fate_of[row[column]] == "gone"
+            row[1:3] = ["tobedeleted" if is_gone else "active", rosters.MODIFIED]
+        package.tables[file] = [header, *told]
+    package.tables = {file: package.tables[file] for file in sorted(PERSONAL)}
+    for row in package.manifest:
+        if row[0].startswith("file."):
+            row[1] = "delta" if row[0].removeprefix("file.") in PERSONAL else "absent"
+
+
+@bounded
+@given(
+    fates=st.lists(st.sampled_from(sorted(FATES)), min_size=2, max_size=12),
+    added=st.integers(0, 5),
+    chance=st.randoms(use_true_random=False),
+)
+def test_what_has_changed_is_counted_exactly(
+    folder: Path, fates: list[str], added: int, chance: random.Random
+) -> None:
+    """By kind and by school, from a bulk package and from a delta, in whatever order rows come."""
+    old = rosters.invent(students=len(fates), schools=2)
+    was = look(folder, rosters.to_zip(old.members())).census
+    censuses = []
+    for told_as in (as_bulk, as_delta):
+        package, fate_of = after(fates, added)
+        told_as(package, fate_of)
+        for table_ in package.tables.values():
+            header, *rows = table_
+            chance.shuffle(rows)
+            table_[:] = [header, *rows]
+        censuses.append(look(folder, rosters.to_zip(package.members())).census)
+    bulk, delta = censuses
+    count = {fate: fates.count(fate) for fate in FATES}
+    lost = count["gone"] + count["promoted"]
+    expected = {
+        KIND: guard.Change(
+            len(fates), len(fates) - lost + added, added, lost, count["changed"] + count["moved"]
+        ),
+        "users.teacher": guard.Change(1, 1 + count["promoted"], count["promoted"], 0, 0),
+        "demographics": guard.Change(len(fates), len(fates) - count["gone"], 0, count["gone"], 0),
+    }
+    feed = config.parse(GOOD)
+    for new in censuses:
+        told = guard.judge(feed, was, new, TODAY).changes
+        assert {name: told[name] for name in expected} == expected
+
+    held = guard.accepted(was, delta)
+    assert held.rows == bulk.rows
+    assert held.kinds.keys() == bulk.kinds.keys()
+    for name, kind in bulk.kinds.items():
+        assert np.array_equal(held.kinds[name].ids, kind.ids)
+    for now in (held, bulk):
+        comparison = guard.Comparison(was.kinds[KIND], now.kinds.get(KIND, Kind.none()))
+        leaving = lost + count["moved"]
+        left = list(comparison.left_schools(was, now))
+        assert left == ([("school-0", leaving, len(fates))] if leaving else [])
 
 
 values = st.lists(
@@ -228,16 +366,11 @@ def test_a_hash_depends_on_its_value_alone(some: list[str], others: list[str]) -
 
 # ---- configuration ------------------------------------------------------------------------------
 
-simple = st.one_of(
-    st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])), st.integers(), st.booleans()
-)
+text = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+simple = text | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
 
 
 @bounded
-@given(
-    value=st.recursive(
-        simple, lambda inner: st.lists(inner) | st.dictionaries(st.text('aé." ', min_size=1), inner)
-    )
-)
+@given(value=st.recursive(simple, lambda inner: st.lists(inner) | st.dictionaries(text, inner)))
 def test_a_configuration_arrives_as_it_was(value: Any) -> None:
     assert tomllib.loads(f"key = {to_toml(value)}") == {"key": value}

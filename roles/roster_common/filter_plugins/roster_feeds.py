@@ -116,11 +116,12 @@ def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
 def to_toml(value: Any) -> str:
     """A value as TOML writes it; tables are inline."""
     if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(str(key))} = {to_toml(item)}" for key, item in value.items())
+        pairs = (f"{to_toml(str(key))} = {to_toml(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(to_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    # The one character that JSON leaves as it is and TOML does not.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 class FilterModule:
