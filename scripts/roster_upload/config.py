@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import datetime as dt
 import difflib
 import re
@@ -278,9 +279,11 @@ def _optional(check: Callable[[str], str | None]) -> Callable[[str], str | None]
 
 
 def _url(value: str) -> str | None:
-    parts = urllib.parse.urlsplit(value)
-    if parts.scheme in ("https", "http") and parts.hostname and not _words(value):
-        return None
+    with contextlib.suppress(ValueError):  # of an address in brackets, or a port, that is none
+        parts = urllib.parse.urlsplit(value)
+        named = parts.hostname and (parts.port is None or parts.port)
+        if parts.scheme in ("https", "http") and named and not _words(value):
+            return None
     return "must be an address such as https://alerts.example.org/{secret}"
 
 

@@ -53,7 +53,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.REMOTE_PATH: "the upload path does not exist on the server",
     Exit.TRANSFER: "the server refused a part of the transfer",
     Exit.VERIFY: "the server holds something else than was sent",
-    Exit.BUSY: "another delivery of this feed is under way",
+    Exit.BUSY: "another delivery of this feed, or too many of this host, are under way",
     Exit.LOCAL: "this host has no room or no right to work",
     Exit.NEGOTIATION: "server and program have no secure algorithm in common",
     Exit.STOPPED: "the delivery was stopped by a signal",

@@ -76,11 +76,15 @@ class Ledger:
             out.flush()
             os.fsync(descriptor)
         if size == 0:
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        """Sees to it that a power cut brings no other file back under the ledger's name."""
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _opened(self) -> BinaryIO:
         """The file, locked: a start that finds the feed busy leaves a receipt, too."""
@@ -96,15 +100,19 @@ class Ledger:
         """Takes away the receipts that finished before a moment (ISO 8601); returns how many.
 
         The first line then says how many lines are gone, and the SHA-256 of the last of them, to
-        which the next one is chained. The last receipt always stays.
+        which the next one is chained. The last receipt always stays, and the last of what the
+        vendor has got, since the guard compares with that.
         """
         with self._opened():
             entries = self.entries()
+            accepted = [n for n, (_, _, r) in enumerate(entries) if r.get("outcome") == "sent"]
+            last = min([len(entries) - 1, *accepted[-1:]])
             count = 0
-            while count < len(entries) - 1 and entries[count][2].get("finished", "") < before:
+            while count < last and entries[count][2].get("finished", "") < before:
                 count += 1
             gone = [receipt for _, _, receipt in entries[:count]]
-            if not any(receipt.get("outcome") != "pruned" for receipt in gone):
+            receipts = [receipt for receipt in gone if receipt.get("outcome") != "pruned"]
+            if not receipts:
                 return 0
             total = sum(int(receipt.get("lines", 1)) for receipt in gone)
             mark = {
@@ -124,7 +132,8 @@ class Ledger:
                 out.flush()
                 os.fsync(out.fileno())
             temporary.replace(self.path)
-        return len(gone)
+            self._sync_folder()
+        return len(receipts)
 
     def first_break(self) -> int | None:
         """Number of the first line (from 1) whose chain is broken; None where all is whole."""

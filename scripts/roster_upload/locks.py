@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
@@ -18,22 +19,10 @@ LOOK_SECONDS = 0.5
 @contextlib.contextmanager
 def feed_lock(folder: Path) -> Iterator[None]:
     """Holds the feed's lock; raises Failure where another delivery has it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        handle = (folder / "lock").open("w")
-    except OSError as error:
-        raise Failure(
-            Exit.LOCAL,
-            f"{folder} cannot be written ({error.strerror}); run the feed as its unit: "
-            f"systemctl start roster-upload@{folder.name}.service",
-        ) from None
+    handle = _first_free(folder, ["lock"], folder.name)
+    if not handle:
+        raise Failure(Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal")
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failure(
-                Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal"
-            ) from None
         yield
 
 
@@ -46,33 +35,44 @@ def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -
     account = f"{feed.username}@{feed.remote_host}:{feed.remote_port}".lower()
     own = hashlib.sha256(account.encode()).hexdigest()[:16]
     end = time.monotonic() + seconds
+    places = [f"place-{n}.lock" for n in range(feed.parallel)]
+    login = f"{feed.username} at {feed.remote_host}"
+    waits = (
+        ([f"account-{own}.lock"], f"feeds of {login}", "let their windows open earlier"),
+        (places, "feeds of this host", "raise parallel"),
+    )
     with contextlib.ExitStack() as stack:
-        folder.mkdir(parents=True, exist_ok=True)
-        for names in ([f"account-{own}"], [f"place-{n}" for n in range(feed.parallel)]):
-            stack.enter_context(_one_of(folder, names, end, say))
+        for names, others, remedy in waits:
+            has_waited = False
+            while not (handle := _first_free(folder, names, feed.feed)):
+                if time.monotonic() >= end:
+                    raise Failure(
+                        Exit.BUSY, f"other {others} were transferring all the time; {remedy}"
+                    )
+                if not has_waited:
+                    say(f"waiting for other {others} that are being transferred")
+                has_waited = True
+                time.sleep(LOOK_SECONDS)
+            stack.enter_context(handle)
         yield
 
 
-@contextlib.contextmanager
-def _one_of(
-    folder: Path, names: list[str], end: float, say: Callable[[str], None]
-) -> Iterator[None]:
-    """Holds the first lock that is free."""
-    has_waited = False
-    while True:
-        for name in names:
-            with (folder / f"{name}.lock").open("w") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                yield
-                return
-        if time.monotonic() >= end:
+def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
+    """The first lock that nobody holds, held from now on; raises Failure."""
+    for name in names:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            handle = (folder / name).open("w")
+        except OSError as error:
             raise Failure(
-                Exit.BUSY, "other feeds of this host were transferring all the time; raise parallel"
-            )
-        if not has_waited:
-            say("waiting for other feeds of this host that are being transferred")
-        has_waited = True
-        time.sleep(LOOK_SECONDS)
+                Exit.LOCAL,
+                f"{folder} cannot be written ({error.strerror}); run the feed as its unit: "
+                f"systemctl start roster-upload@{feed}.service",
+            ) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+        else:
+            return handle
+    return None

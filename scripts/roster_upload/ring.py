@@ -52,20 +52,23 @@ class Ring:
 
     def add(self, package: Path, sha256: str) -> None:
         """Keeps a package, and no more than `keep` in all; raises OSError."""
+        for left in self.folder.glob("*.new"):  # of a run that was killed
+            left.unlink()
         if self.keep:
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            for entry in self.entries():
-                if entry.sha256 == sha256:
-                    entry.path.unlink()
+            same = [entry for entry in self.entries() if entry.sha256 == sha256]
             stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%fZ")
             path = self.folder / f"{stamp}-{sha256}.package"
             temporary = path.with_suffix(".new")
-            self._encrypt(package, temporary)
-            temporary.replace(path)
+            try:
+                self._encrypt(package, temporary)
+                temporary.replace(path)
+            finally:  # a part of one must not fill the disk on which receipts are written
+                temporary.unlink(missing_ok=True)
+            for entry in same:
+                entry.path.unlink()
         for entry in self.entries()[: -self.keep or None]:
             entry.path.unlink()
-        for left in self.folder.glob("*.new"):  # of a run that was killed
-            left.unlink()
 
     def _encrypt(self, package: Path, path: Path) -> None:
         prefix = secrets.token_bytes(PREFIX_BYTES)

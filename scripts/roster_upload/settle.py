@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fnmatch
 import hashlib
 import os
 import stat
@@ -55,10 +56,12 @@ def find(feed: Feed) -> Export:
     source = feed.source
     try:
         if set("*?[") & set(source.name):
-            matches = sorted(source.parent.glob(source.name), key=lambda p: p.stat().st_mtime_ns)
+            # Path.glob would say nothing of a folder that it may not read.
+            found = source.parent.iterdir()
+            matches = [path for path in found if fnmatch.fnmatchcase(path.name, source.name)]
             if not matches:
                 raise FileNotFoundError  # noqa: TRY301 - as for a file
-            source = matches[-1]
+            source = max(matches, key=_written)
         mode = source.stat().st_mode
         if stat.S_ISREG(mode):
             return Export(source, (source,))
@@ -76,6 +79,14 @@ def find(feed: Feed) -> Export:
     except OSError as error:
         raise _unreadable(source, error) from None
     raise Failure(Exit.SOURCE, f"{source} is no file")  # a pipe would block for ever
+
+
+def _written(path: Path) -> tuple[int, str]:
+    """When a file was written (ns), and its name; what is gone, or leads nowhere, comes first."""
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except FileNotFoundError:
+        return -1, path.name
 
 
 def _is_file(path: Path) -> bool:
@@ -101,11 +112,13 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
     """The export once it has been quiet for `quiet_seconds`; raises Failure.
 
     Waits for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet where
-    its inode has not changed for so long, by the host's clock or by our own looking.
+    its inode has not changed for so long, by the host's clock; once it has changed under our eyes,
+    by our own looking alone, since a removal leaves no time, and a file server has its own clock.
     """
-    end = time.monotonic() + min(feed.settle_minutes * 60, left_seconds)
+    limit = min(feed.settle_minutes * 60, left_seconds)
+    end = time.monotonic() + limit
     seen: State = ()
-    since = time.monotonic()
+    since, has_said = 0.0, False
     while True:
         export = find(feed)
         try:
@@ -116,19 +129,20 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
             raise _unreadable(export.path, error) from None
         now = time.monotonic()
         if state != seen:
-            seen, since = state, now
-        age = time.time() - max((changed for *_, changed in state), default=0) / 1e9
-        if state and max(age, now - since) >= feed.quiet_seconds:
+            age = 0 if seen else time.time() - max(changed for *_, changed in state) / 1e9
+            seen, since = state, now - max(age, 0)
+        if state and now - since >= feed.quiet_seconds:
             return export
         if now >= end:
             raise Failure(
                 Exit.GROWING,
-                f"{export.path} was still being written after {feed.settle_minutes} min; it has to "
+                f"{export.path} was still being written after {limit / 60:.0f} min; it has to "
                 f"be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
             )
-        if since == now:
+        if not has_said:
             say(f"waiting until {export.path} has been quiet for {feed.quiet_seconds} s")
-        time.sleep(min(1.0, max(feed.quiet_seconds - max(age, now - since), 0.05)))
+        has_said = True
+        time.sleep(min(1.0, max(feed.quiet_seconds - (now - since), 0.05), end - now))
 
 
 @contextlib.contextmanager

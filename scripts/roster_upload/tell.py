@@ -9,6 +9,7 @@ from __future__ import annotations
 import email.message
 import email.utils
 import http.client
+import itertools
 import json
 import os
 import smtplib
@@ -16,7 +17,6 @@ import socket
 import ssl
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -65,21 +65,29 @@ class Trouble(Exception):
 def event(before: Sequence[Mapping[str, Any]], receipt: Mapping[str, Any]) -> str | None:
     """What is worth telling of a receipt, given those before it: `failure`, `recovery` or nothing.
 
-    A failure that repeats within a night, with the same exit code, is told once; a rehearsal's
-    failure is told by itself. After the watcher's alarm, too, a delivery is a recovery.
+    A failure is told once a night for each exit code, and again after a delivery; a rehearsal's
+    failure is told by itself. A delivery is a recovery after a failure or the watcher's alarm,
+    whatever was skipped since. A start that found the feed busy counts for neither.
     """
     if receipt["outcome"] == "sent":
-        last = [r for r in before if is_delivery(r) or r.get("command") == "watch"][-1:]
-        return "recovery" if any(r["outcome"] not in GREEN for r in last) else None
+        tries = [r for r in before if is_delivery(r) or r.get("command") == "watch"]
+        last = [r for r in tries if r["outcome"] != "skipped" and not _is_busy(r)][-1:]
+        return "recovery" if any(r["outcome"] != "sent" for r in last) else None
     commands = DELIVERIES if is_delivery(receipt) else ("rehearse",)
     if receipt.get("command", "send") not in commands or receipt["outcome"] in NO_NEWS:
         return None
-    if receipt["exit_code"] == Exit.BUSY:  # the delivery that is under way tells of itself
+    if _is_busy(receipt):  # the delivery that is under way tells of itself
         return None
-    last = [r for r in before if r.get("command", "send") in commands][-1:]
+    latest = (r for r in reversed(before) if r.get("command", "send") in commands)
+    failures = itertools.takewhile(lambda r: r["outcome"] not in ("sent", "rehearsed"), latest)
     same = ("night", "exit_code")
-    is_told = any(all(r.get(key) == receipt.get(key) for key in same) for r in last)
+    is_told = any(all(r.get(key) == receipt.get(key) for key in same) for r in failures)
     return None if is_told else "failure"
+
+
+def _is_busy(receipt: Mapping[str, Any]) -> bool:
+    """Whether a start found the feed busy; one that got no turn has an export, and failed."""
+    return receipt.get("exit_code") == Exit.BUSY and "sha256" not in receipt.get("source", {})
 
 
 def tell(feed: Feed, kind: str, receipt: Mapping[str, Any], secrets: Path | None) -> list[str]:
@@ -144,7 +152,8 @@ def _all(channels: Mapping[str, Channel], seconds: float) -> list[str]:
 
 def _reason(error: Exception) -> str:
     """Why something failed, in words that hold no secret."""
-    inner = getattr(error, "reason", None) if isinstance(error, urllib.error.URLError) else None
+    is_cut = isinstance(error, smtplib.SMTPServerDisconnected)  # or an answer that came too late
+    inner = error.__context__ if is_cut else getattr(error, "reason", None)
     cause = inner if isinstance(inner, Exception) else error
     code = getattr(cause, "code", None) or getattr(cause, "smtp_code", None)
     if isinstance(code, int):

@@ -58,6 +58,19 @@ def test_a_good_feed_is_parsed() -> None:
         ("remote_name", "a/b.zip", "without a path"),
         ("username", "", "empty"),
         ("auth", "agent", "password, key"),
+        ("webhook_url", "ftp://alerts.example", "must be an address"),
+        ("webhook_url", "http://[::1/x", "must be an address"),
+        ("heartbeat_url", "https://alerts.example:x/", "must be an address"),
+        ("blackouts", ["2027-08-09..2027-06-05"], "before it begins"),
+        ("blackouts", ["summer"], "must be days"),
+        ("expected_changes", ["2027-02-30"], "entry 1"),
+        ("rules", {"value.enun": "warning"}, "did you mean value.enum?"),
+        ("rules", {"value.enum": "off"}, "error, warning, ignore"),
+        ("guard_minimum", {"classes": -1}, "no number of rows"),
+        ("traditional_columns", {"pupils": {}}, "organizations"),
+        ("traditional_columns", {"students": {"key": []}}, "a text"),
+        ("mail_to", ["it at maple"], "no mail address"),
+        ("source", "/srv/*/export.zip", "last part"),
         ("host_keys", [], "no host key is pinned"),
         ("host_keys", ["ssh-ed25519 AAAA"], "cut off or damaged"),
         ("host_keys", ["ssh-dss " + KEY.split()[1]], "no key line"),
@@ -173,3 +186,13 @@ def test_the_readme_tells_every_exit_code() -> None:
     readme = (Path(config.__file__).parent / "README.md").read_text()
     rows = dict(re.findall(r"^\| (\d+) \| ([^|]+) \|", readme, re.MULTILINE))
     assert rows == {str(int(code)): MEANINGS[code] for code in Exit}
+
+
+def test_a_mail_password_is_not_sent_in_the_clear() -> None:
+    login = {**GOOD, "smtp_username": "it"}
+    [problem] = config.problems(login)
+    assert (problem.key, problem.message) == (
+        "smtp_security",
+        "must be tls or starttls for a login by password",
+    )
+    assert config.problems({**login, "smtp_security": "tls"}) == []

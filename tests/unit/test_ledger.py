@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,9 @@ def test_a_receipt_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert synced == [ledger.path, tmp_path]
     ledger.append({"number": 1})
     assert synced[2:] == [ledger.path]
+    ledger.append({"number": 2})
+    assert ledger.prune("2026-11-04T00:00:00Z") == 2
+    assert synced[4:] == [ledger.path.with_suffix(".new"), tmp_path], "else a power cut undoes it"
 
 
 def test_starts_at_once_chain_their_receipts(tmp_path: Path) -> None:
@@ -95,7 +99,7 @@ def test_old_receipts_give_way_and_the_chain_holds(tmp_path: Path) -> None:
     assert ledger.first_break() is None
     assert ledger.prune("2026-11-04T00:00:00Z") == 0
     ledger.append(night(11))
-    assert ledger.prune("2026-11-06T00:00:00Z") == 3  # two, and the mark of those before
+    assert ledger.prune("2026-11-06T00:00:00Z") == 2
     ledger.append(night(12))
     assert ledger.first_break() is None
     mark = json.loads(ledger.path.read_text().splitlines()[0])
@@ -114,6 +118,94 @@ def test_the_last_receipt_stays_however_old(tmp_path: Path) -> None:
         ledger.append(night(number))
     assert ledger.prune("2027-01-01T00:00:00Z") == 1
     assert [receipt["n"] for receipt in ledger.receipts()] == [2]
+
+
+def test_what_the_vendor_has_stays_however_old(tmp_path: Path) -> None:
+    """After a summer without deliveries the guard still compares with the last one."""
+    ledger = Ledger(tmp_path)
+    for number, outcome in enumerate(["sent", "held", "sent", *["skipped"] * 6], 1):
+        ledger.append(night(number, outcome=outcome))
+    assert ledger.prune("2027-01-01T00:00:00Z") == 2
+    assert [receipt["n"] for receipt in ledger.accepted()] == [3]
+    assert [receipt["n"] for receipt in ledger.receipts()] == list(range(3, 10))
+    assert ledger.prune("2027-01-01T00:00:00Z") == 0
+    ledger.append(night(10))
+    assert ledger.prune("2027-01-01T00:00:00Z") == 7
+    assert [receipt["n"] for receipt in ledger.receipts()] == [10]
+    assert ledger.first_break() is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "broken_at"),
+    [
+        (lambda lines: lines[1:], 1),  # the mark is gone
+        (lambda lines: [lines[0], *lines[2:]], 2),
+        (lambda lines: [lines[0], lines[1].replace(b"sent", b"held"), *lines[2:]], 3),
+        (lambda lines: [lines[0], b"{" + lines[1], *lines[2:]], 3),
+        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2),
+        (lambda lines: [lines[0].replace(b'"continues":"', b'"continues":"0'), *lines[1:]], 2),
+        (lambda lines: [*lines[:-2], lines[-1]], 4),
+    ],
+)
+def test_what_was_spoilt_by_hand_shows_after_pruning(
+    tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], broken_at: int
+) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 8):
+        ledger.append(night(number))
+    assert ledger.prune("2026-11-04T00:00:00Z") == 3
+    assert ledger.first_break() is None
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 5
+    ledger.path.write_bytes(b"".join(spoil(lines)))
+    assert ledger.first_break() == broken_at
+    ledger.append(night(20))  # which is chained to what is there, and mends nothing
+    assert ledger.first_break() == broken_at
+
+
+def test_what_is_edited_before_it_goes_breaks_what_follows(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 6):
+        ledger.append(night(number))
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b"sent", b"held")
+    ledger.path.write_bytes(b"".join(lines))
+    assert ledger.prune("2026-11-04T00:00:00Z") == 3
+    assert ledger.first_break() == 2
+
+
+def test_a_pruning_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 6):
+        ledger.append(night(number))
+    before = ledger.path.read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            ledger.prune("2026-11-04T00:00:00Z")
+    assert ledger.path.read_bytes() == before
+    ledger.append(night(6))
+    assert ledger.prune("2026-11-04T00:00:00Z") == 3
+    assert ledger.first_break() is None
+    assert [path.name for path in tmp_path.iterdir()] == [ledger.path.name]
+
+
+def test_a_pruned_ledger_keeps_its_mode(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 6):
+        ledger.append(night(number))
+    old = os.umask(0)
+    try:
+        ledger.prune("2026-11-04T00:00:00Z")
+    finally:
+        os.umask(old)
+    assert ledger.path.stat().st_mode & 0o777 == 0o640
 
 
 def test_appending_meanwhile_loses_nothing(tmp_path: Path) -> None:
@@ -149,5 +241,11 @@ def test_an_approval_is_used_once(tmp_path: Path) -> None:
     assert ledger.approval("b" * 64) is None
     ledger.append(night(3, outcome="failed", source={"sha256": digest}))
     assert ledger.approval(digest)
-    ledger.append(night(4, source={"sha256": digest}))
+    ledger.append(night(4, source={"sha256": "b" * 64}))
+    assert ledger.approval(digest), "another export uses nothing up"
+    ledger.append(night(5, source={"sha256": digest}))
     assert ledger.approval(digest) is None
+    ledger.append(night(6, outcome="held", source={"sha256": digest}))
+    assert ledger.approval(digest) is None
+    ledger.append(night(7, outcome="approved", digest=digest))
+    assert ledger.approval(digest), "once more, where somebody says so again"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,49 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
     assert list((tmp_path / "packages").iterdir()) == []
 
 
+def test_where_none_is_kept_there_is_no_folder(tmp_path: Path) -> None:
+    assert keep(tmp_path, b"x", count=0).entries() == []
+    assert not (tmp_path / "packages").exists()
+
+
+def test_a_package_is_for_the_program_alone(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        [entry] = keep(tmp_path, b"x").entries()
+    finally:
+        os.umask(old)
+    assert entry.path.stat().st_mode & 0o777 == 0o600
+    assert entry.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_two_are_encrypted_alike(tmp_path: Path) -> None:
+    [first] = keep(tmp_path, b"x" * 1000).entries()
+    before = first.path.read_bytes()
+    [second] = keep(tmp_path, b"x" * 1000).entries()
+    assert second.path.read_bytes()[:PREFIX_BYTES] != before[:PREFIX_BYTES]
+    assert second.path.read_bytes()[PREFIX_BYTES:] != before[PREFIX_BYTES:]
+
+
+@pytest.mark.parametrize("is_kept_already", [True, False])
+def test_a_full_disk_costs_no_package_and_is_not_kept_full(
+    tmp_path: Path, is_kept_already: bool
+) -> None:
+    content = os.urandom(2 * BLOCK_BYTES)
+    made = keep(tmp_path, content if is_kept_already else b"another")
+    before = made.entries()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "package").write_bytes(content)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK_BYTES, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            made.add(tmp_path / "package", hashlib.sha256(content).hexdigest())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert made.entries() == before
+    assert [path.name for path in made.folder.iterdir()] == [before[0].path.name]
+    made.decrypt(before[0], tmp_path / "again")
+
+
 def swapped(data: bytes) -> bytes:
     """The second block before the first."""
     first = slice(PREFIX_BYTES, PREFIX_BYTES + SEALED)
@@ -55,21 +101,23 @@ def swapped(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
+        lambda data: bytes([data[0] ^ 1]) + data[1:],
         lambda data: data[:1000] + bytes([data[1000] ^ 1]) + data[1001:],
         lambda data: data[:-1],
         lambda data: data[: PREFIX_BYTES + SEALED],
         lambda data: data[: PREFIX_BYTES + 2 * SEALED],
         lambda data: data + b"x",
+        lambda data: data[:PREFIX_BYTES] + data[PREFIX_BYTES + SEALED :],
+        lambda data: data[:PREFIX_BYTES],
         lambda data: b"",
         swapped,
     ],
 )
-def test_a_changed_package_is_damaged(tmp_path: Path, change: object) -> None:
+def test_a_changed_package_is_damaged(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     made = keep(tmp_path, bytes(3 * BLOCK_BYTES))
     [entry] = made.entries()
-    assert callable(change)
     entry.path.write_bytes(change(entry.path.read_bytes()))
-    with pytest.raises(Damaged):
+    with pytest.raises(Damaged, match="cannot be decrypted"):
         made.decrypt(entry, tmp_path / "again")
 
 

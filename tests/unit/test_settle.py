@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import os
+import resource
+import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +20,202 @@ from roster_upload import config, settle
 from roster_upload.exits import Exit, Failure
 from unit.test_config import GOOD
 
+QUIET = 0.3  # seconds; a configuration takes whole ones only, for which tests do not wait
 
-def feed(source: Path, **changes: Any) -> config.Feed:
-    return config.parse({**GOOD, "source": str(source), "quiet_seconds": 1, **changes})
+
+def feed(source: Path, *, quiet: float = QUIET, **changes: Any) -> config.Feed:
+    seconds: Any = quiet
+    good = config.parse({**GOOD, "source": str(source), **changes})
+    return dataclasses.replace(good, quiet_seconds=seconds)
 
 
 def wait(found: config.Feed, seconds: float = 10) -> settle.Export:
     return settle.settled(found, seconds, lambda _: None)
 
 
-def test_a_growing_file_is_taken_whole(tmp_path: Path) -> None:
-    source = tmp_path / "OneRoster.zip"
-    source.write_bytes(b"a")
+@contextlib.contextmanager
+def growing(path: Path, times: int, pause: float = 0.05) -> Iterator[None]:
+    """A file that something writes to so many times, or until the end of the block."""
+    is_over = threading.Event()
 
     def grow() -> None:
-        for _ in range(6):
-            time.sleep(0.2)
-            with source.open("ab") as out:
+        for _ in range(times):
+            if is_over.wait(pause):
+                return
+            with path.open("ab") as out:
                 out.write(b"b")
 
     writer = threading.Thread(target=grow)
     writer.start()
-    with settle.snapshot(wait(feed(source))) as copy:
+    try:
+        yield
+    finally:
+        is_over.set()
+        writer.join()
+
+
+@pytest.fixture
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which private copies are made."""
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that everyone can reach, but for its own mode; private copies are made beside it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, copies = Path(name, "outside"), Path(name, "copies")
+        folder.parent.chmod(0o755)
+        folder.mkdir()
+        copies.mkdir()
+        copies.chmod(0o777)
+        monkeypatch.setattr(tempfile, "tempdir", str(copies))
+        yield folder
+        folder.chmod(0o755)
+        assert list(copies.iterdir()) == []
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root reads everything; its tests give that up for a while."""
+    before = os.geteuid()
+    os.seteuid(before or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+# ---- found --------------------------------------------------------------------------------------
+
+
+def test_the_newest_match_is_found(tmp_path: Path) -> None:
+    for number, name in enumerate(["b.zip", "c.zip", "a.zip", "z.txt"]):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (number, number))
+    (tmp_path / "latest.zip").symlink_to(tmp_path / "gone")  # which leads nowhere is no match
+    assert settle.find(feed(tmp_path / "*.zip")).path.name == "a.zip"
+    os.utime(tmp_path / "c.zip", (2, 2))  # of two that are as new, always the same
+    assert settle.find(feed(tmp_path / "*.zip")).path.name == "c.zip"
+    with pytest.raises(Failure, match="there is no export"):
+        settle.find(feed(tmp_path / "*.csv"))
+
+
+def missing(_folder: Path) -> None:
+    pass
+
+
+def a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "x")
+
+
+def empty_folder(folder: Path) -> None:
+    (folder / "x").mkdir()
+
+
+def dangling(folder: Path) -> None:
+    (folder / "x").symlink_to(folder / "y")
+
+
+def in_a_circle(folder: Path) -> None:
+    (folder / "x").symlink_to(folder / "x")
+
+
+@pytest.mark.parametrize("name", ["x", "x*"])
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (missing, "there is no export at {source}; did the SIS write it elsewhere?"),
+        (dangling, "there is no export at {source}; did the SIS write it elsewhere?"),
+        (a_pipe, "{folder}/x is no file"),
+        (empty_folder, "there is no CSV file in {folder}/x; did the SIS write elsewhere?"),
+        (in_a_circle, "{source} cannot be read (Too many levels of symbolic links); the user"),
+    ],
+)
+def test_what_is_no_export_is_told(
+    tmp_path: Path, make: Callable[[Path], None], told: str, name: str
+) -> None:
+    make(tmp_path)
+    source = tmp_path / name
+    with pytest.raises(Failure) as failed:
+        wait(feed(source))
+    assert failed.value.code == Exit.SOURCE
+    assert failed.value.message.startswith(told.format(source=source, folder=tmp_path))
+
+
+def test_a_folder_is_no_opaque_file(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="is no file"):
+        settle.find(feed(tmp_path, format="other"))
+
+
+@pytest.mark.parametrize(
+    ("closed", "source"), [(".", "x.zip"), (".", "*.zip"), (".", ""), ("x.zip", "x.zip")]
+)
+def test_what_may_not_be_read_is_told(outside: Path, closed: str, source: str) -> None:
+    (outside / "x.zip").write_bytes(b"x")
+    (outside / closed).chmod(0)
+    with (
+        pytest.raises(Failure) as failed,
+        unprivileged(),
+        settle.snapshot(wait(feed(outside / source, quiet=0))),
+    ):
+        pass
+    assert failed.value.code == Exit.SOURCE
+    assert failed.value.message == (
+        f"{outside / source} cannot be read (Permission denied); the user roster-upload needs to"
+    )
+
+
+# ---- finished -----------------------------------------------------------------------------------
+
+
+def test_a_growing_file_is_taken_whole(tmp_path: Path) -> None:
+    source = tmp_path / "OneRoster.zip"
+    source.write_bytes(b"a")
+
+    said: list[str] = []
+    with (
+        growing(source, 6),
+        settle.snapshot(settle.settled(feed(source, quiet=1), 10, said.append)) as copy,
+    ):
         content = copy.path.read_bytes()
-    writer.join()
     assert content == b"abbbbbb"
     assert (copy.bytes, copy.sha256) == (7, hashlib.sha256(content).hexdigest())
     assert not copy.path.exists()
+    assert said == [f"waiting until {source} has been quiet for 1 s"], "once, however long it grows"
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(20, 1.5), (0, 60)])
+def test_what_grows_to_the_end_is_not_taken(tmp_path: Path, minutes: int, seconds: float) -> None:
+    source = tmp_path / "OneRoster.zip"
+    source.write_bytes(b"a")
+    with growing(source, 1000, 0.02), pytest.raises(Failure) as failed:
+        wait(feed(source, quiet=1, settle_minutes=minutes), seconds)
+    assert failed.value.code == Exit.GROWING
+    assert failed.value.message == (
+        f"{source} was still being written after 0 min; it has to be quiet for 1 s. "
+        "Let the SIS export earlier"
+    )
+
+
+def test_what_changes_under_our_eyes_is_not_quiet(tmp_path: Path) -> None:
+    """Whatever the time stamps say of the rest: of what was removed, there is none."""
+    (tmp_path / "a.csv").write_bytes(b"x")
+    wait(feed(tmp_path))  # it is quiet by its inode now
+    (tmp_path / "b.csv").write_bytes(b"x")
+    removed = 0.0
+
+    def remove(_: str) -> None:
+        nonlocal removed
+        (tmp_path / "b.csv").unlink()
+        removed = time.monotonic()
+
+    export = settle.settled(feed(tmp_path), 10, remove)
+    assert [path.name for path in export.files] == ["a.csv"]
+    assert time.monotonic() - removed >= 2 * QUIET - 0.05  # found at a look, then waited out
 
 
 def test_a_time_stamp_proves_no_quiet(tmp_path: Path) -> None:
@@ -52,22 +225,14 @@ def test_a_time_stamp_proves_no_quiet(tmp_path: Path) -> None:
     os.utime(source, (1, 1))
     start = time.monotonic()
     wait(feed(source))
-    assert time.monotonic() - start > 0.8
+    assert time.monotonic() - start > QUIET - 0.1
     with pytest.raises(Failure) as failed:
-        wait(feed(source, quiet_seconds=3600), seconds=0.2)
+        wait(feed(source, quiet=3600), seconds=0.1)
     assert failed.value.code == Exit.GROWING
-    start = time.monotonic()
-    wait(feed(source))  # it has been quiet for long enough now
-    assert time.monotonic() - start < 0.5
+    wait(feed(source), seconds=0)  # it has been quiet for long enough now
 
 
-def test_the_newest_match_is_found(tmp_path: Path) -> None:
-    for number, name in enumerate(["b.zip", "c.zip", "a.zip", "z.txt"]):
-        (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (number, number))
-    assert settle.find(feed(tmp_path / "*.zip")).path.name == "a.zip"
-    with pytest.raises(Failure, match="there is no export"):
-        settle.find(feed(tmp_path / "*.csv"))
+# ---- copied -------------------------------------------------------------------------------------
 
 
 def test_a_folder_gives_the_same_zip_whatever_its_order(tmp_path: Path) -> None:
@@ -90,74 +255,83 @@ def test_a_folder_gives_the_same_zip_whatever_its_order(tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
-def missing(_folder: Path) -> None:
-    pass
-
-
-def a_pipe(folder: Path) -> None:
-    os.mkfifo(folder / "x")
-
-
-def empty_folder(folder: Path) -> None:
-    (folder / "x").mkdir()
-
-
-def dangling(folder: Path) -> None:
-    (folder / "x").symlink_to(folder / "y")
-
-
-@pytest.mark.parametrize(
-    ("make", "told"),
-    [
-        (missing, "there is no export"),
-        (dangling, "there is no export"),
-        (a_pipe, "is no file"),
-        (empty_folder, "no CSV file in"),
-    ],
-)
-def test_what_is_no_export_is_told(tmp_path: Path, make: Callable[[Path], None], told: str) -> None:
-    make(tmp_path)
-    with pytest.raises(Failure, match=told) as failed:
-        wait(feed(tmp_path / "x"))
-    assert failed.value.code == Exit.SOURCE
-
-
-def test_a_folder_is_no_opaque_file(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="is no file"):
-        settle.find(feed(tmp_path, format="other"))
-
-
 @pytest.mark.parametrize("in_folder", [True, False])
+@pytest.mark.parametrize("change", ["grows", "goes", "is another"])
 def test_a_change_while_it_is_read_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: bool
+    tmp_path: Path, copies: Path, monkeypatch: pytest.MonkeyPatch, in_folder: bool, change: str
 ) -> None:
-    path = tmp_path / "a.csv"
+    source = tmp_path / "source"
+    source.mkdir()
+    path = source / "a.csv"
     path.write_bytes(b"x" * 1000)
     poured = settle._pour
 
-    def meanwhile(source: Any, out: Any) -> None:
-        poured(source, out)
-        with path.open("ab") as more:
-            more.write(b"y")
+    def meanwhile(pouring: Any, out: Any) -> None:
+        poured(pouring, out)
+        if change == "grows":
+            with path.open("ab") as more:
+                more.write(b"y")
+        else:
+            path.rename(tmp_path / "old")
+        if change == "is another":
+            path.write_bytes(b"z" * 1000)
 
     monkeypatch.setattr(settle, "_pour", meanwhile)
-    export = settle.find(feed(tmp_path if in_folder else path))
-    with pytest.raises(Failure, match="still writing") as failed, settle.snapshot(export):
+    found = settle.find(feed(source if in_folder else path))
+    with pytest.raises(Failure) as failed, settle.snapshot(found):
         pass
     assert failed.value.code == Exit.GROWING
+    assert failed.value.message == (
+        f"{found.path} changed while it was read; the SIS is still writing it"
+    )
+    assert list(copies.iterdir()) == []
 
 
-def test_a_copy_is_private_and_no_place_for_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_is_private_and_gone_afterwards(tmp_path: Path, copies: Path) -> None:
     source = tmp_path / "x.zip"
     source.write_bytes(b"x")
-    with settle.snapshot(settle.find(feed(source))) as copy:
-        assert copy.path.stat().st_mode & 0o777 == 0o600
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+
+    class Stopped(Exception):
+        pass
+
+    def stopped() -> None:
+        with settle.snapshot(settle.find(feed(source))) as copy:
+            assert copies in copy.path.parents
+            assert copy.path.stat().st_mode & 0o777 == 0o600
+            assert copy.path.parent.stat().st_mode & 0o777 == 0o700
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        stopped()
+    assert list(copies.iterdir()) == []
+    assert source.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_no_room_for_a_copy_is_told(tmp_path: Path, copies: Path, in_folder: bool) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    path = source / "a.csv"
+    path.write_bytes(os.urandom(1 << 18))
+    found = settle.find(feed(source if in_folder else path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, limits[1]))
+    try:
+        with pytest.raises(Failure) as failed, settle.snapshot(found):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failed.value.code == Exit.LOCAL
+    assert failed.value.message == f"no room for a private copy in {copies}: File too large"
+    assert list(copies.iterdir()) == []
+
+
+def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.zip").write_bytes(b"x")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with (
-        pytest.raises(Failure, match="no place") as failed,
-        settle.snapshot(settle.find(feed(source))),
+        pytest.raises(Failure, match="no place for a private copy: No such file") as failed,
+        settle.snapshot(settle.find(feed(tmp_path / "x.zip"))),
     ):
         pass
     assert failed.value.code == Exit.LOCAL

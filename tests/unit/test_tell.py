@@ -86,11 +86,12 @@ def secrets(tmp_path: Path) -> Path:
 
 
 class Web:
-    """A web server that keeps what it was asked, and answers as `answer` says."""
+    """A web server that keeps what it was asked, and answers as `answer` and `moved` say."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, bytes]] = []
         self.answer: tuple[int, dict[str, str]] = (200, {})
+        self.moved: dict[str, str] = {}  # from a path to another address
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,6 +99,8 @@ class Web:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 web.got.append((self.command, self.path, body))
                 code, headers = web.answer
+                if there := web.moved.get(self.path):
+                    code, headers = 302, {"Location": there}
                 self.send_response(code)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -133,7 +136,10 @@ def web() -> Iterator[Web]:
 
 
 class Post:
-    """A mail server that keeps its conversation and the mail; `refused` answers some commands."""
+    """A mail server that keeps its conversation and the mail.
+
+    `refused` answers some commands, by hanging up where the answer is empty.
+    """
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -159,6 +165,9 @@ class Post:
             def _answer(self, said: str) -> None:
                 for start, answer in post.refused.items():
                     if said.startswith(start):
+                        if not answer:
+                            self.connection.shutdown(socket.SHUT_RDWR)
+                            return
                         self.wfile.write(f"{answer}\r\n".encode())
                         return
                 if said.startswith("ehlo"):
@@ -231,6 +240,13 @@ def receipt(outcome: str, code: Exit = Exit.OK, night: int = 20, command: str = 
 
 SENT_BEFORE = receipt("sent", night=19)
 HELD = receipt("held", Exit.HELD)
+LOGIN = receipt("failed", Exit.LOGIN)
+# A start that found the feed busy; one that got no turn beside others has its export's digest.
+BUSY = {**receipt("failed", Exit.BUSY), "source": {"path": "/srv/OneRoster.zip"}}
+NO_TURN = receipt("failed", Exit.BUSY)
+REHEARSED = receipt("rehearsed", command="rehearse")
+NOT_REHEARSED = receipt("held", Exit.HELD, command="rehearse")
+ALARM = receipt("failed", Exit.MISSED, command="watch")
 APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "finished": ""}
 
 
@@ -242,22 +258,39 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
         ([SENT_BEFORE], HELD, "failure"),
         ([HELD], HELD, None),
         ([SENT_BEFORE, HELD], receipt("held", Exit.HELD, command="resend"), None),
-        ([HELD], receipt("failed", Exit.LOGIN), "failure"),
+        ([HELD], LOGIN, "failure"),
         ([HELD], receipt("held", Exit.HELD, night=21), "failure"),
-        ([HELD, receipt("failed", Exit.LOGIN)], HELD, "failure"),
+        ([HELD, LOGIN], HELD, None),
+        ([HELD, LOGIN, HELD], LOGIN, None),
+        ([HELD, receipt("sent")], HELD, "failure"),
+        ([HELD, APPROVED], HELD, None),
         ([HELD, APPROVED], receipt("sent"), "recovery"),
         ([HELD], receipt("sent", command="resend"), "recovery"),
         ([HELD, receipt("sent")], receipt("sent"), None),
         ([SENT_BEFORE], receipt("skipped", Exit.PAUSED), None),
         ([HELD], receipt("skipped"), None),
         ([receipt("skipped", Exit.PAUSED)], receipt("sent"), None),
-        ([SENT_BEFORE], receipt("rehearsed", command="rehearse"), None),
-        ([SENT_BEFORE], receipt("held", Exit.HELD, command="rehearse"), "failure"),
-        ([receipt("held", Exit.HELD, command="rehearse")], HELD, "failure"),
-        ([receipt("held", Exit.HELD, command="rehearse")], receipt("sent"), None),
-        ([HELD, receipt("rehearsed", command="rehearse")], HELD, None),
-        ([receipt("failed", Exit.MISSED, command="watch")], receipt("sent"), "recovery"),
-        ([HELD, receipt("failed", Exit.MISSED, command="watch")], HELD, None),
+        ([HELD, receipt("skipped", Exit.PAUSED)], receipt("sent"), "recovery"),
+        ([SENT_BEFORE], REHEARSED, None),
+        ([SENT_BEFORE], NOT_REHEARSED, "failure"),
+        ([HELD], NOT_REHEARSED, "failure"),
+        ([NOT_REHEARSED], NOT_REHEARSED, None),
+        ([NOT_REHEARSED, SENT_BEFORE], NOT_REHEARSED, None),
+        ([NOT_REHEARSED, REHEARSED], NOT_REHEARSED, "failure"),
+        ([NOT_REHEARSED], REHEARSED, None),
+        ([NOT_REHEARSED], HELD, "failure"),
+        ([NOT_REHEARSED], receipt("sent"), None),
+        ([HELD, REHEARSED], HELD, None),
+        ([ALARM], receipt("sent"), "recovery"),
+        ([SENT_BEFORE, ALARM, receipt("sent")], receipt("sent"), None),
+        ([HELD, ALARM], HELD, None),
+        ([ALARM], LOGIN, "failure"),
+        ([SENT_BEFORE], BUSY, None),
+        ([SENT_BEFORE, BUSY], receipt("sent"), None),
+        ([HELD, BUSY], receipt("sent"), "recovery"),
+        ([HELD, BUSY], HELD, None),
+        ([SENT_BEFORE], NO_TURN, "failure"),
+        ([SENT_BEFORE, NO_TURN], receipt("sent"), "recovery"),
         ([HELD], APPROVED, None),
     ],
 )
@@ -391,6 +424,12 @@ def test_a_heartbeat_is_not_led_to_another_host(web: Web, secrets: Path) -> None
         assert other.got == []
 
 
+def test_a_heartbeat_is_led_to_another_place_of_its_host(web: Web, secrets: Path) -> None:
+    web.moved = {f"/{SECRET}/0": f"/new/{SECRET}/0"}
+    assert tell.heartbeat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0) == []
+    assert [path for _, path, _ in web.got] == [f"/{SECRET}/0", f"/new/{SECRET}/0"]
+
+
 @pytest.mark.parametrize("purpose", ["webhook", "heartbeat"])
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_a_secret_that_is_not_there_is_told(
@@ -421,6 +460,7 @@ def test_a_mail_password_that_is_not_there_is_told(post: Post) -> None:
         ({"rcpt": "550 nobody"}, "127.0.0.1: it refused all of the addressees"),
         ({"rcpt TO:<it@": "550 nobody"}, "127.0.0.1 refused 1 of the addressees"),
         ({"data": "554 spam"}, "127.0.0.1: it answered 554"),
+        ({"auth": ""}, "127.0.0.1: it hung up"),
     ],
 )
 def test_a_mail_that_is_refused_is_told(
@@ -511,6 +551,42 @@ def test_all_that_hangs_is_given_up_together(
         "the webhook did not work: no answer of 127.0.0.1 within 0.6 s",
         "the mail did not work: no answer of 127.0.0.1 within 0.6 s",
     ]
+
+
+def test_each_channel_gives_up_by_itself(
+    silent_port: int, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.2)
+    hanging = feed(
+        webhook_url=f"http://127.0.0.1:{silent_port}/{{secret}}",
+        mail_to=["it@maple.example"],
+        mail_from="roster@maple.example",
+        smtp_host="127.0.0.1",
+        smtp_port=silent_port,
+    )
+    assert tell.tell(hanging, "failure", RECEIPT, secrets) == [
+        "the webhook did not work: 127.0.0.1: no answer in time",
+        "the mail did not work: 127.0.0.1: no answer in time",
+    ]
+
+
+def test_a_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, secrets: Path) -> None:
+    """No wait for a byte is too long, but all of them are."""
+    is_over = threading.Event()
+
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                while not is_over.wait(0.02):
+                    self.request.sendall(b"H")
+
+    monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.3)
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping)
+    with running(server):
+        url = f"http://127.0.0.1:{server.server_address[1]}/{{secret}}"
+        told = tell.heartbeat(feed(heartbeat_url=url), secrets, 0)
+        is_over.set()
+    assert hushed(told) == "the heartbeat did not work: no answer of 127.0.0.1 within 0.3 s"
 
 
 def test_one_channel_works_while_another_hangs(

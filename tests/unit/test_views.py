@@ -92,6 +92,30 @@ APPROVED = {
     "finished": "2026-11-21T14:00:00Z",
     "message": "kim lets the held export 3f1c9a7d3f1c9a7d through once: three schools closed",
 }
+ALARM: dict[str, Any] = {
+    "v": 2,
+    "feed": "maple-grove",
+    "district": "Maple Grove",
+    "command": "watch",
+    "outcome": "failed",
+    "exit_code": int(Exit.MISSED),
+    "message": "Maple Grove: tonight's roster is not delivered, 30 min before the deadline; no try",
+    "started": "2026-11-22T08:30:00Z",
+    "finished": "2026-11-22T08:30:01Z",
+    "night": "2026-11-22",
+    "deadline": "2026-11-22T09:00:00Z",
+    "minutes_to_deadline": 30,
+}
+REHEARSED: dict[str, Any] = {
+    **SENT,
+    "command": "rehearse",
+    "outcome": "rehearsed",
+    "message": "Maple Grove: all is ready for tonight; nothing was sent",
+    "night": "2026-11-23",
+    "finished": "2026-11-22T21:00:00Z",
+}
+NEWER_KEYS = ("command", "deadline", "changes", "held", "attempts")
+OLD = {key: value for key, value in {**SENT, "v": 1}.items() if key not in NEWER_KEYS}
 WHO = {
     "SIS administrator",
     "us",
@@ -326,6 +350,20 @@ def test_the_status_of_feeds_that_were_never_delivered() -> None:
     assert text.splitlines()[:4] == ["oak-county", "  no delivery yet", "elm", "  it is wrong"]
 
 
+def test_the_status_after_an_alarm_or_a_rehearsal() -> None:
+    has = "the vendor has the roster of 2026-11-20"
+    for last in (ALARM, REHEARSED):
+        told = views.status("maple-grove", [YESTERDAY, SENT, last], None)
+        assert (told["last"], told["last_sent"]) == (last, SENT)
+        why = last["message"].removeprefix("Maple Grove: ")
+        assert told["morning"] == f"Maple Grove: {last['outcome']}, {has}: {why}"
+        assert json.loads(json.dumps(told)) == told
+        assert f"  {told['morning']}" in views.status_text([told]).splitlines()
+    assert views.status("maple-grove", [ALARM], None)["next_step"].startswith(
+        "roster-upload status maple-grove says why"
+    )
+
+
 # ---- history ------------------------------------------------------------------------------------
 
 
@@ -441,7 +479,45 @@ class Terminal:
         return True
 
 
+def test_a_history_has_rows_of_every_kind() -> None:
+    receipts = [OLD, SENT, HELD, APPROVED, ALARM, REHEARSED]
+    rows = views.history(receipts, 14)
+    assert json.loads(json.dumps(rows)) == rows
+    keys = ("command", "outcome", "exit_code", "students", "bytes")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("send", "sent", 0, None, 1_942_113),
+        ("send", "sent", 0, 12_481, 1_942_113),
+        ("send", "held", 17, 12_481, 1_942_113),
+        ("approve", "approved", None, None, None),
+        ("watch", "failed", 28, None, None),
+        ("rehearse", "rehearsed", 0, 12_481, 1_942_113),
+    ]
+    lines = views.history_text(receipts, 14).splitlines()
+    shown = [next(line for line in lines if line.startswith(start)) for start in (
+        "2026-11-20 01:12  sent ", "2026-11-21 00:12  held 17 ", "2026-11-21 07:00  approved ",
+        "2026-11-22 01:30  watch: failed 28 ", "2026-11-22 14:00  rehearsed ",
+    )]  # fmt: skip
+    assert DIGEST[:12] in shown[2]
+    assert f"2026-11-22 01:30  {ALARM['message']}" in lines
+    assert not any(line.startswith("students of the last") for line in lines), "one has students"
+
+
+def test_a_receipt_of_version_1_is_shown_like_any() -> None:
+    assert views.morning(OLD, None) == (
+        "Maple Grove: sent 01:12 Mountain, 110 min early: 13,100 users, 611 classes"
+    )
+    old_failure = {**OLD, "outcome": "failed", "exit_code": int(Exit.LOGIN), "message": "no login"}
+    told = views.status("maple-grove", [OLD, old_failure], None)
+    assert told["deliveries"] == 2
+    assert "no login" in views.status_text([told])
+    assert "the login of" in views.explain(Exit.LOGIN, old_failure, feed())["letter"]
+    text = tell.exposition("maple-grove", [OLD, old_failure])
+    assert 'roster_upload_deliveries{feed="maple-grove",outcome="sent"} 1\n' in text
+    assert 'roster_upload_margin_seconds{feed="maple-grove"} 6600\n' in text
+
+
 def test_an_empty_history_says_so() -> None:
+    assert views.history([], 14) == []
     assert views.history_text([], 14) == "no delivery yet"
     assert "students of the last" not in views.history_text([SENT], 14)
 
