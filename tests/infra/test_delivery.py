@@ -197,7 +197,9 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         assert code == 0, told
         assert "posix-rename" in told
         assert vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed)) == there
-        assert operate(feed, f"watch {name}")[0] == 0  # something was sent for this night
+        assert operate(feed, f"send {name}")[0] == 0
+        code, told = operate(feed, f"watch {name}")
+        assert code == 0, told
         code, told = operate(feed, f"history {name}")
         assert "rehearsed" in told
         metrics = connect(feed["host"]).file(f"/var/cache/roster-upload/{name}.prom")
