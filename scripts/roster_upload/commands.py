@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import getpass
 import json
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -65,12 +67,10 @@ def check(given: argparse.Namespace) -> int:
     """Checks a package and prints what was found."""
     if given.file:
         path, terms = given.file, validate.Terms(format=given.format)
-        export = settle.Export(path, (path,))
-        if path.is_dir():
-            export = settle.Export(path, tuple(sorted(path.glob("*.[cC][sS][vV]"))))
     else:
         feed = config.load(config_file(given))
-        terms, export = validate.Terms.of(feed), settle.find(feed)
+        path, terms = feed.source, validate.Terms.of(feed)
+    export = settle.find(path, is_opaque=terms.format == config.OPAQUE)
     if export.is_folder:
         with settle.snapshot(export) as copy:
             report = validate.check(copy.path, terms, name=export.path.name)
@@ -111,6 +111,7 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
         if sys.stderr.isatty():
             views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
     shown = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", unit]
+    subprocess.run(["journalctl", "--sync"], check=False, capture_output=True)
     said = subprocess.run([*shown, "-t", "roster-upload"], check=False, capture_output=True)
     sys.stdout.write(said.stdout.decode("utf-8", "replace"))
     sys.stdout.flush()
@@ -127,9 +128,8 @@ def deliver(given: argparse.Namespace) -> int:
     """Sends, sends again or rehearses a feed."""
     state, digest = state_of(given), getattr(given, "digest", None) or ""
     if needs_unit(given):
-        if digest:
-            wish(state).write_text(digest)
-        return through_unit(given, given.command)
+        with wished(state, digest):
+            return through_unit(given, given.command)
     if given.command == "resend" and not digest and wish(state).exists():
         digest = wish(state).read_text()
         wish(state).unlink()
@@ -158,6 +158,21 @@ def deliver(given: argparse.Namespace) -> int:
 def wish(state: Path) -> Path:
     """Where an operator leaves the digest of the package that the unit is to send again."""
     return state / "resend-digest"
+
+
+@contextlib.contextmanager
+def wished(state: Path, digest: str) -> Iterator[None]:
+    """Leaves a digest for the time of the block; an older one is never taken for it."""
+    wish(state).unlink(missing_ok=True)
+    if digest:
+        try:
+            wish(state).write_text(digest)
+        except FileNotFoundError:
+            raise Failure(Exit.SOURCE, f"{state.name} has delivered nothing yet") from None
+    try:
+        yield
+    finally:
+        wish(state).unlink(missing_ok=True)
 
 
 def probe(given: argparse.Namespace) -> int:
@@ -193,7 +208,11 @@ def watch(given: argparse.Namespace) -> int:
     feed, ledger = config.load(config_file(given)), Ledger(state_of(given))
     now = dt.datetime.now(dt.UTC)
     night = Night.of(feed, now)
-    receipts = [r for r in ledger.receipts() if r.get("night") == night.date]
+    try:
+        receipts = [r for r in ledger.receipts() if r.get("night") == night.date]
+    except OSError as error:
+        delivery.say(f"{ledger.path} cannot be read ({error.strerror})")
+        receipts = []
     deliveries = [r for r in receipts if r.get("command") in ("send", "resend")]
     if any(receipt["outcome"] in ("sent", "skipped") for receipt in deliveries):
         print(f"{feed.district}: tonight's delivery is in order")
@@ -220,8 +239,11 @@ def watch(given: argparse.Namespace) -> int:
         "deadline": stamp(night.deadline),
         "minutes_to_deadline": night.minutes_to_deadline,
     }
-    ledger.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    ledger.append(receipt)
+    try:
+        ledger.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        ledger.append(receipt)
+    except OSError as error:  # a full disk is no reason to be silent
+        delivery.say(f"the receipt cannot be written to {ledger.path} ({error.strerror})")
     for trouble in tell.tell(feed, "deadline", receipt, delivery.secrets_folder()):
         delivery.say(trouble)
     raise Failure(Exit.MISSED, message)

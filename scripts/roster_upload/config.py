@@ -22,7 +22,8 @@ from typing import Any
 
 from roster_upload.exits import Exit, Failure
 
-FORMATS = ("oneroster-1.1", "traditional-literacy", "traditional-math", "other")
+OPAQUE = "other"
+FORMATS = ("oneroster-1.1", "traditional-literacy", "traditional-math", OPAQUE)
 AUTHS = ("password", "key")
 KEY_TYPES = (
     "ssh-ed25519",
@@ -172,6 +173,11 @@ class Feed:
     smtp_port: int
     smtp_security: str
     smtp_username: str
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether its file is sent without a look into it."""
+        return self.format == OPAQUE
 
 
 def parse_host_key(text: str) -> HostKey:

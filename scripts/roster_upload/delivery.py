@@ -29,6 +29,7 @@ LONGEST_WAIT_SECONDS = 600
 # A try has to begin so long before the deadline, and a wait for anything ends then.
 MARGIN_SECONDS = 120
 OUTSIDE_THE_WINDOW_SECONDS = 3600
+PROBE_SECONDS = 60  # behind a delivery that is in, and not recorded yet
 OUTCOMES = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
 
 
@@ -116,18 +117,18 @@ class State:
         return Census.load(self._census(accepted["source"]["sha256"]), key) if accepted else None
 
     def prepare(self, census: Census, sha256: str, key: bytes) -> None:
-        """Writes down what the vendor will hold, before it does: a power cut loses nothing."""
+        """Writes down what the vendor will hold, before it does: a power cut loses nothing.
+
+        What belongs to no accepted delivery is removed; raises OSError.
+        """
+        accepted = self.ledger.accepted()
+        kept = self._census(accepted[-1]["source"]["sha256"]) if accepted else None
+        for path in self.folder.glob("accepted-*"):
+            if path != kept:
+                path.unlink(missing_ok=True)
         path = self._census(sha256)
         census.save(path.with_suffix(".new"), key)
         path.with_suffix(".new").replace(path)
-
-    def tidy(self) -> None:
-        """Removes what belongs to no accepted delivery any more."""
-        accepted = self.ledger.accepted()
-        kept = self._census(accepted[-1]["source"]["sha256"]) if accepted else None
-        for path in [*self.folder.glob("accepted-*.npz"), *self.folder.glob("accepted-*.new")]:
-            if path != kept:
-                path.unlink(missing_ok=True)
 
 
 def say(text: str) -> None:
@@ -154,7 +155,8 @@ class Run:
         self.started = dt.datetime.now(dt.UTC)
         self.report = Report(Findings(), Census())
         self.feed: Feed | None = None
-        self.is_over = False  # what is left to do is to record it
+        self.before: list[dict[str, Any]] = []  # the feed's receipts so far
+        self.is_over = False  # nothing may stop what is left: to record it
         self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.receipt: dict[str, Any] = {
             "feed": name,
@@ -184,22 +186,19 @@ class Run:
         """Delivers, writes the receipt; returns the exit code and the sentence for the operator."""
         code, message = Exit.INTERNAL, "the program failed; please report it"
         leaves_receipt = True
-        before: list[dict[str, Any]] = []
         try:
-            before = self._receipts()
             message, leaves_receipt = self._deliver()
             code = Exit.OK
         except Failure as failure:
             code, message = failure.code, failure.message
             self.receipt["outcome"] = OUTCOMES.get(code, "failed")
             if code is Exit.PAUSED:
-                leaves_receipt = not self._is_told(before)
+                leaves_receipt = not self._is_told()
         finally:
             self.is_over = True
             if leaves_receipt:
-                self._write_receipt(code, message)
-        if leaves_receipt:
-            self._tell(before)
+                code, message = self._recorded(code, message)
+                self._tell()
         return code, message
 
     def _receipts(self) -> list[dict[str, Any]]:
@@ -212,15 +211,16 @@ class Run:
                 f"systemctl start roster-upload@{self.name}.service",
             ) from None
 
-    def _is_told(self, before: list[dict[str, Any]]) -> bool:
+    def _is_told(self) -> bool:
         """Whether tonight's receipt says already that nothing is sent by plan."""
         same = ("night", "command", "exit_code")
         self.receipt["exit_code"] = int(Exit.PAUSED)
-        return any(all(r.get(key) == self.receipt[key] for key in same) for r in before)
+        return any(all(r.get(key) == self.receipt[key] for key in same) for r in self.before)
 
     def _deliver(self) -> tuple[str, bool]:
         """The line of steps; returns the message, and whether there is something to record."""
         self.feed = feed = load(self.config_file)
+        self.before = self._receipts()
         night = Night.of(feed, self.started)
         self.receipt |= {
             "district": feed.district,
@@ -257,8 +257,19 @@ class Run:
                 census = self._guard(feed, copy, night)
             if self.command == "rehearse":
                 return self._rehearse(feed, night), True
-            self.state.prepare(census, copy.sha256, credential(feed.feed, "state"))
+            self._prepare(feed, census, copy)
             return self._transfer(feed, copy, night), True
+
+    def _prepare(self, feed: Feed, census: Census, copy: settle.Snapshot) -> None:
+        """Writes down what the vendor will hold, while there is still time to fail."""
+        try:
+            self.state.prepare(census, copy.sha256, credential(feed.feed, "state"))
+        except OSError as error:
+            raise Failure(
+                Exit.LOCAL,
+                f"no room for the feed's state in {self.state.folder}: {error.strerror}; nothing "
+                "was sent",
+            ) from None
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -298,23 +309,24 @@ class Run:
         packages = self._ring(feed)
         accepted = self.ledger.accepted()
         at_vendor = accepted[-1]["source"]["sha256"] if accepted else ""
-        for entry in reversed(packages.entries()):
-            is_wanted = entry.sha256.startswith(self.digest) if self.digest else (
-                entry.sha256 != at_vendor
-            )  # fmt: skip
-            if is_wanted:
-                try:
-                    packages.decrypt(entry, copy)
-                except ring.Damaged as error:
-                    raise Failure(Exit.LOCAL, f"{error}; was the host set up anew?") from None
-                when = dt.datetime.strptime(entry.accepted, "%Y%m%dT%H%M%S%fZ")
-                return settle.Snapshot(
-                    copy, copy.stat().st_size, entry.sha256, when.replace(tzinfo=dt.UTC)
-                )
-        wanted = f"no kept package begins with {self.digest}" if self.digest else (
-            "no earlier accepted package is kept"
-        )  # fmt: skip
-        raise Failure(Exit.SOURCE, f"{wanted}; see roster-upload history {self.name}")
+        kept = packages.entries()
+        if self.digest:
+            wanted = [entry for entry in kept if entry.sha256.startswith(self.digest)]
+            none = f"no kept package begins with {self.digest}"
+        else:
+            wanted = [entry for entry in kept if entry.sha256 != at_vendor]
+            none = "no earlier accepted package is kept"
+        if not wanted:
+            raise Failure(Exit.SOURCE, f"{none}; see roster-upload history {self.name}")
+        entry = wanted[-1]
+        try:
+            packages.decrypt(entry, copy)
+        except ring.Damaged as error:
+            raise Failure(Exit.LOCAL, f"{error}; was the host set up anew?") from None
+        except OSError as error:
+            raise Failure(Exit.LOCAL, f"no room for a private copy: {error.strerror}") from None
+        when = dt.datetime.strptime(entry.accepted, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=dt.UTC)
+        return settle.Snapshot(copy, copy.stat().st_size, entry.sha256, when)
 
     def _ring(self, feed: Feed) -> ring.Ring:
         key = credential(feed.feed, "state")
@@ -441,7 +453,6 @@ class Run:
             self._ring(feed).add(copy.path, copy.sha256)
         except OSError as error:  # it is no part of the delivery
             say(f"the package could not be kept for a later resend: {error.strerror}")
-        self.receipt["outcome"] = "sent"
         self.receipt["finished"] = stamp(dt.datetime.now(dt.UTC))
         accepted = self.ledger.accepted()
         return views.morning(self.receipt, accepted[-1] if accepted else None)
@@ -478,6 +489,8 @@ class Run:
                     raise
                 say(f"try {attempt} of {feed.attempts}: {failure.message}. Again in {wait:.0f} s")
                 time.sleep(wait)
+        self.is_over = True
+        self.receipt["outcome"] = "sent"
         self.receipt["remote"] |= {
             "bytes": done.bytes,
             "method": done.method,
@@ -500,13 +513,14 @@ class Run:
         from roster_upload import server, ssh  # noqa: PLC0415 - as in _send
 
         try:
-            new = server.probe(feed, secret, ssh.Facts())
-        except Failure as failure:
-            return [f"the server's version has changed, and it could not be probed: {failure}"]
-        self.state.profile.write_text(new.to_json(), "utf-8")
+            new = server.probe(feed, secret, ssh.Facts(), limit=PROBE_SECONDS)
+            self.state.profile.write_text(new.to_json(), "utf-8")
+        except (Failure, OSError) as error:
+            return [f"its version is another one, and it could not be probed: {error}"]
         return server.changes(old, new)
 
-    def _write_receipt(self, code: Exit, message: str) -> None:
+    def _recorded(self, code: Exit, message: str) -> tuple[Exit, str]:
+        """Writes the receipt; returns what to tell, which is another failure where that fails."""
         self.receipt |= {
             "exit_code": int(code),
             "message": message,
@@ -516,27 +530,26 @@ class Run:
             self.state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
             self.ledger.append(self.receipt)
         except OSError as error:
-            raise Failure(
-                Exit.LOCAL,
+            code, message = Exit.LOCAL, (
                 f"the receipt cannot be written to {self.ledger.path} ({error.strerror}); "
-                f"what happened: {message}",
-            ) from None
+                f"what happened: {message}"
+            )  # fmt: skip
+            self.receipt |= {"outcome": "failed", "exit_code": int(code), "message": message}
+        return code, message
 
-    def _tell(self, before: list[dict[str, Any]]) -> None:
+    def _tell(self) -> None:
         """Tells who wants to know, and puts the state in order; neither can harm the delivery."""
         if not self.feed:
             return
         feed, folder = self.feed, secrets_folder()
         troubles: list[str] = []
-        if kind := tell.event(before, self.receipt):
+        if kind := tell.event(self.before, self.receipt):
             troubles += tell.tell(feed, kind, self.receipt, folder)
         if self.command == "send":
             green = self.receipt["outcome"] in ("sent", "skipped")
             code = 0 if green else int(self.receipt["exit_code"])
             troubles += tell.heartbeat(feed, folder, code)
         try:
-            if self.receipt["outcome"] == "sent":
-                self.state.tidy()
             oldest = self.started - dt.timedelta(days=feed.keep_receipts_days)
             self.ledger.prune(stamp(oldest))
             if metrics := os.environ.get("CACHE_DIRECTORY"):

@@ -51,9 +51,12 @@ class Snapshot:
     modified: dt.datetime  # of its oldest file
 
 
-def find(feed: Feed) -> Export:
-    """The export at the feed's source, whose last part may be a pattern: the newest match."""
-    source = feed.source
+def find(wanted: Path, *, is_opaque: bool = False) -> Export:
+    """The export at a path, whose last part may be a pattern: the newest match; raises Failure.
+
+    An opaque one is a file; others may be folders of CSV files.
+    """
+    source = wanted
     try:
         if set("*?[") & set(source.name):
             # Path.glob would say nothing of a folder that it may not read.
@@ -65,7 +68,7 @@ def find(feed: Feed) -> Export:
         mode = source.stat().st_mode
         if stat.S_ISREG(mode):
             return Export(source, (source,))
-        if stat.S_ISDIR(mode) and feed.format != "other":
+        if stat.S_ISDIR(mode) and not is_opaque:
             files = [p for p in source.iterdir() if p.suffix.lower() == ".csv" and _is_file(p)]
             if not files:
                 raise Failure(
@@ -74,7 +77,7 @@ def find(feed: Feed) -> Export:
             return Export(source, tuple(sorted(files)))
     except FileNotFoundError:
         raise Failure(
-            Exit.SOURCE, f"there is no export at {feed.source}; did the SIS write it elsewhere?"
+            Exit.SOURCE, f"there is no export at {wanted}; did the SIS write it elsewhere?"
         ) from None
     except OSError as error:
         raise _unreadable(source, error) from None
@@ -120,7 +123,7 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
     seen: State = ()
     since, has_said = 0.0, False
     while True:
-        export = find(feed)
+        export = find(feed.source, is_opaque=feed.is_opaque)
         try:
             state = _state(export)
         except FileNotFoundError:  # between two looks

@@ -268,7 +268,6 @@ class Sftp:
         Raises Refused or Lost; the file is of no use then, closed or not.
         """
         self._acknowledged, self._refusal = 0, None
-        self._waiting.clear()
         offset = 0
         while chunk := data.read(CHUNK_BYTES):
             where = struct.pack(">QI", offset, len(chunk))
@@ -688,7 +687,7 @@ class Delivery:
             )
             there = None
             with contextlib.suppress(Refused):
-                there = self.sftp.size_told(asked[0])
+                there = self._told(asked[0], self.target, size)
             self._same(there, size, "the file as written")
         with self.place.step("close"):
             self.sftp.take(asked[1])
@@ -766,9 +765,7 @@ class Delivery:
         final = self.place.final
         with self.place.step("verify"):
             try:
-                if self.seen is None:
-                    self.seen = self.sftp.post_size(final)
-                there = self.sftp.size_told(self.seen)
+                there = self._told(self.seen, final, size)
             except Refused:
                 self._was_taken(method)
                 return Delivered(before, method, "taken")
@@ -776,6 +773,19 @@ class Delivery:
             if is_hashed or self._is_hashed(final):
                 return Delivered(there, method, "hash")
         return Delivered(there, method, "answers" if there is None else "size")
+
+    def _told(self, asked: int | None, path: str, size: int) -> int | None:
+        """A size that was asked for ahead, or asked again where it is not the one that is wanted.
+
+        Requests of one file are to be answered as if each had waited for the one before
+        (filexfer-02, section 4.1), but not every server may keep that. Raises Refused.
+        """
+        if asked is not None:
+            with contextlib.suppress(Refused):
+                there = self.sftp.size_told(asked)
+                if there in (None, size):
+                    return there
+        return self.sftp.size(path)
 
     def _was_taken(self, method: str) -> None:
         """Raises Failure where the renaming was acknowledged but not done."""

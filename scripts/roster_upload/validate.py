@@ -12,7 +12,7 @@ from typing import Any
 
 from roster_upload import archive, oneroster, traditional
 from roster_upload.census import Census, Prints
-from roster_upload.config import DEFAULTS, Feed
+from roster_upload.config import DEFAULTS, OPAQUE, Feed
 from roster_upload.findings import Findings, Report
 
 
@@ -40,7 +40,7 @@ CHECKERS: Mapping[str, Checker | None] = {
     "oneroster-1.1": lambda package, report, prints, _: oneroster.check(package, report, prints),
     "traditional-literacy": traditional.check,
     "traditional-math": traditional.check,
-    "other": None,
+    OPAQUE: None,
 }
 
 

@@ -129,9 +129,23 @@ def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dic
         "morning": morning(last, before) if last and "district" in last else None,
         "last": last,
         "last_sent": sent[-1] if sent else None,
-        "next_step": next_step(last) if last else "",
+        "next_step": _after(last, receipts),
         "ledger_broken_at_line": broken_at,
     }
+
+
+def _after(last: Receipt | None, receipts: Sequence[Receipt]) -> str:
+    """What to do after a feed's last run; what was held may have been approved since."""
+    if not last:
+        return ""
+    approval = receipts[-1]
+    if (
+        last.get("outcome") == "held"
+        and approval.get("outcome") == "approved"
+        and approval["digest"] == last["source"]["sha256"]
+    ):
+        return f"{approval['message']}: systemctl start roster-upload@{last['feed']}.service"
+    return next_step(last)
 
 
 def status_text(told: Sequence[Mapping[str, Any]]) -> str:

@@ -13,13 +13,11 @@ from pathlib import Path
 
 import pytest
 from integration.district import District
-from integration.vendor import Vendor, serving
+from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.sftp import Facts, deliver
 
-PASSWORD = "a password"
-OLD = b"yesterday's roster"
 NEW = random.Random(1).randbytes(100_000)  # noqa: S311 - no secret
 CLIENT_CUTS, SERVER_CUTS = 60, 24
 UNLIMITED = 1 << 40

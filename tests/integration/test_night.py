@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 import zipfile
@@ -17,25 +18,10 @@ from typing import Any
 import pytest
 import rosters
 from integration.district import FEED, District
-from integration.vendor import Vendor, serving
+from integration.vendor import OLD, Vendor
+from roster_upload import cli
 from roster_upload.exits import Exit
-
-PASSWORD = "a password"
-OLD = b"yesterday's roster"
-
-
-@pytest.fixture
-def vendor(tmp_path: Path) -> Iterator[Vendor]:
-    """A server that holds yesterday's file."""
-    with serving(Vendor(tmp_path / "vendor", PASSWORD)) as server:
-        (server.folder / "OneRoster.zip").write_bytes(OLD)
-        yield server
-
-
-@pytest.fixture
-def district(tmp_path: Path, vendor: Vendor) -> District:
-    """A district whose feed goes to that server."""
-    return District(tmp_path / "district", vendor, PASSWORD.encode())
+from roster_upload.ring import Ring
 
 
 def at_vendor(vendor: Vendor) -> bytes:
@@ -74,6 +60,7 @@ def test_a_truncated_export_is_held_and_approved_once(district: District, vendor
         assert digest in told
     code, told = district.run("approve", FEED, "--digest", digest[:16], "--why", "a school closed")
     assert code == Exit.OK, told
+    assert "a school closed: systemctl start" in district.run("status", FEED)[1]
     # It is for this very file, and not for another one.
     kept = district.export.read_bytes()
     district.export.write_bytes(rosters.build(students=2000, drop_students=600))
@@ -489,6 +476,60 @@ def test_a_person_is_told_what_happened(district: District, vendor: Vendor) -> N
     for command in (["status"], ["history", FEED], ["explain", FEED], ["explain", "9"]):
         assert json.loads(district.run(*command, "--json")[1])
     assert district.run("explain", "200")[0] == Exit.USAGE
+
+
+def test_a_host_that_can_write_nothing_is_not_silent(
+    district: District, vendor: Vendor, listener: Listener
+) -> None:
+    """A full or broken disk: the receipt is lost, and yet somebody is told."""
+    district.configure(webhook_url=listener.url)
+    (district.state / "receipts.jsonl").mkdir(parents=True)
+    for command, code, kind in (
+        ("send", Exit.LOCAL, "failure"),
+        ("watch", Exit.MISSED, "deadline"),
+    ):
+        result, told = district.run(command, FEED)
+        assert result == code, told
+        assert "receipts.jsonl" in told
+        assert listener.alerts[-1]["kind"] == kind
+    assert at_vendor(vendor) == OLD
+
+
+def test_no_room_for_the_state_stops_before_the_network(district: District, vendor: Vendor) -> None:
+    (district.state / "accepted-0.npz").mkdir(parents=True)
+    code, told = district.send()
+    assert code == Exit.LOCAL
+    assert "nothing was sent" in told
+    assert (at_vendor(vendor), vendor.logins) == (OLD, [])
+
+
+def test_a_signal_behind_the_delivery_does_not_undo_it(
+    district: District, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is in, and its package is being kept: it is recorded as sent."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT,
+                                                              signal.SIGHUP)}  # fmt: skip
+    monkeypatch.setattr(Ring, "add", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(district.credential.parent))
+    options = [
+        f"--config-dir={district.config_file.parent}",
+        f"--state-dir={district.state.parent}",
+    ]
+    try:
+        assert cli.main([*options, "send", FEED]) == Exit.OK
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert district.last["outcome"] == "sent"
+    assert district.is_delivered
+
+
+def test_a_folder_without_an_export_is_told(district: District, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    code, told = district.run("check", "--file", str(tmp_path / "empty"))
+    assert code == Exit.SOURCE
+    assert "there is no CSV file" in told
+    assert district.run("check", "--file", str(unpack(district)))[0] == Exit.OK
 
 
 def test_many_feeds_take_turns(district: District, vendor: Vendor, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import rosters
+from integration.container import free_port, running
 from integration.district import FOLDER, District
 from integration.vendor import attempt
 from roster_upload import config
@@ -66,36 +65,28 @@ def make_key(path: Path) -> str:
 @pytest.fixture(params=["bookworm", "trixie"])
 def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenSsh]:
     """A release's server on a free loopback port, with yesterday's file, for the time of a test."""
-    if "LAB" not in os.environ:
-        pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
     home = tmp_path / "vendor"
     for folder in (FOLDER, SMALL, FROZEN):
         (home / "files" / folder).mkdir(parents=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     host_key = make_key(home / "host_key")
     (home / "authorized_keys").write_text(make_key(home / "district") + "\n")
     (home / "sshd_config").write_text(SETTINGS.format(port=port))
     server = OpenSsh(home, port, host_key, (home / "district").read_bytes())
     (server.folder / "OneRoster.zip").write_bytes(OLD)
-    command = [
-        "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
-        f"--volume={home}:/vendor", f"--tmpfs=/vendor/files/{SMALL}:size=64k",
-        f"--tmpfs=/vendor/files/{FROZEN}:ro", f"lab-{request.param}",
-        "sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /vendor/sshd_config",
-    ]  # fmt: skip
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        end = time.monotonic() + 30
-        while "Server listening" not in server.log:
-            assert process.poll() is None, server.log
-            assert time.monotonic() < end, server.log
-            time.sleep(0.05)
+    disks = (f"--tmpfs=/vendor/files/{SMALL}:size=64k", f"--tmpfs=/vendor/files/{FROZEN}:ro")
+    serve = "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /vendor/sshd_config"
+    image = f"lab-{request.param}"
+    with running(
+        image,
+        home,
+        "sh",
+        "-c",
+        serve,
+        options=disks,
+        is_ready=lambda log: "Server listening" in log,
+    ):
         yield server
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture

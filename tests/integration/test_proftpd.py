@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import subprocess
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from integration.container import free_port, running
 from integration.district import FOLDER, USER, District
 from integration.vendor import attempt
 from roster_upload import config
@@ -90,12 +90,9 @@ class ProFtpd:
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProFtpd]:
     """Debian's server on a free loopback port, for the time of the module."""
-    if "LAB" not in os.environ:
-        pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
     home = tmp_path_factory.mktemp("vendor")
     (home / "files" / FOLDER).mkdir(parents=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     key = home / "host_key"
     command = ["ssh-keygen", "-q", "-t", "rsa", "-m", "PEM", "-N", "", "-f", str(key)]
     subprocess.run(command, check=True)
@@ -103,24 +100,9 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProFtpd]:
     (home / "password").write_text(PASSWORD)
     (home / "proftpd.conf").write_text(SETTINGS.format(port=port))
     server = ProFtpd(home, port, host_key)
-    command = [
-        "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
-        f"--volume={home}:/vendor", "lab-trixie", "sh", "-c", INSTALL, "sh", USER,
-    ]  # fmt: skip
-    with (home / "output").open("w") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        end = time.monotonic() + 180
-        while not server.is_listening:
-            assert process.poll() is None, server.log
-            assert time.monotonic() < end, server.log
-            time.sleep(0.05)
+    install = ("sh", "-c", INSTALL, "sh", USER)
+    with running("lab-trixie", home, *install, is_ready=lambda _: server.is_listening, seconds=180):
         yield server
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +21,15 @@ import paramiko
 import pytest
 import rosters
 from integration.district import USER, District
-from integration.vendor import Vendor, attempt, serving
+from integration.vendor import OLD, PASSWORD, Vendor, attempt, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.server import Profile, probe
-from roster_upload.sftp import Facts, Place
+from roster_upload.sftp import Facts, Place, deliver
 from roster_upload.ssh import offered_key_types
 
-PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
-OLD = b"yesterday's roster"
 with socket.socketpair()[0] as _unused:
     KNOWN_KEX = paramiko.Transport(_unused).get_security_options().kex
-
-
-@pytest.fixture
-def vendor(tmp_path: Path) -> Iterator[Vendor]:
-    """A server that holds yesterday's file."""
-    with serving(Vendor(tmp_path / "vendor", PASSWORD)) as server:
-        (server.folder / "OneRoster.zip").write_bytes(OLD)
-        yield server
-
-
-@pytest.fixture
-def district(tmp_path: Path, vendor: Vendor) -> District:
-    """A district whose feed goes to that server."""
-    return District(tmp_path / "district", vendor, PASSWORD.encode())
 
 
 def test_a_roster_arrives_and_is_recorded(district: District, vendor: Vendor) -> None:
@@ -236,6 +220,18 @@ def test_a_file_taken_on_arrival_has_arrived(
     assert attempt(district) == (Exit.OK, "posix-rename, by taken")
     assert vendor.taken == [district.export.read_bytes()]
     assert vendor.held == {}
+
+
+def test_a_server_that_keeps_no_order_is_asked_again(district: District, vendor: Vendor) -> None:
+    """It tells sizes before it has done what it was asked for before."""
+    vendor.hasty = ["fstat", "stat", "stat"]
+    assert attempt(district)[0] == Exit.VERIFY  # wrong twice is wrong
+    vendor.hasty = ["fstat"]
+    assert attempt(district) == (Exit.OK, "posix-rename, by size")
+    vendor.hasty = ["stat"]
+    assert attempt(district) == (Exit.OK, "posix-rename, by size")
+    assert vendor.hasty == []
+    assert district.is_delivered
 
 
 def test_a_renaming_that_is_only_acknowledged_is_noticed(
@@ -734,6 +730,26 @@ def test_an_unreachable_server_is_told(district: District) -> None:
     code, told = attempt(district)
     assert code == Exit.NETWORK
     assert "127.0.0.1" in told
+
+
+def test_every_address_of_the_server_is_tried(
+    district: District, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, vendor.port))
+        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.1")  # it listens at the last only
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    facts = Facts()
+    feed = config.load(district.config_file)
+    deliver(feed, PASSWORD.encode(), district.export, district.export.stat().st_size, facts)
+    assert facts.address == "127.0.0.1"
+    assert district.is_delivered
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found[:2])
+    code, told = attempt(district)
+    assert code == Exit.NETWORK
+    assert "127.0.0.2: " in told
+    assert "127.0.0.3: " in told
 
 
 def test_a_name_that_is_none_is_told(district: District) -> None:

@@ -21,6 +21,9 @@ from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.sftp import Facts, deliver
 
+# What breaks careless tools.
+PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
+OLD = b"yesterday's roster"
 CLOSE, STATUS, EXTENDED, EXTENDED_REPLY = 4, 101, 200, 201
 KINDS = {
     3: "open", 4: "close", 6: "write", 8: "fstat", 9: "setstat", 10: "setstat", 11: "opendir",
@@ -48,6 +51,7 @@ class Vendor:
     cut_after_rename: bool = False
     shorten_at_rename: bool = False
     append: bool = False
+    hasty: list[str] = field(default_factory=list)  # kinds whose next size is one of before
     take: str = ""  # "close" or "rename": a file is gone after it
     seconds_a_write: float = 0
     # What it offers and tells.
@@ -169,6 +173,20 @@ class Files(asyncssh.SFTPServer):
     def close(self, file_obj: Any) -> None:
         super().close(file_obj)
         self._take(Path(os.fsdecode(file_obj.name)), "close")
+
+    def _sized(self, kind: str, attrs: Any) -> Any:
+        if kind in self.vendor.hasty:
+            self.vendor.hasty.remove(kind)
+            attrs.size = 1
+        return attrs
+
+    def stat(self, path: bytes) -> Any:
+        seen: Any = super().stat(path)
+        return self._sized("stat", asyncssh.SFTPAttrs.from_local(seen))
+
+    def fstat(self, file_obj: Any) -> Any:
+        seen: Any = super().fstat(file_obj)
+        return self._sized("fstat", asyncssh.SFTPAttrs.from_local(seen))
 
     def rename(self, oldpath: bytes, newpath: bytes, flags: int = 0) -> None:
         if self.vendor.rename_will_not_replace and self._local(newpath).exists():

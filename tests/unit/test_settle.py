@@ -97,11 +97,11 @@ def test_the_newest_match_is_found(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (number, number))
     (tmp_path / "latest.zip").symlink_to(tmp_path / "gone")  # which leads nowhere is no match
-    assert settle.find(feed(tmp_path / "*.zip")).path.name == "a.zip"
+    assert settle.find(tmp_path / "*.zip").path.name == "a.zip"
     os.utime(tmp_path / "c.zip", (2, 2))  # of two that are as new, always the same
-    assert settle.find(feed(tmp_path / "*.zip")).path.name == "c.zip"
+    assert settle.find(tmp_path / "*.zip").path.name == "c.zip"
     with pytest.raises(Failure, match="there is no export"):
-        settle.find(feed(tmp_path / "*.csv"))
+        settle.find(tmp_path / "*.csv")
 
 
 def missing(_folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_what_is_no_export_is_told(
 
 def test_a_folder_is_no_opaque_file(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="is no file"):
-        settle.find(feed(tmp_path, format="other"))
+        settle.find(tmp_path, is_opaque=True)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_folder_gives_the_same_zip_whatever_its_order(tmp_path: Path) -> None:
         (folder / "notes.txt").write_text("x")
         (folder / "inner").mkdir()
         (folder / "link.csv").symlink_to("/etc/hostname")
-        with settle.snapshot(settle.find(feed(folder))) as copy:
+        with settle.snapshot(settle.find(folder)) as copy:
             digests.append(copy.sha256)
             assert copy.modified.timestamp() == 1000  # of the oldest
             with zipfile.ZipFile(copy.path) as package:
@@ -277,7 +277,7 @@ def test_a_change_while_it_is_read_is_noticed(
             path.write_bytes(b"z" * 1000)
 
     monkeypatch.setattr(settle, "_pour", meanwhile)
-    found = settle.find(feed(source if in_folder else path))
+    found = settle.find(source if in_folder else path)
     with pytest.raises(Failure) as failed, settle.snapshot(found):
         pass
     assert failed.value.code == Exit.GROWING
@@ -295,7 +295,7 @@ def test_a_copy_is_private_and_gone_afterwards(tmp_path: Path, copies: Path) -> 
         pass
 
     def stopped() -> None:
-        with settle.snapshot(settle.find(feed(source))) as copy:
+        with settle.snapshot(settle.find(source)) as copy:
             assert copies in copy.path.parents
             assert copy.path.stat().st_mode & 0o777 == 0o600
             assert copy.path.parent.stat().st_mode & 0o777 == 0o700
@@ -313,7 +313,7 @@ def test_no_room_for_a_copy_is_told(tmp_path: Path, copies: Path, in_folder: boo
     source.mkdir()
     path = source / "a.csv"
     path.write_bytes(os.urandom(1 << 18))
-    found = settle.find(feed(source if in_folder else path))
+    found = settle.find(source if in_folder else path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, limits[1]))
     try:
@@ -331,7 +331,7 @@ def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with (
         pytest.raises(Failure, match="no place for a private copy: No such file") as failed,
-        settle.snapshot(settle.find(feed(tmp_path / "x.zip"))),
+        settle.snapshot(settle.find(tmp_path / "x.zip")),
     ):
         pass
     assert failed.value.code == Exit.LOCAL

@@ -333,13 +333,21 @@ def test_the_status_of_a_feed_in_order() -> None:
 
 def test_the_status_of_a_red_feed_says_what_to_do() -> None:
     rehearsed = {**SENT, "command": "rehearse", "outcome": "rehearsed"}
-    told = views.status("maple-grove", [rehearsed, SENT, HELD, APPROVED], 3)
-    assert told["deliveries"] == 2, "neither a rehearsal nor an approval is a delivery"
+    told = views.status("maple-grove", [rehearsed, SENT, HELD], 3)
+    assert told["deliveries"] == 2, "a rehearsal is no delivery"
     assert (told["last"], told["last_sent"]) == (HELD, SENT)
     text = views.status_text([told])
     assert "the vendor has the roster of 2026-11-20" in text
     assert "  next step  If the change is right: roster-upload approve maple-grove" in text
     assert "LEDGER     was changed by hand at line 3" in text
+
+
+def test_what_was_approved_has_only_to_be_sent() -> None:
+    told = views.status("maple-grove", [SENT, HELD, APPROVED], None)
+    assert told["deliveries"] == 2, "an approval is no delivery"
+    assert told["next_step"].endswith("systemctl start roster-upload@maple-grove.service")
+    other = {**APPROVED, "digest": "0" * 64}
+    assert "roster-upload approve" in views.status("maple-grove", [HELD, other], None)["next_step"]
 
 
 def test_the_status_of_feeds_that_were_never_delivered() -> None:

@@ -1,0 +1,24 @@
+"""Fixtures of the tests against servers: by default the one that can misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.district import District
+from integration.vendor import OLD, PASSWORD, Vendor, serving
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Iterator[Vendor]:
+    """A server that holds yesterday's file."""
+    with serving(Vendor(tmp_path / "vendor", PASSWORD)) as server:
+        (server.folder / "OneRoster.zip").write_bytes(OLD)
+        yield server
+
+
+@pytest.fixture
+def district(tmp_path: Path, vendor: Vendor) -> District:
+    """A district whose feed goes to that server."""
+    return District(tmp_path / "district", vendor, PASSWORD.encode())

@@ -1,0 +1,55 @@
+"""What the inventory's filters make of feeds: when each unit starts, and whom the host talks to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roster_feeds import feed_destinations, planned_starts, schedule_problems
+
+FEED: dict[str, Any] = {
+    "feed": "maple-grove",
+    "window_start": "07:10",
+    "deadline": "09:00",
+    "remote_host": "sftp.example.org",
+    "remote_port": 22,
+}
+
+
+def test_each_unit_has_its_starts() -> None:
+    [starts] = planned_starts([FEED], "host", 30, ["07:55"], "20:30", 30).values()
+    first = starts["roster-upload"][0]
+    assert "07:10" <= first < "07:40"
+    assert starts["roster-upload"][1:] == ["07:55"]
+    assert starts["roster-watch"] == ["08:30"]
+    # As long after its own time as the first start after the window's opening.
+    minutes = int(first[3:]) - 10
+    assert starts["roster-rehearse"] == [f"{20 + (30 + minutes) // 60}:{(30 + minutes) % 60:02}"]
+    assert planned_starts([FEED], "host", 30, []) == {"maple-grove": {"roster-upload": [first]}}
+
+
+def test_a_watcher_of_a_deadline_after_midnight_starts_before_it() -> None:
+    feed = {**FEED, "window_start": "23:00", "deadline": "00:10"}
+    [starts] = planned_starts([feed], "host", 1, [], "", 30).values()
+    assert starts == {"roster-upload": ["23:00"], "roster-watch": ["23:40"]}
+
+
+def test_only_deliveries_have_to_lie_in_the_window() -> None:
+    starts = planned_starts([FEED], "host", 1, ["09:30"], "20:30", 30)
+    [problem] = schedule_problems([FEED], starts)
+    assert "09:30" in problem
+
+
+def test_whom_the_host_talks_to() -> None:
+    alerts = {
+        "heartbeat_url": "https://beat.example/{secret}",
+        "webhook_url": "http://hooks.example:8080/x",
+        "smtp_host": "mail.example",
+        "smtp_port": 587,
+    }
+    silent = {"heartbeat_url": "", "webhook_url": "", "smtp_host": "", "smtp_port": 25}
+    assert feed_destinations([{**FEED, **alerts}, {**FEED, **silent}]) == [
+        "sftp.example.org:22",
+        "beat.example:443",
+        "hooks.example:8080",
+        "mail.example:587",
+    ]
