@@ -1,0 +1,381 @@
+"""Each control of the hardening does what it is there for; their table names these tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from infra.fleet import ROOT, Host, receipts, remote_path, sha256
+
+LAB_KEY = ROOT / ".lab" / "id_ed25519"
+
+
+def name_of(host: Host) -> str:
+    return str(host.backend.get_hostname())
+
+
+def refused(host: Host, command: str, *words: str) -> str:
+    """Runs a command that must fail; returns what it said."""
+    done = host.run(command, *words)
+    assert done.rc != 0, f"{command} succeeded"
+    return str(done.stdout + done.stderr)
+
+
+# ---- the dropbox ---------------------------------------------------------------------------
+
+
+class Sis:
+    """An SIS: a client of the dropbox that has a key and nothing else."""
+
+    def __init__(self, host: Host) -> None:
+        address = ["-F", str(ROOT / ".lab" / "ssh_config"), "-o", "ControlPath=none"]
+        self.options = [*address, "-o", "User=sis-lab", "-o", "BatchMode=yes"]
+        self.name = name_of(host)
+
+    def sftp(self, *commands: str) -> subprocess.CompletedProcess[str]:
+        """One session with the given commands; ends at the first that is refused."""
+        return subprocess.run(
+            ["sftp", "-q", "-b", "-", *self.options, self.name],
+            input="\n".join(commands) + "\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def ssh(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["ssh", *self.options, self.name, *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def sis(host: Host) -> Sis:
+    return Sis(host)
+
+
+def test_an_sis_can_put_its_export_into_its_dropbox_and_nothing_else(
+    host: Host, sis: Sis, feeds: list[dict[str, Any]], vendor: Host, tmp_path: Path
+) -> None:
+    feed = next(f for f in feeds if f["host"] == name_of(host) and "dropbox" in f["source"])
+    export = tmp_path / "OneRoster.zip"
+    make = [sys.executable, ROOT / "tests/rosters.py", export, "--district", feed["feed"]]
+    subprocess.run([*make, "--revision", str(time.time_ns())], check=True)
+    done = sis.sftp("-rm OneRoster.zip", f"put {export} OneRoster.zip")
+    assert done.returncode == 0, done.stderr
+    kept = host.file(feed["source"])
+    assert (kept.user, kept.group, kept.mode) == ("sis-lab", "roster-upload", 0o640)
+
+    assert host.run("systemctl start roster-upload@%s", feed["feed"]).succeeded
+    assert receipts(feed)[-1]["outcome"] == "sent"
+    assert sha256(vendor, remote_path(feed)) == sha256(host, feed["source"])
+
+    for outside in ("ls /etc", "get /etc/passwd", "put /etc/hostname /x", "mkdir /y"):
+        assert sis.sftp(outside).returncode != 0, outside
+    assert sis.ssh("id").returncode != 0
+    assert "uid=" not in sis.ssh("id").stdout
+    assert sis.ssh("-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22").returncode != 0
+    # Nobody else on the host reads it.
+    assert "denied" in refused(host, "sudo -u nobody cat %s", feed["source"])
+    assert "sftp" not in host.run("getent passwd sis-lab").stdout
+    assert host.check_output("getent passwd sis-lab").endswith("nologin")
+
+
+@pytest.fixture
+def small_dropbox(host: Host) -> Iterator[None]:
+    """A dropbox that may hold 1 MB, until the test ends."""
+    host.check_output("cp -p /etc/district-dropbox.json /root/kept.json")
+    host.check_output("sed -i 's/[0-9]\\{4,\\}/1000000/' /etc/district-dropbox.json")
+    yield
+    host.check_output("mv /root/kept.json /etc/district-dropbox.json")
+    host.check_output("rm -f /srv/dropbox/sis-lab/incoming/big && district-dropbox")
+
+
+@pytest.mark.usefixtures("small_dropbox")
+def test_a_full_dropbox_is_closed_until_there_is_room(host: Host, sis: Sis, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(b"x" * 2_000_000)
+    assert sis.sftp(f"put {big} big").returncode == 0
+    assert host.run("systemctl start district-dropbox.service").succeeded
+    assert "denied" in sis.sftp(f"put {big} more").stderr
+    host.check_output("rm /srv/dropbox/sis-lab/incoming/big")
+    assert host.run("systemctl start district-dropbox.service").succeeded
+    small = tmp_path / "small"
+    small.write_bytes(b"x")
+    assert sis.sftp(f"put {small} small", "rm small").returncode == 0
+    said = host.check_output("journalctl --no-pager -o cat -u district-dropbox.service -n 20")
+    assert "closed, it holds 2" in said
+    assert "open again" in said
+    limits = host.check_output("cat /etc/security/limits.d/60-district-dropbox.conf")
+    assert "sis-lab - fsize 3906250" in limits
+    assert host.run("systemctl is-active district-dropbox.timer").stdout.strip() == "active"
+
+
+def test_from_other_networks_only_an_sis_may_log_in(host: Host) -> None:
+    ask = "sshd -T -C user=%s,host=h,addr=%s"
+    assert "allowusers" not in host.check_output(ask, "deploy", "10.1.2.3")
+    assert "allowusers sis-lab" in host.check_output(ask, "deploy", "198.51.100.7")
+
+
+# ---- accounts ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def person(host: Host) -> Iterator[str]:
+    """An account with a password, for the time of a test."""
+    name = "probe-" + uuid.uuid4().hex[:8]
+    host.check_output("useradd --create-home --shell /bin/bash %s", name)
+    host.check_output("echo %s:%s | chpasswd -c YESCRYPT", name, "a First-rate 7 Pass of phrases")
+    yield name
+    host.run("loginctl kill-user %s; pkill -KILL -u %s; userdel --remove %s", name, name, name)
+
+
+PAM = """
+import ctypes, sys
+pam = ctypes.CDLL("libpam.so.0")
+libc = ctypes.CDLL(None)
+libc.strdup.restype = ctypes.c_void_p
+libc.calloc.restype = ctypes.c_void_p
+class Response(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_void_p), ("code", ctypes.c_int)]
+Answer = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p,
+                          ctypes.POINTER(ctypes.POINTER(Response)), ctypes.c_void_p)
+class Conversation(ctypes.Structure):
+    _fields_ = [("answer", Answer), ("data", ctypes.c_void_p)]
+def answer(count, asked, responses, data):
+    given = ctypes.cast(libc.calloc(count, ctypes.sizeof(Response)), ctypes.POINTER(Response))
+    for n in range(count):
+        given[n].text = libc.strdup(sys.argv[2].encode())
+    responses[0] = given
+    return 0
+callback = Answer(answer)
+handle = ctypes.c_void_p()
+pam.pam_start(b"login", sys.argv[1].encode(), ctypes.byref(Conversation(callback, None)),
+              ctypes.byref(handle))
+print("accepted" if pam.pam_authenticate(handle, 0) == 0 else "refused")
+"""
+
+
+def test_weak_passwords_are_refused_and_guessing_locks_an_account(host: Host, person: str) -> None:
+    right = "a First-rate 7 Pass of phrases"
+
+    def log_in(password: str) -> str:
+        return str(host.check_output("python3 -c %s %s %s", PAM, person, password))
+
+    assert log_in(right) == "accepted"
+    assert [log_in("wrong") for _ in range(3)] == ["refused"] * 3
+    assert log_in(right) == "refused"
+    assert "V" in host.check_output("faillock --user %s", person)
+    host.check_output("faillock --user %s --reset", person)
+    assert log_in(right) == "accepted"
+    assert "pam_pwquality.so" in host.check_output("cat /etc/pam.d/common-password")
+    # As root's passwd(1) does, with the rules enforced for root as well.
+    change = "printf 'Summer2026\\nSummer2026\\n' | passwd %s"
+    assert "BAD PASSWORD" in refused(host, change, person)
+
+
+def test_new_files_are_closed_to_others_and_idle_shells_end(host: Host, person: str) -> None:
+    said = host.check_output(
+        "su --login %s --command 'umask; echo $TMOUT; echo $TMPDIR; touch f; stat -c %%a f'", person
+    )
+    umask, idle, temporary, mode = said.split()
+    assert umask in {"0027", "0007"}  # a group of one's own may share what its owner may
+    assert idle == "900"
+    assert temporary.startswith("/tmp/user/")  # noqa: S108 - made by PAM
+    assert mode in {"640", "660"}
+    assert host.check_output("stat -c %%a /home/%s", person) == "700"
+    assert "$y$" in host.check_output("getent shadow %s", person)
+
+
+def test_sudo_logs_and_keeps_to_a_terminal_of_its_own(host: Host) -> None:
+    mark = uuid.uuid4().hex
+    host.check_output("sudo true %s", mark)
+    assert mark in host.check_output("cat /var/log/sudo.log")
+    settings = host.check_output("sudo -l")
+    for setting in ("use_pty", "ignore_dot", "timestamp_timeout=5", "passwd_tries=3"):
+        assert setting in settings
+
+
+def test_only_administrators_may_use_su(host: Host, person: str) -> None:
+    said = refused(host, "su %s --command 'echo x | su --command id root'", person)
+    assert "Permission denied" in said
+    assert host.run("su %s --command true", person).succeeded  # root may
+
+
+def test_a_banner_greets_before_the_login(host: Host) -> None:
+    asked = subprocess.run(
+        [
+            "ssh",
+            "-F",
+            ROOT / ".lab" / "ssh_config",
+            "-o",
+            "ControlPath=none",
+            name_of(host),
+            "true",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Authorized users only" in asked.stderr
+    assert "Authorized users only" in host.file("/etc/issue").content_string
+
+
+def test_only_root_plans_jobs(host: Host, person: str) -> None:
+    assert host.run("crontab -l -u root").stderr.strip() in {"", "no crontab for root"}
+    said = refused(host, "su %s --command 'echo | crontab -'", person)
+    assert "not allowed" in said
+
+
+# ---- the kernel and the file system --------------------------------------------------------
+
+
+def test_no_process_leaves_a_core(host: Host, person: str) -> None:
+    said = host.check_output("su --login %s --command 'ulimit -c; ulimit -H -c'", person)
+    assert said.split() == ["0", "0"]
+    shown = host.check_output("systemd-analyze cat-config systemd/coredump.conf")
+    assert "Storage=none" in shown
+
+
+def test_nothing_runs_from_where_everybody_may_write(host: Host) -> None:
+    for folder in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - the folders under test
+        options = host.check_output("findmnt --noheadings --output OPTIONS --target %s", folder)
+        assert {"nosuid", "nodev", "noexec"} <= set(options.split(",")), folder
+        program = f"{folder}/probe"
+        host.check_output("cp /bin/true %s && chmod 755 %s", program, program)
+        try:
+            assert "denied" in refused(host, "%s", program)
+        finally:
+            host.check_output("rm %s", program)
+
+
+def test_processes_of_others_are_invisible(host: Host) -> None:
+    seen = host.check_output("sudo -u nobody ps -e -o user=").split()
+    assert set(seen) == {"nobody"}
+    assert "sshd" in host.check_output("ps -e -o comm=")
+    assert host.run("systemctl is-active systemd-logind.service").stdout.strip() != "failed"
+
+
+def test_kernel_settings_are_written_and_the_networks_own_hold(host: Host) -> None:
+    assert host.sysctl("net.ipv4.conf.all.accept_redirects") == 0
+    assert host.sysctl("net.ipv4.conf.all.rp_filter") == 1
+    assert host.sysctl("net.ipv4.tcp_rfc1337") == 1
+    written = host.file("/etc/sysctl.d/60-district-kernel.conf").content_string
+    wanted = dict(line.split(" = ") for line in written.splitlines() if " = " in line)
+    assert wanted["kernel.kptr_restrict"] == "2"
+    # In a container they are the machine's, and nobody may have set them.
+    settings = {key: Path("/proc/sys", *key.split(".")) for key in wanted}
+    # Some are shown in the machine's first network namespace alone.
+    machine = {
+        key: path.read_text().strip()
+        for key, path in settings.items()
+        if path.exists() and host.file(str(path)).exists
+    }
+    assert machine
+    assert {key: host.check_output("sysctl -n %s", key) for key in machine} == machine
+
+
+def test_kernel_modules_without_a_use_cannot_be_loaded(host: Host) -> None:
+    shown = host.check_output("modprobe --showconfig")
+    for module in ("usb_storage", "dccp", "cramfs", "firewire_core"):
+        assert f"install {module} /bin/false" in shown
+        assert f"blacklist {module}" in shown
+
+
+def test_the_programs_apparmor_profile_compiles(host: Host) -> None:
+    compiled = host.run(
+        "apparmor_parser --skip-kernel-load --skip-cache --debug /etc/apparmor.d/roster-upload"
+    )
+    assert compiled.succeeded, compiled.stderr
+    unit = host.check_output("systemctl cat roster-upload@.service")
+    assert "AppArmorProfile=-roster-upload" in unit
+
+
+def test_what_matters_is_audited(host: Host) -> None:
+    assert host.run("augenrules --check").succeeded
+    rules = host.check_output("cat /etc/audit/rules.d/60-district.rules")
+    for watched in ("/etc/roster-upload/credentials", "/etc/sudoers.d", "/etc/nftables.conf"):
+        assert f"-w {watched} -p wa" in rules
+        assert host.file(watched).exists, watched
+    assert "dir=/var/lib/roster-upload" in rules
+    assert_not_in_containers(host, "auditd.service")
+
+
+def assert_not_in_containers(host: Host, unit: str) -> None:
+    """A unit that is enabled, but that no container starts."""
+    assert host.run("systemctl is-enabled %s", unit).stdout.strip() == "enabled"
+    host.check_output("systemctl start %s", unit)
+    shown = host.check_output("systemctl show -p ActiveState,ConditionResult %s", unit)
+    assert shown.split() == ["ActiveState=inactive", "ConditionResult=no"]
+
+
+def test_the_clock_is_kept_but_never_from_within_a_container(host: Host) -> None:
+    assert_not_in_containers(host, "chrony.service")
+    assert host.run("chronyd -p -f /etc/chrony/chrony.conf").succeeded
+    settings = host.check_output("chronyd -p -f /etc/chrony/chrony.conf")
+    assert "makestep 1 3" in settings
+    assert "port 0" in settings
+
+
+# ---- what is kept and watched --------------------------------------------------------------
+
+
+def test_the_journal_is_kept_and_bounded(host: Host) -> None:
+    shown = host.check_output("systemd-analyze cat-config systemd/journald.conf")
+    for setting in ("Storage=persistent", "SystemMaxUse=1G", "MaxRetentionSec=400day"):
+        assert f"\n{setting}" in shown
+    assert host.run("ls /var/log/journal/*/system.journal").succeeded
+
+
+def test_a_file_changed_behind_ansibles_back_is_found(host: Host) -> None:
+    check = "systemctl start district-integrity.service"
+    shown = "journalctl --no-pager -o cat -u district-integrity.service --since @%s"
+    host.check_output("systemctl start district-integrity-accept.service")
+    assert host.run(check).succeeded, host.check_output(shown, "0")
+    since = host.check_output("date +%s")
+    host.check_output("echo '# probe' >> /etc/hosts.allow; echo '# probe' >> /usr/sbin/nologin.x")
+    host.check_output("cp -p /usr/bin/wall /root/wall && echo x >> /usr/bin/wall")
+    try:
+        assert host.run(check).rc != 0
+        said = host.check_output(shown, since)
+        assert "/etc/hosts.allow" in said
+        assert "/usr/bin/wall" in said
+    finally:
+        host.check_output("sed -i '/# probe/d' /etc/hosts.allow; rm -f /usr/sbin/nologin.x")
+        host.check_output("mv /root/wall /usr/bin/wall; systemctl reset-failed")
+        host.check_output("systemctl start district-integrity-accept.service")
+    assert host.run("systemctl is-active district-integrity.timer").stdout.strip() == "active"
+
+
+def test_packages_without_a_use_are_gone(host: Host) -> None:
+    installed = set(host.check_output("dpkg-query -W -f '${Package}\\n'").split())
+    assert not installed & {"telnet", "rsh-client", "ftp", "avahi-daemon", "exim4-base", "xinetd"}
+
+
+def test_ssh_and_cron_are_less_exposed_than_debian_has_them(host: Host) -> None:
+    for unit in ("ctrl-alt-del.target", "debug-shell.service"):
+        assert host.run("systemctl is-enabled %s", unit).stdout.strip() == "masked"
+    for unit in ("ssh.service", "cron.service"):
+        shown = host.check_output("systemctl show -p LockPersonality,RestrictRealtime %s", unit)
+        assert shown.split() == ["LockPersonality=yes", "RestrictRealtime=yes"]
+
+
+def test_folders_and_files_of_the_administrator_are_closed(host: Host) -> None:
+    for path, mode in {
+        "/etc/crontab": 0o600,
+        "/etc/cron.d": 0o700,
+        "/etc/sudoers.d": 0o750,
+    }.items():
+        assert host.file(path).mode == mode
+    assert json.loads(host.file("/etc/district-dropbox.json").content_string)

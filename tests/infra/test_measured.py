@@ -1,0 +1,63 @@
+"""The hardening, measured by tools that others wrote, against measured.toml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from infra import measure
+from infra.fleet import DISTRICT_HOSTS, Host, connect
+
+WANTED = measure.WANTED
+
+
+@pytest.fixture(scope="session")
+def before() -> dict[str, Any]:
+    """The measures of each host before it was hardened."""
+    assert measure.BEFORE.exists(), "measure the bare hosts first: python tests/infra/measure.py"
+    found: dict[str, Any] = json.loads(measure.BEFORE.read_text())
+    return found
+
+
+def unexplained(found: Iterable[str], tool: str) -> list[str]:
+    """The findings that stay without a reason."""
+    return sorted(set(found) - set(WANTED[tool]["stays"]))
+
+
+def test_lynis(host: Host, before: dict[str, Any]) -> None:
+    name = host.backend.get_hostname()
+    after = measure.lynis(host)
+    print(f"{name}: Lynis {before[name]['lynis']['index']} before, {after['index']} after")
+    assert after["index"] >= WANTED["lynis"]["minimum"]
+    assert after["index"] > before[name]["lynis"]["index"]
+    assert unexplained(after["suggestions"], "lynis") == [], after["suggestions"]
+
+
+def test_ssh_audit_finds_nothing(host: Host) -> None:
+    found = measure.ssh_audit(host)
+    assert not {level: found[level] for level in WANTED["ssh-audit"]["none"] if level in found}
+
+
+def test_units_are_confined(host: Host, before: dict[str, Any]) -> None:
+    name = host.backend.get_hostname()
+    feed = host.check_output("basename -s .toml /etc/roster-upload/*.toml").split()[0]
+    for unit, maximum in WANTED["systemd"].items():
+        full = f"{unit}{feed}.service" if unit.endswith("@") else unit
+        level = measure.exposure(host, full)
+        assert level <= maximum, full
+        if unit in before[name]["exposure"]:
+            assert level < before[name]["exposure"][unit], full
+
+
+def test_openscap(before: dict[str, Any]) -> None:
+    hosts = {name: connect(name) for name in DISTRICT_HOSTS}
+    release = WANTED["openscap"]["release"]
+    name = next(n for n, host in hosts.items() if host.system_info.codename == release)
+    after = measure.openscap(hosts[name])
+    shares = [measure.share(results) for results in (before[name]["openscap"], after)]
+    print(f"{name}: OpenSCAP passed {shares[0]:.0%} before, {shares[1]:.0%} after")
+    assert shares[1] >= WANTED["openscap"]["minimum_share"]
+    assert shares[1] > shares[0]
+    assert unexplained(after.get("fail", []), "openscap") == []

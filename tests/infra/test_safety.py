@@ -1,0 +1,192 @@
+"""Nobody is locked out, and nothing is lost: wrong settings, switches, restarts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from infra.fleet import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
+
+HOST = "lab-trixie"
+
+
+@pytest.fixture
+def one() -> Host:
+    """The host on which things go wrong."""
+    return connect(HOST)
+
+
+def try_site(**values: Any) -> str:
+    """Runs `site.yml` on the host with other values, expecting a failure; returns what it said."""
+    program = shutil.which("ansible-playbook")
+    assert program
+    extra = json.dumps({"district_hardening_undo_seconds": 25, **values})
+    command = [program, "playbooks/site.yml", "-i", "inventories/lab", "--limit", HOST, "-e", extra]
+    done = ansible(*command)
+    assert done.returncode != 0, done.stdout
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def log_in(host: str = HOST) -> bool:
+    """Whether a new connection is let in."""
+    config = ROOT / ".lab" / "ssh_config"
+    options = ["-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    command = ["ssh", "-F", str(config), *options, host, "sudo true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def fingerprint(host: Host) -> str:
+    """What the hardening makes of a host: files, owners, modes, links, rules in force."""
+    return str(
+        host.check_output(
+            "find /etc /usr/local/sbin /srv -xdev ! -path '/etc/ssh/ssh_host*' "
+            "! -name '*.cache' ! -path '/etc/apt/*' ! -name '*-' "
+            "-printf '%p %M %u %g %l\\n' | sort; "
+            "find /etc/ssh /etc/pam.d /etc/security /etc/systemd /etc/sudoers.d /etc/login.defs "
+            "/etc/sysctl.d /etc/nftables.conf /etc/issue* -type f ! -name 'ssh_host*' "
+            "-exec sha256sum {} + | sort; "
+            # The addresses of names come and go with each refresh.
+            "nft --stateless list table inet district_host | sed '/elements = {/,/}/d'; sshd -T; "
+            "findmnt --noheadings --output TARGET,OPTIONS /tmp /proc; dpkg-divert --list | sort"
+        )
+    )
+
+
+def test_networks_that_leave_the_operator_out_are_taken_back(one: Host) -> None:
+    before = fingerprint(one)
+    said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
+    assert "nobody could log in anew" in said
+    assert "All of them were taken back" in said
+    assert log_in()
+    assert fingerprint(one) == before
+
+
+def test_a_broken_ssh_setting_is_refused_before_anything_is_written(one: Host) -> None:
+    before = fingerprint(one)
+    said = try_site(district_hardening_ssh_allow_groups=["deploy\nNonsense yes"])
+    assert "00-district-hardening.conf: refused by" in said
+    assert "Bad configuration option: Nonsense" in said
+    assert "nothing was written" in said
+    assert fingerprint(one) == before
+
+
+def test_a_group_that_nobody_is_in_is_taken_back(one: Host) -> None:
+    before = fingerprint(one)
+    said = try_site(district_hardening_ssh_allow_groups=["games"])
+    assert "nobody could log in anew" in said
+    assert log_in()
+    assert fingerprint(one) == before
+
+
+def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
+    """A change is not put into force where the whole configuration, not ours alone, is wrong."""
+    one.check_output("echo Nonsense yes > /etc/ssh/sshd_config.d/50-admin.conf")
+    try:
+        before = fingerprint(one)
+        started = time.monotonic()
+        said = try_site(
+            district_hardening_banner="Another banner", district_hardening_banners=False
+        )
+        assert time.monotonic() - started < 60
+        assert "Bad configuration option: Nonsense" in said
+        assert "All of them were taken back" in said
+        assert fingerprint(one) == before
+    finally:
+        one.check_output("rm /etc/ssh/sshd_config.d/50-admin.conf")
+    assert log_in()
+
+
+def switches() -> list[str]:
+    """The switches of all controls."""
+    variables = (ROOT / "roles/district_hardening/defaults/main.yml").read_text().splitlines()
+    return [line.split(":")[0] for line in variables if line.endswith(": true")]
+
+
+def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> None:
+    before = fingerprint(one)
+    off = json.dumps(dict.fromkeys(switches(), False))
+    site("--limit", HOST, "-e", off)
+    shown = one.check_output("dpkg-divert --list '/etc/*'")
+    assert ".distrib" not in shown
+    assert "passwordauthentication yes" in one.check_output("sshd -T")
+    assert one.run("nft list table inet district_host").rc != 0
+    assert "noexec" not in one.check_output("findmnt --noheadings --output OPTIONS /tmp")
+    assert "hidepid" not in one.check_output("findmnt --noheadings --output OPTIONS /proc")
+    assert one.run("pgrep chronyd").rc != 0  # a container would set the machine's clock
+    assert "pam_faillock" not in one.check_output("cat /etc/pam.d/common-auth")
+    changed = one.run(
+        "dpkg --verify login openssh-server libpam-modules base-files util-linux"
+    ).stdout
+    assert not [line for line in changed.splitlines() if " c " in line], changed
+    assert "changed=0" in site("--limit", HOST, "-e", off)
+
+    site("--limit", HOST)
+    assert fingerprint(one) == before
+    assert "changed=0" in site("--limit", HOST)
+
+
+@pytest.fixture(params=["lab-trixie", "lab-bookworm"])
+def restart(request: pytest.FixtureRequest) -> Iterator[Callable[[], Host]]:
+    """Restarts a host as a reboot does: all processes and mounts anew, the disk as it was."""
+    name = request.param
+
+    def run() -> Host:
+        subprocess.run([ROOT / "scripts/lab", "restart", name], check=True)
+        return connect(name)
+
+    yield run
+    assert log_in(name)
+
+
+def test_a_restart_keeps_everything_and_a_delivery_follows(
+    restart: Callable[[], Host], feeds: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    host = restart()
+    name = host.backend.get_hostname()
+    assert host.check_output("systemctl is-system-running --wait || true").strip() == "running"
+    assert '"elem"' in host.check_output("nft -j list set inet district_host program4")
+    assert "noexec" in host.check_output("findmnt --noheadings --output OPTIONS --target /tmp")
+    assert "hidepid" in host.check_output("findmnt --noheadings --output OPTIONS /proc")
+    assert host.run("systemctl is-active cron.service").stdout.strip() == "active"
+    feed = next(f for f in feeds if f["host"] == name)
+    count = len(receipts(feed))
+    new_export(feed, tmp_path)
+    host.run("systemctl start roster-upload@%s", feed["feed"])
+    made = receipts(feed)[count:]
+    assert [receipt["outcome"] for receipt in made] == ["sent"], made
+    assert "changed=0" in site("--limit", name)
+
+
+def test_changes_that_were_never_proved_are_taken_back_at_boot(
+    restart: Callable[[], Host], tmp_path: Any
+) -> None:
+    """The control node died after it had written, and the host went down before anybody looked."""
+    host = restart()
+    name = host.backend.get_hostname()
+    before = fingerprint(host)
+    drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
+    half = {
+        "undo": "/var/lib/district-hardening/undo",
+        "files": [
+            {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600"},
+            {"path": "/etc/sudoers.d/district-hardening", "state": "absent"},
+        ],
+    }
+    play = {"hosts": name, "become": True, "gather_facts": False, "roles": ["roster_common"]}
+    path = tmp_path / "half.yml"
+    path.write_text(json.dumps([{**play, "tasks": [{"file_set": half}]}]))
+    program = shutil.which("ansible-playbook")
+    assert program
+    done = ansible(program, str(path), "-i", "inventories/lab")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert fingerprint(host) != before
+    host = restart()
+    wait_for("a log-in", lambda: log_in(name), 60)
+    assert fingerprint(host) == before
+    assert host.run("test -e /var/lib/district-hardening/undo").rc != 0
