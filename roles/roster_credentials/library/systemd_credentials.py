@@ -29,12 +29,37 @@ options:
         type: path
         required: true
       secret:
-        description:
-          - The secret, kept to the byte (UTF-8).
-          - Without it the credential is a key that the host makes for itself, once; a present one
-            that can be decrypted stays.
+        description: The secret, kept to the byte (UTF-8).
         type: str
         no_log: true
+      accept:
+        description: Other secrets with which a present credential stays as it is.
+        type: list
+        elements: str
+        no_log: true
+        default: []
+      since:
+        description:
+          - The day (C(YYYY-MM-DD)) since which O(credentials[].secret) is in use. A file that is
+            written gets it as its time of modification, so that its age survives a new host.
+        type: str
+        default: ""
+      generate:
+        description:
+          - Instead of O(credentials[].secret), what the host makes for itself where nothing that it
+            can decrypt is there - random C(bytes), or an C(ssh_key).
+        type: str
+        choices: [bytes, ssh_key]
+      source:
+        description:
+          - Instead of O(credentials[].secret), the credential on the same host, by C(name) and
+            C(path), whose secret this one is to hold.
+        type: dict
+      state:
+        description: Whether it is to be there.
+        type: str
+        choices: [present, absent]
+        default: present
   with_key:
     description: What to encrypt with, as C(systemd-creds --with-key) takes it.
     type: str
@@ -64,8 +89,19 @@ changed_names:
   type: list
   elements: str
   returned: always
+held:
+  description:
+    - By name, what was there before - C(wanted), C(accepted), C(other), which also stands for what
+      cannot be decrypted, or C(nothing).
+  type: dict
+  returned: always
+public_keys:
+  description: By name, the public keys of the SSH keys that the host has made.
+  type: dict
+  returned: always
 """
 
+import datetime
 import os
 import stat
 import subprocess
@@ -86,21 +122,75 @@ def systemd_creds(arguments, given=b""):
     return done.returncode, done.stdout, done.stderr
 
 
-def is_current(credential, secret):
-    """Whether the file holds this secret (None: any) under this name, for root alone."""
-    try:
-        now = os.lstat(credential["path"])
-    except OSError:
-        return False
-    if not stat.S_ISREG(now.st_mode) or stat.S_IMODE(now.st_mode) != MODE or now.st_uid != 0:
-        return False
-    code, held, _ = systemd_creds(
+def held(credential):
+    """The secret that a credential's file holds under its name; None where there is none."""
+    code, secret, _ = systemd_creds(
         ["decrypt", "--name=" + credential["name"], credential["path"], "-"]
     )
-    return code == 0 and secret in (held, None)
+    return secret if code == 0 else None
+
+
+def is_closed(path):
+    """Whether a file is for root alone."""
+    now = os.lstat(path)
+    return stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == MODE and now.st_uid == 0
+
+
+def wanted(module, credential):
+    """The secrets that are right, the one to write first; none where any present one is."""
+    if credential["source"]:
+        secret = held(credential["source"])
+        if secret is None:
+            module.fail_json(
+                msg="there is no credential %(name)s that this host can read in %(path)s"
+                % credential["source"]
+            )
+        return [secret]
+    if credential["secret"] is not None:
+        return [text.encode("utf-8") for text in [credential["secret"], *credential["accept"]]]
+    return []
+
+
+def new_secret(credential):
+    """What the host makes for itself."""
+    if credential["generate"] == "bytes":
+        return os.urandom(KEY_BYTES)
+    # In memory, where ssh-keygen would need a file. It comes with python3-paramiko.
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+
+    return ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+
+
+def public_key(secret):
+    """The public part of an OpenSSH private key, as authorized_keys has it."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    key = serialization.load_ssh_private_key(secret, None).public_key()
+    return key.public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    ).decode()
+
+
+def timestamp(module, credential):
+    """The seconds of the epoch at which the day began; None where none is given."""
+    if not credential["since"]:
+        return None
+    try:
+        day = datetime.datetime.strptime(credential["since"] + " +0000", "%Y-%m-%d %z")
+    except ValueError:
+        module.fail_json(
+            msg="%(name)s: since is %(since)s, which is no day like 2026-08-31" % credential
+        )
+    return day.timestamp()
 
 
 def write(module, credential, secret):
+    since = timestamp(module, credential)
     name, key = credential["name"], module.params["with_key"]
     code, sealed, error = systemd_creds(
         ["encrypt", f"--name={name}", f"--with-key={key}", "-", "-"], secret
@@ -119,6 +209,42 @@ def write(module, credential, secret):
     module.atomic_move(temporary, credential["path"])
     os.chown(credential["path"], 0, 0)
     os.chmod(credential["path"], MODE)
+    if since is not None:
+        os.utime(credential["path"], (since, since))
+
+
+def remove(module, credential):
+    """Takes a credential away; returns whether there was, or in check mode is, one."""
+    if not os.path.lexists(credential["path"]):
+        return False
+    if not module.check_mode:
+        os.unlink(credential["path"])
+    return True
+
+
+def keep(module, credential, result):
+    """Sees to one credential; returns whether it was, or in check mode would be, changed."""
+    name, path = credential["name"], credential["path"]
+    if credential["state"] == "absent":
+        result["held"][name] = "other" if os.path.lexists(path) else "nothing"
+        return remove(module, credential)
+    there = held(credential) if os.path.lexists(path) else None
+    right = wanted(module, credential)
+    if there is None:
+        result["held"][name] = "other" if os.path.lexists(path) else "nothing"
+    elif right and there not in right:
+        result["held"][name] = "other"
+    else:
+        result["held"][name] = "accepted" if right and there != right[0] else "wanted"
+    is_good = result["held"][name] in ("wanted", "accepted")
+    secret = there if is_good else (right[0] if right else None)
+    changed = not (is_good and is_closed(path))
+    if changed and not module.check_mode:
+        secret = secret if secret is not None else new_secret(credential)
+        write(module, credential, secret)
+    if credential["generate"] == "ssh_key" and secret is not None:
+        result["public_keys"][name] = public_key(secret)
+    return changed
 
 
 def main():
@@ -132,7 +258,17 @@ def main():
                     "name": {"type": "str", "required": True},
                     "path": {"type": "path", "required": True},
                     "secret": {"type": "str", "no_log": True},
+                    "accept": {"type": "list", "elements": "str", "default": [], "no_log": True},
+                    "since": {"type": "str", "default": ""},
+                    "generate": {"type": "str", "choices": ["bytes", "ssh_key"]},
+                    "source": {"type": "dict"},
+                    "state": {
+                        "type": "str",
+                        "choices": ["present", "absent"],
+                        "default": "present",
+                    },
                 },
+                "mutually_exclusive": [["secret", "generate", "source"]],
             },
             "with_key": {
                 "type": "str",
@@ -142,15 +278,10 @@ def main():
         },
         supports_check_mode=True,
     )
-    changed_names = []
-    for credential in module.params["credentials"]:
-        secret = credential["secret"] and credential["secret"].encode("utf-8")
-        if is_current(credential, secret):
-            continue
-        changed_names.append(credential["name"])
-        if not module.check_mode:
-            write(module, credential, secret or os.urandom(KEY_BYTES))
-    module.exit_json(changed=bool(changed_names), changed_names=changed_names)
+    result = {"held": {}, "public_keys": {}}
+    # In order: a credential may be the source of a later one, and gone after that.
+    changed = [c["name"] for c in module.params["credentials"] if keep(module, c, result)]
+    module.exit_json(changed=bool(changed), changed_names=changed, **result)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""Ansible action: change a feed's vault file on the control node, as a whole or not at all."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import vault
+
+DOCUMENTATION = r"""
+module: feed_vault
+short_description: Change a feed's vault file on the control node
+description:
+  - Sets and removes what a feed's vault file holds. The file is encrypted in memory, proved to open
+    again, and takes the old one's place at once; nothing in the clear touches a disk.
+  - The values are no part of the result; use C(no_log) all the same.
+options:
+  path:
+    description: The vault file; made where it is not there.
+    type: path
+    required: true
+  set:
+    description: What to set, of C(secret), C(since), C(next).
+    type: dict
+    default: {}
+  remove:
+    description: What to remove.
+    type: list
+    elements: str
+    default: []
+  vault_id:
+    description: What a new file is encrypted for; one that is there keeps its own.
+    type: str
+    required: true
+attributes:
+  check_mode:
+    support: full
+author: The project's maintainers
+"""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Returns Ansible's result, with the names of the changed keys alone."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "path": {"type": "path", "required": True},
+                "set": {"type": "dict", "default": {}},
+                "remove": {"type": "list", "elements": "str", "default": []},
+                "vault_id": {"type": "str", "required": True},
+            }
+        )
+        path = Path(args["path"])
+        keys = vault.keys_of(self._loader)
+        try:
+            vault_id, before = args["vault_id"], vault.Entry({})
+            if path.exists():
+                vault_id, text = keys.read(path)
+                before = vault.parse(text, path)
+            after = {**before, **{key: str(value) for key, value in args["set"].items()}}
+            after = {key: value for key, value in after.items() if key not in args["remove"]}
+            names = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+            if names and not self._task.check_mode:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                keys.write(path, after, vault_id)
+        except (vault.VaultError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        return result | {"changed": bool(names), "changed_keys": names, "path": str(path)}

@@ -1,0 +1,68 @@
+"""Lookup: the secrets of feeds, out of their vault files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import vault
+
+DOCUMENTATION = """
+name: feed_secrets
+short_description: The secrets of feeds, out of their vault files
+description:
+  - Returns a mapping of each feed to what its vault file holds (C(secret), C(since), C(next)); a
+    feed without a file is left out.
+  - No value is ever taken for a template, whatever it holds.
+author: The project's maintainers
+options:
+  _terms:
+    description: The feeds' names, as one list.
+    type: list
+    elements: str
+    required: true
+  folder:
+    description: Where the files C(FEED.vault) lie.
+    type: path
+    required: true
+"""
+
+EXAMPLES = """
+- name: Know a feed's secret
+  ansible.builtin.set_fact:
+    it: "{{ lookup('feed_secrets', ['alder-valley'], folder='inventories/x/host_vars/y') }}"
+  no_log: true
+"""
+
+RETURN = """
+_raw:
+  description: One item, the mapping.
+  type: list
+  elements: dict
+"""
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
+    """Ansible's entry point."""
+
+    def run(
+        self, terms: list[list[str]], variables: Any = None, **kwargs: Any
+    ) -> list[dict[str, dict[str, str]]]:
+        """The mapping as the only item; raises AnsibleLookupError, which shows no secret."""
+        self.set_options(var_options=variables, direct=kwargs)
+        keys = vault.keys_of(self._loader)
+        found: dict[str, dict[str, str]] = {}
+        for feed in terms[0]:
+            path = vault.path_of(Path(self.get_option("folder")), feed)
+            if path.exists():
+                try:
+                    found[feed] = dict(vault.parse(keys.read(path)[1], path))
+                except vault.VaultError as error:
+                    raise AnsibleLookupError(str(error)) from None
+        return [found]

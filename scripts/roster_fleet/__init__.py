@@ -1,0 +1,1 @@
+"""What the control node does for a fleet: vault files, onboarding, reports."""

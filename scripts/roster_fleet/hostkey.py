@@ -1,0 +1,90 @@
+"""A server's host key: read from the server, shown by fingerprint, pinned in the inventory."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from roster_upload import config
+
+from roster_fleet import yamlfile
+
+VARIABLE = "roster_upload_host_keys"
+SECONDS = 10
+# The first that a server offers is pinned where the operator has compared them all.
+PREFERRED = config.KEY_TYPES
+TYPES = "ed25519,ecdsa,rsa"
+
+
+class HostKeyError(Exception):
+    """Why there is no host key to pin; the text says what to do."""
+
+
+def fingerprint(line: str) -> str:
+    """A key line's fingerprint as OpenSSH shows it: `SHA256:...`."""
+    digest = hashlib.sha256(config.parse_host_key(line).blob).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def offered(host: str, port: int) -> list[str]:
+    """The keys that a server offers, preferred ones first; raises HostKeyError."""
+    command = ["ssh-keyscan", "-T", str(SECONDS), "-t", TYPES, "-p", str(port), host]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=6 * SECONDS
+        )
+    except FileNotFoundError:
+        raise HostKeyError("ssh-keyscan is missing; install openssh-client") from None
+    except subprocess.TimeoutExpired:
+        raise HostKeyError(f"{host}:{port} does not answer") from None
+    words = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
+    lines = [" ".join(word[1:3]) for word in words if len(word) >= 3 and word[1] in PREFERRED]
+    if not lines:
+        said = [line for line in done.stderr.splitlines() if not line.startswith("#")]
+        raise HostKeyError(
+            f"{host}:{port} shows no host key{': ' + said[-1].strip() if said else ''}"
+        )
+    return sorted(set(lines), key=lambda line: PREFERRED.index(line.split()[0]))
+
+
+def confirmed(lines: Sequence[str], answer: str) -> str:
+    """The offered key that an answer confirms: `yes`, or the fingerprint that the vendor names.
+
+    Raises HostKeyError where it confirms none.
+    """
+    wanted = answer.strip().removeprefix("SHA256:").rstrip("=")
+    if wanted.lower() == "yes":
+        return lines[0]
+    for line in lines:
+        if fingerprint(line) == f"SHA256:{wanted}":
+            return line
+    known = ", ".join(map(fingerprint, lines))
+    raise HostKeyError(
+        f"the fingerprint {answer.strip()!r} is none of the server's ({known}): pinned nothing. "
+        "Either it is mistyped, or this is not the vendor's server; ask the vendor"
+    )
+
+
+def is_pinned(lines: Sequence[str], pinned: Sequence[str]) -> bool:
+    """Whether a server that offers `lines` is one of those pinned."""
+    known = {config.parse_host_key(line) for line in pinned}
+    return any(config.parse_host_key(line) in known for line in lines)
+
+
+def with_pin(text: str, line: str) -> str:
+    """The text of a group's file with a key pinned in it; raises HostKeyError where one is."""
+    content = yamlfile.load(text) or {}
+    if content.get(VARIABLE):
+        raise HostKeyError(f"{VARIABLE} has keys already; nothing is overwritten")
+    if VARIABLE in content:
+        content[VARIABLE] = [line]
+        return yamlfile.dump(content, text)
+    return (f"{text.rstrip()}\n\n" if text else "---\n") + f"{VARIABLE}:\n  - {line}\n"
+
+
+def pin_file(folder: Path) -> Path:
+    """Where an inventory's pins lie."""
+    return folder / "group_vars" / "district_hosts" / "main.yml"

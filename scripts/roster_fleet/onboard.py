@@ -1,0 +1,678 @@
+"""New districts: what an operator says of them becomes an inventory's files, or a list of problems.
+
+Everything is computed and checked first and written afterwards, `hosts.yml` at last: a host counts
+from then on. What is there already is compared and never overwritten.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import difflib
+import io
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from roster_upload import config
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from roster_fleet import atomic, inventory, vault, yamlfile
+
+HOSTS_FILE = "hosts.yml"
+NEW_HOSTS_FILE = """\
+---
+# Your machines. A host delivers for one district or for several.
+all:
+  children:
+    district_hosts:
+"""
+SITE_CODE_COMMENT = "text: a leading zero counts"
+# What is said in a new group's file, by the column that names the group.
+GROUP_FILES = {
+    "product": """\
+---
+# What the deliveries to the product {name} share; a host's own file counts more.
+district_product: {value}
+""",
+    "sis": """\
+---
+# What the districts with the SIS {name} share; a host's own file counts more. Such as:
+# roster_upload_source: /srv/roster-upload/{{feed}}/OneRoster.zip
+""",
+    "region": """\
+---
+# What the districts of the region {name} share; a host's own file counts more. Such as:
+# district_hardening_inbound_networks: [10.7.0.0/16]
+""",
+}
+
+
+class OnboardError(Exception):
+    """Why nothing was written: one sentence for each problem, each with its place."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        super().__init__("\n".join(self.problems))
+
+
+def _any(_value: str) -> None:
+    return None
+
+
+def _host(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", value):
+        return None
+    return f"{value!r} must be letters, digits, dots and hyphens (roster-maple)"
+
+
+def _site_code(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9]+", value):
+        return None
+    return (
+        f"{value!r} must be letters and digits, as in the vendor's upload path "
+        "(format the column as text where a spreadsheet made another number of it)"
+    )
+
+
+def _group(value: str) -> str | None:
+    return None if slug(value) else f"{value!r} holds no letter or digit that could name a group"
+
+
+@dataclass(frozen=True)
+class Column:
+    """Something to be said of a district: a column of the CSV, and a question."""
+
+    name: str
+    means: str
+    check: Callable[[str], str | None] = _any
+    required: bool = False
+
+
+COLUMNS = (
+    Column("host", "name of the host that delivers, as in roster-maple", _host, required=True),
+    Column("address", "its address; empty: the host's name is one", config.KEYS["remote_host"][1]),
+    Column("district", "the district's name, as people write it", required=True),
+    Column("site_code", "its site code, of the vendor's upload path", _site_code, required=True),
+    Column("product", "the last part of the upload path; empty: product, or the group's", _group),
+    Column("sis", "its SIS, for a group of the districts with the same; may be empty", _group),
+    Column("region", "its region, for a group; may be empty", _group),
+    Column("feed", "the feed's name; empty: made of the district's name", config.KEYS["feed"][1]),
+    Column("username", "the SFTP login, an e-mail address", required=True),
+    Column("password", "the SFTP password, as set by the vendor's mail; empty: later"),
+)
+GROUP_COLUMNS = tuple(GROUP_FILES)
+_NAMES = tuple(column.name for column in COLUMNS)
+# A CSV may have columns of these names, too: a feed's other values.
+MORE = tuple(key for key, (kind, _) in config.KEYS.items() if kind is str and key not in _NAMES)
+
+
+@dataclass(frozen=True)
+class District:
+    """What was said of one district; `where` is the place that problems are told of."""
+
+    where: str
+    host: str
+    district: str
+    site_code: str
+    username: str
+    feed: str
+    address: str = ""
+    product: str = ""
+    sis: str = ""
+    region: str = ""
+    password: str = field(default="", repr=False)
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The groups that its host is in, each with the column that names it."""
+        named = {column: getattr(self, column) for column in GROUP_COLUMNS}
+        return {f"{column}_{slug(value, '_')}": column for column, value in named.items() if value}
+
+    @property
+    def remote_dir(self) -> str:
+        """Its upload path."""
+        made = f"imagine/{self.site_code}-{self.district}/{self.product or 'product'}"
+        return self.more.get("remote_dir", made)
+
+    def alone(self) -> dict[str, str]:
+        """The variables of a host that delivers for it alone."""
+        return {
+            "district_name": self.district,
+            "district_site_code": self.site_code,
+            "roster_upload_feed": self.feed,
+            "roster_upload_username": self.username,
+            **{f"roster_upload_{key}": value for key, value in self.more.items()},
+        }
+
+    def among_others(self) -> dict[str, str]:
+        """Its item in the feeds of a host that delivers for several."""
+        return {
+            "feed": self.feed,
+            "district": self.district,
+            "username": self.username,
+            "remote_dir": self.remote_dir,
+            **self.more,
+        }
+
+
+def slug(text: str, hyphen: str = "-") -> str:
+    """A name in lower-case ASCII: `Peña Blanca` becomes `pena-blanca`; empty where none is left."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", re.sub(r"['`]", "", plain))
+    return hyphen.join(words)[:48].strip(hyphen)
+
+
+def from_values(values: Mapping[str, str], where: str) -> District:
+    """A district of named values; raises OnboardError with all that is wrong with them."""
+    given = {
+        key: value if key == "password" else unicodedata.normalize("NFC", value.strip())
+        for key, value in values.items()
+        if value.strip()
+    }
+    if "district" in given:
+        given.setdefault("feed", slug(given["district"]))
+    problems = []
+    for column in COLUMNS:
+        value = given.get(column.name, "")
+        if not value and (column.required or column.name == "feed"):
+            problems.append(f"{where}, {column.name}: is missing ({column.means})")
+        elif value and (message := column.check(value)):
+            problems.append(f"{where}, {column.name}: {message}")
+    for key, value in given.items():
+        if key != "password" and re.search(r"\{[{%#]|[\x00-\x1f\x7f]", value):
+            problems.append(f"{where}, {key}: must not hold control characters, {{{{, {{% or {{#")
+    if given.get("remote_dir") and not re.match(
+        rf"/?imagine/{re.escape(given.get('site_code', ''))}-", given["remote_dir"]
+    ):
+        problems.append(f"{where}, remote_dir: does not begin with imagine/<the site code>-")
+    if problems:
+        raise OnboardError(problems)
+    known = {key: value for key, value in given.items() if key in _NAMES}
+    more = {key: value for key, value in given.items() if key not in _NAMES}
+    return District(where=where, more=more, **known)
+
+
+def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
+    """The districts of a CSV; raises OnboardError with the problems of all rows.
+
+    `sealed` says that the file lies encrypted; only then it may hold passwords.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise OnboardError(
+            [f"{name}, line {line}: is not UTF-8; save it as 'CSV UTF-8' in the spreadsheet"]
+        ) from None
+    head = text.partition("\n")[0]
+    separator = max(",;\t", key=head.count)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    names = [cell.strip().lower().replace(" ", "_") for cell in rows[0]] if rows else []
+    problems = []
+    for index, column in enumerate(names):
+        if column not in (*_NAMES, *MORE):
+            near = difflib.get_close_matches(column, (*_NAMES, *MORE), 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_NAMES)}"
+            problems.append(f"{name}, row 1: {column!r} is not a column; {hint}")
+        elif column in names[:index]:
+            problems.append(f"{name}, row 1: the column {column} is there twice")
+    needed = [column.name for column in COLUMNS if column.required]
+    problems += [
+        f"{name}, row 1: the column {column} is missing" for column in needed if column not in names
+    ]
+    if problems:
+        raise OnboardError(problems)
+    districts = []
+    for number, row in enumerate(rows[1:], start=2):
+        where = f"{name}, row {number}"
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(names):
+            problems.append(f"{where}: has {len(row)} cells, the first row {len(names)}")
+            continue
+        values = dict(zip(names, row, strict=True))
+        if values.get("password") and not sealed:
+            problems.append(
+                f"{where}, password: lies in the clear; take it for known where others could read "
+                f"the file, and encrypt it: ansible-vault encrypt --encrypt-vault-id ID {name}"
+            )
+            continue
+        try:
+            districts.append(from_values(values, where))
+        except OnboardError as error:
+            problems += error.problems
+    if not districts and not problems:
+        problems = [f"{name}: names no district"]
+    if problems:
+        raise OnboardError(problems)
+    return districts
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be written; `shown` stands in a diff for what must not be seen."""
+
+    path: Path
+    data: bytes
+    before: bytes | None = None
+    shown: str | None = None
+
+    def diff(self) -> dict[str, str]:
+        """What Ansible shows with --diff."""
+        return {
+            "before_header": str(self.path),
+            "after_header": str(self.path),
+            "before": (self.before or b"").decode(),
+            "after": self.data.decode() if self.shown is None else self.shown,
+        }
+
+
+@dataclass
+class Plan:
+    """What would be written, and what is said of each district."""
+
+    files: list[File]
+    report: list[dict[str, str]]
+    # Each server with the keys that are pinned for it: what the host key is asked of.
+    servers: list[dict[str, Any]]
+
+
+def plan(folder: Path, districts: Sequence[District], keys: vault.Vault) -> Plan:
+    """All that has to be written to bring districts into an inventory.
+
+    Raises OnboardError with every problem: of the values, with what is there, among each other.
+    """
+    by_host: dict[str, list[District]] = defaultdict(list)
+    for district in districts:
+        by_host[district.host].append(district)
+    there = inventory.names(folder, keys.secrets)
+    texts, problems = _texts(folder, by_host, there)
+    with inventory.with_files(folder, texts) as copy:
+        fleet = inventory.read(copy, keys.secrets, home=folder)
+    for host, group in by_host.items():
+        if host in fleet:
+            problems += _of_host(fleet[host], group, folder, new=host not in there)
+    problems += _taken(fleet, districts)
+    secrets, report = [], []
+    for district in districts:
+        if district.host in fleet:
+            try:
+                sealed, note = _secret(district, fleet[district.host], folder, keys)
+            except vault.VaultError as error:
+                problems.append(f"{district.where}, password: {error}")
+                continue
+            secrets += sealed
+            added = sealed or district.host not in there
+            report.append(
+                {
+                    "host": district.host,
+                    "district": district.district,
+                    "feed": district.feed,
+                    "did": "added" if added else "unchanged",
+                    "note": note,
+                }
+            )
+    if problems:
+        raise OnboardError(problems)
+    files = [
+        File(path, text.encode(), path.read_bytes() if path.is_file() else None)
+        for path, text in texts.items()
+    ]
+    changed = [file for file in files if file.data != file.before]
+    return Plan([*secrets, *changed], report, _servers(fleet, by_host))
+
+
+def _texts(
+    folder: Path, by_host: Mapping[str, Sequence[District]], there: Mapping[str, frozenset[str]]
+) -> tuple[dict[Path, str], list[str]]:
+    """The files of the hosts that are not there yet, and what keeps hosts from having theirs."""
+    texts: dict[Path, str] = {}
+    problems, fresh = [], []
+    for host, group in by_host.items():
+        found = _between_rows(group)
+        if host in there:
+            if inventory.DISTRICT_HOSTS not in there[host]:
+                found.append(f"{group[0].where}, host: {host} is there, but no district host")
+        else:
+            main, text = folder / "host_vars" / host / "main.yml", render_host(group)
+            found += _in_the_way(main, text, group[0])
+            if not found:
+                texts[main] = text
+                fresh.append(group)
+        problems += found
+    if fresh:
+        texts |= _group_files(folder, fresh)
+        # The last to be written: a host counts from the moment at which this one names it.
+        hosts_file = folder / HOSTS_FILE
+        known = hosts_file.read_text(encoding="utf-8") if hosts_file.is_file() else NEW_HOSTS_FILE
+        texts[hosts_file] = add_hosts(known, fresh, hosts_file)
+    return texts, problems
+
+
+def write(files: Sequence[File]) -> None:
+    """Writes files in their order; takes all of them back where one cannot be written."""
+    done: list[Path] = []
+    made: list[Path] = []
+    mask = os.umask(0)
+    os.umask(mask)
+    try:
+        for file in files:
+            folder = file.path.parent
+            new = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            made += new
+            mode = file.path.stat().st_mode & 0o777 if file.before is not None else 0o666 & ~mask
+            atomic.replace(file.path, file.data)
+            done.append(file.path)
+            file.path.chmod(0o600 if file.shown is not None else mode)
+    except BaseException:
+        for file in files:
+            if file.path in done:
+                if file.before is None:
+                    file.path.unlink(missing_ok=True)
+                else:
+                    atomic.replace(file.path, file.before)
+        for path in sorted(made, key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def render_host(group: Sequence[District]) -> str:
+    """The text of a host's main.yml."""
+    if len(group) == 1:
+        [district] = group
+        content = _map(district.alone())
+        content["district_site_code"] = yamlfile.quoted(district.site_code)
+        content.yaml_add_eol_comment(SITE_CODE_COMMENT, "district_site_code")
+        head = "One district with a host of its own; what is not said here, its groups say."
+    else:
+        content = CommentedMap()
+        content["roster_upload_feeds"] = [_map(district.among_others()) for district in group]
+        head = (
+            "Several districts on one host; what a feed does not name itself, the groups say.\n"
+            "# Each has a vault file of its own."
+        )
+    return f"---\n# {head}\n{yamlfile.dump(content)}"
+
+
+def add_hosts(text: str, groups: Sequence[Sequence[District]], path: Path) -> str:
+    """The text of hosts.yml with hosts added; all else in it stays as it is."""
+    try:
+        tree, expected = yamlfile.load(text), yamlfile.plain(text)
+    except (YAMLError, yaml.YAMLError) as error:
+        raise OnboardError([f"{path} is not YAML: {error}"]) from None
+    if not isinstance(tree, dict):
+        raise OnboardError([f"{path} holds no groups; begin it as in inventories/example"])
+    for target in (tree, expected):
+        for group in groups:
+            _add_host(target, group)
+    out = yamlfile.dump(tree, text)
+    if yamlfile.plain(out) != expected:
+        raise OnboardError(
+            f"{path} is written in a way that cannot be kept; add {group[0].host} by hand"
+            for group in groups
+        )
+    return out
+
+
+def _add_host(tree: Any, group: Sequence[District]) -> None:
+    """Adds a host to district_hosts and to the groups that its districts name."""
+    host, address = group[0].host, group[0].address
+    parent = _parent_of(tree, inventory.DISTRICT_HOSTS)
+    if parent is None:
+        parent = _child(_child(tree, "all"), "children")
+    districts = _child(parent, inventory.DISTRICT_HOSTS)
+    entry = _empty(tree)
+    if address:
+        entry["ansible_host"] = yamlfile.text(address)
+    _child(districts, "hosts")[host] = entry if address else None
+    for name in sorted({name for district in group for name in district.groups}):
+        parent = _parent_of(tree, name)
+        if parent is None:
+            parent = _child(districts, "children")
+        _child(_child(parent, name), "hosts")[host] = None
+
+
+def _parent_of(tree: Any, group: str) -> Any:
+    """The mapping in which a group stands, with its content where it stands in several."""
+    found = [parent for name, parent in _groups_of(tree) if name == group]
+    return next((parent for parent in found if parent[group]), found[0] if found else None)
+
+
+def _groups_of(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Each group of a tree with the mapping in which it stands, the outer ones first."""
+    for name, content in tree.items():
+        yield str(name), tree
+        if isinstance(content, dict) and isinstance(content.get("children"), dict):
+            yield from _groups_of(content["children"])
+
+
+def _child(mapping: Any, key: str) -> Any:
+    if mapping.get(key) is None:
+        mapping[key] = _empty(mapping)
+    return mapping[key]
+
+
+def _empty(like: Any) -> Any:
+    return CommentedMap() if isinstance(like, CommentedMap) else {}
+
+
+def _map(values: Mapping[str, str]) -> CommentedMap:
+    return CommentedMap({key: yamlfile.text(value) for key, value in values.items()})
+
+
+def _group_files(folder: Path, groups: Sequence[Sequence[District]]) -> dict[Path, str]:
+    """Commented files for the groups that have none."""
+    home = folder / "group_vars"
+    files: dict[Path, str] = {}
+    for district in (district for group in groups for district in group):
+        for name, column in district.groups.items():
+            if not any((home / f"{name}{end}").exists() for end in ("", ".yml", ".yaml", ".json")):
+                value = getattr(district, column)
+                shown = (
+                    yamlfile.dump(CommentedMap(x=yamlfile.text(value))).partition(": ")[2].strip()
+                )
+                text = GROUP_FILES[column].format(name=value, value=shown)
+                files.setdefault(home / name / "main.yml", text)
+    return files
+
+
+def _between_rows(group: Sequence[District]) -> list[str]:
+    """What is wrong between the rows of one host."""
+    first = group[0]
+    return [
+        f"{district.where}, {column}: {getattr(district, column)!r}, but {first.where} says "
+        f"{getattr(first, column)!r} of the same host {first.host}"
+        for column in ("address", "sis", "region")
+        for district in group[1:]
+        if getattr(district, column) != getattr(first, column)
+    ]
+
+
+def _in_the_way(main: Path, text: str, district: District) -> list[str]:
+    """What keeps a new host's file from being written."""
+    if main.exists():
+        if main.read_bytes() == text.encode():
+            return []
+        return [
+            f"{district.where}, host: {main} is there and says something else, and hosts.yml does "
+            "not name the host; nothing is overwritten"
+        ]
+    home = main.parent
+    return [
+        f"{district.where}, host: {home.name} has its variables in {path}; move it to {main}"
+        for path in (home.with_name(home.name + end) for end in (".yml", ".yaml", ".json"))
+        if path.exists()
+    ]
+
+
+def _of_host(
+    host: inventory.Host, group: Sequence[District], folder: Path, *, new: bool
+) -> list[str]:
+    """What is wrong with districts as the roles would see them on their host."""
+    first = group[0]
+    file = folder / "host_vars" / first.host / "main.yml"
+    if host.problem:
+        return [f"{first.where}, host: {first.host}'s variables do not resolve: {host.problem}"]
+    found = []
+    if (first.address or new) and host.address != first.address:
+        found.append(
+            f"{first.where}, address: {first.address!r}, but ansible_host of {first.host} is "
+            f"{host.address!r} ({folder / HOSTS_FILE})"
+        )
+    feeds = {str(feed.get("feed")): feed for feed in host.feeds}
+    for district in group:
+        for name, column in district.groups.items():
+            if name not in host.groups:
+                found.append(
+                    f"{district.where}, {column}: {first.host} is not in the group {name}; add it "
+                    f"by hand ({folder / HOSTS_FILE})"
+                )
+        if district.feed not in feeds:
+            item = "\n".join(
+                f"      {line}"
+                for line in yamlfile.dump([_map(district.among_others())]).strip().splitlines()
+            )
+            found.append(
+                f"{district.where}, host: {first.host} is there already and delivers "
+                f"{', '.join(feeds)}; add this feed by hand to roster_upload_feeds in {file}, "
+                f"beside those:\n{item}"
+            )
+            continue
+        feed = feeds[district.feed]
+        found += _differences(district, feed, file)
+        if new:
+            found += _wrong(district, feed)
+    if new and not found:
+        found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]
+    return found
+
+
+def _differences(district: District, feed: Mapping[str, Any], file: Path) -> list[str]:
+    """Where a feed, as it resolves, is not what was said."""
+    wanted = {"district": district.district, "username": district.username, **district.more}
+    wanted["remote_dir"] = district.remote_dir
+    has = dict(feed)
+    if not district.product and "remote_dir" not in district.more:
+        # Then the groups say the product.
+        for values in (wanted, has):
+            values["remote_dir"] = str(values["remote_dir"]).rpartition("/")[0]
+    columns = {"remote_dir": "site_code, district, product"}
+    return [
+        f"{district.where}, {columns.get(key, key)}: {value!r}, but the inventory says "
+        f"{has.get(key)!r} of {district.feed} ({file}, or a group); nothing is overwritten"
+        for key, value in wanted.items()
+        if has.get(key) != value and not (key == "source" and "{feed}" in value)
+    ]
+
+
+def _wrong(district: District, feed: Mapping[str, Any]) -> list[str]:
+    """What the upload program would refuse; a host key may still be missing."""
+    return [
+        f"{district.where}, {problem.key}: {problem.message}"
+        for problem in config.problems(feed)
+        if not (problem.key == "host_keys" and not feed.get("host_keys"))
+    ]
+
+
+def _target(feed: Mapping[str, Any]) -> tuple[str, ...]:
+    parts = (str(feed.get(key, "")) for key in ("remote_host", "remote_port"))
+    path = (str(feed.get(key, "")).strip("/") for key in ("remote_dir", "remote_name"))
+    return (*(part.lower() for part in parts), *path)
+
+
+# What may be in use once in a fleet, by the column that it comes from.
+UNIQUE: Mapping[str, tuple[Callable[[Mapping[str, Any]], object], str]] = {
+    "feed": (lambda feed: feed.get("feed"), "{host} has a feed of this name, too"),
+    "site_code, district, product": (_target, "{feed} of {host} delivers to the same remote file"),
+}
+
+
+def _taken(fleet: Mapping[str, inventory.Host], districts: Sequence[District]) -> list[str]:
+    """What a district would share with another one, in the inventory or among the new ones."""
+    rows = {(district.host, district.feed): district for district in districts}
+    every = [(host, feed) for host, known in fleet.items() for feed in known.feeds]
+    found = []
+    for column, (key_of, sentence) in UNIQUE.items():
+        users: dict[object, list[tuple[str, str]]] = defaultdict(list)
+        for host, feed in every:
+            users[key_of(feed)].append((host, str(feed.get("feed"))))
+        for same in users.values():
+            for index, place in enumerate(same):
+                if len(same) > 1 and place in rows:
+                    host, feed_name = same[index - 1] if index else same[1]
+                    said = sentence.format(host=host, feed=feed_name)
+                    found.append(f"{rows[place].where}, {column}: {said}")
+    logins: dict[str, dict[str, str]] = defaultdict(dict)
+    for host, feed in every:
+        login = str(feed.get("username", "")).casefold()
+        logins[login].setdefault(str(feed.get("district")), f"{feed.get('feed')} of {host}")
+    for district in districts:
+        # A district may deliver to several products with one login.
+        found += [
+            f"{district.where}, username: {district.username!r} is the login of {user}, too, "
+            f"which is another district's ({name})"
+            for name, user in logins[district.username.casefold()].items()
+            if name != district.district
+        ]
+    return found
+
+
+def _servers(
+    fleet: Mapping[str, inventory.Host], by_host: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The servers of these hosts' feeds, with the keys that are pinned for each."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for host in by_host:
+        for feed in fleet[host].feeds if host in fleet else ():
+            server = (str(feed.get("remote_host")), int(feed.get("remote_port") or 22))
+            found.setdefault(server, list(feed.get("host_keys") or []))
+    return [
+        {"host": host, "port": port, "pinned": pinned} for (host, port), pinned in found.items()
+    ]
+
+
+def _secret(
+    district: District, host: inventory.Host, folder: Path, keys: vault.Vault
+) -> tuple[list[File], str]:
+    """A district's vault file, where there is none yet, and its next step; raises VaultError."""
+    path = vault.path_of(folder / "host_vars" / district.host, district.feed)
+    feeds = {feed.get("feed"): feed for feed in host.feeds}
+    ready = f"ansible-playbook playbooks/site.yml -i {shown(folder)} --limit {district.host}"
+    if path.exists():
+        entry = vault.parse(keys.read(path)[1], path) if district.password else {}
+        if district.password and district.password not in (entry.get("secret"), entry.get("next")):
+            raise vault.VaultError(
+                f"is not the one in {path}; a password is changed by a rotation; nothing is "
+                "overwritten"
+            )
+        return [], ready
+    if district.password:
+        since = dt.datetime.now(dt.UTC).date().isoformat()
+        entry = vault.Entry({"secret": district.password, "since": since})
+        sealed = keys.encrypt(vault.render(entry), host.vault_id)
+        if vault.parse(keys.decrypt(sealed, path).decode(), path) != entry:
+            raise vault.VaultError(f"{path}: what was encrypted does not come back")
+        label = f"(encrypted for the vault id {host.vault_id}; not shown)\n"
+        return [File(path, sealed, None, label)], ready
+    if feeds.get(district.feed, {}).get("auth") == "key":
+        return [], ready
+    return [], (
+        f"no password yet: ansible-vault create --encrypt-vault-id {host.vault_id} {shown(path)}"
+    )
+
+
+def shown(path: Path) -> Path:
+    """A path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,388 @@
+"""What became of every feed of the fleet: red, amber or green, why, and since when.
+
+A host's report is what the module `roster_receipts` has found there, as JSON:
+
+    v, time, clock_synced, free_bytes, program
+    feeds: each with district, feed, remote_host, auth, window_start, deadline (`HH:MM`, UTC);
+        configured, credential   when its configuration and its credential were written, or null
+        starts                   {unit: the next start}
+        nights                   [[night, outcome, exit code, bytes, students, teachers, classes,
+                                 enrollments, minutes left to the deadline, seconds], ...]
+        last, last_sent, rehearsal, watch    receipts in brief, or null
+        held                     {digest, reasons, command, finished}, or null
+        broken_at                the line at which the receipts' chain is broken, or null
+        trouble                  what could not be read, or null
+
+All moments are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import re
+import shlex
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from roster_fleet import atomic
+
+VERSION = 1  # of the report
+CREDENTIAL_WARNING_DAYS = 30
+SKEW_SECONDS = 60
+LEAST_FREE_BYTES = 1 << 30
+CACHE_MODE = 0o700
+STATES = ("red", "amber", "green", "off")  # the worst first; off: delivers nothing any more
+MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
+
+
+class Outcome(NamedTuple):
+    """What a night can come to: its letter in a history, its state, its name."""
+
+    letter: str
+    state: str
+    word: str
+
+
+OUTCOMES = {
+    "sent": Outcome("s", "green", "sent"),
+    "skipped": Outcome("k", "green", "skipped"),
+    "late": Outcome("l", "amber", "sent late"),
+    "held": Outcome("h", "red", "held"),
+    "refused": Outcome("r", "red", "refused"),
+    "stale": Outcome("t", "red", "stale"),
+    "failed": Outcome("f", "red", "failed"),
+    "missed": Outcome("m", "red", "missed"),
+}
+
+
+class Night(NamedTuple):
+    """One night of a feed, in the order of the report's lists; None where it is not known."""
+
+    night: str
+    outcome: str
+    exit_code: int | None = None
+    bytes: int | None = None
+    students: int | None = None
+    teachers: int | None = None
+    classes: int | None = None
+    enrollments: int | None = None
+    minutes: int | None = None
+    seconds: int | None = None
+
+
+class Problem(NamedTuple):
+    """Something that keeps a feed from being green."""
+
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """What is known of a host: its report, from this run or an earlier one, and what is wrong."""
+
+    name: str
+    report: Mapping[str, Any] | None  # None: nothing was ever collected
+    seen: str  # when the report was collected; empty without one
+    trouble: Problem | None = None  # why the report is none of this run
+    maximum_days: int = 365  # of its credentials
+
+
+@dataclass(frozen=True)
+class Row:
+    """A feed as it is shown; `nights` has no gaps, and the last one comes last."""
+
+    host: Host
+    feed: Mapping[str, Any]
+    nights: Sequence[Night] = ()
+    problems: Sequence[Problem] = ()
+    credential_days: int | None = None
+    command: str = ""  # that lets the held export through
+
+    @property
+    def name(self) -> str:
+        """The district's name, or the host's where the district's is not known."""
+        return self.feed.get("district") or self.host.name
+
+    @property
+    def state(self) -> str:
+        """The worst of its problems'."""
+        return min((p.state for p in self.problems), key=STATES.index, default="green")
+
+    @property
+    def outcome(self) -> str:
+        """The last night's word."""
+        return OUTCOMES[self.nights[-1].outcome].word if self.nights else ""
+
+    @property
+    def next_start(self) -> str:
+        """When it is delivered next; empty where nothing is planned."""
+        return str(self.feed.get("starts", {}).get("roster-upload", ""))
+
+    @property
+    def newest(self) -> Night | None:
+        """The last night whose export was read."""
+        return next((n for n in reversed(self.nights) if n.bytes is not None), None)
+
+
+# ---- from reports to rows ------------------------------------------------------------------------
+
+
+def moment(text: str) -> dt.datetime:
+    """A moment of a report."""
+    return dt.datetime.fromisoformat(text)
+
+
+def stamp(when: dt.datetime) -> str:
+    """A moment as reports have it."""
+    return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def last_deadline(feed: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
+    """The feed's last deadline that is past."""
+    hour, minute = map(int, feed.get("deadline", "09:00").split(":"))
+    deadline = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return deadline - dt.timedelta(days=deadline > now)
+
+
+def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
+    """Every night from the first one told of to the last, which is `due` (a date) or later.
+
+    A night of which nothing is told was missed; one that was sent past its deadline is late.
+    """
+    known = {entry[0]: Night(*entry) for entry in listed}
+    if not known:
+        return []
+    first, last = min(known), max(*known, due)
+    found = []
+    for day in range(dt.date.fromisoformat(first).toordinal(), _ordinal(last) + 1):
+        name = dt.date.fromordinal(day).isoformat()
+        night = known.get(name) or Night(name, "missed")
+        if night.outcome == "sent" and (night.minutes or 0) < 0:
+            night = night._replace(outcome="late")
+        elif night.outcome not in OUTCOMES:
+            night = night._replace(outcome="failed")
+        found.append(night)
+    return found
+
+
+def _ordinal(date: str) -> int:
+    return dt.date.fromisoformat(date).toordinal()
+
+
+def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime) -> list[Problem]:
+    """What is wrong with the last night."""
+    if not nights:
+        is_new = moment(feed["configured"]) > due
+        return [Problem("amber", "waits for its first night") if is_new else
+                Problem("red", "nothing was ever delivered")]  # fmt: skip
+    last, told = nights[-1], feed.get("last") or {}
+    if OUTCOMES[last.outcome].state == "green":
+        return []
+    if last.outcome == "late":
+        return [Problem("amber", f"sent {-(last.minutes or 0)} min past the deadline")]
+    if last.outcome == "missed":
+        watch = feed.get("watch") or {}
+        why = watch["message"] if watch.get("night") == last.night else "no delivery was tried"
+        return [Problem("red", f"missed the night of {last.night}: {why}")]
+    text = str(told.get("message") or last.outcome)
+    return [Problem("red", text.removeprefix(f"{feed.get('district')}: "))]
+
+
+def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
+    """A rehearsal that failed, unless something was sent since."""
+    rehearsal, sent = feed.get("rehearsal"), feed.get("last_sent")
+    if rehearsal and rehearsal["exit_code"] and rehearsal["outcome"] != "skipped":
+        if sent and sent["finished"] > rehearsal["finished"]:
+            return
+        last = feed.get("last")
+        if not last or last["finished"] < rehearsal["finished"]:
+            yield Problem("amber", f"the rehearsal {rehearsal['outcome']}: {rehearsal['message']}")
+
+
+def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iterator[Problem]:
+    if days is None:
+        yield Problem("amber", "has no credential on the host")
+    elif days > maximum:
+        yield Problem("amber", f"its {feed.get('auth', 'credential')} is {days} days old, "
+                               f"{maximum} are allowed")  # fmt: skip
+    elif days > maximum - CREDENTIAL_WARNING_DAYS:
+        yield Problem("amber", f"its {feed.get('auth', 'credential')} is too old in "
+                               f"{maximum - days + 1} days")  # fmt: skip
+
+
+def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the host itself; the clock is only compared at once."""
+    skew = abs((moment(report["time"]) - moment(host.seen)).total_seconds())
+    if skew > SKEW_SECONDS:
+        yield Problem("amber", f"the host's clock is {skew / 60:.0f} min off")
+    if report["free_bytes"] < LEAST_FREE_BYTES:
+        yield Problem("amber", f"the host has {decimal(report['free_bytes'])} left on its disk")
+
+
+def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventory: str) -> Row:
+    """A feed of a host as it is shown, as of its report's time."""
+    now = moment(report["time"])
+    listed = feed.get("nights", [])
+    problems = [host.trouble] if host.trouble else []
+    if not feed["configured"]:
+        nights = calendar(listed, "")
+        return Row(host, feed, nights, [*problems, Problem("off", "is not delivered any more")])
+    due = last_deadline(feed, now)
+    nights = calendar(listed, due.date().isoformat())
+    changed = feed.get("credential")
+    days = (now - moment(changed)).days if changed else None
+    if feed.get("trouble"):
+        problems.append(Problem("red", feed["trouble"]))
+    problems += _delivery(feed, nights, due)
+    problems += _rehearsal(feed)
+    if not feed["starts"].get("roster-upload"):
+        problems.append(Problem("amber", "no delivery is planned"))
+    if feed.get("broken_at"):
+        problems.append(Problem("amber", f"its receipts were changed by hand, line "
+                                         f"{feed['broken_at']}"))  # fmt: skip
+    problems += _credential(feed, days, host.maximum_days)
+    problems += _machine(host, report)
+    problems.sort(key=lambda problem: STATES.index(problem.state))
+    return Row(host, feed, nights, problems, days, approval(host.name, feed, inventory))
+
+
+def approval(host: str, feed: Mapping[str, Any], inventory: str) -> str:
+    """The command that lets a feed's held export through; empty where none is held."""
+    held = feed.get("held")
+    if not held:
+        return ""
+    words = ["ansible-playbook", "playbooks/approve.yml", "-i", inventory, "--limit", host]
+    words += ["-e", f"feed={feed['feed']}", "-e", f"digest={held['digest']}"]
+    return shlex.join(words) + ' -e why="..."'
+
+
+def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
+    """All feeds of all hosts, the worst first, then by district."""
+    found = []
+    for host in hosts:
+        if host.report and host.report["feeds"]:
+            found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
+        else:
+            none = Problem("amber", "the host has no feed; run site.yml")
+            found.append(Row(host, {}, problems=[host.trouble or none]))
+    return sorted(found, key=lambda r: (STATES.index(r.state), r.name.casefold(), r.host.name))
+
+
+# ---- from what Ansible has registered to hosts, and what is kept of them -------------------------
+
+
+class Cache:
+    """The last report of each host, a file each, so that an unreachable host's still shows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, host: str) -> Path:
+        return self.folder / f"{urllib.parse.quote(host, safe='')}.json"
+
+    def load(self, name: str) -> Host:
+        """A host as it was seen last; without a usable file, one that never was."""
+        try:
+            kept = json.loads(self._path(name).read_text("utf-8"))
+            report, seen, days = kept["report"], kept["seen"], kept["maximum_days"]
+            if report["v"] == VERSION:
+                return Host(name, report, seen, None, days)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return Host(name, None, "")
+
+    def keep(self, hosts: Sequence[Host]) -> None:
+        """Keeps the reports of this run; raises OSError where it cannot."""
+        self.folder.mkdir(mode=CACHE_MODE, parents=True, exist_ok=True)
+        self.folder.chmod(CACHE_MODE)
+        for host in hosts:
+            if host.report and not host.trouble:
+                kept = {
+                    "seen": host.seen,
+                    "maximum_days": host.maximum_days,
+                    "report": host.report,
+                }
+                text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+                atomic.replace(self._path(host.name), text.encode(), lasting=False)
+
+
+def host(
+    name: str, result: Mapping[str, Any] | None, cache: Cache, now: str, maximum_days: int = 365
+) -> Host:
+    """A host by what Ansible has registered of it; None where it was not asked in this run."""
+    trouble = Problem("amber", "was not asked in this run")
+    if result:
+        if result.get("report"):
+            return Host(name, json.loads(result["report"]), now, None, maximum_days)
+        trouble = Problem("red", _reason(result))
+    last = cache.load(name)
+    since = f"last seen {last.seen.replace('T', ' ')[:16]} UTC" if last.seen else "never seen"
+    return replace(last, trouble=trouble._replace(text=f"{trouble.text} ({since})"))
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """Why a host told nothing; of what ssh says, the reason comes last."""
+    lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
+    if not result.get("unreachable"):
+        return f"could not be read: {' '.join(lines) or 'no reason is known'}"
+    reason = re.sub(r".*\b(via|over) ssh: ", "", lines[-1], flags=re.I) if lines else ""
+    return f"unreachable: {reason or 'no reason is known'}"
+
+
+# ---- the terminal's table ------------------------------------------------------------------------
+
+STYLES = {"red": "red", "amber": "yellow", "green": "green", "off": "dim"}
+
+
+def table(listed: Sequence[Row], width: int, *, colours: bool) -> str:
+    """The rows as a table of `width` columns, and a line that counts them."""
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("", "District", "Feed", "Host", "Night", "Outcome"):
+        shown.add_column(title, no_wrap=title in ("", "Night"), overflow="fold")
+    for title in ("Students", "Size", "Cred."):
+        shown.add_column(title, justify="right", no_wrap=True)
+    shown.add_column("Next start", no_wrap=True)
+    shown.add_column("Note", overflow="fold", ratio=1)
+    for entry in listed:
+        newest = entry.newest
+        students = newest.students if newest else None
+        days = entry.credential_days
+        shown.add_row(
+            Text(MARKS[entry.state], style=STYLES[entry.state]),
+            Text(entry.name),
+            Text(str(entry.feed.get("feed", ""))),
+            Text(entry.host.name),
+            entry.nights[-1].night[5:] if entry.nights else "",
+            Text(entry.outcome, style=STYLES[entry.state]),
+            f"{students:,}" if students is not None else "",
+            decimal(newest.bytes) if newest and newest.bytes is not None else "",
+            f"{days} d" if days is not None else "",
+            entry.next_start.replace("T", " ")[5:16],
+            Text("; ".join(problem.text for problem in entry.problems)),
+        )
+    out = Console(
+        file=io.StringIO(), width=width, force_terminal=colours, no_color=not colours,
+        color_system="standard" if colours else None,
+    )  # fmt: skip
+    out.print(shown)
+    text: str = out.file.getvalue()  # type: ignore[attr-defined]
+    lines = [line.rstrip() for line in text.splitlines()]
+    return "\n".join([*lines, "", summary(listed)])
+
+
+def summary(listed: Sequence[Row]) -> str:
+    """How many are of which state: `1 red, 2 amber, 40 green`."""
+    counts = {state: sum(entry.state == state for entry in listed) for state in STATES}
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "no feed"

@@ -1,0 +1,61 @@
+"""YAML that people wrote and read: changed with its comments, quotes and indentation kept."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import suppress
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+
+def load(text: str) -> Any:
+    """What a text holds, with all that `dump` needs to keep it as it is."""
+    return _yaml(text).load(text)
+
+
+def dump(node: Any, like: str = "") -> str:
+    """A text of it, indented as `like` is, from which it may come."""
+    out = io.StringIO()
+    _yaml(like).dump(node, out)
+    return out.getvalue()
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads values as Ansible does, and tags that only it knows as pairs."""
+
+
+_Plain.add_multi_constructor("!", lambda _, tag, node: (tag, node.value))
+
+
+def plain(content: str) -> Any:
+    """What a text says, without how it is written."""
+    return yaml.load(content, _Plain)  # noqa: S506 - it makes nothing but plain values
+
+
+def text(value: str) -> str:
+    """A value that every YAML reader takes for this text, quoted where it has to be."""
+    with suppress(yaml.YAMLError):
+        if yaml.safe_load(value) == value:
+            return value
+    return quoted(value)
+
+
+def quoted(value: str) -> str:
+    """A value in double quotes."""
+    it: str = DoubleQuotedScalarString(value)
+    return it
+
+
+def _yaml(like: str) -> YAML:
+    indents = re.findall(r"^( +)\S", like, re.MULTILINE)
+    step = min((len(indent) for indent in indents), default=2)
+    kept = YAML()
+    kept.preserve_quotes = True
+    kept.width = 2**31
+    kept.indent(mapping=step, sequence=4, offset=2)
+    kept.explicit_start = like.startswith("---") or "\n---" in like
+    return kept
