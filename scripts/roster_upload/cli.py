@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from roster_upload import __version__, commands, config
@@ -102,9 +102,39 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("feed", metavar="FEED")
     as_json(one)
 
+    one = command(
+        "login",
+        "log in once and look at the upload path; sends nothing",
+        "A rotation tries a new credential by it before anything is switched.",
+    )
+    one.add_argument("feed", metavar="FEED")
+    one.add_argument(
+        "--slot", choices=("current", "pending"), default="current", help="default: %(default)s"
+    )
+
+    one = command(
+        "verify",
+        "is all ready for tonight? changes nothing: configuration, clock, next start, free space, "
+        "export, credential, host key, login, upload path",
+    )
+    one.add_argument("feed", metavar="FEED", nargs="?")
+    as_json(one)
+
+    one = command("forget", "remove the credential before the current one, once it has served")
+    one.add_argument("feed", metavar="FEED")
+
     one = command("watch", "alert where tonight's delivery is not in; runs before the deadline")
     one.add_argument("feed", metavar="FEED")
 
+    _views(command, as_json)
+    return main
+
+
+def _views(
+    command: Callable[..., argparse.ArgumentParser],
+    as_json: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """The commands that show what is in the ledger."""
     one = command("status", "what became of the last delivery, of all feeds by default")
     one.add_argument("feed", metavar="FEED", nargs="?")
     as_json(one)
@@ -119,7 +149,6 @@ def parser() -> argparse.ArgumentParser:
         "what", metavar="CODE|FEED", help="an exit code, or a feed, whose last receipt counts"
     )
     as_json(one)
-    return main
 
 
 COMMANDS = {
@@ -130,6 +159,9 @@ COMMANDS = {
     "resend": commands.deliver,
     "approve": commands.approve,
     "probe": commands.probe,
+    "login": commands.login,
+    "verify": commands.verify,
+    "forget": commands.forget,
     "watch": commands.watch,
     "status": commands.status,
     "history": commands.history,

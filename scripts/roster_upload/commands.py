@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import datetime as dt
 import getpass
+import io
 import json
 import os
 import re
@@ -18,12 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from roster_upload import config, delivery, settle, tell, validate, views
+from roster_upload import checks, config, delivery, settle, tell, validate, views
 from roster_upload.delivery import Night, Run, State, stamp
-from roster_upload.exits import Exit, Failure
+from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import Ledger
 
 SHORTEST_DIGEST = 12
+# The unit that logs in with the credential of a slot, as `roster-...@FEED`.
+LOGINS = {"current": "login", "pending": "pending"}
 # Where the units leave how far a transfer is, for who has started them from a terminal.
 PROGRESS_DIR = Path("/run/roster-upload")
 
@@ -198,6 +201,60 @@ def probe(given: argparse.Namespace) -> int:
             print(f"{words}: {getattr(new, key)}")
         for difference in differences:
             print(f"changed since the last probe: {difference}")
+    return Exit.OK
+
+
+def login(given: argparse.Namespace) -> int:
+    """Logs in with one of the feed's credentials, and says what was seen."""
+    if needs_unit(given):
+        return through_unit(given, LOGINS[given.slot])
+    feed = config.load(config_file(given))
+    print(f"{feed.district}: {checks.login(feed, delivery.credential(feed.feed, given.slot))}")
+    return Exit.OK
+
+
+def verify(given: argparse.Namespace) -> int:
+    """Looks at all that a delivery needs; the first thing that is wrong is the exit code."""
+    found: dict[str, list[checks.Check]] = {}
+    for name in feed_names(given):
+        given.feed = name
+        feed, first = checks.load(config_file(given))
+        found[name] = [first]
+        if feed:
+            found[name] += checks.of_host(feed, dt.datetime.now(dt.UTC))
+            found[name].append(_login_check(given))
+    if given.json:
+        told = {name: [check.record() for check in looked] for name, looked in found.items()}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        for name, looked in found.items():
+            for check in looked:
+                word = "ok " if check.code == Exit.OK else "BAD"
+                print(f"{name}  {word}  {check.name:13}  {check.told}")
+    wrong = [check.code for looked in found.values() for check in looked if check.code]
+    return wrong[0] if wrong else Exit.OK
+
+
+def _login_check(given: argparse.Namespace) -> checks.Check:
+    """The login as the feed's unit does it, which alone gets the credential."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        code = Exit(through_unit(given, LOGINS["current"]))
+    lines = told.getvalue().strip().splitlines()
+    return checks.Check("login", code, lines[-1] if lines else MEANINGS[code])
+
+
+def forget(given: argparse.Namespace) -> int:
+    """Removes the credential before the current one once a delivery was accepted since."""
+    feed = config.load(config_file(given))
+    path = checks.previous(given.config_dir, feed.feed)
+    if not path.exists():
+        print(f"{feed.district}: no former credential is kept")
+    elif checks.is_outlived(path, Ledger(given.state_dir / feed.feed).accepted()):
+        path.unlink()
+        print(f"{feed.district}: a delivery was accepted since; the former credential is removed")
+    else:
+        print(f"{feed.district}: the former credential stays until the next accepted delivery")
     return Exit.OK
 
 

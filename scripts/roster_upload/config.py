@@ -62,6 +62,7 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
         "expected_changes": [],
         "expected_percent": 100,
         "make_remote_dir": False,
+        "verify_by_writing": False,
         "algorithms": "modern",
         "attempts": 5,
         "retry_seconds": 20,
@@ -159,6 +160,7 @@ class Feed:
     expected_changes: tuple[Span, ...]
     expected_percent: int
     make_remote_dir: bool
+    verify_by_writing: bool
     algorithms: str
     attempts: int
     retry_seconds: int
@@ -431,6 +433,7 @@ KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
         "expected_changes": (list, _each(_span)),
         "expected_percent": (int, _between(1, 10**6)),
         "make_remote_dir": (bool, _any),
+        "verify_by_writing": (bool, _any),
         "algorithms": (str, _choice(("modern", "legacy"))),
         "attempts": (int, _between(1, 100)),
         "retry_seconds": (int, _between(0, 3600)),

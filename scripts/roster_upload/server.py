@@ -124,6 +124,14 @@ class Probe:
                 self.sftp.hurry()
                 self._remove_all()
 
+    def write(self) -> None:
+        """Writes a small file and removes it: whether the account may."""
+        try:
+            self._put()
+        finally:
+            with contextlib.suppress(Lost, struct.error):
+                self._remove_all()
+
     def _has_hash(self) -> bool:
         """Whether the server computes a file's SHA-256, also where it does not announce it.
 

@@ -40,6 +40,16 @@ class Export:
         """Whether it has to be packed."""
         return self.files != (self.path,)
 
+    def written(self) -> tuple[int, dt.datetime]:
+        """Its size in bytes, and when its oldest file was written; raises Failure."""
+        try:
+            state = _state(self)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        oldest = min(written for *_, written, _ in state)
+        size = sum(size for _, _, size, _, _ in state)
+        return size, dt.datetime.fromtimestamp(oldest / 1e9, dt.UTC)
+
 
 @dataclass(frozen=True)
 class Snapshot:

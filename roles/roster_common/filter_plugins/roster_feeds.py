@@ -113,6 +113,20 @@ def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def packages_to_install(names: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """The packages that a host's lines (`STATUS NAME`) do not show as installed.
+
+    Without any line nothing is known, and it is all of them.
+    """
+    return [name for name in names if f"installed {name}" not in lines]
+
+
+def packages_to_remove(names: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """The packages of which a host's lines (`STATUS NAME`) show at least a configuration."""
+    known = {line.partition(" ")[2] for line in lines if not line.startswith("not-installed")}
+    return [name for name in names if not lines or name in known]
+
+
 def to_toml(value: Any) -> str:
     """A value as TOML writes it; tables are inline."""
     if isinstance(value, Mapping):
@@ -134,5 +148,7 @@ class FilterModule:
             "planned_starts": planned_starts,
             "schedule_problems": schedule_problems,
             "feed_destinations": feed_destinations,
+            "packages_to_install": packages_to_install,
+            "packages_to_remove": packages_to_remove,
             "to_toml": to_toml,
         }

@@ -23,9 +23,12 @@ options:
         type: path
         required: true
       state:
-        description: What the path is to be.
+        description:
+          - What the path is to be.
+          - With C(existing), owner and mode are set where the path exists, and nothing is made.
+          - With C(original), a diverted file is the distribution's own again.
         type: str
-        choices: [file, directory, link, absent]
+        choices: [file, directory, link, absent, existing, original]
         default: file
       content:
         description: The whole content of a file, as text.
@@ -33,6 +36,33 @@ options:
       content_base64:
         description: The whole content of a file that is no text, in base64.
         type: str
+      edits:
+        description:
+          - Instead of a content, what differs from the distribution's own file, line by line.
+          - The file is diverted, so that the package's updates of its own go on beside it.
+        type: list
+        elements: dict
+        suboptions:
+          match:
+            description: Regular expression that finds the lines.
+            type: str
+            required: true
+          line:
+            description:
+              - What stands in place of the first found line, and at the end where none is found.
+              - Without it, all found lines go.
+            type: str
+      divert:
+        description:
+          - The path belongs to a package, whose own file is kept as C(path.distrib) by
+            dpkg-divert(1). Always so for C(edits).
+        type: bool
+        default: false
+      then:
+        description: Commands that make a change of this path count; returned, not run.
+        type: list
+        elements: str
+        default: []
       target:
         description: What a link points at.
         type: str
@@ -53,6 +83,13 @@ options:
       exclusive:
         description: Glob; what matches it in this directory and is not in the list is removed.
         type: str
+  undo:
+    description:
+      - Folder in which everything is kept that takes this call's changes back, for a program that
+        restores it, until somebody removes it, which says that the changes have proved themselves.
+      - Where it exists already, a former call's changes are still unproved; its commands are
+        returned again, and it goes on.
+    type: path
 attributes:
   check_mode:
     support: full
@@ -75,23 +112,37 @@ changed_paths:
   type: list
   elements: str
   returned: always
+commands:
+  description: What makes the changes count, each once, in the order of the files.
+  type: list
+  elements: str
+  returned: always
+unproved:
+  description: Whether the undo folder holds changes or, in check mode, would.
+  type: bool
+  returned: always
 """
 
 import base64
 import fnmatch
 import grp
 import hashlib
+import json
 import os
 import pwd
+import re
 import shlex
 import shutil
 import stat
+import tarfile
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes
 
 DEFAULT_MODE = {"file": "0644", "directory": "0755"}
+ABSENT = "absent\n"
+DIVERTED = ".distrib"  # dpkg-divert's own suffix
 
 
 def current_state(path):
@@ -113,6 +164,46 @@ def read(path):
         return handle.read()
 
 
+def edited(text, edits):
+    """A text with some of its lines replaced, removed or added."""
+    lines = text.splitlines()
+    for edit in edits:
+        found = [n for n, line in enumerate(lines) if re.search(edit["match"], line)]
+        if edit["line"] is not None:
+            if found:
+                lines[found.pop(0)] = edit["line"]
+            else:
+                lines.append(edit["line"])
+        lines = [line for n, line in enumerate(lines) if n not in set(found)]
+    return "".join(line + "\n" for line in lines)
+
+
+class Undo:
+    """What was, kept before it changes: an archive for each path, and an index of them all."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.index = {"changes": [], "commands": []}
+        self.file = os.path.join(folder, "index.json")
+        if os.path.exists(self.file):
+            self.index = json.loads(read(self.file))
+
+    def keep(self, path, is_diverted, is_removed, commands):
+        """Keeps a path as it is now, whole, and the commands that a change of it calls for."""
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        archive = None
+        if current_state(path) != "absent":
+            archive = os.path.join(self.folder, "%d.tar" % len(self.index["changes"]))
+            with tarfile.open(archive, "w") as tar:
+                tar.add(path, arcname="it", recursive=is_removed)
+        self.index["changes"].append({"path": path, "archive": archive, "diverted": is_diverted})
+        self.index["commands"] += [c for c in commands if c not in self.index["commands"]]
+        # Whole at every moment, whatever ends this process.
+        with open(self.file + ".new", "w") as new:
+            json.dump(self.index, new)
+        os.replace(self.file + ".new", self.file)
+
+
 def shown(content):
     """A content as a diff shows it: text as it is, else size and hash."""
     try:
@@ -129,7 +220,9 @@ class FileSet:
         self.files = module.params["files"]
         self.contents = {}  # bytes by path; the parameters, which Ansible shows, hold text only
         self.changed_paths = []
+        self.commands = []
         self.diffs = []
+        self.undo = Undo(module.params["undo"]) if module.params["undo"] else None
 
     def fail(self, path, message):
         self.module.fail_json(msg="%s: %s" % (path, message), changed_paths=self.changed_paths)
@@ -149,10 +242,16 @@ class FileSet:
                 ids.append(None)
         return tuple(ids)
 
+    def mode(self, entry):
+        """An entry's permissions as a number."""
+        if entry["mode"] or entry["state"] in DEFAULT_MODE:
+            return int(entry["mode"] or DEFAULT_MODE[entry["state"]], 8)
+        return self.fail(entry["path"], "needs a mode")
+
     def attributes(self, entry):
         """The differences of owner and mode as (before, after) texts; empty texts when none."""
         uid, gid = self.identity(entry)
-        wanted = int(entry["mode"] or DEFAULT_MODE[entry["state"]], 8)
+        wanted = self.mode(entry)
         now = os.lstat(entry["path"])
         if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (uid, gid, wanted):
             return "", ""
@@ -183,22 +282,28 @@ class FileSet:
         else:
             self.fail(entry["path"], said + " (nothing was written)")
 
-    def record(self, path, before, after):
+    def record(self, entry, before, after, path=None):
+        """Notes a change, and keeps what was, just before it is made."""
+        path = path or entry["path"]
         self.changed_paths.append(path)
+        self.commands += [c for c in entry["then"] if c not in self.commands]
         self.diffs.append(
             {"before_header": path, "after_header": path, "before": before, "after": after}
         )
+        if self.undo and not self.module.check_mode:
+            is_removed = after == ABSENT
+            self.undo.keep(path, self.is_diverted(path), is_removed, entry["then"])
 
     def own(self, entry):
         uid, gid = self.identity(entry)
         os.lchown(entry["path"], uid, gid)
-        os.chmod(entry["path"], int(entry["mode"] or DEFAULT_MODE[entry["state"]], 8))
+        os.chmod(entry["path"], self.mode(entry))
 
-    def remove(self, path):
+    def remove(self, entry, path):
         state = current_state(path)
         if state == "absent":
             return
-        self.record(path, "%s\n" % state, "absent\n")
+        self.record(entry, "%s\n" % state, ABSENT, path)
         if self.module.check_mode:
             return
         if state == "directory":
@@ -206,13 +311,41 @@ class FileSet:
         else:
             os.unlink(path)
 
+    @staticmethod
+    def is_diverted(path):
+        return current_state(path + DIVERTED) == "file"
+
+    def divert(self, *arguments):
+        command = ["dpkg-divert", "--quiet", "--local", "--no-rename", *arguments]
+        self.module.run_command(command, check_rc=True)
+
+    def restore(self, entry):
+        """Gives a diverted file back to the distribution."""
+        path = entry["path"]
+        if not self.is_diverted(path):
+            return
+        original = read(path + DIVERTED)
+        self.record(entry, shown(read(path)) if os.path.exists(path) else "", shown(original))
+        if not self.module.check_mode:
+            os.replace(path + DIVERTED, path)
+            self.divert("--remove", path)
+
+    def apply_existing(self, entry):
+        if current_state(entry["path"]) == "absent":
+            return
+        before, after = self.attributes(entry)
+        if after:
+            self.record(entry, before, after)
+            if not self.module.check_mode:
+                self.own(entry)
+
     def apply_directory(self, entry):
         path = entry["path"]
         state = current_state(path)
         if state == "link":
             state = current_state(os.path.realpath(path))
         if state == "absent":
-            self.record(path, "absent\n", "directory\n")
+            self.record(entry, "absent\n", "directory\n")
             if not self.module.check_mode:
                 os.makedirs(path)
                 self.own(entry)
@@ -221,7 +354,7 @@ class FileSet:
         else:
             before, after = self.attributes(entry)
             if after:
-                self.record(path, before, after)
+                self.record(entry, before, after)
                 if not self.module.check_mode:
                     self.own(entry)
         if entry["exclusive"] and os.path.isdir(path):
@@ -229,7 +362,7 @@ class FileSet:
             for name in sorted(os.listdir(path)):
                 full = os.path.join(path, name)
                 if fnmatch.fnmatch(name, entry["exclusive"]) and full not in kept:
-                    self.remove(full)
+                    self.remove(entry, full)
 
     def apply_link(self, entry):
         path = entry["path"]
@@ -238,7 +371,7 @@ class FileSet:
             return
         if before == "directory":
             self.fail(path, "is a directory, not a link")
-        self.record(path, "%s\n" % before, "%s\n" % entry["target"])
+        self.record(entry, "%s\n" % before, "%s\n" % entry["target"])
         if not self.module.check_mode:
             temporary = path + ".new"
             if current_state(temporary) != "absent":
@@ -252,7 +385,16 @@ class FileSet:
             return to_bytes(entry["content"])
         if entry["content_base64"] is not None:
             return base64.b64decode(entry["content_base64"])
+        if entry["edits"] is not None:
+            return to_bytes(edited(self.original(entry["path"]), entry["edits"]))
         return self.fail(entry["path"], "a file needs a content")
+
+    def original(self, path):
+        """The text of the distribution's own file; empty before its package is installed."""
+        for place in (path + DIVERTED, path):
+            if current_state(place) == "file":
+                return read(place).decode("utf-8")
+        return ""
 
     def content_differs(self, entry):
         state = current_state(entry["path"])
@@ -264,40 +406,53 @@ class FileSet:
         path = entry["path"]
         if self.content_differs(entry):
             before = read(path) if current_state(path) == "file" else b""
-            self.record(path, shown(before), shown(self.contents[entry["path"]]))
+            self.record(entry, shown(before), shown(self.contents[entry["path"]]))
             if not self.module.check_mode:
                 handle, temporary = tempfile.mkstemp()
                 with os.fdopen(handle, "wb") as new:
                     new.write(self.contents[entry["path"]])
                 uid, gid = self.identity(entry)
                 os.chown(temporary, uid, gid)
-                os.chmod(temporary, int(entry["mode"] or DEFAULT_MODE["file"], 8))
+                os.chmod(temporary, self.mode(entry))
+                if entry["divert"] and not self.is_diverted(path):
+                    # A copy first, so that there is a file at every moment.
+                    if current_state(path) == "file":
+                        shutil.copy2(path, path + DIVERTED)
+                    self.divert("--divert", path + DIVERTED, "--add", path)
                 # atomic_move keeps an existing file's owner and mode, hence own() after it
                 self.module.atomic_move(temporary, path)
                 self.own(entry)
             return
         before, after = self.attributes(entry)
         if after:
-            self.record(path, before, after)
+            self.record(entry, before, after)
             if not self.module.check_mode:
                 self.own(entry)
 
     def run(self):
         for entry in self.files:
+            entry["divert"] = entry["divert"] or entry["edits"] is not None
             if entry["state"] == "file":
                 self.contents[entry["path"]] = self.content(entry)
                 if self.content_differs(entry):
                     self.validate(entry)
+        apply = {
+            "file": self.apply_file,
+            "directory": self.apply_directory,
+            "link": self.apply_link,
+            "absent": lambda entry: self.remove(entry, entry["path"]),
+            "existing": self.apply_existing,
+            "original": self.restore,
+        }
         for entry in self.files:
-            if entry["state"] == "absent":
-                self.remove(entry["path"])
-            elif entry["state"] == "link":
-                self.apply_link(entry)
-            elif entry["state"] == "directory":
-                self.apply_directory(entry)
-            else:
-                self.apply_file(entry)
-        result = {"changed": bool(self.changed_paths), "changed_paths": self.changed_paths}
+            apply[entry["state"]](entry)
+        is_unproved = bool(self.undo and self.undo.index["changes"])
+        result = {
+            "changed": bool(self.changed_paths),
+            "changed_paths": self.changed_paths,
+            "commands": self.undo.index["commands"] if is_unproved else self.commands,
+            "unproved": is_unproved or bool(self.undo and self.changed_paths),
+        }
         if self.module._diff:
             result["diff"] = self.diffs
         self.module.exit_json(**result)
@@ -314,9 +469,19 @@ def main():
                     "path": {"type": "path", "required": True},
                     "state": {
                         "type": "str",
-                        "choices": ["file", "directory", "link", "absent"],
+                        "choices": ["file", "directory", "link", "absent", "existing", "original"],
                         "default": "file",
                     },
+                    "edits": {
+                        "type": "list",
+                        "elements": "dict",
+                        "options": {
+                            "match": {"type": "str", "required": True},
+                            "line": {"type": "str"},
+                        },
+                    },
+                    "divert": {"type": "bool", "default": False},
+                    "then": {"type": "list", "elements": "str", "default": []},
                     "content": {"type": "str"},
                     "content_base64": {"type": "str"},
                     "target": {"type": "str"},
@@ -327,6 +492,7 @@ def main():
                     "exclusive": {"type": "str"},
                 },
             },
+            "undo": {"type": "path"},
         },
         supports_check_mode=True,
     )

@@ -1,0 +1,150 @@
+"""Ansible callback: one closing table of what a playbook did to whom, and how to go on."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+from rich.console import Console
+from rich.table import Table
+
+DOCUMENTATION = """
+name: fleet_report
+type: aggregate
+short_description: One closing table of what a playbook did to whom
+description:
+  - Shows the rows that tasks leave by C(ansible.builtin.set_stats) (C(per_host), C(aggregate)) as
+    C(fleet_report), each with C(district), C(feed), C(did) (by default whether anything changed),
+    C(note), and C(ok), which is false where somebody has to act.
+  - A host that failed, could not be reached, or was not begun with since the run stopped before,
+    has a row that says so. Their names go to a file for C(--limit).
+requirements: [enabled in ansible.cfg]
+author: The project's maintainers
+"""
+
+KEY = "fleet_report"
+WIDTH = 10_000  # where there is no terminal: a row a line, to be searched
+FOLDER = Path(__file__).resolve().parents[3] / "build"
+Row = dict[str, Any]
+
+
+def first_line(text: str) -> str:
+    """The beginning of a message, without Ansible's own words about what has failed."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return re.sub(r"^((Task|Action|Module) failed: )+", "", lines[0]) if lines else ""
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = KEY
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.playbook = ""
+        self.troubles: dict[str, str] = {}
+        self.meant: list[str] = []  # all hosts of the plays, also of steps that never began
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Remembers which playbook it is."""
+        self.playbook = Path(playbook._file_name).stem
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Remembers for which hosts a play is."""
+        inventory = play.get_variable_manager()._inventory
+        hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
+        names = [host.get_name() for host in hosts]
+        self.meant += [name for name in names if name not in self.meant]
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Remembers why a host failed; what is secret says no more than its task's name."""
+        task = result._task
+        told = result._result
+        is_secret = task.no_log or told.get("_ansible_no_log")
+        message = "" if is_secret else first_line(str(told.get("msg", "")))
+        if told.get("results") and not is_secret:  # of a loop: the first that failed
+            failed = [first_line(str(r.get("msg", ""))) for r in told["results"] if r.get("failed")]
+            message = failed[0] if failed else message
+        if not ignore_errors:
+            self.troubles[result._host.get_name()] = message or f"failed at: {task.get_name()}"
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Remembers why a host was not reached."""
+        why = first_line(str(result._result.get("msg", "")))
+        self.troubles[result._host.get_name()] = f"not reached: {why}"
+
+    def rows(self, stats: Any) -> list[Row]:
+        """What is to be told of each host, in the inventory's order; troubles come last."""
+        found: list[Row] = []
+        for host in self.meant:
+            told = stats.custom.get(host, {}).get(KEY, [])
+            did = "changed" if stats.changed.get(host) else "no change"
+            found += [{"host": host, "ok": True, "did": did, **row} for row in told]
+        is_explained = {row["host"] for row in found if not row["ok"]}
+        for host in self.meant:
+            if host not in is_explained and (stats.failures.get(host) or stats.dark.get(host)):
+                did = "FAILED" if stats.failures.get(host) else "UNREACHABLE"
+                row = {"did": did, "note": self.troubles.get(host, ""), "ok": False}
+                found.append({"host": host, **row})
+        # Of a playbook that tells, or one that was stopped.
+        told_of = {row["host"] for row in found} | {
+            h for h in stats.custom if KEY in stats.custom[h]
+        }
+        if told_of:
+            note = "the run stopped before it came to this host"
+            for host in self.meant:
+                if host not in told_of | {"localhost"}:
+                    found.append({"host": host, "did": "not begun", "note": note, "ok": False})
+        return found
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Prints the table, and what to type for those that are left."""
+        rows = self.rows(stats)
+        if not rows:
+            return
+        is_check = bool(context.CLIARGS.get("check"))
+        title = f"{self.playbook}: what {'would be' if is_check else 'was'} done"
+        self._display.display(text(title, rows))
+        left = sorted({row["host"] for row in rows if not row["ok"]} - {"localhost"})
+        good = len({row["host"] for row in rows} - set(left))
+        if left:
+            limit = FOLDER / f"{self.playbook}.limit"
+            try:
+                FOLDER.mkdir(exist_ok=True)
+                limit.write_text("\n".join(left) + "\n")
+                again = shlex.join(["--limit", f"@{limit.relative_to(FOLDER.parent)}"])
+            except OSError:  # a project that is read-only, as a controller's may be
+                again = shlex.join(["--limit", ",".join(left)])
+            self._display.display(
+                f"{good} in order, {len(left)} not. Again for these alone: the same command with "
+                f"{again}"
+            )
+
+
+def text(title: str, rows: list[Row]) -> str:
+    """The table as text, the troubles last, where they are read first."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    columns = [key for key in ("district", "feed", "host", "did") if any(r.get(key) for r in rows)]
+    for key in columns:
+        table.add_column(key, no_wrap=key != "district")
+    table.add_column("note", overflow="fold")
+    for row in sorted(rows, key=lambda row: not row["ok"]):
+        cells = [str(row.get(key, "")) for key in [*columns, "note"]]
+        table.add_row(*cells, style="" if row["ok"] else "red")
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal else WIDTH
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=is_terminal, markup=False)
+    console.print()
+    console.print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())

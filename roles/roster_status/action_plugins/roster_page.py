@@ -1,0 +1,118 @@
+"""Ansible action: what all hosts have reported as a table on the terminal and one HTML page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.color import ANSIBLE_COLOR
+from ansible.utils.display import Display
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import page, status
+
+DOCUMENTATION = r"""
+module: roster_page
+short_description: The fleet's status as a table on the terminal and one HTML page
+description:
+  - Runs on the control node alone, once for all hosts.
+  - The page is left as it is where nothing has changed but the time.
+options:
+  page:
+    description: The page's path.
+    type: path
+    required: true
+  cache:
+    description: Folder that keeps each host's last report.
+    type: path
+    required: true
+  hosts:
+    description: The hosts to show.
+    type: list
+    elements: str
+    required: true
+  registered:
+    description: The variable in which each host's C(roster_receipts) was registered.
+    type: str
+    required: true
+  fail:
+    description: Whether a red district is a failure.
+    type: bool
+    default: false
+author: The project's maintainers
+"""
+
+RETURN = r"""
+counts:
+  description: How many feeds are C(red), C(amber), C(green) and C(off).
+  type: dict
+  returned: always
+"""
+
+MAXIMUM = "roster_credentials_maximum_days"
+MAXIMUM_DAYS = 365  # where the inventory does not say
+LEAST_WIDTH = 160  # of the table where it is not on a terminal
+OPTIONS = {
+    "page": {"type": "path", "required": True},
+    "cache": {"type": "path", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "registered": {"type": "str", "required": True},
+    "fail": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION."""
+
+    _requires_connection = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Returns Ansible's result; prints the table."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(argument_spec=OPTIONS)
+        known = task_vars or {}
+        now = status.stamp(dt.datetime.now(dt.UTC))
+        cache = status.Cache(Path(args["cache"]))
+        hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
+        rows = status.rows(hosts, self.inventory(known))
+        html = page.build(rows, now)
+        try:
+            result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
+            if not self._task.check_mode:
+                cache.keep(hosts)
+        except OSError as error:
+            return result | {"failed": True, "msg": f"the page cannot be written: {error}"}
+        display, is_terminal = Display(), sys.stdout.isatty()
+        width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
+        display.display("\n" + status.table(rows, width, colours=ANSIBLE_COLOR))
+        if not self._task.check_mode:
+            display.display(f"The page: {os.path.relpath(args['page'])}")
+        result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
+        if args["fail"] and result["counts"]["red"]:
+            result |= {"failed": True, "msg": f"not in order: {status.summary(rows)}"}
+        return result
+
+    @staticmethod
+    def host(
+        name: str, known: dict[str, Any], registered: str, cache: status.Cache, now: str
+    ) -> status.Host:
+        """A host of the play; one that `--limit` has left out was not asked."""
+        if name not in known["ansible_play_hosts_all"]:
+            # Its variables are not looked at: they may lie in a vault whose key is not here.
+            return status.host(name, None, cache, now)
+        values = known["hostvars"][name]
+        maximum = int(values.get(MAXIMUM, MAXIMUM_DAYS))
+        return status.host(name, values.get(registered), cache, now, maximum)
+
+    @staticmethod
+    def inventory(known: dict[str, Any]) -> str:
+        """The inventory as an operator types it in the project's folder."""
+        sources = known.get("ansible_inventory_sources") or ["INVENTORY"]
+        root = Path(known["playbook_dir"]).parent
+        path = Path(str(sources[0]))
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
