@@ -1,8 +1,8 @@
 # Each target is a line that a person could type, too.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON_FILES = scripts/lab scripts/demo scripts/vault-client
+PYTHON_FILES = scripts/lab scripts/demo scripts/docs scripts/vault-client scripts/vm
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test vm lint bench docs lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -15,6 +15,10 @@ test: ## all tests
 	scripts/setup --dev
 	scripts/lab run -- pytest
 
+vm: ## what only a kernel of its own shows, in an emulated machine (a quarter of an hour)
+	scripts/setup --dev
+	pytest tests/vm
+
 lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	scripts/setup --dev
 	ansible-lint
@@ -25,10 +29,13 @@ lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	mypy --scripts-are-modules $(PYTHON_FILES)
 	shellcheck scripts/setup .ci/run
 
-bench: ## what provisioning, an upload and a validation cost, beside yardsticks
+bench: ## what a validation, an upload, provisioning, a fleet and the status page cost
 	scripts/setup --dev
-	scripts/lab run -- sh -c 'code=0; for bench in validate transfer provision; do \
+	scripts/lab run -- sh -c 'code=0; for bench in validate transfer provision fleet status; do \
 		PYTHONPATH=scripts:tests python -m bench.$$bench || code=1; done; exit $$code'
+
+docs: ## the tables in the roles' READMEs
+	scripts/docs
 
 lock: ## resolve the control node's packages anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/control.in -o requirements/control.txt

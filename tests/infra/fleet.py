@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,29 @@ def remote_path(feed: dict[str, Any]) -> str:
 
 def sha256(host: Host, path: str) -> str:
     return str(host.check_output("sha256sum < %s", path).split()[0])
+
+
+def new_export(feed: dict[str, Any], folder: Path, *options: str) -> str:
+    """Lets the SIS write an export that never was before; returns its SHA-256."""
+    package = folder / f"{feed['feed']}.zip"
+    subprocess.run(
+        [
+            sys.executable,
+            ROOT / "tests/rosters.py",
+            package,
+            f"--district={feed['feed']}",
+            f"--revision={time.time_ns()}",
+            *options,
+        ],
+        check=True,
+    )
+    # As an SIS does: written beside it and moved over it.
+    source = feed["source"]
+    put = f"sudo sh -c 'cat > {source}.new && mv {source}.new {source}'"
+    with package.open("rb") as content:
+        ssh = ["ssh", "-F", ROOT / ".lab" / "ssh_config", feed["host"], put]
+        subprocess.run(ssh, stdin=content, check=True)
+    return sha256(connect(feed["host"]), source)
 
 
 def minutes_ahead(count: int) -> str:

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.fleet import ROOT, Host, connect, receipts, remote_path, sha256, wait_for
+from infra.fleet import Host, connect, new_export, receipts, remote_path, sha256, wait_for
 
 Feed = dict[str, Any]
-
-
-def new_export(feed: Feed, folder: Path, *options: str) -> str:
-    """Lets the SIS write an export that never was before; returns its SHA-256."""
-    package = folder / f"{feed['feed']}.zip"
-    subprocess.run(
-        [
-            sys.executable,
-            ROOT / "tests/rosters.py",
-            package,
-            f"--district={feed['feed']}",
-            f"--revision={time.time_ns()}",
-            *options,
-        ],
-        check=True,
-    )
-    # As an SIS does: written beside it and moved over it.
-    source = feed["source"]
-    put = f"sudo sh -c 'cat > {source}.new && mv {source}.new {source}'"
-    with package.open("rb") as content:
-        ssh = ["ssh", "-F", ROOT / ".lab" / "ssh_config", feed["host"], put]
-        subprocess.run(ssh, stdin=content, check=True)
-    return sha256(connect(feed["host"]), source)
 
 
 def wait_for_receipts(feeds: list[Feed], counts: list[int], minutes: float) -> None:

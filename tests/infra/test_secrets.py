@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from infra.fleet import ROOT, Host, receipts, site
+from ansible.parsing.vault import VaultSecret
+from infra.fleet import INVENTORY, ROOT, Host, ansible, connect, receipts, site
+from roster_fleet import vault
 
 # Runs on the host as root. The secrets come by standard input, so that the search itself leaves no
 # trace; a run of the unit is started meanwhile, so that its processes are seen too.
@@ -110,12 +114,33 @@ def test_the_search_finds_what_is_there(host: Host) -> None:
 
 @pytest.mark.parametrize("how", [("-vvv", "--diff"), ("--check", "--diff", "-vvv")])
 def test_ansible_shows_no_secret(how: tuple[str, ...], secrets: list[str], host: Host) -> None:
-    host.check_output("rm -rf /etc/roster-upload/credentials")  # so that all are written anew
+    # So that all are written anew; the host's own key stays, which the guard's memory needs.
+    host.check_output("find /etc/roster-upload/credentials -name current -delete")
     told = site(*how)
     assert "systemd_credentials" in told
     for secret in secrets:
         assert not [s for s in spellings(secret) if s in told]
     site()
+
+
+def test_a_host_that_is_made_anew_knows_the_age_of_its_password(tmp_path: Path) -> None:
+    """A file's time is the day that the vault gives, not the day on which the file was written."""
+    folder = tmp_path / "lab"
+    shutil.copytree(INVENTORY, folder)
+    path = folder / "host_vars" / "lab-trixie" / "alder-valley.vault"
+    key = (folder / "vault-key.txt").read_text().rstrip("\n").encode()
+    keys = vault.Vault([("lab", VaultSecret(key))])
+    keys.write(path, {**vault.parse(keys.read(path)[1], path), "since": "2026-02-03"}, "lab")
+    host = connect("lab-trixie")
+    slot = "/etc/roster-upload/credentials/alder-valley/current"
+    host.check_output("rm %s", slot)
+    program = shutil.which("ansible-playbook")
+    assert program
+    words = ["playbooks/site.yml", "-i", str(folder), "--limit", "lab-trixie"]
+    done = ansible(program, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert host.check_output("date -u -r %s +%%F", slot) == "2026-02-03"
+    assert "changed=0" in site("--limit", "lab-trixie")
 
 
 def test_the_secrets_arrive_unchanged(feeds: list[dict[str, Any]], secrets: list[str]) -> None:

@@ -49,7 +49,7 @@ class District:
         self.configure()
 
     def configure(self, **changes: Any) -> None:
-        """Writes the feed's configuration, with changes to what is right."""
+        """Writes the feed's configuration, with changes to what is right; its window is closed."""
         self.values = {
             "feed": FEED,
             "district": "Maple Grove",
@@ -63,6 +63,7 @@ class District:
             "quiet_seconds": 0,
             "attempts": 1,
         }
+        self._move_window(opens=6 * 60, closes=8 * 60)
         self.configure_more(**changes)
 
     def configure_more(self, **changes: Any) -> None:
@@ -73,9 +74,13 @@ class District:
 
     def open_window(self) -> None:
         """Lets the present moment lie in the feed's window."""
+        self._move_window(opens=-30, closes=30)
+
+    def _move_window(self, opens: int, closes: int) -> None:
+        """Puts the feed's window so many minutes from now, whatever the time of day is."""
         now = dt.datetime.now(dt.UTC)
-        opened, closed = now - dt.timedelta(minutes=30), now + dt.timedelta(minutes=30)
-        self.configure_more(window_start=f"{opened:%H:%M}", deadline=f"{closed:%H:%M}")
+        start, deadline = (now + dt.timedelta(minutes=m) for m in (opens, closes))
+        self.configure_more(window_start=f"{start:%H:%M}", deadline=f"{deadline:%H:%M}")
 
     @property
     def config_file(self) -> Path:

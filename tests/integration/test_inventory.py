@@ -137,11 +137,15 @@ def test_a_wrong_variable_stops_the_run(case: str, inventory: Path) -> None:
 
 
 def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
-    (inventory / "host_vars" / "roster-region7" / "vault_pine_ridge.yml").unlink()
+    (inventory / "host_vars" / "roster-region7" / "pine-ridge.vault").unlink()
     code, told = site(inventory)
     assert code != 0
     plain = " ".join(told.split())
-    for part in ("roster-region7", "roster_credentials_secrets['pine-ridge']", "ansible-vault"):
+    for part in (
+        "roster-region7: no secret for pine-ridge",
+        "ansible-vault create",
+        "pine-ridge.vault",
+    ):
         assert part in plain
     assert "Gathering Facts" not in told
 

@@ -10,39 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from integration.machine import machine
 
 LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"
-CHANGE_BY_THEMSELVES = {"random", "ns_last_pid", "nr", "nf_conntrack_count", "sched_domain"}
-
-
-def kernel_settings() -> dict[str, bytes]:
-    """The machine's settings below /proc/sys that stay as they are unless somebody sets them."""
-    found = {}
-    for top in ("kernel", "net", "vm"):
-        for folder, folders, names in os.walk(f"/proc/sys/{top}"):
-            folders[:] = [name for name in folders if name not in CHANGE_BY_THEMSELVES]
-            for name in set(names) - CHANGE_BY_THEMSELVES:
-                path = Path(folder, name)
-                try:
-                    found[str(path)] = path.read_bytes()
-                except OSError:
-                    continue
-    return found
-
-
-def machine() -> dict[str, object]:
-    """What a lab must not touch: settings, firewall, mounts, network, users."""
-
-    def told(*command: str) -> str:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    return {
-        "settings": kernel_settings(),
-        "firewall": told("nft", "--stateless", "list", "ruleset"),
-        "mounts": Path("/proc/mounts").read_text(),
-        "network": told("ip", "-brief", "address") + told("ip", "route"),
-        "users": Path("/etc/passwd").read_text() + Path("/etc/group").read_text(),
-    }
 
 
 def processes_of(folder: Path) -> list[str]:

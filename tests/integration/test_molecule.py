@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from integration.machine import clock, kernel_settings, users
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
@@ -16,7 +17,13 @@ SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.y
 def test_scenario(scenario: str, capfd: pytest.CaptureFixture[str]) -> None:
     molecule = str(Path(sys.executable).with_name("molecule"))
     command = [molecule, "test", "--scenario-name", scenario]
+    before, clock_before = (kernel_settings(), users()), clock()
+    report = ROOT / "build" / f"verify-{scenario}.txt"
+    report.unlink(missing_ok=True)
     with capfd.disabled():  # minutes of work: show it as it goes
         print(flush=True)
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
-    assert done.returncode == 0
+    # The end of the scenario's own tests tells which of them failed, and why.
+    assert done.returncode == 0, report.read_text()[-8000:] if report.exists() else "before them"
+    assert (kernel_settings(), users()) == before
+    assert abs(clock() - clock_before) < 5

@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import base64
 import grp
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).resolve().parents[2] / "roles/roster_common/library/file_set.py"
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "roles/roster_common/library/file_set.py"
 ME = {
     "owner": pwd.getpwuid(os.getuid()).pw_name,
     "group": grp.getgrgid(os.getgid()).gr_name,
 }
 
 
-def file_set(*files: dict[str, Any], check: bool = False) -> dict[str, Any]:
+def file_set(
+    *files: dict[str, Any],
+    check: bool = False,
+    undo: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Runs the module; returns its result."""
-    arguments = {
+    arguments: dict[str, Any] = {
         "files": [{**ME, **entry, "path": str(entry["path"])} for entry in files],
         "_ansible_check_mode": check,
         "_ansible_diff": True,
         "_ansible_remote_tmp": "/tmp",  # noqa: S108 - Ansible's own default
     }
+    if undo:
+        arguments["undo"] = str(undo)
     done = subprocess.run(
         [sys.executable, MODULE],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy"},
+        env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy", **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -132,3 +143,123 @@ def test_a_wrong_entry_is_told(tmp_path: Path, entry: dict[str, Any], told: str)
     result = file_set({"path": tmp_path / "f", **entry})
     assert result["failed"] is True
     assert told in result["msg"]
+
+
+def test_only_differing_lines_are_said_and_the_distribution_keeps_its_file(tmp_path: Path) -> None:
+    """`edits`, on what dpkg-divert(1) does; the real one is tested on provisioned hosts."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    log = tmp_path / "log"
+    (folder / "dpkg-divert").write_text(f'#!/bin/sh\necho "$*" >> {log}\n')
+    (folder / "dpkg-divert").chmod(0o755)
+    path = tmp_path / "login.defs"
+    path.write_text("# UMASK 022\nKEEP 1\nUMASK 022\nOLD 1\n")
+    edits: list[dict[str, str]] = [
+        {"match": r"^#?\s*UMASK\s", "line": "UMASK 027"},
+        {"match": "^NEW", "line": "NEW 1"},
+        {"match": "^OLD"},
+    ]
+    entry = {"path": path, "edits": edits}
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    result = file_set(entry, environment=environment)
+    assert result["changed"] is True
+    assert path.read_text() == "UMASK 027\nKEEP 1\nNEW 1\n"
+    kept = tmp_path / "login.defs.distrib"
+    assert kept.read_text().startswith("# UMASK 022")
+    assert f"--divert {kept} --add {path}" in log.read_text()
+    assert file_set(entry, environment=environment)["changed"] is False
+
+    kept.write_text("KEEP 2\n")  # an update of the package
+    file_set(entry, environment=environment)
+    assert path.read_text() == "KEEP 2\nUMASK 027\nNEW 1\n"
+
+    back = {"path": path, "state": "original"}
+    assert file_set(back, check=True, environment=environment)["changed"] is True
+    assert file_set(back, environment=environment)["changed"] is True
+    assert path.read_text() == "KEEP 2\n"
+    assert not kept.exists()
+    assert f"--remove {path}" in log.read_text()
+    assert file_set(back, environment=environment)["changed"] is False
+
+
+def test_an_existing_path_gets_its_mode_and_a_missing_one_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("as it is")
+    files = [{"path": tmp_path / n, "state": "existing", "mode": "0600"} for n in ("there", "not")]
+    assert file_set(*files)["changed_paths"] == [str(tmp_path / "there")]
+    assert oct((tmp_path / "there").stat().st_mode)[-3:] == "600"
+    assert not (tmp_path / "not").exists()
+    assert file_set(*files)["changed"] is False
+
+
+def test_commands_are_told_once_each_in_the_order_of_the_changes(tmp_path: Path) -> None:
+    files = [
+        {"path": tmp_path / "a", "content": "a", "then": ["reload", "start a"]},
+        {"path": tmp_path / "b", "content": "b", "then": ["reload", "start b"]},
+    ]
+    assert file_set(*files, check=True)["commands"] == ["reload", "start a", "start b"]
+    assert file_set(files[1])["commands"] == ["reload", "start b"]
+    assert file_set(*files)["commands"] == ["reload", "start a"]
+    assert file_set(*files)["commands"] == []
+
+
+def undo_program(undo: Path) -> ModuleType:
+    """The host's own program, on another folder and without systemd."""
+    path = ROOT / "roles/district_hardening/files/district-undo"
+    loader = importlib.machinery.SourceFileLoader("district_undo", str(path))
+    spec = importlib.util.spec_from_loader("district_undo", loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    module.__dict__["UNDO"] = undo
+    return module
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
+    """Modes and contents of all below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        content = str(path.readlink()) if path.is_symlink() else ""
+        if path.is_file() and not path.is_symlink():
+            content = path.read_text()
+        found[str(path)] = (path.lstat().st_mode, content)
+    return found
+
+
+def test_everything_can_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, undo = tmp_path / "host", tmp_path / "undo"
+    (host / "full/deep").mkdir(parents=True)
+    (host / "full/deep/file").write_text("deep")
+    (host / "full/old").write_text("old")
+    (host / "changed").write_text("before")
+    (host / "changed").chmod(0o600)
+    (host / "gone").write_text("gone")
+    (host / "link").symlink_to("gone")
+    (host / "closed").mkdir(mode=0o755)
+    before = snapshot(host)
+    files: list[dict[str, Any]] = [
+        {"path": host / "new", "content": "new", "then": ["echo one >> log"]},
+        {"path": host / "folder", "state": "directory"},
+        {"path": host / "folder/new", "content": "new"},
+        {"path": host / "changed", "content": "after", "mode": "0644"},
+        {"path": host / "gone", "state": "absent"},
+        {"path": host / "link", "state": "link", "target": "elsewhere"},
+        {"path": host / "closed", "state": "directory", "mode": "0700"},
+        {"path": host / "full", "state": "directory", "exclusive": "*"},
+    ]
+    done = file_set(*files, undo=undo)
+    assert done["unproved"] is True
+    assert not (host / "full/deep").exists()
+    # Another call goes on, and the first one's commands still have to be run.
+    again = file_set({"path": host / "changed", "content": "later"}, undo=undo)
+    assert (again["unproved"], again["commands"]) == (True, ["echo one >> log"])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["district-undo", "--at-boot"])
+    undo_program(undo).main()
+    assert snapshot(host) == before
+    assert not undo.exists()
+    assert f"taken back: {host}/changed" in capsys.readouterr().out
+    assert not (tmp_path / "log").exists()  # at boot nothing runs yet
+    assert file_set({"path": host / "gone", "content": "gone"}, undo=undo)["unproved"] is False

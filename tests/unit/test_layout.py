@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_a_role_that_breaks_the_rules_is_found(tmp_path: Path) -> None:
 
 
 def test_every_vault_file_is_encrypted() -> None:
-    vaults = [path for path in tracked() if re.fullmatch(r"vault.*\.ya?ml", path.name)]
+    vaults = [path for path in tracked() if re.fullmatch(r".*\.vault|vault.*\.ya?ml", path.name)]
     assert len(vaults) >= 6
     for path in vaults:
         assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;"), path
@@ -107,3 +108,16 @@ def test_every_row_of_the_fault_table_is_a_test() -> None:
         name = row[-1].strip("`| ")
         assert re.fullmatch(r"test_\w+", name), row
         assert f"def {name}(" in sources, row
+
+
+def test_the_execution_environment_is_one_of_the_locked_packages(tmp_path: Path) -> None:
+    command = ["ansible-builder", "create", "--context", str(tmp_path / "context")]
+    definition = ROOT / "requirements" / "execution-environment.yml"
+    program = str(Path(sys.executable).with_name(command[0]))
+    subprocess.run(
+        [program, *command[1:], "--file", str(definition)], check=True, capture_output=True
+    )
+    steps = (tmp_path / "context" / "Containerfile").read_text()
+    assert "--require-hashes" in steps
+    lock = (ROOT / "requirements" / "control.txt").read_bytes()
+    assert (tmp_path / "context" / "_build" / "requirements" / "control.txt").read_bytes() == lock

@@ -1,0 +1,69 @@
+"""What a run of Ansible costs the control node."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = "inventories/lab"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one run: on the wall, and of the control node's processors (user + system)."""
+
+    wall: float
+    cpu: float
+
+
+def run(*command: str, environment: dict[str, str] | None = None) -> tuple[Cost, str]:
+    """Runs a command in the project; returns its cost and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    wall = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        sys.exit(f"bench: {' '.join(command)} failed\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Cost(wall, cpu), done.stdout
+
+
+def play(
+    playbook: str,
+    hosts: Sequence[str],
+    *arguments: str,
+    inventory: str = LAB,
+    environment: dict[str, str] | None = None,
+) -> tuple[Cost, list[str]]:
+    """Runs a playbook on hosts; returns its cost and the hosts' lines of the recap."""
+    limit = ["-i", inventory, "--limit", ",".join(hosts)]
+    cost, told = run("ansible-playbook", playbook, *limit, *arguments, environment=environment)
+    recap = told.rpartition("PLAY RECAP")[2].splitlines()
+    return cost, [line for line in recap if line.split(" ")[0] in hosts]
+
+
+def unchanged(recap: Sequence[str]) -> None:
+    """Ends the bench where a run that should change nothing did."""
+    if wrong := [line for line in recap if "changed=0 " not in line]:
+        sys.exit(f"bench: a run that should change nothing did: {wrong[0]}")
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """The medians of wall and processor time."""
+    return Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))

@@ -1,0 +1,139 @@
+"""Measures `site.yml` over many lab hosts, and an inventory of thousands, and estimates from it.
+
+    make bench                                                    all benches
+    PYTHONPATH=scripts:tests scripts/lab run -- python -m bench.fleet [--hosts N] [--rounds N]
+
+The runs change nothing: it is what a nightly run over a fleet costs. Each size is measured beside
+the yardstick of `bench.provision` over as many hosts. Ends with exit code 1 over a limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import ansible_mitogen
+from bench.cost import ROOT, Cost, median, play, run, unchanged
+from scenarios import lab_fleet
+
+SITE = "playbooks/site.yml"
+YARDSTICK = str(ROOT / "tests" / "bench" / "yardstick.yml")
+AT_ONCE = ["-e", '{"fleet_steps": ["100%"]}']
+MITOGEN = {
+    "ANSIBLE_STRATEGY_PLUGINS": str(Path(ansible_mitogen.__file__).parent / "plugins/strategy"),
+    "ANSIBLE_STRATEGY": "mitogen_linear",
+}
+DISTRICTS = 5_000
+CPU_A_HOST = 3.0  # seconds of the control node's processors, at most
+MITOGEN_WALL = 4.0  # seconds, one host
+INVENTORY_WALL = 20.0  # seconds, 5,000 districts
+FLEET, CORES = 10_000, 8  # what is estimated: hosts, and cores of each slice's node
+
+
+def sizes(hosts: int) -> list[int]:
+    """1, 5, 10, 20 and so on, up to so many hosts."""
+    return [n for n in (1, 5, 10, 20, 40) if n <= hosts]
+
+
+def many_districts(folder: Path) -> Path:
+    """An inventory of thousands, a district a host, as onboarding writes them."""
+    example = ROOT / "inventories" / "example"
+    shutil.copytree(example / "group_vars", folder / "group_vars")
+    sealed = next(example.glob("host_vars/*/*.vault"))
+    names = [f"district-{n:04}" for n in range(DISTRICTS)]
+    for number, name in enumerate(names):
+        home = folder / "host_vars" / name
+        home.mkdir(parents=True)
+        (home / "main.yml").write_text(
+            f"---\nansible_host: {name}.example.org\ndistrict_name: District {number}\n"
+            f'district_site_code: "{number:07}"\nroster_upload_feed: {name}\n'
+            f"roster_upload_username: rosters@{name}.example\n"
+        )
+        shutil.copy(sealed, home / f"{name}.vault")
+    hosts = "".join(f"        {name}:\n" for name in names)
+    (folder / "hosts.yml").write_text(
+        f"---\nall:\n  children:\n    district_hosts:\n      hosts:\n{hosts}"
+    )
+    return folder
+
+
+def measure(hosts: list[str], inventory: str, rounds: int) -> tuple[Cost, Cost]:
+    """Medians of a run that changes nothing, and of the yardstick, over hosts at once."""
+    site, yardstick = [], []
+    words = [*AT_ONCE, "--forks", str(len(hosts))]
+    for _ in range(rounds):
+        cost, recap = play(SITE, hosts, *words, inventory=inventory)
+        unchanged(recap)
+        site.append(cost)
+        yardstick.append(play(YARDSTICK, hosts, "--forks", str(len(hosts)), inventory=inventory)[0])
+    return median(site), median(yardstick)
+
+
+def curve(hosts: list[str], inventory: str, rounds: int) -> bool:
+    """Prints the table of fleet sizes and the estimate; returns whether it is within the limit."""
+    print(f"{'hosts':>5} {'wall s':>8} {'a host':>8} {'CPU s':>8} {'a host':>8} {'yardsticks':>10}")
+    per_host = 0.0
+    for count in sizes(len(hosts)):
+        site, yardstick = measure(hosts[:count], inventory, rounds)
+        per_host = site.cpu / count
+        print(
+            f"{count:>5} {site.wall:>8.1f} {site.wall / count:>8.2f} {site.cpu:>8.1f} "
+            f"{per_host:>8.2f} {site.cpu / yardstick.cpu:>10.2f}"
+        )
+    good = per_host <= CPU_A_HOST
+    print(f"limit {CPU_A_HOST} s of CPU a host {'' if good else 'OVER'}")
+    for slices in (1, 4, 10):
+        minutes = FLEET * per_host / (slices * CORES) / 60
+        print(f"{FLEET:,} hosts over {slices} slices of {CORES} cores: {minutes:.0f} min, by CPU")
+    return good
+
+
+def main() -> int:
+    """Runs the bench; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+
+    with tempfile.TemporaryDirectory() as folder:
+        inventory = str(many_districts(Path(folder) / "many"))
+        listed, _ = run("ansible-inventory", "-i", inventory, "--list")
+    good = listed.wall <= INVENTORY_WALL
+    print(
+        f"ansible-inventory --list, {DISTRICTS:,} districts: {listed.wall:.1f} s "
+        f"(limit {INVENTORY_WALL:.0f}) {'' if good else 'OVER'}"
+    )
+
+    names = [f"lab-{n:02}" for n in range(1, given.hosts + 1)]
+    lab = str(ROOT / "scripts" / "lab")
+    subprocess.run([lab, "add", *names], check=True)
+    try:
+        inventory = str(lab_fleet.write("bench-fleet", names))
+        first, _ = run("ansible-playbook", "molecule/default/prepare.yml", "-i", inventory)
+        first, _ = play(SITE, names, *AT_ONCE, inventory=inventory)
+        print(f"{given.hosts} fresh hosts provisioned in {first.wall:.0f} s\n")
+        one = [names[0]]
+        play(SITE, one, inventory=inventory, environment=MITOGEN)  # fills its caches
+        runs = [play(SITE, one, inventory=inventory, environment=MITOGEN) for _ in range(3)]
+        for _, recap in runs:
+            unchanged(recap)
+        mitogen = median([cost for cost, _ in runs])
+        is_fast = mitogen.wall <= MITOGEN_WALL
+        print(
+            f"one host by mitogen: {mitogen.wall:.1f} s, CPU {mitogen.cpu:.1f} s "
+            f"(limit {MITOGEN_WALL:.0f} s) {'' if is_fast else 'OVER'}\n"
+        )
+        is_cheap = curve(names, inventory, given.rounds)
+    finally:
+        subprocess.run([lab, "remove", *names], check=True)
+    return 0 if good and is_fast and is_cheap else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

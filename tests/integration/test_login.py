@@ -1,0 +1,165 @@
+"""A credential is tried, and a feed looked at, against a real server; nothing is changed there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from pathlib import Path
+
+import pytest
+from integration.district import FEED, District
+from integration.vendor import OLD, Vendor
+from roster_upload import checks, config, schedule
+from roster_upload.exits import Exit
+
+
+def listed(vendor: Vendor) -> dict[str, tuple[bytes, int]]:
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in vendor.folder.iterdir()}
+
+
+@pytest.mark.parametrize("by_writing", [False, True])
+def test_a_login_changes_nothing(district: District, vendor: Vendor, by_writing: bool) -> None:
+    district.configure(verify_by_writing=by_writing)
+    before = listed(vendor)
+    code, told = district.run("login", FEED)
+    assert code == 0, told
+    assert ("is writable" in told) == by_writing
+    assert listed(vendor) == before == {"OneRoster.zip": (OLD, before["OneRoster.zip"][1])}
+    assert district.receipts == []
+    assert len(vendor.logins) == 1
+
+
+def test_the_pending_slot_is_tried_and_the_current_one_is_not(
+    district: District, vendor: Vendor
+) -> None:
+    pending = district.credential.with_name(f"{FEED}_pending")
+    code, told = district.run("login", "--slot", "pending", FEED)
+    assert code == Exit.CREDENTIAL
+    assert f"{FEED}_pending" in told
+    pending.write_bytes(b"a new one, which is wrong")
+    code, told = district.run("login", "--slot", "pending", FEED)
+    assert code == Exit.LOGIN
+    pending.write_bytes(district.secret)
+    district.credential.write_bytes(b"an old one")
+    assert district.run("login", "--slot", "pending", FEED)[0] == 0
+
+
+def test_no_right_to_write_is_found_by_writing_alone(district: District, vendor: Vendor) -> None:
+    vendor.refuse["write"] = 3
+    assert district.run("login", FEED)[0] == 0
+    district.configure(verify_by_writing=True)
+    code, told = district.run("login", FEED)
+    assert code in (Exit.PERMISSION, Exit.TRANSFER), told
+
+
+def test_the_former_credential_goes_after_an_accepted_delivery(district: District) -> None:
+    path = checks.previous(district.folder / "config", FEED)
+    assert "no former credential" in district.run("forget", FEED)[1]
+    assert district.send()[0] == 0
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"sealed")
+    assert "stays until the next accepted delivery" in district.run("forget", FEED)[1]
+    assert path.exists()
+    os.utime(path, (0, 0))  # it was put aside before that delivery
+    code, told = district.run("forget", FEED)
+    assert (code, path.exists()) == (0, False), told
+
+
+def feed_of(district: District) -> config.Feed:
+    return config.load(district.config_file)
+
+
+NOW = dt.datetime(2026, 11, 24, 6, 0, tzinfo=dt.UTC)
+TIMER = json.dumps(
+    [{"unit": f"roster-upload@{FEED}.timer", "next": (NOW.timestamp() + 5 * 3600) * 1e6}]
+)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """What systemd says of a good host, by the first words of a command; cron's table is a file."""
+    answers = {
+        "timedatectl show --property=Timezone": "Etc/UTC",
+        "timedatectl show --property=NTPSynchronized": "yes",
+        "systemd-detect-virt": "none",
+        "systemctl is-active cron.service": "active",
+        "systemctl list-timers": "[]",
+    }
+
+    def answer(*command: str) -> str:
+        line = " ".join(command)
+        return next(text for start, text in answers.items() if line.startswith(start))
+
+    for module in (checks, schedule):
+        monkeypatch.setattr(module, "said", answer)
+    table = tmp_path / "cron"
+    monkeypatch.setattr(checks, "next_starts", lambda now: schedule.next_starts(now, table))
+    line = f"* * * root systemctl start --no-block roster-upload@{FEED}.service"
+    table.write_text(f"PATH=/usr/bin\n20 07 {line}\n55 07 {line}\n")
+    return answers
+
+
+def found(district: District) -> dict[str, checks.Check]:
+    """What the checks find before the vendor's usual night."""
+    district.configure_more(window_start="07:10", deadline="09:00")
+    return {check.name: check for check in checks.of_host(feed_of(district), NOW)}
+
+
+def test_a_host_that_is_ready(district: District, said: dict[str, str]) -> None:
+    os.utime(district.export, (NOW.timestamp(), NOW.timestamp()))
+    checked = found(district)
+    assert [c.told for c in checked.values() if c.code] == []
+    assert checked["next start"].told == "2026-11-24T07:20:00Z, 100 min before the deadline"
+    assert f"{district.export.stat().st_size:,} bytes" in checked["export"].told
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "name", "told"),
+    [
+        ("timedatectl show --property=Timezone", "America/Denver", "time zone", "America/Denver"),
+        ("timedatectl show --property=NTPSynchronized", "no", "clock", "not synchronised"),
+        ("systemctl is-active cron.service", "inactive", "next start", "neither cron nor a timer"),
+        ("timers", TIMER, "next start", "lies outside of the window"),
+    ],
+)
+def test_what_is_wrong_with_a_host_is_told(
+    district: District,
+    said: dict[str, str],
+    key: str,
+    text: str,
+    name: str,
+    told: str,
+    tmp_path: Path,
+) -> None:
+    os.utime(district.export, (NOW.timestamp(), NOW.timestamp()))
+    if key == "timers":
+        (tmp_path / "cron").unlink()
+        key = "systemctl list-timers"
+    said[key] = text
+    checked = found(district)
+    assert checked[name].code == Exit.LOCAL
+    assert told in checked[name].told
+    assert [c.name for c in checked.values() if c.code] == [name]
+
+
+def test_an_export_that_is_missing_or_old(district: District, said: dict[str, str]) -> None:
+    old = NOW.timestamp() - 48 * 3600
+    os.utime(district.export, (old, old))
+    assert found(district)["export"].code == Exit.STALE
+    district.export.unlink()
+    assert found(district)["export"].code == Exit.SOURCE
+
+
+def test_a_disk_without_room(
+    district: District, said: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 10**18)
+    check = found(district)["free space"]
+    assert check.code == Exit.LOCAL
+    assert "MB are needed" in check.told
+
+
+def test_a_blackout_is_told(district: District, said: dict[str, str]) -> None:
+    district.configure_more(blackouts=["2026-11-24 holiday"])
+    assert "by plan: blackout 2026-11-24" in found(district)["calendar"].told

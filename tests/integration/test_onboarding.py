@@ -1,0 +1,338 @@
+"""onboard.yml and rekey_vault.yml as an operator runs them, on a copy of the example."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
+NEW = VaultSecret(b"a new key of more than sixteen characters")
+HEAD = "host,district,site_code,product,sis,region,username,password\n"
+SEVERAL = 300
+LATEST_SECONDS = 300
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more}
+
+
+def run(program: str, *arguments: object, **more: str) -> tuple[int, str]:
+    """Runs a program of Ansible's without a terminal; returns its exit code and what it printed."""
+    done = subprocess.run(
+        [BIN / program, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def onboard(inventory: Path, *arguments: object) -> tuple[int, str]:
+    return run("ansible-playbook", "playbooks/onboard.yml", "-i", inventory, *arguments)
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """An operator's copy of the example, whose vendor cannot be reached."""
+    folder = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
+    serve(folder, 1, pinned=True)
+    return folder
+
+
+def serve(folder: Path, port: int, *, pinned: bool) -> None:
+    """Has an inventory's vendor be a port of this machine."""
+    file = folder / "group_vars/district_hosts/main.yml"
+    values = yaml.safe_load(file.read_text())
+    values |= {"roster_upload_remote_host": "127.0.0.1", "roster_upload_remote_port": port}
+    if not pinned:
+        del values["roster_upload_host_keys"]
+    file.write_text("---\n# What all share.\n" + yaml.safe_dump(values))
+
+
+@contextlib.contextmanager
+def server() -> Iterator[tuple[int, asyncssh.SSHKey]]:
+    """A vendor's server on loopback: its port, and its host key."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    loop = asyncio.new_event_loop()
+    listener = loop.run_until_complete(
+        asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], process_factory=None)
+    )
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield listener.get_port(), key
+    finally:
+        loop.call_soon_threadsafe(listener.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def type_in(terminal: int, answer: bytes) -> None:
+    """Types once Ansible listens: what was typed before, it throws away."""
+    while termios.tcgetattr(terminal)[3] & termios.ICANON:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.write(terminal, answer)
+
+
+def typed(inventory: Path, answers: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """Onboards in a terminal, where each question, by its beginning, is answered."""
+    terminal, inner = pty.openpty()
+    shown, asked = b"", dict(answers)
+    with subprocess.Popen(
+        [BIN / "ansible-playbook", "playbooks/onboard.yml", "-i", inventory, *arguments],
+        cwd=ROOT,
+        env=environment(TERM="xterm", COLUMNS="200"),
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        # Ansible asks only the one who owns the terminal.
+        preexec_fn=lambda: os.login_tty(os.dup(inner)),  # noqa: PLW1509
+    ) as client:
+        os.close(inner)
+        end = threading.Timer(LATEST_SECONDS, client.kill)
+        end.start()
+        with contextlib.suppress(OSError):  # the end of a terminal
+            seen = 0
+            while chunk := os.read(terminal, 4096):
+                shown += chunk
+                for question in list(asked):
+                    if (at := shown.find(question.encode(), seen)) >= 0 and b": \r" in shown[at:]:
+                        seen = len(shown)
+                        answer = asked.pop(question).encode()
+                        threading.Thread(target=type_in, args=[terminal, answer]).start()
+        end.cancel()
+    os.close(terminal)
+    assert not asked, shown.decode()
+    return client.returncode, shown.decode()
+
+
+QUESTIONS = {
+    "host: ": "pena\r",
+    "address: ": "pena.example.org\r",
+    "district: ": 'Pe\u00f1a\'s "Blanca"\r',
+    "site_code: ": "0012345\r",
+    "product: ": "\r",
+    "sis: ": "PowerSchool\r",
+    "region: ": "\r",
+    "feed: ": "\r",
+    "username: ": "rosters@pena.example\r",
+    "password: ": "{{ it's }} hush\r",
+}
+
+
+def test_questions_about_one_district(inventory: Path) -> None:
+    code, told = typed(inventory, QUESTIONS)
+    assert code == 0, told
+    assert "hush" not in told
+    assert yaml.safe_load((inventory / "host_vars/pena/main.yml").read_text()) == {
+        "district_name": 'Pe\u00f1a\'s "Blanca"',
+        "district_site_code": "0012345",
+        "roster_upload_feed": "penas-blanca",
+        "roster_upload_username": "rosters@pena.example",
+    }
+    sealed = (inventory / "host_vars/pena/penas-blanca.vault").read_bytes()
+    opened = VaultLib([("example", OLD)]).decrypt(sealed)
+    assert yaml.safe_load(opened)["secret"] == "{{ it's }} hush"
+    code, told = run("ansible-playbook", "playbooks/site.yml", "-i", inventory, "--tags=validate")
+    assert code == 0, told
+
+
+def test_hundreds_of_districts_from_a_csv(inventory: Path, tmp_path: Path) -> None:
+    lines = (
+        f'host{number},"St. Mary\'s, N\u00ba {number}",{number:07},literacy,PowerSchool,North,'
+        f"r{number}@x.example,hush-{number}\n"
+        for number in range(SEVERAL)
+    )
+    table = tmp_path / "new.csv"
+    sealed = VaultLib([("example", OLD)]).encrypt(HEAD + "".join(lines), OLD, "example")
+    table.write_bytes(sealed)
+    untouched = content(inventory)
+    extra = ["-e", f"onboard_csv={table}"]
+
+    code, told = onboard(inventory, *extra, "--check", "--diff")
+    assert code == 0, told
+    assert content(inventory) == untouched
+    assert '+district_site_code: "0000299"' in told
+    assert "encrypted for the vault id example; not shown" in told
+    assert "hush-" not in told
+    assert told.count("would be added") == SEVERAL
+
+    code, told = onboard(inventory, *extra)
+    assert code == 0, told
+    assert "changed=1" in told
+    assert told.count("site.yml") == SEVERAL
+    written = content(inventory)
+    assert len(written) == len(untouched) + 2 * SEVERAL + 3  # three groups
+
+    code, told = onboard(inventory, *extra)
+    assert code == 0, told
+    assert "changed=0" in told
+    assert told.count("unchanged") == SEVERAL
+    assert content(inventory) == written
+
+    code, told = run("ansible-inventory", "-i", inventory, "--list")
+    assert code == 0
+    assert "0000299" in told
+    assert "hush-" not in told
+    assert b"hush-" not in b"".join(content(inventory).values())
+
+    limit = ["--tags=validate", "--limit", "host0,host150,host299"]
+    code, told = run("ansible-playbook", "playbooks/site.yml", "-i", inventory, *limit)
+    assert code == 0, told
+
+
+def test_what_is_wrong_is_told_at_once_and_nothing_is_written(
+    inventory: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text(
+        HEAD
+        + "a,A,1,,,,rosters@maplegrove.example,\n"
+        + "roster-maple,Maple Grove,7654321,,,,rosters@maplegrove.example,\n"
+    )
+    before = content(inventory)
+    code, told = onboard(inventory, "-e", f"onboard_csv={table}")
+    assert code != 0
+    for part in (
+        "row 2, username: 'rosters@maplegrove.example' is the login of maple-grove",
+        "'imagine/7654321-Maple Grove', but the inventory says 'imagine/1234567-Maple Grove'",
+        "host_vars/roster-maple/main.yml",
+    ):
+        assert part in flat(told)
+    assert content(inventory) == before
+    table.write_text(HEAD + "a,A,1,,,,a@x.example,hush\n")
+    code, told = onboard(inventory, "-e", f"onboard_csv={table}")
+    assert code != 0
+    assert "ansible-vault encrypt" in flat(told)
+    assert "hush" not in told
+    assert content(inventory) == before
+
+
+ONE = {"host": "a", "district": "A", "site_code": "007", "username": "a@x.example"}
+
+
+def values(**more: str) -> list[str]:
+    return [
+        word for key, text in {**ONE, **more}.items() for word in ("-e", f"onboard_{key}={text}")
+    ]
+
+
+def test_without_a_terminal_all_is_given(inventory: Path) -> None:
+    code, told = onboard(inventory, "-e", "onboard_host=a")
+    assert code != 0
+    assert "the district, site_code: is missing" in flat(told)
+    code, told = onboard(inventory, *values(password="hush"))
+    assert code != 0
+    assert "must not be given by -e" in flat(told)
+    code, told = onboard(inventory, *values(sitecode="1"))
+    assert code != 0
+    assert "onboard_sitecode is not known" in flat(told)
+    code, told = onboard(inventory, *values())
+    assert code == 0, told
+    assert "no password yet: ansible-vault create --encrypt-vault-id example" in flat(told)
+    assert 'district_site_code: "007"' in (inventory / "host_vars/a/main.yml").read_text()
+
+
+def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
+    pins = inventory / "group_vars/district_hosts/main.yml"
+    with server() as (port, key):
+        serve(inventory, port, pinned=False)
+        unpinned = pins.read_text()
+        shown = key.get_fingerprint()
+        code, told = onboard(inventory, *values())
+        assert code == 0, told
+        assert f"{shown}, which nobody has confirmed" in flat(told)
+        assert pins.read_text() == unpinned
+        wrong = "SHA256:" + "A" * 43
+        code, told = onboard(inventory, *values(fingerprint=wrong))
+        assert code != 0
+        assert "pinned nothing" in flat(told)
+        assert pins.read_text() == unpinned
+        code, told = onboard(inventory, *values(fingerprint=shown), "--check", "--diff")
+        assert code == 0, told
+        assert "+roster_upload_host_keys" in told
+        assert pins.read_text() == unpinned
+        given = [*values(address="", product="", sis="", region="", feed="a")]
+        code, told = typed(
+            inventory, {"password: ": "\r", "(or yes, once you have": f"{shown}\r"}, *given
+        )
+        assert code == 0, told
+        after = pins.read_text()
+        assert after.startswith(unpinned.rstrip())
+        public = " ".join(key.export_public_key().decode().split()[:2])
+        assert yaml.safe_load(after)["roster_upload_host_keys"] == [public]
+        code, told = onboard(inventory, *values())
+        assert "host key is the pinned one" in flat(told)
+    code, told = onboard(inventory, *values())
+    assert code == 0, told
+    assert "host key not compared" in flat(told)
+    with server() as (port, _):
+        serve(inventory, port, pinned=True)
+        before = pins.read_text()
+        code, told = onboard(inventory, *values())
+        assert "host key IS ANOTHER" in told
+        assert f"but pinned is {shown}" in flat(told)
+        assert pins.read_text() == before
+
+
+def rekey(*arguments: object) -> tuple[int, str]:
+    key = {"ROSTER_VAULT_KEY_EXAMPLE_NEXT": NEW.bytes.decode()}
+    add = "example-next@scripts/vault-client"
+    words = ["playbooks/rekey_vault.yml", "--vault-id", add, *arguments]
+    return run("ansible-playbook", *words, **key)
+
+
+def test_a_new_vault_key(inventory: Path) -> None:
+    group = inventory / "group_vars/all/vault.yml"
+    group.write_bytes(VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example"))
+    before = content(inventory)
+    code, told = rekey("-i", inventory, "--check")
+    assert code == 0, told
+    assert "4 file(s) would be encrypted anew" in flat(told)
+    assert content(inventory) == before
+    code, told = rekey("-i", inventory)
+    assert code == 0, told
+    assert "4 file(s) were encrypted anew" in flat(told)
+    assert "vault-client --promote example" in flat(told)
+    validate = ["playbooks/site.yml", "-i", inventory, "--tags=validate"]
+    assert run("ansible-playbook", *validate)[0] != 0
+    code, told = run("ansible-playbook", *validate, ROSTER_VAULT_KEY_EXAMPLE=NEW.bytes.decode())
+    assert code == 0, told
+    # As a killed run leaves it: what all hosts read has the new key, which this run does not know.
+    some = inventory / "host_vars/roster-maple/maple-grove.vault"
+    some.write_bytes(before[some])
+    code, told = rekey("-i", "localhost,", "-e", f"rekey_inventory={inventory}")
+    assert code == 0, told
+    assert "1 file(s) were encrypted anew for example, 3 had the new key already" in flat(told)
+    for path in (group, some):
+        assert VaultLib([("example", NEW)]).decrypt(path.read_bytes())

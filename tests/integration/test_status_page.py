@@ -1,0 +1,266 @@
+"""The fleet's page in a real browser: a thousand districts with awkward names."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fleets
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from fleets import NOW
+from integration.browser import Visit, browsing
+from playwright.sync_api import Browser, Locator, Page
+from roster_fleet import page as pages
+from roster_fleet import status
+from roster_fleet.status import Cache, Row, stamp
+
+DISTRICTS, NIGHTS = 1000, 400
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 740}
+HELD = "Alder Valley 0100"
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    return status.rows(fleets.hosts(fleets.results(DISTRICTS, NIGHTS), cache), "inventories/mine")
+
+
+@pytest.fixture(scope="module")
+def path(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("page") / "status.html"
+    pages.write(found, pages.build(rows, stamp(NOW)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+@pytest.fixture(params=["light", "dark"])
+def visit(request: pytest.FixtureRequest, browser: Browser, path: Path) -> Iterator[Visit]:
+    """The page in light and in dark; whatever a test does there, it says and asks for nothing."""
+    found = Visit(browser, path, viewport=DESKTOP, color_scheme=request.param)
+    yield found
+    assert found.said == []
+    assert found.asked == [found.url]
+    found.page.context.close()
+
+
+@pytest.fixture
+def page(browser: Browser, path: Path) -> Iterator[Page]:
+    """The page, once."""
+    found = Visit(browser, path, viewport=DESKTOP, reduced_motion="reduce")
+    yield found.page
+    assert found.said == []
+    assert found.asked == [found.url]
+    found.page.context.close()
+
+
+def column(page: Page, name: str) -> list[str]:
+    """A column's texts, from the top, of the rows that are shown."""
+    texts: list[str] = page.eval_on_selector_all(
+        f"#rows tr:not([hidden]) td.{name}", "cells => cells.map(cell => cell.textContent)"
+    )
+    return texts
+
+
+def chip(page: Page, state: str) -> Locator:
+    return page.locator(f".chip[data-state={state}]")
+
+
+def head(page: Page, name: str) -> Locator:
+    return page.locator(f"th[data-name={name}]")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core holds against the page, contrast included."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']} ({len(v['nodes'])})" for v in found]
+
+
+def test_all_districts_are_there_the_red_ones_first(visit: Visit, rows: list[Row]) -> None:
+    page = visit.page
+    assert column(page, "district") == [row.name for row in rows]
+    states = [text.strip().lower() for text in column(page, "state")]
+    assert states == [row.state for row in rows]
+    assert states[0] == "red"
+    for state in ("red", "amber", "green"):
+        assert f"{states.count(state)}" in chip(page, state).inner_text()
+    assert page.locator("caption").count() == 1
+    assert page.locator("h1").inner_text() == "Roster deliveries"
+    assert page.locator("html").get_attribute("lang") == "en"
+    missing = "svg[role=img]:not([aria-label]), svg:not([role=img]):not([aria-hidden=true])"
+    assert page.locator(missing).count() == 0
+
+
+def test_every_column_sorts_both_ways(page: Page, rows: list[Row]) -> None:
+    known = {row.name: row for row in rows}
+    by_name = [known[name] for name in column(page, "district")]
+    numbers: dict[str, Callable[[Row], int | None]] = {
+        "students": lambda r: r.newest.students if r.newest else None,
+        "size": lambda r: r.newest.bytes if r.newest else None,
+        "credential": lambda r: r.credential_days,
+    }
+    names = page.eval_on_selector_all("#head th", "all => all.map(th => th.dataset.name)")
+    assert len(names) == 10
+    assert len(by_name) == DISTRICTS
+    for name in names:
+        first = "descending" if name == "state" else "ascending"  # it is sorted by state already
+        for direction in (first, {"ascending": "descending"}.get(first, "ascending")):
+            head(page, name).locator("button").click()
+            assert head(page, name).get_attribute("aria-sort") == direction
+            assert page.locator("th[aria-sort]").count() == 1
+            districts = column(page, "district")
+            assert sorted(districts) == sorted(known)
+            if name in numbers:
+                found = [numbers[name](known[district]) for district in districts]
+                values = [value for value in found if value is not None]
+                assert values == sorted(values, reverse=direction == "descending"), name
+                assert None not in found[: len(values)]  # what is not known comes last
+            elif name in ("host", "next"):
+                texts = [text for text in column(page, name) if text]
+                keys = [text[-10:] + text[:5] if name == "next" else text for text in texts]
+                assert keys == sorted(keys, reverse=direction == "descending"), name
+
+
+def test_text_and_states_filter(page: Page, rows: list[Row]) -> None:
+    search = page.get_by_label("Search")
+    search.fill("o'brien")
+    assert column(page, "district") == ["O'Brien Valley"]
+    search.fill("refused 0103")
+    assert column(page, "district") == ["Dogwood Valley 0103"]
+    assert page.locator("#count").inner_text() == "1 of 1,000 shown"
+    search.fill("no such district")
+    assert column(page, "district") == []
+    assert page.locator("#none").is_visible()
+    search.fill("")
+    for states in (["red"], ["red", "amber"]):
+        chip(page, states[-1]).click()
+        assert chip(page, states[-1]).get_attribute("aria-pressed") == "true"
+        wanted = [row.name for row in rows if row.state in states]
+        assert column(page, "district") == wanted
+    chip(page, "red").click()
+    assert {text.strip() for text in column(page, "state")} == {"Amber"}
+    head(page, "district").locator("button").click()
+    assert {text.strip() for text in column(page, "state")} == {"Amber"}  # sorting keeps it
+
+
+def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_label("Search").fill(HELD)
+    page.get_by_role("button", name=HELD).click()
+    dialog = page.get_by_role("dialog", name=HELD)
+    assert dialog.locator(".guard li").inner_text().startswith("users.student: 500 of 2,000")
+    command = dialog.locator("pre").inner_text()
+    assert command == (
+        "ansible-playbook playbooks/approve.yml -i inventories/mine --limit roster-0100 "
+        f'-e feed=feed-0100 -e digest={fleets.DIGEST} -e why="..."'
+    )
+    dialog.get_by_role("button", name="Copy").click()
+    dialog.get_by_role("button", name="Copied").wait_for()
+    assert dialog.locator(".scroll svg g").count() == NIGHTS
+    assert "2026-11-24: held (17)" in dialog.locator(".scroll title").all_text_contents()
+    told = dialog.locator(".scroll svg").get_attribute("aria-label") or ""
+    assert "400 nights until 2026-11-24" in told
+    titles = dialog.locator("figcaption b").all_inner_texts()
+    assert titles == [title for _, title, _ in pages.SERIES]
+    picture = dialog.locator("figure svg").first
+    picture.hover(position={"x": 0, "y": 20})
+    assert dialog.locator("figcaption .small").first.inner_text().startswith("2025-10-21: ")
+    assert dialog.locator(".wrong tbody tr").first.inner_text().startswith("2026-11-24")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.evaluate("document.activeElement.textContent") == HELD
+
+
+def test_the_page_shows_just_the_numbers_of_the_report(page: Page, rows: list[Row]) -> None:
+    row = next(row for row in rows if row.name == HELD)
+    page.get_by_role("button", name=HELD).click()
+    labels = page.locator("figure svg").evaluate_all("all => all.map(s => s.ariaLabel)")
+    for index, name in enumerate(("students", "teachers", "classes", "enrollments")):
+        values = [getattr(night, name) for night in row.nights]
+        known = [value for value in values if value is not None]
+        assert labels[index].endswith(f"now {known[-1]:,}, {min(known):,} to {max(known):,}"), (
+            labels[index]
+        )
+
+
+def test_an_awkward_name_is_only_a_name(page: Page) -> None:
+    for name in fleets.AWKWARD:
+        page.locator(".open").filter(has_text=name.replace("\u2028", " ")[:9]).first.click()
+        assert page.locator("#title").text_content() in fleets.AWKWARD
+        page.keyboard.press("Escape")
+
+
+def test_it_works_by_keyboard_alone(page: Page) -> None:
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert chip(page, "red").get_attribute("aria-pressed") == "true"
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "open":
+            break
+    page.keyboard.press("Enter")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.get_by_role("dialog").is_visible()
+
+
+def test_screen_readers_and_contrast(visit: Visit) -> None:
+    # One of each kind: the rows do not differ otherwise, and axe takes its time for each.
+    visit.page.get_by_label("Search").fill("00")
+    for name in ("state", "nights"):
+        head(visit.page, name).locator("button").click()
+    visit.page.get_by_label("Search").fill("000")
+    assert set(column(visit.page, "state")) == {" Red", " Amber", " Green"}
+    assert violations(visit.page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(browser: Browser, path: Path, scheme: str) -> None:
+    visit = Visit(browser, path, viewport=PHONE, color_scheme=scheme, has_touch=True)
+    page = visit.page
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.get_by_label("Search").fill(HELD)
+    assert violations(page) == []
+    page.get_by_role("button", name=HELD).tap()
+    dialog = page.get_by_role("dialog", name=HELD)
+    box = dialog.bounding_box()
+    assert box
+    assert box["width"] <= PHONE["width"]
+    assert dialog.evaluate("d => d.scrollWidth <= d.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert violations(page) == []
+    assert visit.said == []
+    assert visit.asked == [visit.url]
+    page.context.close()
+
+
+def test_nothing_can_be_fetched(path: Path, browser: Browser) -> None:
+    visit = Visit(browser, path)
+    load = (
+        "([tag, source]) => new Promise((resolve) => { const e = document.createElement(tag); "
+        "e.onload = () => resolve(true); e.onerror = () => resolve(false); e.src = source; "
+        "document.body.append(e); })"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert visit.page.evaluate("a => fetch(a).then(() => false, () => true)", address)
+        assert not visit.page.evaluate(load, ["img", address])
+        assert not visit.page.evaluate(load, ["script", address])
+        server.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    visit.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), "
+        "{textContent: 'document.title = 1'}))"
+    )
+    assert visit.page.title() == "Roster deliveries"
+    assert all("Content Security Policy" in text for text in visit.said)
+    visit.page.context.close()

@@ -1,0 +1,48 @@
+"""Ansible callback for tests: ends a run as a power cut would, or spoils a file, at a given task.
+
+BREAK_AT is a task's name and BREAK_WHEN `before` or `after`; RECORD is a file that gets the name
+of each task that begins.  With SPOIL, a file, the run goes on, but that file lies in the clear.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: break_at
+type: aggregate
+short_description: Ends a run in the middle, for tests
+description: [Ends a run in the middle.]
+"""
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
+    """See above."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "break_at"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """Records a task, and ends before it."""
+        if path := os.environ.get("RECORD"):
+            with Path(path).open("a") as out:
+                out.write(task.name + "\n")
+        self._break(task, "before")
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Ends after a task."""
+        self._break(result._task, "after")
+
+    def _break(self, task: Any, when: str) -> None:
+        if (task.name, when) == (os.environ.get("BREAK_AT"), os.environ.get("BREAK_WHEN")):
+            if spoilt := os.environ.get("SPOIL"):
+                Path(spoilt).write_text("in the clear")
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,220 @@
+"""Five hosts: one silent, one whose login is refused, one that the guard holds; two deliver."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import ansible_runner
+import pytest
+from infra.fleet import ROOT, connect, new_export, sha256
+from scenarios import lab_fleet, vendor
+from scenarios.conftest import Play, ansible, plain, row
+
+LAB = str(ROOT / "scripts" / "lab")
+SILENT, REFUSED, HELD, GOOD, ALSO_GOOD = HOSTS = [f"lab-0{n}" for n in range(1, 6)]
+
+
+def podman(*words: str) -> None:
+    subprocess.run([LAB, "exec", "--", "podman", *words], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def fleet(play: Play) -> Iterator[Path]:
+    """The hosts, provisioned, with a delivery behind them."""
+    subprocess.run([LAB, "add", *HOSTS], check=True)
+    try:
+        folder = lab_fleet.write("fleet", HOSTS)
+        for playbook in ("../molecule/default/prepare", "site", "send"):
+            done = play(playbook, folder)
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield folder
+    finally:
+        subprocess.run([LAB, "remove", *HOSTS], check=True)
+
+
+@pytest.fixture(scope="module")
+def troubled(fleet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same fleet, with its troubles, and new exports everywhere."""
+    for host in HOSTS:
+        feed = lab_fleet.feed_of(host)
+        source = f"/srv/roster-upload/{feed}/OneRoster.zip"
+        options = ["--drop-students=200"] if host == HELD else []
+        new_export(
+            {"host": host, "feed": feed, "source": source},
+            tmp_path_factory.mktemp("export"),
+            *options,
+        )
+    vendor.take(f"rosters@{lab_fleet.feed_of(REFUSED)}.example", "another one")
+    podman("stop", "--time=5", SILENT)
+    return fleet
+
+
+def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
+    """The canary fails, and the others are not begun with."""
+    slot = f"/etc/roster-upload/credentials/{lab_fleet.feed_of(HOSTS[0])}/current"
+    connect(HOSTS[0]).check_output("rm %s", slot)
+    wrong = {
+        "fleet_steps": [1, "100%"],
+        "fleet_max_fail_percentage": 10,
+        "roster_credentials_key": "tpm2",  # of which a container has none
+    }
+    done = play("site", fleet, "-e", json.dumps(wrong))
+    assert done.returncode != 0
+    assert "FAILED" in row(done.stdout, HOSTS[0])
+    for host in HOSTS[1:]:
+        assert "the run stopped before it came to this host" in row(done.stdout, host)
+    left = (ROOT / "build" / "site.limit").read_text().split()
+    assert left == HOSTS
+    # All in steps: nothing is left.
+    done = play("site", fleet, "-e", json.dumps({"fleet_steps": [1, 2, "100%"]}))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("PLAY [Make each host one") == 3
+
+
+@pytest.mark.parametrize("playbook", ["verify", "send", "rotate_credentials", "decommission"])
+def test_a_feed_that_nobody_has_is_a_mistake(fleet: Path, play: Play, playbook: str) -> None:
+    steps = {"fleet_steps": ["100%"], "confirm": "feed-typo"}
+    done = play(playbook, fleet, "-e", "feed=feed-typo", "-e", json.dumps(steps))
+    assert done.returncode != 0
+    assert "no host of this run has a feed feed-typo; lab-01 has feed-lab-01" in done.stdout
+
+
+def test_a_feed_of_one_is_asked_for_among_all(fleet: Path, play: Play) -> None:
+    feed = lab_fleet.feed_of(GOOD)
+    done = play("verify", fleet, "-e", f"feed={feed}")
+    assert done.returncode == 0, done.stdout
+    assert "ready" in row(done.stdout, feed)
+    assert f" {lab_fleet.feed_of(ALSO_GOOD)} " not in done.stdout
+    done = play("send", fleet, "-e", f"feed={feed}", "--check")
+    assert done.returncode == 0, done.stdout
+    assert "would be sent" in row(done.stdout, feed)
+
+
+def test_the_others_deliver(troubled: Path, play: Play) -> None:
+    done = play("send", troubled)
+    assert done.returncode != 0
+    assert "UNREACHABLE" in row(done.stdout, SILENT)
+    refused = row(done.stdout, REFUSED)
+    assert "NOT SENT" in refused
+    assert "was refused" in refused
+    held = row(done.stdout, HELD)
+    assert "the guard holds the export" in held
+    for host in (GOOD, ALSO_GOOD):
+        assert " sent " in row(done.stdout, host)
+        feed = lab_fleet.feed_of(host)
+        remote = vendor.host().check_output(
+            "ls -d /srv/sftp/rosters@%s.example/imagine/*/*/OneRoster.zip", feed
+        )
+        source = f"/srv/roster-upload/{feed}/OneRoster.zip"
+        assert sha256(vendor.host(), remote) == sha256(connect(host), source)
+    assert re.search(r"\d+ ?% of [\d,]+ bytes", done.stdout), "it shows how far it is"
+    assert "2 in order, 3 not" in done.stdout
+    limit = (ROOT / "build" / "send.limit").read_text().split()
+    assert limit == [SILENT, REFUSED, HELD]
+
+
+def test_verify_tells_them_apart(troubled: Path, play: Play) -> None:
+    done = play("verify", troubled)
+    assert done.returncode != 0
+    assert "UNREACHABLE" in row(done.stdout, SILENT)
+    assert "login" in row(done.stdout, REFUSED)
+    assert "ready" in row(done.stdout, HELD)  # its export is another matter
+    assert "ready" in row(done.stdout, GOOD)
+    assert "changed=0" in done.stdout
+    assert "changed=1" not in done.stdout
+
+
+def test_status_tells_them_apart(troubled: Path, play: Play) -> None:
+    done = play("status", troubled)
+    assert done.returncode == 0, done.stdout
+    lines = {
+        host: next(line for line in done.stdout.splitlines() if f" {host} " in line)
+        for host in HOSTS
+    }
+    assert "unreachable" in lines[SILENT]
+    assert "failed" in lines[REFUSED]
+    assert "was refused" in lines[REFUSED]
+    assert "held" in lines[HELD]
+    for host in (GOOD, ALSO_GOOD):
+        assert "sent" in lines[host]
+    page = (ROOT / "build" / "status.html").read_text()
+    digest = sha256(connect(HELD), f"/srv/roster-upload/{lab_fleet.feed_of(HELD)}/OneRoster.zip")
+    assert digest[:16] in page
+    assert play("status", troubled, "-e", "roster_status_fail=true").returncode != 0
+
+
+def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> None:
+    """One wrong password may be one address kept off: the rest are not tried."""
+    for host in (GOOD, ALSO_GOOD):
+        lab_fleet.put(troubled, host, next="refused by the vendor")
+    done = play("rotate_credentials", troubled, "--limit", f"{GOOD},{ALSO_GOOD}")
+    assert done.returncode != 0
+    assert "the old credential stays in use" in row(done.stdout, GOOD)
+    assert "the run stopped before it came to this host" in row(done.stdout, ALSO_GOOD)
+
+
+def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, play: Play) -> None:
+    feed = lab_fleet.feed_of(HELD)
+    digest = sha256(connect(HELD), f"/srv/roster-upload/{feed}/OneRoster.zip")
+    words = ["--limit", HELD, "-e", f"feed={feed}", "-e", f"digest={digest[:16]}"]
+    done = play("approve", troubled, *words)
+    assert done.returncode != 0
+    assert "the reason" in done.stdout
+    words += ["-e", json.dumps({"why": "a school's gone"})]
+    for check, told in ((["--check"], "would be approved"), ([], "approved"), ([], "before")):
+        done = play("approve", troubled, *words, *check)
+        assert done.returncode == 0, done.stdout
+        assert told in row(done.stdout, HELD)
+    podman("start", SILENT)
+    good = lab_fleet.entry(troubled, REFUSED)["secret"]
+    vendor.take(f"rosters@{lab_fleet.feed_of(REFUSED)}.example", good)
+    done = ansible("ansible", SILENT, "-i", troubled, "-m", "ansible.builtin.wait_for_connection")
+    assert done.returncode == 0, done.stdout
+    done = play("send", troubled, "--limit", "@build/send.limit")
+    assert done.returncode == 0, done.stdout
+    for host in (SILENT, REFUSED, HELD):
+        assert " sent " in row(done.stdout, host)
+    receipt = connect(HELD).check_output("tail -1 /var/lib/roster-upload/%s/receipts.jsonl", feed)
+    assert json.loads(receipt)["approved"]["why"] == "a school's gone"
+
+
+def test_slices_by_a_runner_are_as_one_run(fleet: Path, play: Play, tmp_path: Path) -> None:
+    """AWX and automation controller run slices of an inventory by ansible-runner."""
+    whole = recap(play("site", fleet).stdout)
+
+    def run(number: int, limit: str) -> ansible_runner.Runner:
+        folder = tmp_path / f"slice-{number}"
+        folder.mkdir()
+        return ansible_runner.run(
+            private_data_dir=str(folder),
+            project_dir=str(ROOT),
+            playbook="playbooks/site.yml",
+            inventory=str(fleet),
+            limit=limit,
+            envvars={"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            quiet=True,
+        )
+
+    slices = ["district_hosts[0:2]", "district_hosts[3:]"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        runs = list(pool.map(run, range(len(slices)), slices))
+    assert [one.rc for one in runs] == [0, 0]
+    told = [one.stdout.read() for one in runs]
+    assert [len(recap(text)) for text in told] == [3, 2]
+    assert {**recap(told[0]), **recap(told[1])} == whole
+    assert whole.keys() == set(HOSTS)
+    for number, text in enumerate(told):  # each slice has its own closing table
+        for host in (HOSTS[:3], HOSTS[3:])[number]:
+            assert "no change" in row(text, host)
+
+
+def recap(told: str) -> dict[str, str]:
+    """What a run changed on each host; facts that are cached make a task less."""
+    lines = plain(told).rpartition("PLAY RECAP")[2].splitlines()
+    found = (re.match(r"(lab-\d+)\s+: ok=\d+ +(changed=.*failed=\d+)", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}

@@ -1,0 +1,122 @@
+"""A new district from its line in a CSV to its last receipt, on a host of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from infra.fleet import INVENTORY, ROOT, connect, sha256
+from scenarios import lab_fleet, vendor
+from scenarios.conftest import Play, ansible, row
+
+LAB = str(ROOT / "scripts" / "lab")
+HOST, FEED, USER = "lab-09", "st-mary-s-pena", "rosters@stmary.example"
+DISTRICT, SITE_CODE = "St. Mary's Peña", "0012345"
+PASSWORD = "{{ quite }} 'a' \"word\" 100% "
+REMOTE = f"/srv/sftp/{USER}/imagine/{SITE_CODE}-{DISTRICT}/literacy/OneRoster.zip"
+
+
+def vendor_address() -> str:
+    """Where the vendor is reached from the control node, too."""
+    config = (ROOT / ".lab" / "ssh_config").read_text()
+    found = re.search(r"Host lab-sftp\n\s+HostName (\S+)", config)
+    assert found
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def inventory() -> Iterator[Path]:
+    """An inventory without a district, and a new machine."""
+    folder = ROOT / "build" / "lifecycle"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(INVENTORY, folder, ignore=shutil.ignore_patterns("host_vars"))
+    hosts = yaml.safe_load((folder / "hosts.yml").read_text())
+    hosts["all"]["children"]["district_hosts"]["hosts"] = None
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    defaults = folder / "group_vars" / "district_hosts" / "main.yml"
+    values = yaml.safe_load(defaults.read_text())
+    del values["roster_upload_host_keys"], values["district_hardening_dropboxes"]
+    values["roster_upload_remote_host"] = vendor_address()
+    values["roster_credentials_vault_id"] = lab_fleet.VAULT_ID
+    defaults.write_text(yaml.safe_dump(values))
+    subprocess.run([LAB, "add", HOST], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run([LAB, "remove", HOST], check=True)
+
+
+def test_a_district_is_brought_in(inventory: Path, play: Play, tmp_path: Path) -> None:
+    columns = ["host", "district", "site_code", "product", "region", "feed", "username", "password"]
+    cells = [HOST, DISTRICT, SITE_CODE, "literacy", "north", FEED, USER, PASSWORD]
+    quoted = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
+    table = tmp_path / "new.csv"
+    table.write_bytes(lab_fleet.keys().encrypt(f"{','.join(columns)}\n{quoted}\n", "lab"))
+    key = (ROOT / ".lab" / "host_keys" / "lab-sftp.pub").read_text()
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", "-"], input=key, capture_output=True, text=True, check=True
+    )
+    fingerprint = shown.stdout.split()[1]
+    words = ["-e", f"onboard_csv={table}", "-e", f"onboard_fingerprint={fingerprint}"]
+    for check, did in ((["--check", "--diff"], "would be added"), ([], "added"), ([], "unchanged")):
+        done = play("onboard", inventory, *words, *check)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert did in row(done.stdout, FEED)
+        assert PASSWORD.strip() not in done.stdout + done.stderr
+    lines = (inventory / "host_vars" / HOST / "main.yml").read_text().splitlines()
+    assert len(lines) < 10
+    assert key.split()[1] in (inventory / "group_vars/district_hosts/main.yml").read_text()
+    listed = ansible("ansible-inventory", "-i", inventory, "--list")
+    assert json.loads(listed.stdout)["_meta"]["hostvars"][HOST]["district_site_code"] == SITE_CODE
+    assert PASSWORD.strip() not in listed.stdout
+
+
+def test_its_host_delivers(inventory: Path, play: Play) -> None:
+    for playbook in ("../molecule/default/prepare", "site", "verify", "send", "status"):
+        done = play(playbook, inventory)
+        assert done.returncode == 0, done.stdout + done.stderr
+    source = f"/srv/roster-upload/{FEED}/OneRoster.zip"
+    assert sha256(vendor.host(), REMOTE) == sha256(connect(HOST), source)
+
+
+def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
+    there = sha256(vendor.host(), REMOTE)
+    words = ["-e", json.dumps({"decommission_folder": str(tmp_path)}), "--limit", HOST]
+    done = play("decommission", inventory, *words)
+    assert done.returncode != 0
+    assert f"type or give -e confirm={HOST}" in done.stdout
+    done = play("decommission", inventory, *words, "--check")
+    assert done.returncode == 0, done.stdout
+    assert "would be taken off" in row(done.stdout, FEED)
+    assert connect(HOST).run("roster-upload verify").rc == 0
+    assert connect(HOST).run("roster-upload rehearse %s", FEED).rc == 0
+    ledger = connect(HOST).file(f"/var/lib/roster-upload/{FEED}/receipts.jsonl").content
+
+    for changes in (r"changed=[1-9]", "changed=0"):
+        done = play("decommission", inventory, *words, "-e", f"confirm={HOST}")
+        assert done.returncode == 0, done.stdout
+        assert "taken off" in row(done.stdout, FEED)
+        assert re.search(rf"{HOST} .*{changes}", done.stdout), done.stdout
+    kept = (tmp_path / HOST / f"{FEED}.jsonl").read_bytes()
+    assert kept == ledger
+    *_, before, last = kept.splitlines()
+    assert json.loads(last)["previous"] == hashlib.sha256(before).hexdigest()
+    host = connect(HOST)
+    find = "find / -xdev ( -path /proc -o -path /sys ) -prune -o ( -name *%s* -print )"
+    for word in (FEED, "roster-*@*"):
+        assert host.run(find.replace("(", r"\(").replace(")", r"\)") % f"'{word}'").stdout == ""
+    assert not host.file("/usr/local/bin/roster-upload").exists
+    assert not host.file("/etc/cron.d/roster-upload").exists
+    assert host.check_output("find /etc/roster-upload /var/lib/roster-upload -type f") == ""
+    assert host.check_output("systemctl --failed --no-legend") == ""
+    assert not (inventory / "host_vars" / HOST / f"{FEED}.vault").exists()
+    # It is still a hardened host, and the vendor has the last roster.
+    assert host.check_output("nft list ruleset | grep -c skuid") != "0"
+    assert sha256(vendor.host(), REMOTE) == there

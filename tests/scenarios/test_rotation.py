@@ -1,0 +1,305 @@
+"""Passwords and keys change on real hosts; whatever breaks off, the night goes on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultSecret
+from infra.fleet import ROOT, connect, new_export, wait_for
+from roster_fleet import vault as vaults
+from scenarios import lab_fleet, vendor
+from scenarios.conftest import Played, ansible, environment
+
+HOST, FEED, USER = "lab-trixie", "alder-valley", "rosters@alder-valley.example"
+CALLBACKS = ROOT / "tests" / "scenarios" / "callbacks"
+
+
+class District:
+    """A copy of the lab's inventory that a rotation may change, and its host."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        key = (folder / "vault-key.txt").read_text().rstrip("\n").encode()
+        self.vault = vaults.Vault([("lab", VaultSecret(key))])
+        self.path = vaults.path_of(folder / "host_vars" / HOST, FEED)
+        self.host = connect(HOST)
+
+    def entry(self) -> vaults.Entry:
+        return vaults.parse(self.vault.read(self.path)[1], self.path)
+
+    def put(self, **values: str) -> None:
+        """Changes what the vault file holds."""
+        self.vault.write(self.path, {**self.entry(), **values}, "lab")
+
+    def play(self, playbook: str, *arguments: str, **more: str) -> Played:
+        path = f"playbooks/{playbook}.yml"
+        words = ["-i", str(self.folder), "--limit", HOST, *arguments]
+        return ansible("ansible-playbook", path, *words, **{**env(), **more})
+
+    def rotate(self, *arguments: str, **more: str) -> Played:
+        done = self.play("rotate_credentials", "-e", f"feed={FEED}", *arguments, **more)
+        assert_silent(done.stdout + done.stderr)
+        return done
+
+    def slot(self, name: str) -> bool:
+        """Whether a slot is filled."""
+        folder = "credentials" if name == "current" else name
+        return bool(self.host.file(f"/etc/roster-upload/{folder}/{FEED}/{name}").exists)
+
+    def assert_works(self) -> None:
+        """The night's own login, with what is the current credential."""
+        done = self.host.run("roster-upload login %s", FEED)
+        assert done.rc == 0, done.stdout + done.stderr
+
+
+def env() -> dict[str, str]:
+    """An operator's environment, and the callback that breaks runs."""
+    return {
+        **environment(),
+        "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{ROOT}/roles/roster_common/callback_plugins",
+        "ANSIBLE_CALLBACKS_ENABLED": "fleet_report,break_at",
+    }
+
+
+KNOWN: list[str] = []  # every password that was ever used here
+
+
+def invented() -> str:
+    """A new password that careless tools break."""
+    KNOWN.append(f" {{{{ {secrets.token_hex(6)} }}}}%d'\"\\n$HOME ß ")
+    return KNOWN[-1]
+
+
+def assert_silent(told: str) -> None:
+    """No password shows in what Ansible printed."""
+    for secret in KNOWN:
+        assert secret not in told
+        assert secret.strip() not in told
+
+
+@pytest.fixture(scope="module")
+def district() -> Iterator[District]:
+    folder = ROOT / "build" / "lab"  # whose name is the vault id
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "inventories" / "lab", folder)
+    lab_fleet.keep_quiet(folder)
+    one = District(folder)
+    KNOWN.append(one.entry()["secret"])
+    vendor.allow_second()
+    # Whatever a former run has left.
+    vendor.take(USER, KNOWN[0])
+    assert one.play("site").returncode == 0
+    yield one
+    shutil.rmtree(folder)
+
+
+def test_nothing_due_is_the_report_of_ages(district: District) -> None:
+    done = district.rotate()
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"Alder Valley .* not due +\d+ of 365 days old", done.stdout)
+    done = district.rotate("-e", "roster_credentials_maximum_days=1")
+    assert "of 1 days old: rotate it" in done.stdout
+    assert "changed=0" in done.stdout
+
+
+def test_a_refused_password_changes_nothing(district: District) -> None:
+    old = district.entry()["secret"]
+    district.put(next=invented())
+    before = district.path.read_bytes()
+    done = district.rotate()
+    assert done.returncode != 0
+    assert "the old credential stays in use" in done.stdout
+    assert "was refused" in done.stdout
+    assert "reset by its mailed link" in done.stdout
+    assert district.path.read_bytes() == before
+    assert not district.slot("pending")
+    assert not district.slot("previous")
+    district.assert_works()
+    district.vault.write(district.path, {"secret": old}, "lab")
+
+
+def test_check_says_what_would_be(district: District) -> None:
+    new = invented()
+    district.put(next=new)
+    before = district.path.read_bytes()
+    done = district.rotate("--check", "--diff")
+    assert done.returncode == 0, done.stdout
+    assert "would be tried and switched" in done.stdout
+    assert district.path.read_bytes() == before
+    assert not district.slot("pending")
+
+
+def test_a_new_password_is_tried_then_switched(district: District, tmp_path: Path) -> None:
+    old, new = district.entry()["secret"], district.entry()["next"]
+    vendor.take(USER, old, second=new)
+    done = district.rotate("-vvv")
+    assert done.returncode == 0, done.stdout
+    assert "rotated" in done.stdout
+    assert district.entry()["secret"] == new
+    assert district.entry()["since"] == time.strftime("%Y-%m-%d", time.gmtime())
+    assert "next" not in district.entry()
+    assert district.slot("previous")
+    assert not district.slot("pending")
+    vendor.take(USER, new)
+    district.assert_works()
+    # site.yml has nothing to change, and another rotation has nothing to do.
+    assert re.search(r"changed=0 .*failed=0", district.play("site").stdout)
+    assert "not due" in district.rotate().stdout
+    # The former one goes with the next accepted delivery, by itself.
+    source = "/srv/dropbox/sis-lab/incoming/OneRoster.zip"
+    new_export({"host": HOST, "feed": FEED, "source": source}, tmp_path)
+    assert district.host.run("roster-upload send %s", FEED).rc == 0
+    wait_for("the former credential to go", lambda: not district.slot("previous"), 20)
+    district.assert_works()
+
+
+def test_a_password_typed_at_the_prompt(district: District) -> None:
+    old, new = district.entry()["secret"], invented()
+    vendor.take(USER, old, second=new)
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/rotate_credentials.yml",
+        "-i", str(district.folder), "--limit", HOST, "-e", f"feed={FEED}",
+    ]  # fmt: skip
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env(), stdin=terminal, stdout=terminal, stderr=terminal,
+        start_new_session=True,
+    ) as running:  # fmt: skip
+        os.close(terminal)
+        told = b""
+        while b"in its vault file" not in told:
+            told += os.read(controller, 4096)
+        time.sleep(1)
+        os.write(controller, new.encode() + b"\n")
+        try:
+            while data := os.read(controller, 4096):
+                told += data
+        except OSError:  # the other side is closed
+            pass
+    os.close(controller)
+    shown = told.decode("utf-8", "replace")
+    assert running.returncode == 0, shown
+    assert_silent(shown)
+    assert district.entry()["secret"] == new
+
+
+def broken_tasks() -> list[str]:
+    """The tasks of a rotation of its own, by name, where it can break off."""
+    found: list[str] = []
+    for name in ("rotate", "rotate_feed"):
+        path = ROOT / "roles" / "roster_credentials" / "tasks" / f"{name}.yml"
+        for task in yaml.safe_load(path.read_text()):
+            found += [inner["name"] for inner in task.get("block", [task])]
+    return found
+
+
+# After a task is before the next one.
+@pytest.mark.parametrize(
+    ("task", "when"), [(broken_tasks()[0], "before"), *((t, "after") for t in broken_tasks())]
+)
+def test_a_run_that_is_killed_leaves_what_works(district: District, task: str, when: str) -> None:
+    old, new = district.entry()["secret"], invented()
+    vendor.take(USER, old, second=new)
+    district.put(next=new)
+    done = district.rotate(BREAK_AT=task, BREAK_WHEN=when)
+    assert done.returncode == -9, done.stdout
+    # The night would go well, with the old one or the new; the vault opens and hides all.
+    district.assert_works()
+    entry = district.entry()
+    assert new in (entry.get("next"), entry["secret"])
+    for path in district.path.parent.iterdir():
+        assert new.encode() not in path.read_bytes()
+    # site.yml does not undo what is half done, ...
+    if task == "rotate_feed | Switch the host":
+        assert district.play("site").returncode == 0
+        vendor.take(USER, new)
+        district.assert_works()
+    # ... and the same command finishes it.
+    done = district.rotate()
+    assert done.returncode == 0, done.stdout
+    assert district.entry()["secret"] == new
+    assert "next" not in district.entry()
+    assert not district.slot("pending")
+    vendor.take(USER, new)
+    district.assert_works()
+
+
+def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -> None:
+    old, new = district.entry()["secret"], invented()
+    vendor.take(USER, old, second=new)
+    district.put(next=new)
+    good = district.path.read_bytes()
+    done = district.rotate(
+        BREAK_AT="rotate_feed | Switch the host", BREAK_WHEN="after", SPOIL=str(district.path)
+    )
+    assert done.returncode != 0
+    assert "the old credential stays in use; rotate_feed | Switch the vault file" in done.stdout
+    assert "lies in the clear" in done.stdout
+    vendor.take(USER, old)
+    district.assert_works()
+    district.path.write_bytes(good)
+    vendor.take(USER, old, second=new)
+    assert district.rotate().returncode == 0
+    vendor.take(USER, new)
+    district.assert_works()
+
+
+def test_a_new_password_for_several_feeds_is_refused(district: District) -> None:
+    words = ["playbooks/rotate_credentials.yml", "-i", str(district.folder), "-e", "new_password=x"]
+    done = ansible("ansible-playbook", *words)
+    assert done.returncode != 0
+    assert "name one: --limit HOST -e feed=FEED" in " ".join(done.stdout.split())
+    district.assert_works()
+
+
+def public_key(told: str) -> str:
+    """The public key that a closing table shows."""
+    found = re.search(r"ssh-ed25519 [A-Za-z0-9+/=]{68}$", told, re.MULTILINE)
+    assert found, told
+    return found[0]
+
+
+def test_a_key_of_the_hosts_own_is_rotated(district: District) -> None:
+    password = district.path.read_bytes()
+    main = district.folder / "host_vars" / HOST / "main.yml"
+    text = main.read_text()
+    try:
+        main.write_text(text + "roster_upload_auth: key\n")
+        district.path.unlink()
+        district.host.check_output("rm /etc/roster-upload/credentials/%s/current", FEED)
+        first = public_key(district.play("site").stdout)
+        assert district.host.run("roster-upload login %s", FEED).rc == 9
+        vendor.take_keys(USER, first)
+        district.assert_works()
+
+        second = public_key(district.rotate("-e", "new_keys=true").stdout)
+        assert second != first
+        district.assert_works()
+        # The vendor has not put it in yet.
+        done = district.rotate()
+        assert done.returncode != 0
+        assert "the old credential stays in use" in done.stdout
+        assert district.slot("pending")
+        district.assert_works()
+        vendor.take_keys(USER, first, second)
+        done = district.rotate()
+        assert done.returncode == 0, done.stdout
+        vendor.take_keys(USER, second)
+        district.assert_works()
+        assert re.search(r"not due +0 of 365 days old", district.rotate().stdout)
+    finally:
+        main.write_text(text)
+        district.path.write_bytes(password)
+        assert district.play("site").returncode == 0
+    district.assert_works()

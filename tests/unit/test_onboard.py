@@ -1,0 +1,330 @@
+"""New districts: what is written, what is refused, and that it is all or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultSecret
+from ansible.plugins.loader import init_plugin_loader
+from hypothesis import given
+from hypothesis import strategies as st
+from roster_fleet import atomic, hostkey, inventory, onboard, vault, yamlfile
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = b"this key opens the example only; replace it in your copy"
+HEAD = "host,address,district,site_code,product,sis,region,feed,username,password"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ansible() -> None:
+    init_plugin_loader()
+
+
+@pytest.fixture
+def keys() -> vault.Vault:
+    return vault.Vault([("example", VaultSecret(KEY))])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An operator's copy of the example."""
+    return Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
+
+
+def rows(*lines: str, head: str = HEAD, sealed: bool = True) -> list[onboard.District]:
+    return onboard.from_csv("\n".join([head, *lines]).encode(), "new.csv", sealed=sealed)
+
+
+def refused(folder: Path, keys: vault.Vault, districts: Sequence[onboard.District]) -> str:
+    """The problems of districts; proves that nothing was written."""
+    before = content(folder)
+    with pytest.raises(onboard.OnboardError) as error:
+        onboard.plan(folder, districts, keys)
+    assert content(folder) == before
+    return str(error.value)
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+OAK = (
+    'oak,oak.example.org,"Oak ""North"" County",0012345,literacy,PowerSchool,North,,r@oak.example,'
+)
+
+
+def test_a_district_is_a_few_lines(folder: Path, keys: vault.Vault) -> None:
+    plan = onboard.plan(folder, rows(OAK + "it's {{ secret }}"), keys)
+    onboard.write(plan.files)
+    main = (folder / "host_vars/oak/main.yml").read_text()
+    assert yaml.safe_load(main) == {
+        "district_name": 'Oak "North" County',
+        "district_site_code": "0012345",
+        "roster_upload_feed": "oak-north-county",
+        "roster_upload_username": "r@oak.example",
+    }
+    assert len(main.splitlines()) == 6
+    sealed = folder / "host_vars/oak/oak-north-county.vault"
+    assert stat.S_IMODE(sealed.stat().st_mode) == 0o600
+    vault_id, text = keys.read(sealed)
+    assert vault_id == "example"
+    assert vault.parse(text, sealed)["secret"] == "it's {{ secret }}"
+    assert b"secret }}" not in b"".join(content(folder).values())
+    [feed] = inventory.read(folder, keys.secrets)["oak"].feeds
+    assert feed["remote_dir"] == 'imagine/0012345-Oak "North" County/literacy'
+    assert inventory.names(folder, [])["oak"] >= {
+        "district_hosts",
+        "product_literacy",
+        "sis_powerschool",
+        "region_north",
+    }
+    assert plan.report[0]["did"] == "added"
+
+
+def test_hosts_yml_keeps_all_that_was_there(folder: Path, keys: vault.Vault) -> None:
+    file = folder / "hosts.yml"
+    text = file.read_text().replace("hosts:\n", "hosts: # all of them\n", 1)
+    file.write_text(text + "    others:\n      hosts:\n        mail: # the mail server\n")
+    before = file.read_text().splitlines()
+    onboard.write(onboard.plan(folder, rows(OAK), keys).files)
+    after = iter(file.read_text().splitlines())
+    assert all(line in after for line in before)  # in the same order, as they were
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\ndistrict_hosts:\n",
+        "district_hosts:\n  hosts:\n    a:\n",
+        "all:\n    children:\n        district_hosts:\n            hosts:\n                a:\n",
+        "all:\n  children:\n    others:\n",
+        "all:\n  hosts:\n    b: {ansible_host: 192.0.2.1, port: '0022'}\n",
+    ],
+)
+def test_hosts_yml_of_other_shapes(text: str) -> None:
+    out = onboard.add_hosts(text, [rows(OAK)], Path("hosts.yml"))
+    tree = yaml.safe_load(out)
+    districts = onboard._parent_of(tree, "district_hosts")["district_hosts"]
+    assert districts["hosts"]["oak"] == {"ansible_host": "oak.example.org"}
+    assert "oak" in districts["children"]["region_north"]["hosts"]
+
+
+def test_what_stands_in_hosts_yml_keeps_its_meaning() -> None:
+    text = (
+        "---\nall:\n  vars: {a: yes, b: 0755, d: !unsafe x}\n"
+        "  children:\n    district_hosts:\n    empty:\n    big:\n      children:\n"
+        "        region_north:\n"
+    )
+    out = onboard.add_hosts(text, [rows(OAK)], Path("hosts.yml"))
+    assert "{a: yes, b: 0755, d: !unsafe x}" in out
+    assert "    empty:\n" in out
+    tree = yamlfile.plain(out)["all"]["children"]
+    assert tree["big"]["children"]["region_north"] == {"hosts": {"oak": None}}
+    assert "region_north" not in tree["district_hosts"]["children"]
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [\n", "a: 1\na: 2\n"])
+def test_what_is_no_inventory_is_told(text: str) -> None:
+    with pytest.raises(onboard.OnboardError, match=r"hosts\.yml"):
+        onboard.add_hosts(text, [rows(OAK)], Path("hosts.yml"))
+
+
+def test_the_same_again_changes_nothing(folder: Path, keys: vault.Vault) -> None:
+    districts = rows(
+        OAK + "pw", "two,,St. Mary's,1,,,,,m@x.example,", "two,,Peña,2,,,,,p@x.example,"
+    )
+    onboard.write(onboard.plan(folder, districts, keys).files)
+    before = content(folder)
+    plan = onboard.plan(folder, districts, keys)
+    assert plan.files == []
+    assert {line["did"] for line in plan.report} == {"unchanged"}
+    onboard.write(plan.files)
+    assert content(folder) == before
+
+
+def test_a_password_may_come_later(folder: Path, keys: vault.Vault) -> None:
+    plan = onboard.plan(folder, rows(OAK), keys)
+    assert "ansible-vault create --encrypt-vault-id example" in plan.report[0]["note"]
+    onboard.write(plan.files)
+    [file] = onboard.plan(folder, rows(OAK + "pw"), keys).files
+    assert file.path.name == "oak-north-county.vault"
+    assert "pw" not in str(file.diff())
+
+
+DIFFERENT = {
+    "address": (OAK.replace("oak.example.org", "other.example.org"), "other.example.org"),
+    "site code": (OAK.replace("0012345", "12345"), "imagine/12345-Oak"),
+    "product": (OAK.replace("literacy", "math"), "product_math"),
+    "region": (OAK.replace("North,,", "South,,"), "region_south"),
+    "login": (OAK.replace("r@oak", "s@oak"), "s@oak.example"),
+    "password": (OAK + "other", "rotation"),
+    "feed": (OAK.replace("North,,", "North,second,"), "- feed: second"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_what_differs_from_what_is_there_is_refused(
+    case: str, folder: Path, keys: vault.Vault
+) -> None:
+    onboard.write(onboard.plan(folder, rows(OAK + "pw"), keys).files)
+    row, named = DIFFERENT[case]
+    told = refused(folder, keys, rows(row if row != OAK else row + "pw"))
+    assert named in told
+    assert "new.csv, row 2" in told
+    assert "'pw'" not in told
+
+
+TAKEN = {
+    "feed": ("x,,X,1,,,,maple-grove,x@x.example,", "roster-maple has a feed of this name"),
+    "remote file": ("x,,Maple Grove,1234567,,,,x,rosters@maplegrove.example,", "same remote file"),
+    "login": ("x,,X,1,,,,,Rosters@MapleGrove.example,", "another district's (Maple Grove)"),
+    "host": ("roster-maple,,X,1,,,,,x@x.example,", "roster_upload_feeds"),
+    "no feed name": ("x,,東京,1,,,,,x@x.example,", "feed: is missing"),
+    "site code of a spreadsheet": ("x,,X,1.23E+06,,,,,x@x.example,", "spreadsheet"),
+    "a template": ("x,,{{ x }},1,,,,,x@x.example,", "{{"),
+    "a path": ("x,,a/b,1,,,,,x@x.example,", "imagine/<site code>"),
+    "another address": ("x,a b,X,1,,,,,x@x.example,", "no host name"),
+    "too few cells": ("x,,X", "3 cells"),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_cannot_be_is_refused(case: str, folder: Path, keys: vault.Vault) -> None:
+    row, named = TAKEN[case]
+    with pytest.raises(onboard.OnboardError) as error:
+        onboard.plan(folder, rows(row), keys)
+    assert named in str(error.value)
+    assert "new.csv, row 2" in str(error.value)
+
+
+def test_problems_between_rows_are_all_told(folder: Path, keys: vault.Vault) -> None:
+    told = refused(
+        folder,
+        keys,
+        rows(
+            "a,,A,1,,,,same,a@x.example,",
+            "b,,B,2,,,,same,a@x.example,",
+            "c,,C,3,,x,,c,c@x.example,",
+            "c,,D,4,,y,,d,d@x.example,",
+        ),
+    )
+    for part in ("row 2, feed", "row 3, feed", "row 2, username", "row 5, sis: 'y', but new.csv"):
+        assert part in told
+
+
+def test_problems_of_all_rows_are_told_at_once() -> None:
+    with pytest.raises(onboard.OnboardError) as error:
+        rows(",,A,1,,,,,a@x.example,", "b,,B,0 1,,,,,,")
+    assert len(error.value.problems) == 3
+
+
+def test_passwords_lie_in_no_file_in_the_clear() -> None:
+    with pytest.raises(onboard.OnboardError, match="ansible-vault encrypt") as error:
+        rows(OAK + "hush", sealed=False)
+    assert "hush" not in str(error.value)
+    assert "hush" not in repr(rows(OAK + "hush"))
+
+
+def test_csv_as_spreadsheets_write_it() -> None:
+    head, row = "Host;Site Code;District;Username;Source", "a;007;Pen\u0303a;x@x.example;/mnt/x.zip"
+    text = f"\ufeff{head}\r\n{row}\r\n;;;;\r\n"
+    [district] = onboard.from_csv(text.encode(), "x.csv", sealed=False)
+    assert (district.site_code, district.district) == ("007", "Peña")
+    assert district.more == {"source": "/mnt/x.zip"}
+    with pytest.raises(onboard.OnboardError, match="line 2: is not UTF-8"):
+        onboard.from_csv("host\nPeña".encode("cp1252"), "x.csv", sealed=False)
+    with pytest.raises(onboard.OnboardError, match="did you mean site_code"):
+        onboard.from_csv(b"host,sitecode,district,username\n", "x.csv", sealed=False)
+
+
+def test_groups_say_what_a_district_does_not(folder: Path, keys: vault.Vault) -> None:
+    home = folder / "group_vars" / "sis_powerschool"
+    home.mkdir()
+    text = "roster_upload_source: /srv/ps/{feed}.zip\nroster_credentials_vault_id: other\n"
+    (home / "main.yml").write_text(text)
+    assert "no key for the vault id 'other'" in refused(folder, keys, rows(OAK + "pw"))
+    both = vault.Vault([*keys.secrets, ("other", VaultSecret(b"0123456789"))])
+    onboard.write(onboard.plan(folder, rows(OAK + "pw"), both).files)
+    assert (home / "main.yml").read_text() == text
+    assert both.read(folder / "host_vars/oak/oak-north-county.vault")[0] == "other"
+    [feed] = inventory.read(folder, [])["oak"].feeds
+    assert feed["source"] == "/srv/ps/oak-north-county.zip"
+    # What the group says of a value, the program checks, too.
+    (home / "main.yml").write_text("roster_upload_deadline: soon\n")
+    told = refused(folder, keys, rows(OAK.replace("oak", "elm").replace("Oak", "Elm")))
+    assert "deadline: 'soon'" in told
+
+
+def test_all_or_nothing(folder: Path, keys: vault.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = onboard.plan(folder, rows(OAK + "pw"), keys).files
+    before = content(folder)
+    assert files[-1].path.name == "hosts.yml"
+    for fail_at in range(len(files)):
+        calls = iter(range(len(files)))
+        real = atomic.replace
+
+        def replace(path: Path, data: bytes) -> None:
+            if next(calls, None) == fail_at:  # noqa: B023 - it is called at once
+                raise OSError(28, "No space left on device")
+            real(path, data)  # noqa: B023
+
+        with monkeypatch.context() as patch:
+            patch.setattr(atomic, "replace", replace)
+            with pytest.raises(OSError, match="No space"):
+                onboard.write(files)
+        assert content(folder) == before
+        assert not (folder / "host_vars/oak").exists()
+
+
+def test_after_a_kill_the_next_run_goes_on(folder: Path, keys: vault.Vault) -> None:
+    onboard.write(onboard.plan(folder, rows(OAK + "pw"), keys).files[:-1])  # all but hosts.yml
+    assert "oak" not in inventory.names(folder, [])
+    plan = onboard.plan(folder, rows(OAK + "pw"), keys)
+    assert [file.path.name for file in plan.files] == ["hosts.yml"]
+    (folder / "host_vars/oak/main.yml").write_text("mine: 1\n")
+    assert "says something else" in refused(folder, keys, rows(OAK + "pw"))
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
+)
+def test_any_name_comes_back_from_yaml(name: str) -> None:
+    district = onboard.District("x", "h", name, "007", name, "f")
+    assert yaml.safe_load(onboard.render_host([district])) == district.alone()
+    several = yaml.safe_load(onboard.render_host([district, district]))
+    assert several == {"roster_upload_feeds": [district.among_others()] * 2}
+
+
+@pytest.mark.parametrize(
+    "value", ["yes", "No", "0123", "1:30", "1e3", "null", "~", "2026-01-01", "="]
+)
+def test_what_yaml_would_take_for_something_else_is_quoted(value: str) -> None:
+    text = yamlfile.dump({"x": yamlfile.text(value)})
+    assert yaml.safe_load(text) == {"x": value}
+
+
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPnYyg29wp+52NcQKVv+8V0+4pa5RjDmFa8hpvjb9rX"
+
+
+def test_a_pin_is_added_and_never_replaced() -> None:
+    for before in ("", "---\n# why\na: 1\n", "---\nroster_upload_host_keys: []\n", "---\n# only\n"):
+        after = hostkey.with_pin(before, ED25519)
+        assert yaml.safe_load(after)["roster_upload_host_keys"] == [ED25519]
+        assert all(word in after for word in before.replace("[]", "").split())
+        with pytest.raises(hostkey.HostKeyError):
+            hostkey.with_pin(after, ED25519)
+
+
+def test_only_the_fingerprint_of_the_key_confirms_it() -> None:
+    shown = hostkey.fingerprint(ED25519)
+    assert shown.startswith("SHA256:")
+    for answer in (shown, shown.removeprefix("SHA256:"), f" {shown}= ", "yes"):
+        assert hostkey.confirmed([ED25519], answer) == ED25519
+    for answer in ("y", "", shown.lower(), shown[:-1], "SHA256:"):
+        with pytest.raises(hostkey.HostKeyError, match="pinned nothing"):
+            hostkey.confirmed([ED25519], answer)

@@ -1,0 +1,168 @@
+"""A new vault key: all files or none, also where the run is killed at any point."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
+from roster_fleet import rekey
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
+NEW = VaultSecret(b"a new key of more than sixteen characters")
+SECRETS = [("example", OLD), ("example-next", NEW)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The example, with a group's encrypted variables, and files that are none of its id's."""
+    home = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
+    sealed = VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example")
+    (home / "group_vars/all/vault.yml").write_bytes(sealed)
+    other = VaultLib([("other", NEW)]).encrypt("secret: 'x'\n", NEW, "other")
+    (home / "host_vars/roster-maple/other.vault").write_bytes(other)
+    return home
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
+    """What a key opens of the files of the id `example`."""
+    keys = VaultLib([("example", secret)])
+    found = {}
+    for path, data in content(folder).items():
+        is_waiting = path.name.endswith(rekey.ENDING)
+        if not is_waiting and data.startswith(b"$ANSIBLE_VAULT;1.2;AES256;example\n"):
+            text = rekey.opened(keys, data)
+            if text is not None:
+                found[path] = text
+    return found
+
+
+def test_every_file_opens_with_the_new_key_and_none_with_the_old(folder: Path) -> None:
+    before, files = plain(folder, OLD), content(folder)
+    done = rekey.Rekey(folder, "example", SECRETS).run()
+    assert len(done.changed) == 4
+    assert plain(folder, NEW) == before
+    assert plain(folder, OLD) == {}
+    after = content(folder)
+    assert set(after) == set(files)
+    assert {path for path in files if files[path] != after[path]} == set(before)
+    again = rekey.Rekey(folder, "example", SECRETS).run()
+    assert (again.changed, len(again.already)) == ((), 4)
+    assert content(folder) == after
+
+
+def test_check_mode_says_which_and_writes_nothing(folder: Path) -> None:
+    files = content(folder)
+    assert len(rekey.Rekey(folder, "example", SECRETS).run(check=True).changed) == 4
+    assert content(folder) == files
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from ansible.parsing.vault import VaultSecret
+from roster_fleet import rekey
+count, real = 0, getattr({owner}, {name!r})
+def counted(*args, **kwargs):
+    global count
+    count += 1
+    if count == int(sys.argv[3]):
+        os._exit(9)
+    return real(*args, **kwargs)
+setattr({owner}, {name!r}, counted)
+old, new = (VaultSecret(key.encode()) for key in sys.argv[4:])
+rekey.Rekey(Path(sys.argv[2]), "example", [("example", old), ("example-next", new)]).run()
+"""
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize(("owner", "name"), [("Path", "replace"), ("rekey", "create")])
+def test_a_killed_run_is_finished_by_the_next(owner: str, name: str, at: int, folder: Path) -> None:
+    before, names = plain(folder, OLD), set(content(folder))
+    script = KILLED.format(owner=owner, name=name)
+    words = [str(ROOT / "scripts"), str(folder), str(at), OLD.bytes.decode(), NEW.bytes.decode()]
+    done = subprocess.run([sys.executable, "-c", script, *words], check=False)
+    assert done.returncode == (9 if at <= 4 else 0)
+    # Nothing is lost: each file opens with one of both keys.
+    assert plain(folder, OLD) | plain(folder, NEW) == before
+    if plain(folder, NEW) and plain(folder, OLD):
+        third = VaultSecret(b"a third key that is no good here")
+        with pytest.raises(rekey.RekeyError, match="neither key"):
+            rekey.Rekey(folder, "example", [("example", OLD), ("example-next", third)]).run()
+    rekey.Rekey(folder, "example", SECRETS).run()
+    assert plain(folder, NEW) == before
+    assert plain(folder, OLD) == {}
+    assert set(content(folder)) == names
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+@pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
+def test_a_run_that_fails_takes_everything_back(
+    at: int, kind: type[BaseException], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = content(folder)
+    real, calls = Path.replace, iter(range(1, 99))
+
+    def fails(self: Path, target: Path) -> Path:
+        if next(calls) == at:
+            raise kind
+        return Path(real(self, target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        with pytest.raises(kind):
+            rekey.Rekey(folder, "example", SECRETS).run()
+    assert content(folder) == files
+
+
+def test_a_file_that_cannot_be_made_stops_it_before_the_first(folder: Path) -> None:
+    (folder / "host_vars/roster-region7/.pine-ridge.vault.rekey").mkdir()
+    files = content(folder)
+    with pytest.raises(OSError, match="irectory"):
+        rekey.Rekey(folder, "example", SECRETS).run()
+    assert content(folder) == files
+
+
+def test_what_cannot_be_encrypted_anew_is_told_before(folder: Path) -> None:
+    sealed = VaultLib([("example", OLD)]).encrypt("x", OLD, "example").decode()
+    inline = "x: !vault |\n" + "".join(f"  {line}\n" for line in sealed.splitlines())
+    (folder / "host_vars/roster-maple/mixed.yml").write_text(inline)
+    foreign = VaultLib([("example", NEW)]).encrypt("x", VaultSecret(b"another"), "example")
+    (folder / "host_vars/roster-maple/foreign.vault").write_bytes(foreign)
+    files = content(folder)
+    with pytest.raises(rekey.RekeyError) as error:
+        rekey.Rekey(folder, "example", SECRETS).run()
+    assert "mixed.yml has an encrypted value among others" in str(error.value)
+    assert "foreign.vault opens with neither key" in str(error.value)
+    assert content(folder) == files
+
+
+@pytest.mark.parametrize(
+    ("secrets", "named"),
+    [
+        ([("example", OLD)], "no new key"),
+        ([("example-next", NEW)], "no key for the vault id 'example'"),
+        ([("example", OLD), ("example-next", OLD)], "are the same"),
+        ([*SECRETS, ("example-next", VaultSecret(b"another of enough length"))], "several keys"),
+        ([("example", OLD), ("example-next", VaultSecret(b"short"))], "shorter than 16"),
+    ],
+)
+def test_wrong_keys_are_refused(
+    secrets: list[tuple[str, VaultSecret]], named: str, folder: Path
+) -> None:
+    with pytest.raises(rekey.RekeyError, match=named):
+        rekey.Rekey(folder, "example", secrets)
+
+
+def test_an_inventory_without_such_files_is_told(folder: Path) -> None:
+    with pytest.raises(rekey.RekeyError, match="holds no file"):
+        rekey.Rekey(folder, "mine", [("mine", OLD), ("mine-next", NEW)]).run()

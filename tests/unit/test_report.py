@@ -1,0 +1,101 @@
+"""The closing table: what was done to whom, troubles last, and who is left."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible import context
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "roles/roster_common/callback_plugins/fleet_report.py"
+
+
+class Shown:
+    """What was displayed."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def display(self, text: str, **_: Any) -> None:
+        self.text += text + "\n"
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    spec = importlib.util.spec_from_file_location("fleet_report", SOURCE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "FOLDER", tmp_path / "build")
+    monkeypatch.setattr(context, "CLIARGS", {"check": False})
+    callback = module.CallbackModule()
+    callback._display = Shown()
+    callback.playbook = "send"
+    callback.meant = ["a", "b", "c", "d"]
+    return callback
+
+
+def stats(custom: dict[str, Any], failures: set[str], dark: set[str]) -> SimpleNamespace:
+    counted = {"changed": {"a": 1}, "failures": dict.fromkeys(failures, 1)}
+    return SimpleNamespace(
+        custom={host: {"fleet_report": rows} for host, rows in custom.items()},
+        dark=dict.fromkeys(dark, 1),
+        **counted,
+    )
+
+
+def result(host: str, message: str, **more: Any) -> SimpleNamespace:
+    task = SimpleNamespace(no_log=more.pop("no_log", False), get_name=lambda: "the task")
+    named = SimpleNamespace(get_name=lambda: host)
+    return SimpleNamespace(_host=named, _task=task, _result={"msg": message, **more})
+
+
+def test_all_are_told_and_the_rest_is_left_in_a_file(report: Any, tmp_path: Path) -> None:
+    report.v2_runner_on_failed(result("b", "Task failed: Action failed: it broke\nhere"))
+    report.v2_runner_on_unreachable(result("c", "no route"))
+    told = stats({"a": [{"feed": "maple", "note": "07:10"}]}, {"b"}, {"c"})
+    report.v2_playbook_on_stats(told)
+    lines = report._display.text.splitlines()
+    words = [line.split() for line in lines if line[:5].strip()]
+    assert ["maple", "a", "changed", "07:10"] in words
+    assert any("b     FAILED       it broke" in line for line in lines)
+    assert any("c     UNREACHABLE  not reached: no route" in line for line in lines)
+    assert any("d     not begun" in line for line in lines)
+    assert "1 in order, 3 not" in report._display.text
+    assert (tmp_path / "build" / "send.limit").read_text() == "b\nc\nd\n"
+
+
+def test_a_project_that_is_read_only(report: Any, tmp_path: Path) -> None:
+    (tmp_path / "build").write_text("no folder")
+    report.v2_runner_on_failed(result("b", "it broke"))
+    report.v2_playbook_on_stats(stats({host: [] for host in "acd"}, {"b"}, set()))
+    assert report._display.text.endswith("the same command with --limit b\n")
+
+
+def test_a_secret_task_says_no_more_than_its_name(report: Any) -> None:
+    report.v2_runner_on_failed(result("b", "the password is x", no_log=True))
+    report.v2_playbook_on_stats(stats({}, {"b"}, set()))
+    assert "failed at: the task" in report._display.text
+    assert "password" not in report._display.text
+
+
+def test_a_host_without_such_a_feed_is_no_trouble(report: Any) -> None:
+    told = stats({host: [] for host in "bcd"} | {"a": [{"feed": "maple"}]}, set(), set())
+    report.v2_playbook_on_stats(told)
+    assert "not begun" not in report._display.text
+
+
+def test_a_row_that_tells_of_the_trouble_is_enough(report: Any) -> None:
+    rows = [{"feed": "maple", "did": "NOT SENT", "note": "refused", "ok": False}]
+    report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
+    assert "FAILED" not in report._display.text
+
+
+def test_a_playbook_that_tells_nothing_has_no_table(report: Any) -> None:
+    report.v2_playbook_on_stats(stats({}, set(), set()))
+    assert report._display.text == ""

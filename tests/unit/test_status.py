@@ -1,0 +1,456 @@
+"""The fleet's status: what hosts report of their receipts, how it is judged, packed and kept."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fleets
+import pytest
+from fleets import DIGEST, NOW
+from roster_fleet import page, status
+from roster_fleet.status import Cache, Night, stamp
+from roster_upload.ledger import Ledger
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "roles/roster_status/library/roster_receipts.py"
+CRON = """\
+# This host runs in UTC
+SHELL=/bin/sh
+12 7 * * * root systemctl start --no-block roster-upload@alder.service
+55 7 * * * root systemctl start --no-block roster-upload@alder.service
+42 20 * * * root systemctl start --no-block roster-rehearse@alder.service
+30 8 * * * root systemctl start --no-block roster-watch@alder.service
+"""
+CONFIG = """\
+feed = "alder"
+district = "O'Brien \\"Valley\\""
+remote_host = "sftp.vendor.example"
+username = "rosters-of-alder"
+auth = "password"
+window_start = "07:10"
+deadline = "09:00"
+webhook_url = "https://hooks.example/{secret}"
+"""
+
+
+def receipt(
+    night: str, outcome: str = "sent", command: str = "send", **more: Any
+) -> dict[str, Any]:
+    """A receipt as the program writes it."""
+    code = fleets.FAULTS[outcome][0] if outcome in fleets.FAULTS else 0
+    return {
+        "feed": "alder",
+        "district": "Alder",
+        "command": command,
+        "outcome": outcome,
+        "exit_code": code,
+        "message": f"Alder: {outcome}",
+        "started": f"{night}T07:12:00Z",
+        "finished": f"{night}T07:25:00Z",
+        "night": night,
+        "deadline": f"{night}T09:00:00Z",
+        "minutes_to_deadline": 108,
+        "source": {"path": "/srv/OneRoster.zip", "bytes": 2000, "sha256": DIGEST},
+        "changes": {"users.student": {"before": 99, "now": 100}, "classes": {"now": 7}},
+        "held": ["users.student: too many"] if outcome == "held" else [],
+        "seconds": {"kex": 1.2, "write": 2.4},
+        **more,
+    }
+
+
+class HostFolders:
+    """A host's folders, as the module finds them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.configuration, self.state = home / "etc", home / "lib"
+        self.cron = home / "cron"
+        (self.configuration / "credentials" / "alder").mkdir(parents=True)
+        (self.configuration / "alder.toml").write_text(CONFIG)
+        (self.configuration / "credentials" / "alder" / "current").write_text("sealed-secret")
+        self.cron.write_text(CRON)
+        self.systemd([])
+        self.ledger("alder")
+
+    def systemd(self, timers: list[dict[str, Any]], cron: str = "active") -> None:
+        """Lets systemctl tell of these timers, and whether cron runs."""
+        systemctl = self.home / "systemctl"
+        systemctl.write_text(
+            "#!/bin/sh\n"
+            f"case $1 in is-active) echo {cron};; *) echo '{json.dumps(timers)}';; esac\n"
+        )
+        systemctl.chmod(0o755)
+
+    def ledger(self, feed: str) -> Ledger:
+        (self.state / feed).mkdir(parents=True, exist_ok=True)
+        return Ledger(self.state / feed)
+
+    def add(self, *receipts: dict[str, Any]) -> None:
+        for one in receipts:
+            self.ledger("alder").append(one)
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        """Runs the module as Ansible does; returns its result."""
+        arguments = {
+            "configuration": str(self.configuration),
+            "state": str(self.state),
+            "cron": str(self.cron),
+            "program": str(ROOT / "scripts"),
+            "_ansible_remote_tmp": str(self.home),
+            **options,
+        }
+        done = subprocess.run(
+            [sys.executable, MODULE],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            env={**os.environ, "PATH": f"{self.home}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def report(self, **options: Any) -> dict[str, Any]:
+        result = self.run(**options)
+        assert result["changed"] is False
+        told: dict[str, Any] = json.loads(result["report"])
+        return told
+
+    def feed(self, **options: Any) -> dict[str, Any]:
+        told: dict[str, Any] = self.report(**options)["feeds"][0]
+        return told
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> HostFolders:
+    return HostFolders(tmp_path)
+
+
+# ---- the module ----------------------------------------------------------------------------------
+
+
+def test_a_night_is_its_last_delivery(folders: HostFolders) -> None:
+    folders.add(
+        receipt("2026-11-22", "failed"),
+        receipt("2026-11-22"),
+        receipt("2026-11-23", "failed", "watch"),
+        receipt("2026-11-24", "rehearsed", "rehearse"),
+        receipt("2026-11-24", "stale"),
+    )
+    told = folders.feed()
+    assert told["nights"] == [
+        ["2026-11-22", "sent", 0, 2000, 100, None, 7, None, 95, 4],
+        ["2026-11-24", "stale", 18, 2000, 100, None, 7, None, 95, 4],
+    ]
+    assert told["district"] == 'O\'Brien "Valley"'
+    assert told["last"]["outcome"] == "stale"
+    assert told["last_sent"]["night"] == "2026-11-22"
+    assert told["rehearsal"]["outcome"] == "rehearsed"
+    assert told["watch"]["night"] == "2026-11-23"
+    assert told["broken_at"] is None
+    assert len(folders.feed(nights=1)["nights"]) == 1
+
+
+def test_a_hold_lasts_until_it_is_settled(folders: HostFolders) -> None:
+    folders.add(receipt("2026-11-23"), receipt("2026-11-24", "held"))
+    assert folders.feed()["held"] == {
+        "digest": DIGEST,
+        "reasons": ["users.student: too many"],
+        "command": "send",
+        "finished": "2026-11-24T07:25:00Z",
+    }
+    folders.add({"command": "approve", "outcome": "approved", "digest": DIGEST, "message": ""})
+    assert folders.feed()["held"] is None
+
+
+def test_nothing_secret_is_told(folders: HostFolders) -> None:
+    folders.add(receipt("2026-11-24"))
+    told = json.dumps(folders.report())
+    for secret in ("sealed-secret", "hooks.example", "rosters-of-alder"):
+        assert secret not in told
+
+
+def test_starts_are_the_next_ones_of_cron(folders: HostFolders) -> None:
+    report = folders.report()
+    starts, now = report["feeds"][0]["starts"], dt.datetime.fromisoformat(report["time"])
+    assert set(starts) == {"roster-upload", "roster-rehearse", "roster-watch"}
+    for start in starts.values():
+        ahead = dt.datetime.fromisoformat(start) - now
+        assert dt.timedelta(0) <= ahead <= dt.timedelta(days=1, seconds=1)
+    assert starts["roster-watch"][11:16] == "08:30"
+    assert starts["roster-upload"][11:16] in ("07:12", "07:55")
+
+
+def test_starts_are_those_of_timers_without_cron(folders: HostFolders) -> None:
+    folders.cron.unlink()
+    folders.systemd(
+        [
+            {"next": 1_795_504_320_000_000, "unit": "roster-upload@alder.timer"},
+            {"next": None, "unit": "roster-watch@alder.timer"},
+        ]
+    )
+    assert folders.feed()["starts"] == {"roster-upload": "2026-11-24T07:12:00Z"}
+
+
+def test_a_table_without_a_running_cron_starts_nothing(folders: HostFolders) -> None:
+    folders.systemd([], cron="inactive")
+    assert folders.feed()["starts"] == {}
+
+
+def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: HostFolders) -> None:
+    folders.add(receipt("2026-11-23"), receipt("2026-11-24"))
+    path = folders.ledger("alder").path
+    path.write_text(path.read_text().replace("2000", "2001", 1))
+    (folders.configuration / "birch.toml").write_text("district = ")
+    folders.ledger("cedar").append(receipt("2026-11-20"))
+    alder, birch, cedar = folders.report()["feeds"]
+    assert alder["broken_at"] == 2
+    assert "its configuration cannot be read" in birch["trouble"]
+    assert cedar["configured"] is None
+    assert cedar["district"] == "Alder"
+    folders.ledger("cedar").append({"night": "2026-11-21", "command": "send", "outcome": "sent"})
+    assert "cannot be understood" in folders.report()["feeds"][2]["trouble"]
+
+
+def test_a_host_without_the_program_says_so(folders: HostFolders) -> None:
+    result = folders.run(program=str(folders.home / "none"))
+    assert result["failed"]
+    assert "run site.yml" in result["msg"]
+
+
+# ---- judging -------------------------------------------------------------------------------------
+
+
+def judged(feed: dict[str, Any], **report: Any) -> status.Row:
+    """A feed of a host that was reached just now."""
+    told = fleets.report([feed], **report)
+    host = status.Host("roster-1", told, stamp(NOW))
+    return status.rows([host], "inventories/my district")[0]
+
+
+def texts(row: status.Row) -> str:
+    return "; ".join(problem.text for problem in row.problems)
+
+
+@pytest.mark.parametrize(
+    ("fate", "state"),
+    [
+        ("sent", "green"),
+        ("skipped", "green"),
+        ("held", "red"),
+        ("refused", "red"),
+        ("stale", "red"),
+        ("failed", "red"),
+        ("missed", "red"),
+    ],
+)
+def test_only_what_was_sent_or_skipped_by_plan_is_green(fate: str, state: str) -> None:
+    row = judged(fleets.feed(20, 40, fate))
+    assert (row.state, row.outcome) == (state, fate)
+    assert row.nights[-1].night == "2026-11-24"
+    assert len(row.nights) == 40
+    assert bool(row.problems) == (state == "red")
+
+
+def test_a_night_is_missed_from_its_deadline_on() -> None:
+    feed = fleets.feed(20, 40, "missed")
+    before, after = "2026-11-24T08:59:00Z", "2026-11-24T09:00:00Z"
+    for time, state in ((before, "green"), (after, "red")):
+        host = status.Host("roster-1", fleets.report([feed], time=time), time)
+        assert status.rows([host], "")[0].state == state
+
+
+def test_the_watchers_words_are_the_reason() -> None:
+    feed = fleets.feed(20, 40, "missed")
+    feed["watch"] = fleets.receipt("watch", "failed", NOW.date()) | {"message": "no try was made"}
+    assert "no try was made" in texts(judged(feed))
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "told"),
+    [
+        ({"credential": "2025-12-15T00:00:00Z"}, "amber", "its password is too old in 22 days"),
+        ({"credential": "2025-11-01T00:00:00Z"}, "amber", "388 days old, 365 are allowed"),
+        ({"credential": None}, "amber", "no credential"),
+        ({"starts": {}}, "amber", "no delivery is planned"),
+        ({"broken_at": 7}, "amber", "changed by hand, line 7"),
+        ({"trouble": "its receipts are gone"}, "red", "its receipts are gone"),
+        ({"configured": None}, "off", "not delivered any more"),
+        ({"nights": []}, "red", "nothing was ever delivered"),
+        ({"nights": [], "configured": stamp(NOW)}, "amber", "waits for its first night"),
+    ],
+)
+def test_what_is_not_in_order_is_told(change: dict[str, Any], state: str, told: str) -> None:
+    row = judged(fleets.feed(20, 40) | change)
+    assert row.state == state
+    assert told in texts(row)
+
+
+def test_a_failed_rehearsal_is_amber_until_something_is_sent() -> None:
+    feed = fleets.feed(20, 40)
+    feed["rehearsal"] = fleets.receipt("rehearse", "refused", NOW.date())
+    assert judged(feed).state == "amber"
+    feed["rehearsal"] = fleets.receipt("rehearse", "refused", NOW.date() - dt.timedelta(days=1))
+    assert judged(feed).state == "green"
+
+
+def test_a_night_sent_past_its_deadline_is_amber() -> None:
+    feed = fleets.feed(20, 40)
+    feed["nights"][-1][8] = -12
+    row = judged(feed)
+    assert (row.state, row.outcome) == ("amber", "sent late")
+    assert "12 min past the deadline" in texts(row)
+
+
+def test_the_hosts_own_troubles_are_amber() -> None:
+    feed = fleets.feed(20, 40)
+    assert "MB left on its disk" in texts(judged(feed, free_bytes=200_000_000))
+    assert "5 min off" in texts(judged(feed, time=stamp(NOW - dt.timedelta(minutes=5))))
+
+
+def test_a_held_export_shows_the_command_that_lets_it_through() -> None:
+    assert judged(fleets.feed(20, 40, "held")).command == (
+        "ansible-playbook playbooks/approve.yml -i 'inventories/my district' --limit roster-1 "
+        f'-e feed=feed-0020 -e digest={DIGEST} -e why="..."'
+    )
+    assert judged(fleets.feed(20, 40, "stale")).command == ""
+
+
+# ---- hosts that do not answer --------------------------------------------------------------------
+
+
+def test_an_unreachable_host_shows_what_was_seen_last(tmp_path: Path) -> None:
+    cache, name = Cache(tmp_path / "status"), "roster/../1"
+    told = {"report": json.dumps(fleets.report([fleets.feed(20, 40)]))}
+    silent = {
+        "unreachable": True,
+        "msg": "Make sure it can be reached over ssh: A banner\n\n no route\n",
+    }
+    never = status.host(name, silent, cache, stamp(NOW))
+    assert never.trouble == ("red", "unreachable: no route (never seen)")
+    assert status.rows([never], "")[0].name == name
+    cache.keep([never, status.host(name, told, cache, stamp(NOW), 90)])
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [cache.folder]
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    row = status.rows([status.host(name, silent, cache, "2026-11-30T12:00:00Z")], "")[0]
+    assert row.state == "red"
+    assert row.host.maximum_days == 90
+    assert row.name == told_district()
+    assert len(row.nights) == 40
+    assert row.problems[0].text.endswith("(last seen 2026-11-24 15:30 UTC)")
+    assert page.record(row)["stale"] == stamp(NOW)
+    assert status.rows([status.host(name, None, cache, stamp(NOW))], "")[0].state == "amber"
+    broken = status.host(name, {"failed": True, "msg": "no python"}, cache, stamp(NOW))
+    assert broken.trouble
+    assert broken.trouble.text.startswith("could not be read: no python")
+    next(cache.folder.glob("*.json")).write_text("{")
+    assert status.host(name, silent, cache, stamp(NOW)).report is None
+
+
+def told_district() -> str:
+    return str(fleets.feed(20, 1)["district"])
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def fleet(count: int, nights: int, folder: Path) -> list[status.Row]:
+    return status.rows(
+        fleets.hosts(fleets.results(count, nights), Cache(folder)), "inventories/mine"
+    )
+
+
+def test_the_table_shows_the_worst_first(tmp_path: Path) -> None:
+    text = status.table(fleet(12, 30, tmp_path), 150, colours=False)
+    lines = text.splitlines()
+    marks = [line[0] for line in lines[2:] if line[:1] in tuple(status.MARKS.values())]
+    assert "".join(marks) == "✗✗✗✗✗✗!!✓✓✓✓"
+    assert lines[-1] == "6 red, 2 amber, 4 green"
+    assert max(map(len, lines)) <= 150
+    assert "\x1b" not in text
+    assert "\x1b[31m" in status.table(fleet(12, 30, tmp_path), 150, colours=True)
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def unpacked(text: str) -> list[int | None]:
+    """What the page's script makes of packed numbers."""
+    found: list[int | None] = []
+    before = value = shift = 0
+    for character in text:
+        if character == page.UNKNOWN:
+            found.append(None)
+            continue
+        digit = page.DIGITS.index(character)
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit < 32:
+            before += -(value + 1) // 2 if value % 2 else value // 2
+            found.append(before)
+            value = shift = 0
+    return found
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[], [0], [None], [5, 5, None, 4], [-1, 15, 16, -16, -17], [2**40, 0, 1024, -1023, 1, None]],
+)
+def test_numbers_survive_packing(numbers: list[int | None]) -> None:
+    assert unpacked(page.packed(numbers)) == numbers
+
+
+def test_a_history_is_packed_newest_first() -> None:
+    nights = [Night("2026-11-23", "sent", 0, 2048, 10), Night("2026-11-24", "held", 17, 2049, 9)]
+    told = page.history(nights)
+    assert (told["end"], told["outcomes"], told["codes"]) == ("2026-11-24", "hs", [17])
+    assert unpacked(told["series"][0]) == [9, 10]
+    assert unpacked(told["series"][4]) == [3, 2]
+
+
+def test_no_name_leaves_its_place_in_the_page(tmp_path: Path) -> None:
+    html = page.build(fleet(len(fleets.AWKWARD), 20, tmp_path), stamp(NOW))
+    assert html.count("</script>") == 2
+    assert "alert(1)</script>" not in html
+    assert "\u2028" not in html
+    data = json.loads(html.partition('id="data">')[2].partition("</script>")[0])
+    assert {row["district"] for row in data["rows"]} == set(fleets.AWKWARD)
+
+
+def test_the_policy_lets_just_the_pages_own_script_and_style_run(tmp_path: Path) -> None:
+    html = page.build(fleet(3, 20, tmp_path), stamp(NOW))
+    policy = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)[0]
+    assert policy.startswith("default-src 'none';")
+    for tag in ("script", "style"):
+        (source,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", html.partition('id="data"')[0])
+
+
+def test_a_page_without_news_stays_as_it_is(tmp_path: Path) -> None:
+    path, rows = tmp_path / "build" / "status.html", fleet(3, 20, tmp_path)
+    assert page.write(path, page.build(rows, stamp(NOW)), is_check=True)
+    assert not path.exists()
+    assert page.write(path, page.build(rows, stamp(NOW)))
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.read_bytes()
+    assert not page.write(path, page.build(rows, "2026-11-24T16:00:00Z"))
+    assert path.read_bytes() == before
+    assert page.write(path, page.build(fleet(4, 20, tmp_path), "2026-11-24T16:00:00Z"))
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_thousand_districts_fit_into_five_megabytes(tmp_path: Path) -> None:
+    html = page.build(fleet(50, 400, tmp_path), stamp(NOW))
+    assets = sum((page.ASSETS / name).stat().st_size for name in ("page.js", "page.css"))
+    assert (len(html.encode()) - assets) * 20 + assets < 5e6

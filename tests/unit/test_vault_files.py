@@ -1,0 +1,78 @@
+"""Feeds' vault files: what goes in comes out, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from ansible.parsing.vault import VaultSecret
+from hypothesis import given
+from hypothesis import strategies as st
+from roster_fleet import vault
+
+KEYS = vault.Vault([("mine", VaultSecret(b"a key of some length"))])
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
+def test_every_secret_comes_back_as_it_is(secret: str) -> None:
+    entry = {"secret": secret, "since": "2026-11-01"}
+    assert vault.parse(vault.render(entry), "it") == entry
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["{{ 7 * 7 }}", "a'b\"c\\d %n", " blank ", "größe", "line\nline\n", "1", "no", "2026-01-01"],
+)
+def test_a_file_holds_it_encrypted_for_its_owner_alone(secret: str, tmp_path: Path) -> None:
+    path = tmp_path / "feed.vault"
+    KEYS.write(path, {"secret": secret}, "mine")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert secret.strip().encode() not in path.read_bytes() or len(secret) < 3
+    vault_id, text = KEYS.read(path)
+    assert vault_id == "mine"
+    assert vault.parse(text, path) == {"secret": secret}
+    assert [left.name for left in tmp_path.iterdir()] == ["feed.vault"]
+
+
+def test_a_day_may_be_written_as_one() -> None:
+    assert vault.parse("secret: 'x'\nsince: 2026-11-01\n", "it")["since"] == "2026-11-01"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("secret: 12345", "secret is no text; put it in single quotes"),
+        ("secret: ''", "secret is no text"),
+        ("password: 'x'", "may hold secret, since, next"),
+        ("- secret", "may hold secret, since, next"),
+        ("secret: 'it's'", "is no YAML in line 1"),
+    ],
+)
+def test_what_is_wrong_is_told_without_its_value(text: str, told: str) -> None:
+    with pytest.raises(vault.VaultError) as failed:
+        vault.parse(text, "x/feed.vault")
+    assert told in str(failed.value)
+    assert "x/feed.vault" in str(failed.value)
+    for value in ("12345", "it's"):
+        assert value not in str(failed.value)
+
+
+def test_a_file_in_the_clear_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "feed.vault"
+    path.write_text("secret: 'x'\n")
+    with pytest.raises(vault.VaultError, match="lies in the clear"):
+        KEYS.read(path)
+
+
+def test_a_missing_key_is_told_by_its_id(tmp_path: Path) -> None:
+    path = tmp_path / "feed.vault"
+    KEYS.write(path, {"secret": "x"}, "mine")
+    other = vault.Vault([("mine", VaultSecret(b"another key of some length"))])
+    with pytest.raises(vault.VaultError, match="vault id 'mine'"):
+        other.read(path)
+    with pytest.raises(
+        vault.VaultError, match=r"no key for the vault id 'yours' \(there are: mine"
+    ):
+        KEYS.write(path, {"secret": "y"}, "yours")
+    assert vault.parse(KEYS.read(path)[1], path) == {"secret": "x"}
