@@ -26,6 +26,29 @@ def unexplained(found: Iterable[str], tool: str) -> list[str]:
     return sorted(set(found) - set(WANTED[tool]["stays"]))
 
 
+@pytest.fixture
+def updated(host: Host) -> str:
+    """What the host's own night of updates said.
+
+    Debian may have published some since the lab's image was made; a real host has them by morning.
+    """
+    host.check_output("rm -f /var/lib/apt/periodic/*stamp")
+    host.check_output(
+        "systemctl start apt-daily.service && systemctl start apt-daily-upgrade.service"
+    )
+    said: str = host.check_output("cat /var/log/unattended-upgrades/unattended-upgrades.log")
+    return said
+
+
+def test_security_updates_come_by_themselves(host: Host, updated: str) -> None:
+    assert "-security,label=Debian-Security" in updated
+    last = updated.splitlines()[-1]
+    assert "All upgrades installed" in last or "No packages found" in last, updated
+    waiting = host.check_output("apt-get --simulate upgrade | grep '^Inst .*Debian-Security' || :")
+    assert not waiting
+
+
+@pytest.mark.usefixtures("updated")
 def test_lynis(host: Host, before: dict[str, Any]) -> None:
     name = host.backend.get_hostname()
     after = measure.lynis(host)
