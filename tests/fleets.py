@@ -125,6 +125,7 @@ def report(feeds: list[dict[str, Any]], **values: Any) -> dict[str, Any]:
         "v": 1,
         "time": stamp(NOW),
         "clock_synced": True,
+        "failed_units": [],
         "free_bytes": 12 << 30,
         "program": "0.1.0",
         "feeds": feeds,

@@ -2,7 +2,7 @@
 
 A host's report is what the module `roster_receipts` has found there, as JSON:
 
-    v, time, clock_synced, free_bytes, program
+    v, time, clock_synced, free_bytes, failed_units, program
     feeds: each with district, feed, remote_host, auth, window_start, deadline (`HH:MM`, UTC);
         configured, credential   when its configuration and its credential were written, or null
         starts                   {unit: the next start}
@@ -229,6 +229,8 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("amber", f"the host's clock is {skew / 60:.0f} min off")
     if report["free_bytes"] < LEAST_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(report['free_bytes'])} left on its disk")
+    if failed := report.get("failed_units"):  # in no report of an older host
+        yield Problem("amber", f"failed on the host: {', '.join(failed)}; see systemctl status")
 
 
 def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventory: str) -> Row:

@@ -64,6 +64,8 @@ def plan_starts() -> Iterator[Callable[..., None]]:
             "roster_schedule_spread_minutes": 1,
             "roster_schedule_retries": [minutes_ahead(m) for m in minutes[1:]],
             "roster_schedule_backend": backend,
+            "district_hardening_updates_at": minutes_ahead(12 * 60),
+            "district_hardening_reboot_at": minutes_ahead(14 * 60),
         }
         site("--extra-vars", json.dumps(times))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.fleet import ROOT, Host, receipts, remote_path, sha256
+from infra.fleet import ROOT, Host, receipts, remote_path, sha256, site
 
 LAB_KEY = ROOT / ".lab" / "id_ed25519"
 
@@ -83,6 +82,10 @@ def test_an_sis_can_put_its_export_into_its_dropbox_and_nothing_else(
 
     for outside in ("ls /etc", "get /etc/passwd", "put /etc/hostname /x", "mkdir /y"):
         assert sis.sftp(outside).returncode != 0, outside
+    # The program would follow a link, which may lead into the dropbox of another SIS.
+    link = "ln -s /srv/dropbox/other/incoming/OneRoster.zip x"
+    assert "Permission denied" in sis.sftp(link).stderr
+    assert "does not support" in sis.sftp("ln OneRoster.zip x").stderr
     assert sis.ssh("id").returncode != 0
     assert "uid=" not in sis.ssh("id").stdout
     assert sis.ssh("-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22").returncode != 0
@@ -117,9 +120,33 @@ def test_a_full_dropbox_is_closed_until_there_is_room(host: Host, sis: Sis, tmp_
     said = host.check_output("journalctl --no-pager -o cat -u district-dropbox.service -n 20")
     assert "closed, it holds 2" in said
     assert "open again" in said
-    limits = host.check_output("cat /etc/security/limits.d/60-district-dropbox.conf")
-    assert "sis-lab - fsize 3906250" in limits
     assert host.run("systemctl is-active district-dropbox.timer").stdout.strip() == "active"
+
+
+def test_a_closed_dropbox_stays_closed_over_a_run(host: Host) -> None:
+    """The host closes it and opens it; a run of the playbook is not what makes room."""
+    folder = "/srv/dropbox/sis-lab/incoming"
+    host.check_output("chown root %s", folder)
+    try:
+        assert "changed=0" in site("--limit", name_of(host))
+        assert host.file(folder).user == "root"
+    finally:
+        host.check_output("chown sis-lab %s", folder)
+
+
+def test_no_file_in_a_dropbox_is_larger_than_all_may_be(
+    host: Host, sis: Sis, tmp_path: Path
+) -> None:
+    path = "/etc/security/limits.d/60-district-dropbox.conf"
+    big = tmp_path / "big"
+    big.write_bytes(b"x" * 2_000_000)
+    assert "sis-lab - fsize 3906250" in host.file(path).content_string
+    host.check_output("sed -i.kept 's/fsize 3906250/fsize 1000/' %s", path)
+    try:
+        assert sis.sftp(f"put {big} big").returncode != 0
+        assert sis.sftp("rm big").returncode == 0
+    finally:
+        host.check_output("mv %s.kept %s", path, path)
 
 
 def test_from_other_networks_only_an_sis_may_log_in(host: Host) -> None:
@@ -205,6 +232,7 @@ def test_sudo_logs_and_keeps_to_a_terminal_of_its_own(host: Host) -> None:
     settings = host.check_output("sudo -l")
     for setting in ("use_pty", "ignore_dot", "timestamp_timeout=5", "passwd_tries=3"):
         assert setting in settings
+    assert host.run("logrotate --debug /etc/logrotate.d/district-sudo").succeeded
 
 
 def test_only_administrators_may_use_su(host: Host, person: str) -> None:
@@ -269,7 +297,9 @@ def test_processes_of_others_are_invisible(host: Host) -> None:
 
 def test_kernel_settings_are_written_and_the_networks_own_hold(host: Host) -> None:
     assert host.sysctl("net.ipv4.conf.all.accept_redirects") == 0
-    assert host.sysctl("net.ipv4.conf.all.rp_filter") == 1
+    for interface in ("all", "eth0"):
+        assert host.sysctl(f"net.ipv4.conf.{interface}.rp_filter") == 1
+        assert host.sysctl(f"net.ipv6.conf.{interface}.accept_redirects") == 0
     assert host.sysctl("net.ipv4.tcp_rfc1337") == 1
     written = host.file("/etc/sysctl.d/60-district-kernel.conf").content_string
     wanted = dict(line.split(" = ") for line in written.splitlines() if " = " in line)
@@ -305,7 +335,7 @@ def test_the_programs_apparmor_profile_compiles(host: Host) -> None:
 def test_what_matters_is_audited(host: Host) -> None:
     assert host.run("augenrules --check").succeeded
     rules = host.check_output("cat /etc/audit/rules.d/60-district.rules")
-    for watched in ("/etc/roster-upload/credentials", "/etc/sudoers.d", "/etc/nftables.conf"):
+    for watched in ("/etc/roster-upload/credentials", "/etc/sudoers.d/", "/etc/nftables.conf"):
         assert f"-w {watched} -p wa" in rules
         assert host.file(watched).exists, watched
     assert "dir=/var/lib/roster-upload" in rules
@@ -339,6 +369,8 @@ def test_the_journal_is_kept_and_bounded(host: Host) -> None:
 
 
 def test_a_file_changed_behind_ansibles_back_is_found(host: Host) -> None:
+    # The run that set the host up has made it.
+    assert host.file("/var/lib/aide/district.db").size > 10_000
     check = "systemctl start district-integrity.service"
     shown = "journalctl --no-pager -o cat -u district-integrity.service --since @%s"
     host.check_output("systemctl start district-integrity-accept.service")
@@ -351,10 +383,14 @@ def test_a_file_changed_behind_ansibles_back_is_found(host: Host) -> None:
         said = host.check_output(shown, since)
         assert "/etc/hosts.allow" in said
         assert "/usr/bin/wall" in said
+        # What is accepted is told as well: nothing goes unseen.
+        accepted = host.check_output("district-integrity accept")
+        assert "/etc/hosts.allow" in accepted
     finally:
         host.check_output("sed -i '/# probe/d' /etc/hosts.allow; rm -f /usr/sbin/nologin.x")
         host.check_output("mv /root/wall /usr/bin/wall; systemctl reset-failed")
         host.check_output("systemctl start district-integrity-accept.service")
+    assert host.run(check).succeeded
     assert host.run("systemctl is-active district-integrity.timer").stdout.strip() == "active"
 
 
@@ -372,10 +408,6 @@ def test_ssh_and_cron_are_less_exposed_than_debian_has_them(host: Host) -> None:
 
 
 def test_folders_and_files_of_the_administrator_are_closed(host: Host) -> None:
-    for path, mode in {
-        "/etc/crontab": 0o600,
-        "/etc/cron.d": 0o700,
-        "/etc/sudoers.d": 0o750,
-    }.items():
-        assert host.file(path).mode == mode
-    assert json.loads(host.file("/etc/district-dropbox.json").content_string)
+    modes = {"/etc/crontab": 0o600, "/etc/ssh/sshd_config": 0o600, "/etc/sudoers.d": 0o750}
+    modes |= {f"/etc/cron.{each}": 0o700 for each in ("d", "hourly", "daily", "weekly", "monthly")}
+    assert {path: host.file(path).mode for path in modes} == modes

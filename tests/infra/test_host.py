@@ -13,17 +13,23 @@ from infra.measure import install
 
 PROBE = """
 import socket, sys
+name, port, kind = sys.argv[1:]
 try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), 4).close()
+    where = socket.getaddrinfo(name, int(port), type=getattr(socket, kind))[0]
+    with socket.socket(*where[:2]) as probe:
+        probe.settimeout(4)
+        probe.connect(where[4])
+        probe.send(b"x")
     print("open")
 except OSError as error:
     print("closed", type(error).__name__)
 """
 
 
-def probe(host: Host, user: str, name: str, port: int) -> str:
-    """Whether a user of the host can open a TCP connection: `open` or `closed …`."""
-    return str(host.check_output("sudo -u %s python3 -c %s %s %s", user, PROBE, name, str(port)))
+def probe(host: Host, user: str, name: str, port: int, kind: str = "SOCK_STREAM") -> str:
+    """Whether a user of the host can send something to a port: `open` or `closed …`."""
+    command = "sudo -u %s python3 -c %s %s %s %s"
+    return str(host.check_output(command, user, PROBE, name, str(port), kind))
 
 
 def test_ssh_takes_keys_only_and_modern_algorithms(host: Host) -> None:
@@ -73,7 +79,13 @@ def test_only_the_program_reaches_the_vendor_and_nothing_else_goes_out(host: Hos
     assert probe(host, "roster-upload", "sftp.lab.test", 22) == "open"
     assert probe(host, "nobody", "sftp.lab.test", 22).startswith("closed")
     other = "lab-bookworm" if host.backend.get_hostname() == "lab-trixie" else "lab-trixie"
-    assert probe(host, "roster-upload", other, 22).startswith("closed")
+    for user in ("roster-upload", "root"):
+        assert probe(host, user, other, 22).startswith("closed")
+        # Neither a name server that is not the host's own, nor any other datagram.
+        assert probe(host, user, other, 53, "SOCK_DGRAM").startswith("closed")
+    resolver = host.check_output("awk '/^nameserver/ {print $2; exit}' /etc/resolv.conf")
+    assert probe(host, "nobody", resolver, 53, "SOCK_DGRAM") == "open"
+    assert probe(host, "nobody", resolver, 54, "SOCK_DGRAM").startswith("closed")
 
 
 def test_packages_still_come(host: Host) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from infra.fleet import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
 
 HOST = "lab-trixie"
@@ -51,8 +52,9 @@ def fingerprint(host: Host) -> str:
             "find /etc/ssh /etc/pam.d /etc/security /etc/systemd /etc/sudoers.d /etc/login.defs "
             "/etc/sysctl.d /etc/nftables.conf /etc/issue* -type f ! -name 'ssh_host*' "
             "-exec sha256sum {} + | sort; "
-            # The addresses of names come and go with each refresh.
-            "nft --stateless list table inet district_host | sed '/elements = {/,/}/d'; sshd -T; "
+            # Addresses come and go.
+            "nft --stateless list table inet district_host | tr -s ' \\t\\n' ' ' "
+            "| sed 's/ elements = {[^}]*}//g'; sshd -T; "
             "findmnt --noheadings --output TARGET,OPTIONS /tmp /proc; dpkg-divert --list | sort"
         )
     )
@@ -126,6 +128,19 @@ def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> No
     assert not [line for line in changed.splitlines() if " c " in line], changed
     assert "changed=0" in site("--limit", HOST, "-e", off)
 
+    # A first run that locks the operator out is taken back whole, with what it has mounted and
+    # without touching what others have loaded into the firewall.
+    bare = fingerprint(one)
+    one.check_output("rm /usr/local/sbin/district-mounts; nft add table inet somebody_elses")
+    said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
+    assert "All of them were taken back" in said
+    assert "noexec" not in one.check_output("findmnt --noheadings --output OPTIONS /tmp")
+    assert one.run("test -e /usr/local/sbin/district-mounts").rc != 0
+    assert one.run("nft list table inet district_host").rc != 0
+    one.check_output("nft delete table inet somebody_elses")
+    site("--limit", HOST, "-e", off)
+    assert fingerprint(one) == bare
+
     site("--limit", HOST)
     assert fingerprint(one) == before
     assert "changed=0" in site("--limit", HOST)
@@ -163,28 +178,48 @@ def test_a_restart_keeps_everything_and_a_delivery_follows(
     assert "changed=0" in site("--limit", name)
 
 
-def test_changes_that_were_never_proved_are_taken_back_at_boot(
-    restart: Callable[[], Host], tmp_path: Any
-) -> None:
-    """The control node died after it had written, and the host went down before anybody looked."""
-    host = restart()
-    name = host.backend.get_hostname()
-    before = fingerprint(host)
+def half_a_run(host: Host, folder: Path, **options: str) -> None:
+    """The control node dies after it has written, before it has proved anything."""
     drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
+    pam = "/usr/share/pam-configs/district-faillock"
+    update = "DEBIAN_FRONTEND=noninteractive pam-auth-update --package"
     half = {
         "undo": "/var/lib/district-hardening/undo",
         "files": [
             {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600"},
             {"path": "/etc/sudoers.d/district-hardening", "state": "absent"},
+            {"path": pam, "state": "absent", "then": [update]},
         ],
+        **options,
     }
-    play = {"hosts": name, "become": True, "gather_facts": False, "roles": ["roster_common"]}
-    path = tmp_path / "half.yml"
-    path.write_text(json.dumps([{**play, "tasks": [{"file_set": half}]}]))
+    play = {"become": True, "gather_facts": False, "roles": ["roster_common"]}
+    tasks = [{"file_set": half}, {"ansible.builtin.shell": update}]
+    path = folder / "half.yml"
+    path.write_text(json.dumps([{**play, "hosts": host.backend.get_hostname(), "tasks": tasks}]))
     program = shutil.which("ansible-playbook")
     assert program
     done = ansible(program, str(path), "-i", "inventories/lab")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_changes_that_were_never_proved_are_taken_back_in_time(one: Host, tmp_path: Path) -> None:
+    before = fingerprint(one)
+    arm = yaml.safe_load((ROOT / "roles/district_hardening/vars/main.yml").read_text())
+    command = arm["__district_hardening_arm"].replace("{seconds}", "15")
+    half_a_run(one, tmp_path, arm=command)
+    assert fingerprint(one) != before
+    undo = "/var/lib/district-hardening/undo"
+    wait_for("the host to take them back", lambda: one.run("test -e %s", undo).rc != 0, 60)
+    assert fingerprint(one) == before
+
+
+def test_changes_that_were_never_proved_are_taken_back_at_boot(
+    restart: Callable[[], Host], tmp_path: Path
+) -> None:
+    host = restart()
+    name = host.backend.get_hostname()
+    before = fingerprint(host)
+    half_a_run(host, tmp_path)
     assert fingerprint(host) != before
     host = restart()
     wait_for("a log-in", lambda: log_in(name), 60)

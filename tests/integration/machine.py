@@ -34,6 +34,16 @@ def users() -> str:
     return Path("/etc/passwd").read_text() + Path("/etc/group").read_text()
 
 
+def told(*command: str) -> str:
+    """What a command says that succeeds."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def firewall() -> str:
+    """The machine's own rules."""
+    return told("nft", "--stateless", "list", "ruleset")
+
+
 def clock() -> float:
     """The wall clock's distance from one that nobody can set, in seconds."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -41,13 +51,9 @@ def clock() -> float:
 
 def machine() -> dict[str, object]:
     """What a lab must not touch: settings, firewall, mounts, network, users."""
-
-    def told(*command: str) -> str:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
     return {
         "settings": kernel_settings(),
-        "firewall": told("nft", "--stateless", "list", "ruleset"),
+        "firewall": firewall(),
         "mounts": Path("/proc/mounts").read_text(),
         "network": told("ip", "-brief", "address") + told("ip", "route"),
         "users": users(),

@@ -26,6 +26,8 @@ def keep_quiet(folder: Path) -> None:
         "roster_upload_window_start": minutes_ahead(6 * 60),
         "roster_schedule_retries": [minutes_ahead(7 * 60)],
         "roster_upload_deadline": minutes_ahead(8 * 60),
+        "district_hardening_updates_at": minutes_ahead(12 * 60),
+        "district_hardening_reboot_at": minutes_ahead(14 * 60),
     }
     path = folder / "group_vars" / "district_hosts" / "schedule.yml"
     path.write_text(yaml.safe_dump(hours))

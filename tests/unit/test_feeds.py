@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from roster_feeds import feed_destinations, planned_starts, schedule_problems
+import pytest
+from roster_feeds import feed_destinations, planned_starts, schedule_problems, upkeep_problems
 
 FEED: dict[str, Any] = {
     "feed": "maple-grove",
@@ -37,6 +38,15 @@ def test_only_deliveries_have_to_lie_in_the_window() -> None:
     starts = planned_starts([FEED], "host", 1, ["09:30"], "20:30", 30)
     [problem] = schedule_problems([FEED], starts)
     assert "09:30" in problem
+
+
+@pytest.mark.parametrize(
+    ("time", "is_wrong"),
+    [("05:39", False), ("05:45", True), ("07:10", True), ("08:59", True), ("09:00", False)],
+)
+def test_upgrades_and_restarts_keep_away_from_deliveries(time: str, is_wrong: bool) -> None:
+    found = upkeep_problems([FEED], {"the_variable": time})
+    assert [text.split()[:2] for text in found] == [["the_variable:", time]] * is_wrong
 
 
 def test_whom_the_host_talks_to() -> None:

@@ -237,9 +237,11 @@ def test_everything_can_be_taken_back(
     (host / "gone").write_text("gone")
     (host / "link").symlink_to("gone")
     (host / "closed").mkdir(mode=0o755)
+    (host / "sbin").mkdir()
     before = snapshot(host)
+    commands = [f"test -e {host}/sbin/program && echo pam-auth-update >> log", "echo one >> log"]
     files: list[dict[str, Any]] = [
-        {"path": host / "new", "content": "new", "then": ["echo one >> log"]},
+        {"path": host / "sbin/program", "content": "new", "then": commands},
         {"path": host / "folder", "state": "directory"},
         {"path": host / "folder/new", "content": "new"},
         {"path": host / "changed", "content": "after", "mode": "0644"},
@@ -253,13 +255,16 @@ def test_everything_can_be_taken_back(
     assert not (host / "full/deep").exists()
     # Another call goes on, and the first one's commands still have to be run.
     again = file_set({"path": host / "changed", "content": "later"}, undo=undo)
-    assert (again["unproved"], again["commands"]) == (True, ["echo one >> log"])
+    assert (again["unproved"], again["commands"]) == (True, commands)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["district-undo", "--at-boot"])
-    undo_program(undo).main()
+    program = undo_program(undo)
+    program.__dict__["PROGRAMS"] = host / "sbin"
+    program.main()
     assert snapshot(host) == before
     assert not undo.exists()
     assert f"taken back: {host}/changed" in capsys.readouterr().out
-    assert not (tmp_path / "log").exists()  # at boot nothing runs yet
+    # At boot nothing runs yet, but PAM needs no service; what the changes brought is still there.
+    assert (tmp_path / "log").read_text() == "pam-auth-update\n"
     assert file_set({"path": host / "gone", "content": "gone"}, undo=undo)["unproved"] is False

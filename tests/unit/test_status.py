@@ -314,6 +314,8 @@ def test_a_night_sent_past_its_deadline_is_amber() -> None:
 def test_the_hosts_own_troubles_are_amber() -> None:
     feed = fleets.feed(20, 40)
     assert "MB left on its disk" in texts(judged(feed, free_bytes=200_000_000))
+    units = ["aide.service"]
+    assert "failed on the host: aide.service" in texts(judged(feed, failed_units=units))
     assert "5 min off" in texts(judged(feed, time=stamp(NOW - dt.timedelta(minutes=5))))
 
 

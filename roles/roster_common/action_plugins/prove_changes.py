@@ -26,6 +26,12 @@ options:
     description: The folder with what was, as given to C(file_set).
     type: path
     required: true
+  arm:
+    description:
+      - Shell command that has the host take the changes back after C({seconds}), which starts anew
+        each time.
+    type: str
+    required: true
   program:
     description: The program on the host that takes the changes back.
     type: path
@@ -57,6 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             argument_spec={
                 "commands": {"type": "list", "elements": "str", "required": True},
                 "undo": {"type": "path", "required": True},
+                "arm": {"type": "str", "required": True},
                 "program": {"type": "path", "required": True},
                 "seconds": {"type": "int", "default": 60},
             }
@@ -67,9 +74,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             return result
         end = time.monotonic() + LOAD_SECONDS
         try:
-            end = self.arm(args["program"], LOAD_SECONDS)
+            end = self.arm(args["arm"], LOAD_SECONDS)
             self.load(args["commands"], args["program"])
-            end = self.arm(args["program"], args["seconds"])
+            end = self.arm(args["arm"], args["seconds"])
             self.log_in_anew(end - MARGIN_SECONDS)
             self.keep(args["undo"])
         except Failed as why:
@@ -77,14 +84,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             result["msg"] = f"{why} {self.await_undo(args['undo'], end)}"
         return result
 
-    def arm(self, program: str, seconds: int) -> float:
+    def arm(self, command: str, seconds: int) -> float:
         """Has the host take everything back after some seconds; returns when that is."""
         try:
-            done = self.shell(
-                f"systemctl stop {TIMER}.timer 2>/dev/null; "
-                f"systemd-run --quiet --collect --unit={TIMER} --on-active={seconds} "
-                f"--timer-property=AccuracySec=1s {program}"
-            )
+            done = self.shell(command.replace("{seconds}", str(seconds)))
         except AnsibleConnectionFailure as error:
             raise Failed(f"The connection broke while they came into force: {error}.") from error
         if done.get("rc") != 0:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from roster_upload import config
 
 PREFIX = "roster_upload_"
+UPKEEP_MINUTES = 90  # upgrades spread over half an hour, and what they do
 
 
 def resolve_feeds(
@@ -98,6 +99,21 @@ def schedule_problems(
     ]
 
 
+def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]) -> list[str]:
+    """The times of a host's own upkeep that would disturb a delivery.
+
+    `feeds` have a `feed`, `window_start` and `deadline`; `times` maps variables to `HH:MM` (UTC).
+    """
+    return [
+        f"{name}: {time} UTC and the {UPKEEP_MINUTES} minutes after it touch the window of "
+        f"{feed['feed']}, {feed['window_start']}-{feed['deadline']} UTC"
+        for feed in feeds
+        for name, time in times.items()
+        if config.in_window(time, feed["window_start"], feed["deadline"])
+        or config.in_window(feed["window_start"], time, _later(time, UPKEEP_MINUTES))
+    ]
+
+
 def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the program connects to, as `host:port`: the vendor's servers, and those it tells."""
     found = []
@@ -147,6 +163,7 @@ class FilterModule:
             "feed_problems": feed_problems,
             "planned_starts": planned_starts,
             "schedule_problems": schedule_problems,
+            "upkeep_problems": upkeep_problems,
             "feed_destinations": feed_destinations,
             "packages_to_install": packages_to_install,
             "packages_to_remove": packages_to_remove,

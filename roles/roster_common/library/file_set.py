@@ -70,6 +70,9 @@ options:
         description: Owner's name.
         type: str
         default: root
+      or_owner:
+        description: Another owner that is left as it is, where the host switches between both.
+        type: str
       group:
         description: Group's name.
         type: str
@@ -90,6 +93,9 @@ options:
       - Where it exists already, a former call's changes are still unproved; its commands are
         returned again, and it goes on.
     type: path
+  arm:
+    description: Shell command, run before the first change, that has the host take it back in time.
+    type: str
 attributes:
   check_mode:
     support: full
@@ -223,6 +229,7 @@ class FileSet:
         self.commands = []
         self.diffs = []
         self.undo = Undo(module.params["undo"]) if module.params["undo"] else None
+        self.is_armed = False
 
     def fail(self, path, message):
         self.module.fail_json(msg="%s: %s" % (path, message), changed_paths=self.changed_paths)
@@ -242,6 +249,11 @@ class FileSet:
                 ids.append(None)
         return tuple(ids)
 
+    @staticmethod
+    def other(entry):
+        """The uid of the owner that is left as it is, where there is one."""
+        return pwd.getpwnam(entry["or_owner"]).pw_uid if entry["or_owner"] else None
+
     def mode(self, entry):
         """An entry's permissions as a number."""
         if entry["mode"] or entry["state"] in DEFAULT_MODE:
@@ -254,6 +266,8 @@ class FileSet:
         wanted = self.mode(entry)
         now = os.lstat(entry["path"])
         if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (uid, gid, wanted):
+            return "", ""
+        if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (self.other(entry), gid, wanted):
             return "", ""
         before = "owner %s:%s mode %04o\n" % (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode))
         return before, "owner %s:%s mode %04o\n" % (uid, gid, wanted)
@@ -291,6 +305,9 @@ class FileSet:
             {"before_header": path, "after_header": path, "before": before, "after": after}
         )
         if self.undo and not self.module.check_mode:
+            if self.module.params["arm"] and not self.is_armed:
+                self.module.run_command(["/bin/sh", "-c", self.module.params["arm"]], check_rc=True)
+                self.is_armed = True
             is_removed = after == ABSENT
             self.undo.keep(path, self.is_diverted(path), is_removed, entry["then"])
 
@@ -486,6 +503,7 @@ def main():
                     "content_base64": {"type": "str"},
                     "target": {"type": "str"},
                     "owner": {"type": "str", "default": "root"},
+                    "or_owner": {"type": "str"},
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str"},
                     "validate": {"type": "str"},
@@ -493,6 +511,7 @@ def main():
                 },
             },
             "undo": {"type": "path"},
+            "arm": {"type": "str"},
         },
         supports_check_mode=True,
     )

@@ -210,6 +210,8 @@ def main():
     nearest = next(folder for folder in (state, *state.parents) if folder.exists())
     disk = os.statvfs(nearest)
     synced = said("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    units = said("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--full")
+    failed = [line.split()[0] for line in units.splitlines() if line]
     try:
         found = feeds(
             Path(given["configuration"]),
@@ -224,6 +226,8 @@ def main():
         "v": VERSION,
         "time": stamp(now),
         "clock_synced": {"yes": True, "no": False}.get(synced),
+        # Of the deliveries' own units the receipts tell more.
+        "failed_units": [unit for unit in failed if not unit.startswith("roster-")],
         "free_bytes": disk.f_bavail * disk.f_frsize,
         "program": __version__,
         "feeds": found,
