@@ -43,9 +43,10 @@ def told(command: str) -> str:
     return done.stdout.strip()
 
 
-def site(inventory: Path) -> str:
-    """Runs `site.yml`; returns its recap's line."""
-    command = ["ansible-playbook", "playbooks/site.yml", "-i", str(inventory)]
+def site(inventory: Path, **values: Any) -> str:
+    """Runs `site.yml`, with other values; returns its recap's line."""
+    extra = ["-e", json.dumps(values)]
+    command = ["ansible-playbook", "playbooks/site.yml", "-i", str(inventory), *extra]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     return next(line for line in done.stdout.splitlines() if line.startswith("vm "))
@@ -141,6 +142,19 @@ def test_who_looks_for_credentials_is_recorded(inventory: Path) -> None:
     found = told("ausearch --input-logs -k roster-credentials -i | grep comm=")
     assert "comm=cat" in found
     assert "auid=deploy" in found
+
+
+def test_the_profile_can_be_changed_and_taken_away(inventory: Path, vendor: Vendor) -> None:
+    site(inventory, district_hardening_program_sources=["/mnt/exports"])
+    loaded = "grep roster-upload /sys/kernel/security/apparmor/profiles"
+    assert "(enforce)" in told(loaded)
+    assert "/mnt/exports" in told("cat /etc/apparmor.d/roster-upload")
+    deliver(vendor)
+    site(inventory, district_hardening_apparmor=False)
+    assert root(loaded).stdout == ""
+    deliver(vendor)
+    site(inventory)
+    assert "(enforce)" in told(loaded)
 
 
 def test_a_second_run_changes_nothing(inventory: Path) -> None:
