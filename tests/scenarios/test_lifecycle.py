@@ -14,7 +14,7 @@ import pytest
 import yaml
 from infra.fleet import INVENTORY, ROOT, connect, sha256
 from scenarios import lab_fleet, vendor
-from scenarios.conftest import Play, ansible, row
+from scenarios.conftest import Play, ansible, plain, row
 
 LAB = str(ROOT / "scripts" / "lab")
 HOST, FEED, USER = "lab-09", "st-mary-s-pena", "rosters@stmary.example"
@@ -78,8 +78,26 @@ def test_a_district_is_brought_in(inventory: Path, play: Play, tmp_path: Path) -
     assert PASSWORD.strip() not in listed.stdout
 
 
+def shown_paths(told: str) -> set[str]:
+    """The paths that a run with --diff has changed, or would change."""
+    return set(re.findall(r"^\+\+\+ after: (\S+)$", plain(told), re.MULTILINE))
+
+
+def test_a_check_of_a_fresh_host_says_what_the_run_then_does(inventory: Path, play: Play) -> None:
+    assert play("../molecule/default/prepare", inventory).returncode == 0
+    checked = play("site", inventory, "--check", "--diff")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    host = connect(HOST)
+    assert host.run("test -e /etc/district-firewall.json").rc != 0
+    assert host.run("getent passwd roster-upload").rc != 0
+    done = play("site", inventory, "--diff")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"/etc/nftables.conf", f"/etc/roster-upload/{FEED}.toml"} <= shown_paths(done.stdout)
+    assert shown_paths(checked.stdout) == shown_paths(done.stdout)
+
+
 def test_its_host_delivers(inventory: Path, play: Play) -> None:
-    for playbook in ("../molecule/default/prepare", "site", "verify", "send", "status"):
+    for playbook in ("verify", "send", "status"):
         done = play(playbook, inventory)
         assert done.returncode == 0, done.stdout + done.stderr
     source = f"/srv/roster-upload/{FEED}/OneRoster.zip"
