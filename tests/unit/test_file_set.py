@@ -29,6 +29,7 @@ def file_set(
     *files: dict[str, Any],
     check: bool = False,
     undo: Path | None = None,
+    arm: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Runs the module; returns its result."""
@@ -39,7 +40,7 @@ def file_set(
         "_ansible_remote_tmp": "/tmp",  # noqa: S108 - Ansible's own default
     }
     if undo:
-        arguments["undo"] = str(undo)
+        arguments |= {"undo": str(undo), "arm": arm}
     done = subprocess.run(
         [sys.executable, MODULE],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
@@ -200,6 +201,39 @@ def test_commands_are_told_once_each_in_the_order_of_the_changes(tmp_path: Path)
     assert file_set(files[1])["commands"] == ["reload", "start b"]
     assert file_set(*files)["commands"] == ["reload", "start a"]
     assert file_set(*files)["commands"] == []
+
+
+def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> None:
+    undo, log, path = tmp_path / "undo", tmp_path / "log", tmp_path / "f"
+    arm = f"ls {path} >> {log} 2>&1; echo armed >> {log}"
+    file: dict[str, Any] = {"path": path, "content": "x"}
+    file_set(file, undo=undo, arm=arm, check=True)
+    assert not log.exists()
+    file_set(file, {"path": tmp_path / "g", "content": "y"}, undo=undo, arm=arm)
+    first, *rest = log.read_text().splitlines()
+    assert "No such file" in first  # once, and nothing was written yet
+    assert rest == ["armed"]
+    # Whatever a call finds unproved, it arms anew, even where it has nothing to change.
+    file_set(file, undo=undo, arm=arm)
+    assert log.read_text().splitlines()[2:] == [str(path), "armed"]
+    (undo / "index.json").unlink()
+    assert file_set(file, undo=undo, arm=arm)["changed"] is False
+    assert len(log.read_text().splitlines()) == 4
+    told = file_set({"path": tmp_path, "content": "a folder"}, undo=undo, arm=arm)["msg"]
+    assert "taken back" not in told
+    link: dict[str, Any] = {"path": tmp_path, "state": "link", "target": "x"}
+    told = file_set({"path": tmp_path / "h", "content": "h"}, link, undo=undo, arm=arm)["msg"]
+    assert "is taken back unless another run comes first" in told
+
+
+def test_another_owner_may_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir(mode=0o755)
+    entry: dict[str, Any] = {"path": folder, "state": "directory", "owner": "nobody"}
+    assert file_set(entry, check=True)["changed"] is True
+    entry["or_owner"] = ME["owner"]
+    assert file_set(entry)["changed"] is False
+    assert file_set({**entry, "mode": "0700"}, check=True)["changed"] is True
 
 
 def undo_program(undo: Path) -> ModuleType:

@@ -232,6 +232,8 @@ class FileSet:
         self.is_armed = False
 
     def fail(self, path, message):
+        if self.is_armed:
+            message += "; what was written before it is taken back unless another run comes first"
         self.module.fail_json(msg="%s: %s" % (path, message), changed_paths=self.changed_paths)
 
     def identity(self, entry):
@@ -305,11 +307,15 @@ class FileSet:
             {"before_header": path, "after_header": path, "before": before, "after": after}
         )
         if self.undo and not self.module.check_mode:
-            if self.module.params["arm"] and not self.is_armed:
-                self.module.run_command(["/bin/sh", "-c", self.module.params["arm"]], check_rc=True)
-                self.is_armed = True
+            self.arm()
             is_removed = after == ABSENT
             self.undo.keep(path, self.is_diverted(path), is_removed, entry["then"])
+
+    def arm(self):
+        """Has the host take back, in time, what is changed from here on; once."""
+        if self.module.params["arm"] and not self.is_armed:
+            self.module.run_command(["/bin/sh", "-c", self.module.params["arm"]], check_rc=True)
+            self.is_armed = True
 
     def own(self, entry):
         uid, gid = self.identity(entry)
@@ -461,6 +467,8 @@ class FileSet:
             "existing": self.apply_existing,
             "original": self.restore,
         }
+        if self.undo and self.undo.index["changes"] and not self.module.check_mode:
+            self.arm()  # anew, for what a former call has left
         for entry in self.files:
             apply[entry["state"]](entry)
         is_unproved = bool(self.undo and self.undo.index["changes"])
