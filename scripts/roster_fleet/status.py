@@ -267,7 +267,7 @@ def approval(host: str, feed: Mapping[str, Any], inventory: str) -> str:
         return ""
     words = ["ansible-playbook", "playbooks/approve.yml", "-i", inventory, "--limit", host]
     words += ["-e", f"feed={feed['feed']}", "-e", f"digest={held['digest']}"]
-    return shlex.join(words) + ' -e why="..."'
+    return shlex.join(words) + " -e 'why=\"...\"'"
 
 
 def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:

@@ -159,7 +159,7 @@ def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None
     command = dialog.locator("pre").inner_text()
     assert command == (
         "ansible-playbook playbooks/approve.yml -i inventories/mine --limit roster-0100 "
-        f'-e feed=feed-0100 -e digest={fleets.DIGEST} -e why="..."'
+        f"-e feed=feed-0100 -e digest={fleets.DIGEST} -e 'why=\"...\"'"
     )
     dialog.get_by_role("button", name="Copy").click()
     dialog.get_by_role("button", name="Copied").wait_for()
