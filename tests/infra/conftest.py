@@ -50,11 +50,12 @@ def secrets() -> list[str]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plan_starts() -> Iterator[Callable[..., None]]:
     """Plans the lab's deliveries for the given minutes from now, by `site.yml` itself.
 
-    Afterwards the inventory's own schedule is put back.
+    After the module's last test the inventory's own schedule is put back: the tests that follow
+    find the hosts as `site.yml` leaves them.
     """
 
     def plan(*minutes: int, backend: str = "cron") -> None:
