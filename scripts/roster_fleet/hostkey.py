@@ -45,7 +45,8 @@ def offered(host: str, port: int) -> list[str]:
     if not lines:
         said = [line for line in done.stderr.splitlines() if not line.startswith("#")]
         raise HostKeyError(
-            f"{host}:{port} shows no host key{': ' + said[-1].strip() if said else ''}"
+            f"{host}:{port} cannot be reached, or shows no host key"
+            f"{': ' + said[-1].strip() if said else ''}; it is asked again by the same command"
         )
     return sorted(set(lines), key=lambda line: PREFERRED.index(line.split()[0]))
 

@@ -110,7 +110,10 @@ COLUMNS = (
     Column("password", "the SFTP password, as set by the vendor's mail; empty: later"),
 )
 GROUP_COLUMNS = tuple(GROUP_FILES)
-_NAMES = tuple(column.name for column in COLUMNS)
+# Of a CSV alone: the password that a rotation is to bring in for a district that is there.
+NEXT = "next"
+SECRET = ("password", NEXT)
+_NAMES = (*(column.name for column in COLUMNS), NEXT)
 # A CSV may have columns of these names, too: a feed's other values.
 MORE = tuple(key for key, (kind, _) in config.KEYS.items() if kind is str and key not in _NAMES)
 
@@ -130,6 +133,7 @@ class District:
     sis: str = ""
     region: str = ""
     password: str = field(default="", repr=False)
+    next: str = field(default="", repr=False)
     more: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -175,7 +179,7 @@ def slug(text: str, hyphen: str = "-") -> str:
 def from_values(values: Mapping[str, str], where: str) -> District:
     """A district of named values; raises OnboardError with all that is wrong with them."""
     given = {
-        key: value if key == "password" else unicodedata.normalize("NFC", value.strip())
+        key: value if key in SECRET else unicodedata.normalize("NFC", value.strip())
         for key, value in values.items()
         if value.strip()
     }
@@ -184,12 +188,14 @@ def from_values(values: Mapping[str, str], where: str) -> District:
     problems = []
     for column in COLUMNS:
         value = given.get(column.name, "")
-        if not value and (column.required or column.name == "feed"):
+        if not value and column.required:
             problems.append(f"{where}, {column.name}: is missing ({column.means})")
+        elif not value and column.name == "feed" and "district" in given:
+            problems.append(f"{where}, feed: cannot be made of the district's name; give it one")
         elif value and (message := column.check(value)):
             problems.append(f"{where}, {column.name}: {message}")
     for key, value in given.items():
-        if key != "password" and re.search(r"\{[{%#]|[\x00-\x1f\x7f]", value):
+        if key not in SECRET and re.search(r"\{[{%#]|[\x00-\x1f\x7f]", value):
             problems.append(f"{where}, {key}: must not hold control characters, {{{{, {{% or {{#")
     if given.get("remote_dir") and not re.match(
         rf"/?imagine/{re.escape(given.get('site_code', ''))}-", given["remote_dir"]
@@ -241,10 +247,11 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
             problems.append(f"{where}: has {len(row)} cells, the first row {len(names)}")
             continue
         values = dict(zip(names, row, strict=True))
-        if values.get("password") and not sealed:
+        if not sealed and (clear := [column for column in SECRET if values.get(column)]):
             problems.append(
-                f"{where}, password: lies in the clear; take it for known where others could read "
-                f"the file, and encrypt it: ansible-vault encrypt --encrypt-vault-id ID {name}"
+                f"{where}, {' and '.join(clear)}: lies in the clear; take it for known where "
+                "others could read the file, and encrypt it: ansible-vault encrypt "
+                f"--encrypt-vault-id ID {name}"
             )
             continue
         try:
@@ -312,13 +319,13 @@ def plan(folder: Path, districts: Sequence[District], keys: vault.Vault) -> Plan
                 problems.append(f"{district.where}, password: {error}")
                 continue
             secrets += sealed
-            added = sealed or district.host not in there
+            did = "added" if sealed or district.host not in there else "unchanged"
             report.append(
                 {
                     "host": district.host,
                     "district": district.district,
                     "feed": district.feed,
-                    "did": "added" if added else "unchanged",
+                    "did": "next password added" if sealed and sealed[0].before else did,
                     "note": note,
                 }
             )
@@ -649,27 +656,42 @@ def _secret(
     """A district's vault file, where there is none yet, and its next step; raises VaultError."""
     path = vault.path_of(folder / "host_vars" / district.host, district.feed)
     feeds = {feed.get("feed"): feed for feed in host.feeds}
-    ready = f"ansible-playbook playbooks/site.yml -i {shown(folder)} --limit {district.host}"
+    where = f"-i {shown(folder)} --limit {district.host}"
+    ready = f"ansible-playbook playbooks/site.yml {where}"
+    rotation = f"ansible-playbook playbooks/rotate_credentials.yml {where}"
     if path.exists():
-        entry = vault.parse(keys.read(path)[1], path) if district.password else {}
+        vault_id, text = keys.read(path) if district.password or district.next else ("", "{}")
+        entry = vault.parse(text, path)
         if district.password and district.password not in (entry.get("secret"), entry.get("next")):
             raise vault.VaultError(
-                f"is not the one in {path}; a password is changed by a rotation; nothing is "
-                "overwritten"
+                f"is not the one in {path}; a password is changed by a rotation (the column "
+                f"{NEXT}, or rotate_credentials.yml); nothing is overwritten"
             )
-        return [], ready
+        if district.next and district.next not in (entry.get("secret"), entry.get("next")):
+            changed = vault.Entry({**entry, "next": district.next})
+            return [_sealed(path, changed, vault_id, keys)], rotation
+        return [], rotation if entry.get("next") else ready
+    if district.next:
+        raise vault.VaultError(f"next is for a feed that has its vault file; there is no {path}")
     if district.password:
         since = dt.datetime.now(dt.UTC).date().isoformat()
         entry = vault.Entry({"secret": district.password, "since": since})
-        sealed = keys.encrypt(vault.render(entry), host.vault_id)
-        if vault.parse(keys.decrypt(sealed, path).decode(), path) != entry:
-            raise vault.VaultError(f"{path}: what was encrypted does not come back")
-        label = f"(encrypted for the vault id {host.vault_id}; not shown)\n"
-        return [File(path, sealed, None, label)], ready
+        return [_sealed(path, entry, host.vault_id, keys)], ready
     if feeds.get(district.feed, {}).get("auth") == "key":
         return [], ready
     return [], (
         f"no password yet: ansible-vault create --encrypt-vault-id {host.vault_id} {shown(path)}"
+    )
+
+
+def _sealed(path: Path, entry: vault.Entry, vault_id: str, keys: vault.Vault) -> File:
+    """A vault file as it is to be written; raises VaultError."""
+    before = path.read_bytes() if path.is_file() else None
+    return File(
+        path,
+        keys.sealed(path, entry, vault_id),
+        before,
+        f"(encrypted for the vault id {vault_id}; not shown)\n",
     )
 
 

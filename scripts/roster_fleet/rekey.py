@@ -7,7 +7,8 @@ killed the next one sees what is left to do and does it.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,23 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import atomic
 
 NEXT = "-next"
-# Of the files that wait to take the places of others; hidden, so Ansible reads none.
-ENDING = ".rekey"
+# Of the files that wait to take the places of others, and of what these hold; hidden, so Ansible
+# reads none.
+ENDING, KEPT = ".rekey", ".rekey-old"
 KEY_BYTES = 16
+# Sealed text as Ansible writes it, also inside a quoted string; before 1.2 it bears no id.
+SEALED = re.compile(
+    rb"\$ANSIBLE_VAULT;1\.(?:1;AES256|2;AES256;([^\s;\\]+))(?:\r?\n|\\n)\s*[0-9a-f]{16}"
+)
+WITHOUT_ID = "default"  # Ansible's name of it
 
 
 class RekeyError(Exception):
     """Why the files were left as they were; the text says what to do."""
+
+
+class TornError(Exception):
+    """Which files were not left as they were; the text says where their contents are."""
 
 
 @dataclass(frozen=True)
@@ -65,36 +76,46 @@ class Rekey:
             raise RekeyError(
                 f"the new key is shorter than {KEY_BYTES} characters; take: openssl rand -base64 32"
             )
-        self.new = VaultLib([(vault_id, self.new_key)])
-        self.old = VaultLib([(vault_id, secret) for secret in old])
+        names = (vault_id, WITHOUT_ID)
+        self.new = VaultLib([(name, self.new_key) for name in names])
+        self.old = VaultLib([(name, secret) for name in names for secret in old])
 
     def run(self, *, check: bool = False) -> Done:
-        """Encrypts all files anew; raises RekeyError or OSError, and then all are as before."""
+        """Encrypts all files anew; raises RekeyError or OSError, and then all are as before.
+
+        Where even that failed, raises TornError.
+        """
         todo, already = self.sort_out()
         if not check:
-            for waiting in self.folder.rglob(f".*{ENDING}"):
-                waiting.unlink()  # of a run that was killed; the file that it was for is there
+            for path, _ in walk(self.folder):
+                if path.name.startswith(".") and path.name.endswith((ENDING, KEPT)):
+                    path.unlink()  # of a run that was killed; the file that it was for is there
             self.replace(todo)
         return Done(tuple(todo), tuple(already))
 
     def sort_out(self) -> tuple[dict[Path, bytes], list[Path]]:
         """The files that the old key opens, and those that the new one opens already."""
-        header = f"$ANSIBLE_VAULT;1.2;AES256;{self.vault_id}\n".encode()
+        mine = self.vault_id.encode()
         todo: dict[Path, bytes] = {}
         already, wrong = [], []
-        for path in sorted(self.folder.rglob("*")):
-            if path.name.endswith(ENDING) or not path.is_file():
+        for path, is_linked in walk(self.folder):
+            if path.name.endswith((ENDING, KEPT)) or not path.is_file():
                 continue
             data = path.read_bytes().replace(b"\r\n", b"\n")
-            if header not in data:
+            whole = SEALED.match(data)
+            found = [match for match in SEALED.finditer(data) if match[1] in (mine, None)]
+            if not found:
                 continue
-            if path.is_symlink():
-                wrong.append(f"{path} is a link; rekey the inventory that it leads to")
-            elif not data.startswith(header):
+            opens_new, opens_old = opened(self.new, data), opened(self.old, data)
+            if whole and whole[1] is None and opens_new is None and opens_old is None:
+                continue  # without an id, and of another one
+            if is_linked:
+                wrong.append(f"{path} is, or lies behind, a link; rekey where it leads to")
+            elif not whole:
                 wrong.append(f"{path} has an encrypted value among others; give that its own file")
-            elif opened(self.new, data) is not None:
+            elif opens_new is not None:
                 already.append(path)
-            elif opened(self.old, data) is not None:
+            elif opens_old is not None:
                 todo[path] = data
             else:
                 wrong.append(
@@ -110,10 +131,13 @@ class Rekey:
     def replace(self, todo: dict[Path, bytes]) -> None:
         """Writes all new files beside the old ones, then puts each in its place; or none."""
         waiting = {path: path.with_name(f".{path.name}{ENDING}") for path in todo}
+        # Written before the first is replaced, so that going back needs no room on the disk.
+        kept = {path: path.with_name(f".{path.name}{KEPT}") for path in todo}
         placed: list[Path] = []
         try:
             for path, data in todo.items():
                 create(waiting[path], self.sealed_anew(path, data))
+                create(kept[path], path.read_bytes())
             for path, source in waiting.items():
                 placed.append(path)
                 source.replace(path)
@@ -121,13 +145,17 @@ class Rekey:
                 atomic.sync(folder)
             for path in todo:
                 self.prove(path, path.read_bytes())
-        except BaseException:
-            for path in placed:
-                atomic.replace(path, todo[path])
-            for source in waiting.values():
-                with suppress(OSError):
-                    source.unlink(missing_ok=True)
+        except BaseException as error:
+            torn = [path for path in placed if not put_back(kept[path], path)]
+            if torn:
+                names = ", ".join(f"{path} (its old content: {kept[path].name})" for path in torn)
+                raise TornError(
+                    f"{error}; and these could not be put back: {names}. Mend that, then run the "
+                    "same again, which finishes it"
+                ) from None
+            clear(waiting, kept)
             raise
+        clear(kept)
 
     def sealed_anew(self, path: Path, data: bytes) -> bytes:
         """A file's content, encrypted with the new key and proved."""
@@ -151,6 +179,39 @@ def opened(keys: VaultLib, data: bytes) -> bytes | None:
     except AnsibleError:
         return None
     return plain
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The files below a folder, each with whether it is, or lies behind, a link; in order."""
+    seen = set()
+    for home, folders, names in os.walk(folder, followlinks=True):
+        real = Path(home).resolve()
+        if real in seen:
+            folders.clear()  # a link to what is above it
+            continue
+        seen.add(real)
+        folders.sort()
+        is_direct = real == folder.resolve() / Path(home).relative_to(folder)
+        for name in sorted(names):
+            path = Path(home) / name
+            yield path, path.is_symlink() or not is_direct
+
+
+def put_back(kept: Path, path: Path) -> bool:
+    """Gives a file its old content again; returns whether that went well."""
+    try:
+        kept.replace(path)
+    except OSError:
+        return False
+    return True
+
+
+def clear(*groups: dict[Path, Path]) -> None:
+    """Removes what lies beside the files."""
+    for group in groups:
+        for path in group.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def create(path: Path, data: bytes) -> None:

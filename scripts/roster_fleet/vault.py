@@ -51,7 +51,17 @@ def parse(text: str, where: object) -> Entry:
     for key, value in loaded.items():
         if not isinstance(value, str) or not value:
             raise VaultError(f"{where}: {key} is no text; put it in single quotes")
+    if "since" in loaded and not _is_day(loaded["since"]):
+        raise VaultError(f"{where}: since is no day such as 2026-08-31")
     return Entry(loaded)
+
+
+def _is_day(text: str) -> bool:
+    """Whether a text is a day in its long form, which alone sorts as days do."""
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 class _Dumper(yaml.SafeDumper):
@@ -107,7 +117,8 @@ class Vault:
             raise VaultError(
                 f"{where} does not open: no key, or not the right one, for the vault id "
                 f"{vault_id!r}. Is it in vault_identity_list (ansible.cfg), and does scripts/"
-                f"vault-client --vault-id {vault_id} find it?"
+                f"vault-client --vault-id {vault_id} find it? After rekey_vault.yml, was the new "
+                f"key promoted (scripts/vault-client --promote {vault_id})?"
             ) from None
         return plain
 
@@ -125,10 +136,16 @@ class Vault:
 
     def write(self, path: Path, entry: Mapping[str, str], vault_id: str) -> None:
         """Writes a feed's vault file as a whole, after it was proved to open again."""
-        sealed = self.encrypt(render(entry), vault_id)
-        if parse(self.decrypt(sealed, path).decode("utf-8"), path) != dict(entry):
+        if path.is_symlink():
+            raise VaultError(f"{path} is a link; change the file that it leads to")
+        atomic.replace(path, self.sealed(path, entry, vault_id))
+
+    def sealed(self, path: Path, entry: Mapping[str, str], vault_id: str) -> bytes:
+        """A feed's vault file, proved to open again; raises VaultError."""
+        data = self.encrypt(render(entry), vault_id)
+        if parse(self.decrypt(data, path).decode("utf-8"), path) != dict(entry):
             raise VaultError(f"{path}: what was encrypted does not come back; nothing was written")
-        atomic.replace(path, sealed)
+        return data
 
 
 def keys_of(loader: Any) -> Vault:

@@ -97,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("feed", metavar="FEED")
     one.add_argument("--digest", metavar="SHA256", required=True, help="of the held export")
     one.add_argument("--why", required=True, help="kept in the ledger, with who you are")
+    one.add_argument("--check", action="store_true", help="only say whether it could be")
 
     one = command("probe", "learn how the vendor's server renames, tells sizes and hashes")
     one.add_argument("feed", metavar="FEED")

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from roster_upload import checks, config, delivery, settle, tell, validate, views
+from roster_upload import checks, config, delivery, settle, tell, unit, validate, views
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import Ledger
@@ -105,26 +105,30 @@ def needs_unit(given: argparse.Namespace) -> bool:
 
 
 def through_unit(given: argparse.Namespace, command: str) -> int:
-    """Starts the command's unit, shows what it says, and returns its exit code."""
+    """Starts the command's unit, shows what it says, and returns its exit code; raises Failure."""
     config.load(config_file(given))
     prefix = "roster-upload" if command == "send" else f"roster-{command}"
-    unit = f"{prefix}@{given.feed}.service"
+    name = f"{prefix}@{given.feed}.service"
     since = f"@{time.time():.3f}"
-    with subprocess.Popen(["systemctl", "start", unit], stderr=subprocess.DEVNULL) as starting:
+    former = unit.run_of(_shown(name))
+    with subprocess.Popen(
+        ["systemctl", "start", name], stderr=subprocess.PIPE, text=True
+    ) as starting:
         if sys.stderr.isatty():
             views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
-    shown = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", unit]
+        _, told = starting.communicate()
+    show = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", name]
     subprocess.run(["journalctl", "--sync"], check=False, capture_output=True)
-    said = subprocess.run([*shown, "-t", "roster-upload"], check=False, capture_output=True)
+    said = subprocess.run([*show, "-t", "roster-upload"], check=False, capture_output=True)
     sys.stdout.write(said.stdout.decode("utf-8", "replace"))
     sys.stdout.flush()
-    told = subprocess.run(
-        ["systemctl", "show", "-p", "ExecMainStatus", "--value", unit],
-        check=False,
-        capture_output=True,
-    )
-    code = told.stdout.strip()
-    return int(code) if code.isdigit() else Exit.INTERNAL
+    return unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
+
+
+def _shown(name: str) -> dict[str, str]:
+    """What systemd knows of a unit."""
+    done = subprocess.run([*unit.SHOW, name], check=False, capture_output=True, text=True)
+    return unit.shown(done.stdout)
 
 
 def deliver(given: argparse.Namespace) -> int:
@@ -238,8 +242,11 @@ def verify(given: argparse.Namespace) -> int:
 def _login_check(given: argparse.Namespace) -> checks.Check:
     """The login as the feed's unit does it, which alone gets the credential."""
     told = io.StringIO()
-    with contextlib.redirect_stdout(told):
-        code = Exit(through_unit(given, LOGINS["current"]))
+    try:
+        with contextlib.redirect_stdout(told):
+            code = Exit(through_unit(given, LOGINS["current"]))
+    except Failure as failure:
+        return checks.Check("login", failure.code, failure.message)
     lines = told.getvalue().strip().splitlines()
     return checks.Check("login", code, lines[-1] if lines else MEANINGS[code])
 
@@ -325,6 +332,9 @@ def approve(given: argparse.Namespace) -> int:
             f"characters at least); {told}",
         )
     digest = matching.pop()
+    if given.check:
+        print(f"{given.feed}: would let the held export {digest[:16]} through once")
+        return Exit.OK
     now = stamp(dt.datetime.now(dt.UTC))
     who = os.environ.get("SUDO_USER") or getpass.getuser()
     entry = {

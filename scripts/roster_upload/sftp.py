@@ -895,7 +895,8 @@ def deliver(
     the bytes that the server has acknowledged; `limit` is what all may take, in seconds. Raises
     Failure; the final name is then as it was, unless the message says otherwise.
     """
-    login = profile.login if profile and feed.auth == "password" else ""
+    # Learned with a password, or from before a key gave way to one.
+    login = profile.login if profile and profile.login != "publickey" else ""
     with place_of(feed, secret, facts, limit, login) as place:
         delivery = Delivery(place, profile=profile, sha256=sha256.lower(), progress=progress)
         return delivery.run(source, size)

@@ -364,7 +364,7 @@ def log_in(
             if more:
                 raise Failure(
                     Exit.SECOND_FACTOR,
-                    f"{account}: after the {feed.auth} the server asks for more "
+                    f"{account}: after the {kind_of(secret)} the server asks for more "
                     f"({', '.join(more)}); ask the vendor for an account without it",
                 )
         except paramiko.BadAuthenticationType as error:
@@ -373,11 +373,11 @@ def log_in(
             if method == "password" and "keyboard-interactive" in taken:
                 raise OtherMethod from None
             if not taken:
-                raise _refused(account, feed, "was refused") from None
+                raise _refused(account, secret, "was refused") from None
             raise Failure(
                 Exit.LOGIN,
-                f"{account}: the server takes {', '.join(taken)}, not {method}; compare auth with "
-                "what the vendor gave you",
+                f"{account}: the server takes {', '.join(taken)}, not {method}; compare the secret "
+                "with what the vendor gave you",
             ) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             if "info request" in str(error):  # what paramiko makes of RFC 4252, section 8
@@ -388,15 +388,16 @@ def log_in(
                 end = "was refused"
             else:
                 end = "was ended by the server, which may have locked the account or this address"
-            raise _refused(account, feed, end) from None
+            raise _refused(account, secret, end) from None
     facts.method = method
 
 
-def _refused(account: str, feed: Feed, end: str) -> Failure:
+def _refused(account: str, secret: bytes, end: str) -> Failure:
     return Failure(
         Exit.LOGIN,
         f"the login {account} {end}. It is not tried again, since servers lock accounts: check the "
-        f"{feed.auth}; Imagine Learning asks for a reset by its mailed link before the first login",
+        f"{kind_of(secret)}; Imagine Learning asks for a reset by its mailed link before the first "
+        "login",
     )
 
 
@@ -404,8 +405,17 @@ def _expired(account: str, how: str) -> Failure:
     return Failure(
         Exit.PASSWORD_EXPIRED,
         f"{account}: the server asks for a new password ({how}); set one by the vendor's reset "
-        "link, then seal it and run site.yml",
+        "link and bring it in with rotate_credentials.yml",
     )
+
+
+def kind_of(secret: bytes) -> str:
+    """What a secret is, `key` or `password`, by its own form.
+
+    Not by the feed's `auth`: while a password gives way to a key, the one in use is what counts;
+    and a private key must never be sent to a server as if it were a password.
+    """
+    return "key" if secret.lstrip().startswith(b"-----BEGIN ") else "password"
 
 
 def password(secret: bytes) -> str:
@@ -486,7 +496,7 @@ def logged_in(
     `method` is the one that the server is known to take for a password. One that it does not take
     costs connections, since some servers do not listen to a second one; it is no login attempt.
     """
-    first = "publickey" if feed.auth == "key" else method or "password"
+    first = "publickey" if kind_of(secret) == "key" else method or "password"
     with contextlib.ExitStack() as stack:
         transport = stack.enter_context(_agreed(feed, facts, watch))
         try:
@@ -494,7 +504,7 @@ def logged_in(
         except OtherMethod:
             stack.close()
             with facts.phase("auth"):
-                _prove_turned_away(feed, facts, watch)
+                _prove_turned_away(feed, secret, facts, watch)
             transport = stack.enter_context(_agreed(feed, facts, watch))
             log_in(transport, feed, secret, "keyboard-interactive", facts)
         watch.moved()
@@ -502,7 +512,7 @@ def logged_in(
         yield transport
 
 
-def _prove_turned_away(feed: Feed, facts: Facts, watch: Watch) -> None:
+def _prove_turned_away(feed: Feed, secret: bytes, facts: Facts, watch: Watch) -> None:
     """Raises Failure where a server that seemed not to take passwords takes them.
 
     Some servers offer a method no longer once it was refused; another login attempt by the next
@@ -517,7 +527,7 @@ def _prove_turned_away(feed: Feed, facts: Facts, watch: Watch) -> None:
         except (paramiko.SSHException, OSError, EOFError):
             pass  # not known, so the careful answer
         account = f"{feed.username} at {feed.remote_host}"
-        raise _refused(account, feed, "was refused")
+        raise _refused(account, secret, "was refused")
 
 
 @contextlib.contextmanager

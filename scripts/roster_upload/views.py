@@ -88,12 +88,17 @@ def counts(receipt: Receipt) -> str:
     return ", ".join(told) or f"{receipt['source'].get('bytes', 0):,} bytes"
 
 
-def morning(receipt: Receipt, before: Receipt | None) -> str:
-    """One line for the morning: what the vendor has; `before` is the last accepted delivery."""
+def morning(receipt: Receipt, before: Receipt | None, approval: Receipt | None = None) -> str:
+    """One line for the morning: what the vendor has.
+
+    `before` is the last accepted delivery, `approval` what lets a held one through.
+    """
     district = receipt["district"]
     if receipt["outcome"] != "sent":
         has = f"the vendor has the roster of {before['night']}" if before else "the vendor has none"
         why = receipt["message"].removeprefix(f"{district}: ")
+        if approval:
+            why = f"it goes with the next start, since {approval['message']}"
         return f"{district}: {receipt['outcome']}, {has}: {why}"
     when, zone = mountain(receipt["finished"])
     told = f"{district}: sent {when[11:]} {zone}, {_margin(receipt)}: {counts(receipt)}"
@@ -114,19 +119,28 @@ def _margin(receipt: Receipt) -> str:
     return f"{left // 60:.0f} min early" if left >= 0 else f"{-left / 60:.0f} min LATE"
 
 
+def _approval(last: Receipt | None, receipts: Sequence[Receipt]) -> Receipt | None:
+    """What lets a feed's last run, which was held, through; None where nobody did."""
+    if not last or last.get("outcome") != "held":
+        return None
+    latest = receipts[-1]
+    is_it = latest.get("outcome") == "approved" and latest["digest"] == last["source"]["sha256"]
+    return latest if is_it else None
+
+
 def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dict[str, Any]:
     """What became of a feed's last delivery, as JSON values."""
     runs = [r for r in receipts if r.get("command") != "approve"]
     sent = [r for r in runs if r.get("outcome") == "sent"]
     last = runs[-1] if runs else None
-    before = None
+    before, approval = None, _approval(last, receipts)
     if last:
         earlier = [r for r in sent if r is not last]
         before = earlier[-1] if earlier else None
     return {
         "feed": name,
         "deliveries": sum(map(is_delivery, runs)),
-        "morning": morning(last, before) if last and "district" in last else None,
+        "morning": morning(last, before, approval) if last and "district" in last else None,
         "last": last,
         "last_sent": sent[-1] if sent else None,
         "next_step": _after(last, receipts),
@@ -138,12 +152,7 @@ def _after(last: Receipt | None, receipts: Sequence[Receipt]) -> str:
     """What to do after a feed's last run; what was held may have been approved since."""
     if not last:
         return ""
-    approval = receipts[-1]
-    if (
-        last.get("outcome") == "held"
-        and approval.get("outcome") == "approved"
-        and approval["digest"] == last["source"]["sha256"]
-    ):
+    if approval := _approval(last, receipts):
         return f"{approval['message']}: systemctl start roster-upload@{last['feed']}.service"
     return next_step(last)
 

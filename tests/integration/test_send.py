@@ -849,11 +849,23 @@ def test_a_private_key_logs_in(
     assert district.is_delivered
 
 
-def test_a_secret_that_is_no_key_is_told(district: District, vendor: Vendor) -> None:
-    district.configure(auth="key")
+def test_a_broken_key_is_told_and_never_sent_as_a_password(
+    district: District, vendor: Vendor
+) -> None:
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+    vendor.password = key
+    district.credential.write_text(key)
     code, told = attempt(district)
     assert code == Exit.CREDENTIAL
     assert "private key" in told
+    assert not vendor.logins
+
+
+def test_a_password_works_until_the_key_takes_its_place(district: District, vendor: Vendor) -> None:
+    district.configure(auth="key")
+    code, told = attempt(district)
+    assert code == Exit.OK, told
+    assert district.is_delivered
 
 
 def test_a_password_where_a_key_is_asked_for_is_told(district: District, vendor: Vendor) -> None:

@@ -158,6 +158,16 @@ def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> No
     assert "the run stopped before it came to this host" in row(done.stdout, ALSO_GOOD)
 
 
+def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play: Play) -> None:
+    """Hosts of one step; the first cannot, so the second is left alone."""
+    same = {"roster_upload_feed": "same", "roster_upload_auth": "key", "new_keys": True}
+    words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | {"fleet_steps": ["100%"]})]
+    done = play("rotate_credentials", troubled, *words)
+    assert done.returncode != 0
+    assert "Put the new one into the pending slot: there is no directory" in row(done.stdout, GOOD)
+    assert "the run stopped before it came to this host" in row(done.stdout, ALSO_GOOD)
+
+
 def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(HELD)
     digest = sha256(connect(HELD), f"/srv/roster-upload/{feed}/OneRoster.zip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -19,7 +20,7 @@ from ansible.parsing.vault import VaultSecret
 from infra.fleet import ROOT, connect, new_export, wait_for
 from roster_fleet import vault as vaults
 from scenarios import lab_fleet, vendor
-from scenarios.conftest import Played, ansible, environment
+from scenarios.conftest import Played, ansible, environment, plain, row
 
 HOST, FEED, USER = "lab-trixie", "alder-valley", "rosters@alder-valley.example"
 CALLBACKS = ROOT / "tests" / "scenarios" / "callbacks"
@@ -99,6 +100,7 @@ def district() -> Iterator[District]:
     vendor.allow_second()
     # Whatever a former run has left.
     vendor.take(USER, KNOWN[0])
+    one.host.check_output("find /etc/roster-upload/*/%s/ -type f ! -name state -delete", FEED)
     assert one.play("site").returncode == 0
     yield one
     shutil.rmtree(folder)
@@ -164,9 +166,8 @@ def test_a_new_password_is_tried_then_switched(district: District, tmp_path: Pat
     district.assert_works()
 
 
-def test_a_password_typed_at_the_prompt(district: District) -> None:
-    old, new = district.entry()["secret"], invented()
-    vendor.take(USER, old, second=new)
+def type_at_the_prompt(district: District, new: str) -> str:
+    """Rotates with what somebody types; returns what the terminal showed."""
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/rotate_credentials.yml",
         "-i", str(district.folder), "--limit", HOST, "-e", f"feed={FEED}",
@@ -191,6 +192,18 @@ def test_a_password_typed_at_the_prompt(district: District) -> None:
     shown = told.decode("utf-8", "replace")
     assert running.returncode == 0, shown
     assert_silent(shown)
+    return shown
+
+
+def test_a_password_typed_at_the_prompt(district: District) -> None:
+    old, new = district.entry()["secret"], invented()
+    vendor.take(USER, old, second=new)
+    assert "rotated" in type_at_the_prompt(district, new)
+    assert district.entry()["secret"] == new
+    # One that is in use already is nothing new.
+    shown = " ".join(plain(type_at_the_prompt(district, new)).split())
+    assert "not due" in shown
+    assert "the new one that was given is the one in use" in shown
     assert district.entry()["secret"] == new
 
 
@@ -244,7 +257,7 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
         BREAK_AT="rotate_feed | Switch the host", BREAK_WHEN="after", SPOIL=str(district.path)
     )
     assert done.returncode != 0
-    assert "the old credential stays in use; rotate_feed | Switch the vault file" in done.stdout
+    assert "the old credential stays in use; Switch the vault file" in done.stdout
     assert "lies in the clear" in done.stdout
     vendor.take(USER, old)
     district.assert_works()
@@ -270,36 +283,87 @@ def public_key(told: str) -> str:
     return found[0]
 
 
-def test_a_key_of_the_hosts_own_is_rotated(district: District) -> None:
-    password = district.path.read_bytes()
-    main = district.folder / "host_vars" / HOST / "main.yml"
-    text = main.read_text()
+def test_an_old_clone_does_not_undo_a_rotation(district: District) -> None:
+    known = district.entry()
     try:
-        main.write_text(text + "roster_upload_auth: key\n")
-        district.path.unlink()
-        district.host.check_output("rm /etc/roster-upload/credentials/%s/current", FEED)
-        first = public_key(district.play("site").stdout)
-        assert district.host.run("roster-upload login %s", FEED).rc == 9
-        vendor.take_keys(USER, first)
-        district.assert_works()
-
-        second = public_key(district.rotate("-e", "new_keys=true").stdout)
-        assert second != first
-        district.assert_works()
-        # The vendor has not put it in yet.
-        done = district.rotate()
+        district.vault.write(district.path, {"secret": KNOWN[0], "since": "2026-11-01"}, "lab")
+        done = district.play("site")
         assert done.returncode != 0
-        assert "the old credential stays in use" in done.stdout
-        assert district.slot("pending")
+        assert_silent(done.stdout + done.stderr)
+        assert "git pull" in row(done.stdout, HOST)
         district.assert_works()
-        vendor.take_keys(USER, first, second)
-        done = district.rotate()
-        assert done.returncode == 0, done.stdout
-        vendor.take_keys(USER, second)
-        district.assert_works()
-        assert re.search(r"not due +0 of 365 days old", district.rotate().stdout)
     finally:
-        main.write_text(text)
-        district.path.write_bytes(password)
-        assert district.play("site").returncode == 0
+        district.vault.write(district.path, known, "lab")
+    assert re.search(r"changed=0 .*failed=0", district.play("site").stdout)
+
+
+def test_secrets_from_elsewhere_are_rotated_there(district: District) -> None:
+    elsewhere = json.dumps({"roster_credentials_secrets": {FEED: {"secret": "x"}}})
+    done = district.rotate("-e", elsewhere)
+    assert done.returncode != 0
+    assert "takes the secrets from elsewhere" in done.stdout
+
+
+@pytest.fixture
+def by_key(district: District) -> Iterator[Path]:
+    """The district logs in by a key, as far as its variables say; then by its password again."""
+    main = district.folder / "host_vars" / HOST / "main.yml"
+    text, password = main.read_text(), district.entry()["secret"]
+    main.write_text(text + "roster_upload_auth: key\n")
+    yield main
+    main.write_text(text)
+    vendor.take(USER, password)
+    vendor.take_keys(USER)
+    district.vault.write(district.path, {"next": password}, "lab")
+    assert district.rotate().returncode == 0
+    assert district.entry()["secret"] == password
+    assert district.play("site").returncode == 0
+    district.assert_works()
+
+
+def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: Path) -> None:
+    """And, by the fixture, back to the password."""
+    new_keys = ("-e", "new_keys=true")
+    done = district.play("site")
+    assert done.returncode != 0
+    assert "is key, but its vault file holds none" in done.stdout
+
+    # The password stays in use until the vendor has the key.
+    district.path.unlink()
+    assert "logs in by its password until" in row(district.play("site").stdout, HOST)
+    district.assert_works()
+    first = public_key(district.rotate(*new_keys).stdout)
+    assert district.play("site").returncode == 0
+    district.assert_works()
+    vendor.take_keys(USER, first)
+    done = district.rotate(*new_keys)
+    assert done.returncode == 0, done.stdout
+    assert "rotated" in row(done.stdout, HOST)
+    vendor.take(USER, invented())
+    district.assert_works()
+    assert "changed=0" in district.play("site").stdout
+
+    # A key that the vendor has not put in yet is only told of, unless it is asked for.
+    second = public_key(district.rotate(*new_keys).stdout)
+    assert second != first
+    done = district.rotate()
+    assert done.returncode == 0, done.stdout
+    assert second in row(done.stdout, HOST, "waits for the vendor")
+    done = district.rotate(*new_keys)
+    assert done.returncode != 0
+    assert "the old credential stays in use" in done.stdout
+    assert second in row(done.stdout, HOST)
+    assert district.slot("pending")
+    district.assert_works()
+    vendor.take_keys(USER, first, second)
+    done = district.rotate(*new_keys)
+    assert done.returncode == 0, done.stdout
+    vendor.take_keys(USER, second)
+    district.assert_works()
+    assert re.search(r"not due +0 of 365 days old", district.rotate().stdout)
+
+    # One that will never be put in is dropped.
+    assert district.rotate(*new_keys).returncode == 0
+    assert "dropped" in row(district.rotate("-e", "new_keys=drop").stdout, HOST)
+    assert not district.slot("pending")
     district.assert_works()

@@ -156,6 +156,32 @@ def test_a_password_may_come_later(folder: Path, keys: vault.Vault) -> None:
     assert "pw" not in str(file.diff())
 
 
+def test_the_next_passwords_of_many_come_by_the_csv(folder: Path, keys: vault.Vault) -> None:
+    head = HEAD + ",next"
+    with pytest.raises(onboard.OnboardError, match="there is no"):
+        onboard.plan(folder, rows(OAK + ",new", head=head), keys)
+    onboard.write(onboard.plan(folder, rows(OAK + "pw"), keys).files)
+    with pytest.raises(onboard.OnboardError, match="next: lies in the clear"):
+        rows(OAK + ",new", head=head, sealed=False)
+    [district] = rows(OAK + ", new ", head=head)
+    assert " new " not in repr(district)
+    plan = onboard.plan(folder, [district], keys)
+    assert "rotate_credentials.yml" in plan.report[0]["note"]
+    assert plan.report[0]["did"] == "next password added"
+    [file] = plan.files
+    assert " new " not in str(file.diff())
+    onboard.write(plan.files)
+    entry = vault.parse(keys.read(file.path)[1], file.path)
+    assert (entry["secret"], entry["next"]) == ("pw", " new ")
+    again = onboard.plan(folder, [district], keys)
+    assert (again.files, again.report[0]["did"]) == ([], "unchanged")
+    # Once it is brought in there is nothing left to do.
+    keys.write(file.path, {"secret": " new ", "since": "2026-11-26"}, "example")
+    again = onboard.plan(folder, [district], keys)
+    assert again.files == []
+    assert "site.yml" in again.report[0]["note"]
+
+
 DIFFERENT = {
     "address": (OAK.replace("oak.example.org", "other.example.org"), "other.example.org"),
     "site code": (OAK.replace("0012345", "12345"), "imagine/12345-Oak"),
@@ -184,7 +210,7 @@ TAKEN = {
     "remote file": ("x,,Maple Grove,1234567,,,,x,rosters@maplegrove.example,", "same remote file"),
     "login": ("x,,X,1,,,,,Rosters@MapleGrove.example,", "another district's (Maple Grove)"),
     "host": ("roster-maple,,X,1,,,,,x@x.example,", "roster_upload_feeds"),
-    "no feed name": ("x,,東京,1,,,,,x@x.example,", "feed: is missing"),
+    "no feed name": ("x,,東京,1,,,,,x@x.example,", "feed: cannot be made"),
     "site code of a spreadsheet": ("x,,X,1.23E+06,,,,,x@x.example,", "spreadsheet"),
     "a template": ("x,,{{ x }},1,,,,,x@x.example,", "{{"),
     "a path": ("x,,a/b,1,,,,,x@x.example,", "imagine/<site code>"),

@@ -37,7 +37,7 @@ def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
     keys = VaultLib([("example", secret)])
     found = {}
     for path, data in content(folder).items():
-        is_waiting = path.name.endswith(rekey.ENDING)
+        is_waiting = path.name.endswith((rekey.ENDING, rekey.KEPT))
         if not is_waiting and data.startswith(b"$ANSIBLE_VAULT;1.2;AES256;example\n"):
             text = rekey.opened(keys, data)
             if text is not None:
@@ -84,14 +84,22 @@ rekey.Rekey(Path(sys.argv[2]), "example", [("example", old), ("example-next", ne
 """
 
 
-@pytest.mark.parametrize("at", range(1, 6))
-@pytest.mark.parametrize(("owner", "name"), [("Path", "replace"), ("rekey", "create")])
+CALLS = {"replace": 4, "create": 8, "unlink": 4}  # of a run on the folder's four files
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [
+        *(("Path", name, at) for name in ("replace", "unlink") for at in range(1, CALLS[name] + 2)),
+        *(("rekey", "create", at) for at in range(1, CALLS["create"] + 2)),
+    ],
+)
 def test_a_killed_run_is_finished_by_the_next(owner: str, name: str, at: int, folder: Path) -> None:
     before, names = plain(folder, OLD), set(content(folder))
     script = KILLED.format(owner=owner, name=name)
     words = [str(ROOT / "scripts"), str(folder), str(at), OLD.bytes.decode(), NEW.bytes.decode()]
     done = subprocess.run([sys.executable, "-c", script, *words], check=False)
-    assert done.returncode == (9 if at <= 4 else 0)
+    assert done.returncode == (9 if at <= CALLS[name] else 0)
     # Nothing is lost: each file opens with one of both keys.
     assert plain(folder, OLD) | plain(folder, NEW) == before
     if plain(folder, NEW) and plain(folder, OLD):
@@ -124,10 +132,76 @@ def test_a_run_that_fails_takes_everything_back(
     assert content(folder) == files
 
 
+def test_what_cannot_be_put_back_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, real = content(folder), Path.replace
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name.endswith(rekey.KEPT) or target.name == "vault.yml":
+            raise OSError("the disk is gone")
+        return Path(real(self, target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        with pytest.raises(rekey.TornError, match="these could not be put back") as error:
+            rekey.Rekey(folder, "example", SECRETS).run()
+    assert ".vault.yml.rekey-old" in str(error.value)
+    rekey.Rekey(folder, "example", SECRETS).run()
+    assert set(content(folder)) == set(files)
+    assert plain(folder, OLD) == {}
+
+
+def test_a_full_disk_takes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, real, calls = content(folder), rekey.create, iter(range(1, 99))
+
+    def fails(path: Path, data: bytes) -> None:
+        if next(calls) > 5:
+            raise OSError(28, "No space left on device")
+        real(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rekey, "create", fails)
+        with pytest.raises(OSError, match="No space left"):
+            rekey.Rekey(folder, "example", SECRETS).run()
+    assert content(folder) == files
+
+
+def test_files_behind_links_and_other_forms_are_seen(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    sealed = VaultLib([("example", OLD)]).encrypt("x: 1\n", OLD, "example")
+    (elsewhere / "shared.vault").write_bytes(sealed)
+    (folder / "group_vars/linked").symlink_to(elsewhere)
+    (folder / "group_vars/round").symlink_to(folder)  # leads above itself
+    inline = sealed.decode().replace("\n", "\\n")
+    (folder / "host_vars/roster-maple/quoted.yml").write_text(f'x: !vault "{inline}"\n')
+    (folder / "host_vars/roster-maple/x.json").write_text(f'{{"__ansible_vault": "{inline}"}}\n')
+    (folder / "README.md").write_text("Files begin with $ANSIBLE_VAULT;1.2;AES256;example\n")
+    with pytest.raises(rekey.RekeyError) as error:
+        rekey.Rekey(folder, "example", SECRETS).run()
+    told = str(error.value).splitlines()
+    assert len(told) == 3, told
+    assert "shared.vault is, or lies behind, a link" in told[0]
+    assert "quoted.yml has an encrypted value among others" in told[1]
+    assert "x.json has an encrypted value among others" in told[2]
+
+
+def test_a_file_without_an_id_gets_it(folder: Path) -> None:
+    for name, key in (("mine", OLD), ("other", VaultSecret(b"of somebody else"))):
+        sealed = VaultLib([(name, key)]).encrypt("secret: 'x'\n", key)
+        assert sealed.startswith(b"$ANSIBLE_VAULT;1.1;")
+        (folder / f"host_vars/roster-maple/{name}.vault").write_bytes(sealed)
+    before = content(folder)
+    done = rekey.Rekey(folder, "example", SECRETS).run()
+    assert len(done.changed) == 5
+    assert folder / "host_vars/roster-maple/mine.vault" in plain(folder, NEW)
+    other = folder / "host_vars/roster-maple/other.vault"
+    assert content(folder)[other] == before[other]
+
+
 def test_a_file_that_cannot_be_made_stops_it_before_the_first(folder: Path) -> None:
     (folder / "host_vars/roster-region7/.pine-ridge.vault.rekey").mkdir()
     files = content(folder)
-    with pytest.raises(OSError, match="irectory"):
+    with pytest.raises(OSError, match="File exists"):
         rekey.Rekey(folder, "example", SECRETS).run()
     assert content(folder) == files
 

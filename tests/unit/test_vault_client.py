@@ -18,12 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 BACKEND = """
 import json, os, pathlib
 from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
 class Kept(KeyringBackend):
     priority = 1
     file = pathlib.Path(os.environ["TEST_KEYRING_FILE"])
     def all(self):
         return json.loads(self.file.read_text()) if self.file.exists() else {}
     def get_password(self, service, username):
+        if "TEST_KEYRING_LOCKED" in os.environ:
+            raise KeyringLocked("locked")
         return self.all().get(f"{service}/{username}")
     def set_password(self, service, username, password):
         self.file.write_text(json.dumps({**self.all(), f"{service}/{username}": password}))
@@ -74,11 +77,11 @@ class Client:
         path.chmod(mode)
         return path
 
-    def type(self, vault_id: str, *lines: str) -> int:
+    def type(self, vault_id: str, *lines: str, force: bool = False) -> int:
         """Runs it with --set in a terminal, where these lines are typed; returns its exit code."""
         terminal, inner = pty.openpty()
         with subprocess.Popen(
-            [sys.executable, self.script, "--set", vault_id],
+            [sys.executable, self.script, "--set", vault_id, *(["--force"] if force else [])],
             env=self.environment,
             stdin=inner,
             stdout=inner,
@@ -196,6 +199,23 @@ def test_a_keyring_by_a_program(name: str, client: Client, tmp_path: Path) -> No
     assert client("--vault-id", "mine-next")[0] == 2
 
 
+def test_a_key_in_the_keyring_is_not_overwritten_by_the_way(client: Client) -> None:
+    assert client.type("mine", "old", "old") == 0
+    assert "already" in client("--set", "mine")[2]
+    assert client("--vault-id", "mine") == (0, "old\n", "")
+    assert client.type("mine", "new", "new", force=True) == 0
+    assert client("--vault-id", "mine") == (0, "new\n", "")
+
+
+def test_a_locked_keyring_is_told(client: Client) -> None:
+    client.environment["TEST_KEYRING_LOCKED"] = "1"
+    for words in (("--vault-id", "mine"), ("--set", "mine"), ("--promote", "mine")):
+        code, _, told = client(*words)
+        assert code == 1
+        assert "the keyring does not answer: locked" in told
+        assert "Traceback" not in told
+
+
 def test_what_is_typed_wrongly_is_not_kept(client: Client) -> None:
     assert client.type("mine", "one", "two") == 1
     assert client("--vault-id", "mine")[0] == 2
@@ -213,6 +233,8 @@ def test_the_next_key_takes_the_place_of_the_old_one(client: Client) -> None:
     assert client("--promote", "other")[0] == 0
     assert client("--vault-id", "other") == (0, "new\n", "")
     assert client("--vault-id", "other-next")[0] == 2
+    assert client("--vault-id", "other-old") == (0, "old\n", "")
+    assert "has taken its place already" in client("--promote", "other")[2]
     client.environment["ROSTER_VAULT_KEY_MINE"] = "old"
     client.file("mine-next", "newer")
     assert "counts before all else" in client("--promote", "mine")[2]
@@ -233,9 +255,14 @@ def test_the_next_key_in_the_checkout(client: Client) -> None:
 
 
 def test_the_ids_of_an_inventory(client: Client) -> None:
-    code, out, _ = client("--ids", str(ROOT / "inventories"))
-    assert code == 0
-    assert out == f"example@{client.script}, lab@{client.script}\n"
+    code, out, told = client("--ids", str(ROOT / "inventories"))
+    assert (code, out) == (0, "\n")
+    assert "no key here for example" in told
+    client.file("lab", "x")
+    client.file("example", "y", mode=0o644)
+    code, out, told = client("--ids", str(ROOT / "inventories"))
+    assert (code, out) == (0, f"lab@{client.script}\n")
+    assert "may be read by others" in told
     assert client("--ids", "/no/such")[0] == 1
 
 

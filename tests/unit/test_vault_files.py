@@ -47,6 +47,8 @@ def test_a_day_may_be_written_as_one() -> None:
         ("password: 'x'", "may hold secret, since, next"),
         ("- secret", "may hold secret, since, next"),
         ("secret: 'it's'", "is no YAML in line 1"),
+        ("secret: 'x'\nsince: '31.8.2026'", "since is no day such as 2026-08-31"),
+        ("secret: 'x'\nsince: '20260831'", "since is no day such as 2026-08-31"),
     ],
 )
 def test_what_is_wrong_is_told_without_its_value(text: str, told: str) -> None:
@@ -63,6 +65,14 @@ def test_a_file_in_the_clear_is_refused(tmp_path: Path) -> None:
     path.write_text("secret: 'x'\n")
     with pytest.raises(vault.VaultError, match="lies in the clear"):
         KEYS.read(path)
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    KEYS.write(tmp_path / "real", {"secret": "x"}, "mine")
+    (tmp_path / "feed.vault").symlink_to("real")
+    with pytest.raises(vault.VaultError, match="is a link"):
+        KEYS.write(tmp_path / "feed.vault", {"secret": "y"}, "mine")
+    assert vault.parse(KEYS.read(tmp_path / "real")[1], "it") == {"secret": "x"}
 
 
 def test_a_missing_key_is_told_by_its_id(tmp_path: Path) -> None:

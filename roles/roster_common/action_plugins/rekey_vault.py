@@ -55,6 +55,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         try:
             work = rekey.Rekey(folder, vault_id, vault.keys_of(self._loader).secrets)
             done = work.run(check=self._task.check_mode)
+        except rekey.TornError as error:
+            raise AnsibleActionFail(str(error)) from None
         except (rekey.RekeyError, OSError) as error:
             raise AnsibleActionFail(f"{error}\nEvery file is as it was.") from None
         return result | {

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ author: The project's maintainers
 """
 
 KEY = "fleet_report"
+CHANGED = {False: "changed", True: "would change"}
+COMMAND_FAILED = "non-zero return code"  # all that Ansible says of it
 WIDTH = 10_000  # where there is no terminal: a row a line, to be searched
 FOLDER = Path(__file__).resolve().parents[3] / "build"
 Row = dict[str, Any]
@@ -72,6 +75,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         told = result._result
         is_secret = task.no_log or told.get("_ansible_no_log")
         message = "" if is_secret else first_line(str(told.get("msg", "")))
+        if message == COMMAND_FAILED:  # the command itself says more
+            said = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
+            message = next(filter(None, said), message)
         if told.get("results") and not is_secret:  # of a loop: the first that failed
             failed = [first_line(str(r.get("msg", ""))) for r in told["results"] if r.get("failed")]
             message = failed[0] if failed else message
@@ -83,12 +89,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         why = first_line(str(result._result.get("msg", "")))
         self.troubles[result._host.get_name()] = f"not reached: {why}"
 
-    def rows(self, stats: Any) -> list[Row]:
+    def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """What is to be told of each host, in the inventory's order; troubles come last."""
         found: list[Row] = []
         for host in self.meant:
             told = stats.custom.get(host, {}).get(KEY, [])
-            did = "changed" if stats.changed.get(host) else "no change"
+            did = CHANGED[is_check] if stats.changed.get(host) else "no change"
             found += [{"host": host, "ok": True, "did": did, **row} for row in told]
         is_explained = {row["host"] for row in found if not row["ok"]}
         for host in self.meant:
@@ -109,16 +115,20 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Prints the table, and what to type for those that are left."""
-        rows = self.rows(stats)
+        is_check = bool(context.CLIARGS.get("check"))
+        rows = self.rows(stats, is_check=is_check)
+        if not self.meant:
+            self._display.display(f"{self.playbook}: this inventory has no host for it yet")
         if not rows:
             return
-        is_check = bool(context.CLIARGS.get("check"))
         title = f"{self.playbook}: what {'would be' if is_check else 'was'} done"
         self._display.display(text(title, rows))
         left = sorted({row["host"] for row in rows if not row["ok"]} - {"localhost"})
         good = len({row["host"] for row in rows} - set(left))
+        limit = FOLDER / f"{self.playbook}.limit"
+        with suppress(OSError):
+            limit.unlink(missing_ok=True)
         if left:
-            limit = FOLDER / f"{self.playbook}.limit"
             try:
                 FOLDER.mkdir(exist_ok=True)
                 limit.write_text("\n".join(left) + "\n")

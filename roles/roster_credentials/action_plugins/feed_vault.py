@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +66,32 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         path = Path(args["path"])
         keys = vault.keys_of(self._loader)
         try:
-            vault_id, before = args["vault_id"], vault.Entry({})
-            if path.exists():
-                vault_id, text = keys.read(path)
-                before = vault.parse(text, path)
-            after = {**before, **{key: str(value) for key, value in args["set"].items()}}
-            after = {key: value for key, value in after.items() if key not in args["remove"]}
-            names = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-            if names and not self._task.check_mode:
+            if not self._task.check_mode:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                keys.write(path, after, vault_id)
+            with alone(path.parent):
+                vault_id, before = args["vault_id"], vault.Entry({})
+                if path.exists():
+                    vault_id, text = keys.read(path)
+                    before = vault.parse(text, path)
+                after = {**before, **{key: str(value) for key, value in args["set"].items()}}
+                after = {key: value for key, value in after.items() if key not in args["remove"]}
+                names = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+                if names and not self._task.check_mode:
+                    keys.write(path, after, vault_id)
         except (vault.VaultError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
         return result | {"changed": bool(names), "changed_keys": names, "path": str(path)}
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other runs on this control node from a folder's files for the time of the block."""
+    if not folder.is_dir():  # in check mode
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

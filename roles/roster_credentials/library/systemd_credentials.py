@@ -41,13 +41,16 @@ options:
       since:
         description:
           - The day (C(YYYY-MM-DD)) since which O(credentials[].secret) is in use. A file that is
-            written gets it as its time of modification, so that its age survives a new host.
+            written gets it as its time of modification, so that its age survives a new host. A
+            present secret that is another and came on a later day is not overwritten - whoever gave
+            this one does not know of it.
         type: str
         default: ""
       generate:
         description:
-          - Instead of O(credentials[].secret), what the host makes for itself where nothing that it
-            can decrypt is there - random C(bytes), or an C(ssh_key).
+          - Instead of O(credentials[].secret), what the host makes for itself where nothing is
+            there, random C(bytes) or an C(ssh_key). What is there and cannot be decrypted is never
+            replaced, and a password in the place of a key stays.
         type: str
         choices: [bytes, ssh_key]
       source:
@@ -88,11 +91,15 @@ changed_names:
   description: The names of the credentials that were, or in check mode would be, written.
   type: list
   elements: str
-  returned: always
+  returned: always, also with a failure
 held:
   description:
     - By name, what was there before - C(wanted), C(accepted), C(other), which also stands for what
       cannot be decrypted, or C(nothing).
+  type: dict
+  returned: always
+written:
+  description: By name, the day (C(YYYY-MM-DD)) of what was there before.
   type: dict
   returned: always
 public_keys:
@@ -105,12 +112,15 @@ import datetime
 import os
 import stat
 import subprocess
-import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
 MODE = 0o600
 KEY_BYTES = 32
+
+
+class Trouble(Exception):
+    """Why a credential is as it was; the text says what to do, and nothing secret."""
 
 
 def systemd_creds(arguments, given=b""):
@@ -124,6 +134,8 @@ def systemd_creds(arguments, given=b""):
 
 def held(credential):
     """The secret that a credential's file holds under its name; None where there is none."""
+    if not os.path.lexists(credential["path"]):
+        return None
     code, secret, _ = systemd_creds(
         ["decrypt", "--name=" + credential["name"], credential["path"], "-"]
     )
@@ -136,13 +148,21 @@ def is_closed(path):
     return stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == MODE and now.st_uid == 0
 
 
-def wanted(module, credential):
+def day(path):
+    """The day of a file's modification in UTC, as `since` has it; empty where there is none."""
+    if not os.path.lexists(path):
+        return ""
+    written = datetime.datetime.fromtimestamp(os.lstat(path).st_mtime, datetime.UTC)
+    return written.strftime("%Y-%m-%d")
+
+
+def wanted(credential):
     """The secrets that are right, the one to write first; none where any present one is."""
     if credential["source"]:
         secret = held(credential["source"])
         if secret is None:
-            module.fail_json(
-                msg="there is no credential %(name)s that this host can read in %(path)s"
+            raise Trouble(
+                "there is no credential %(name)s that this host can read in %(path)s"
                 % credential["source"]
             )
         return [secret]
@@ -167,83 +187,114 @@ def new_secret(credential):
 
 
 def public_key(secret):
-    """The public part of an OpenSSH private key, as authorized_keys has it."""
+    """The public part of an OpenSSH private key, as authorized_keys has it; None of other text."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
-    key = serialization.load_ssh_private_key(secret, None).public_key()
+    try:
+        key = serialization.load_ssh_private_key(secret, None).public_key()
+    except ValueError:
+        return None
     return key.public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     ).decode()
 
 
-def timestamp(module, credential):
+def timestamp(credential):
     """The seconds of the epoch at which the day began; None where none is given."""
     if not credential["since"]:
         return None
     try:
-        day = datetime.datetime.strptime(credential["since"] + " +0000", "%Y-%m-%d %z")
+        moment = datetime.datetime.strptime(credential["since"] + " +0000", "%Y-%m-%d %z")
     except ValueError:
-        module.fail_json(
-            msg="%(name)s: since is %(since)s, which is no day like 2026-08-31" % credential
-        )
-    return day.timestamp()
+        raise Trouble(
+            "%(name)s: since is %(since)s, which is no day like 2026-08-31" % credential
+        ) from None
+    return moment.timestamp()
 
 
-def write(module, credential, secret):
-    since = timestamp(module, credential)
-    name, key = credential["name"], module.params["with_key"]
+def lasting(path):
+    """Has what a folder names outlive a power cut."""
+    handle = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(with_key, credential, secret):
+    """Replaces a credential's file as a whole."""
+    since = timestamp(credential)
+    name, path = credential["name"], credential["path"]
     code, sealed, error = systemd_creds(
-        ["encrypt", f"--name={name}", f"--with-key={key}", "-", "-"], secret
+        ["encrypt", "--name=" + name, "--with-key=" + with_key, "-", "-"], secret
     )
     if code != 0:
-        module.fail_json(
-            msg="systemd-creds could not encrypt the credential %s: %s"
-            % (credential["name"], error.decode("utf-8", "replace").strip())
-        )
-    folder = os.path.dirname(credential["path"])
+        told = error.decode("utf-8", "replace").strip()
+        raise Trouble("systemd-creds could not encrypt the credential %s: %s" % (name, told))
+    folder, base = os.path.split(path)
     if not os.path.isdir(folder):
-        module.fail_json(msg="there is no directory %s for the credential" % folder)
-    handle, temporary = tempfile.mkstemp()  # mode 0600, encrypted content only
-    with os.fdopen(handle, "wb") as new:
+        raise Trouble("there is no directory %s for the credential" % folder)
+    # Hidden: systemd, which loads the whole folder, passes over one that a cut has left.
+    waiting = os.path.join(folder, ".%s.new" % base)
+    with open(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "wb") as new:
+        os.fchmod(new.fileno(), MODE)
         new.write(sealed)
-    module.atomic_move(temporary, credential["path"])
-    os.chown(credential["path"], 0, 0)
-    os.chmod(credential["path"], MODE)
+        new.flush()
+        os.fsync(new.fileno())
     if since is not None:
-        os.utime(credential["path"], (since, since))
+        os.utime(waiting, (since, since))
+    os.replace(waiting, path)
+    lasting(path)
 
 
-def remove(module, credential):
+def remove(credential, check):
     """Takes a credential away; returns whether there was, or in check mode is, one."""
     if not os.path.lexists(credential["path"]):
         return False
-    if not module.check_mode:
+    if not check:
         os.unlink(credential["path"])
+        lasting(credential["path"])
     return True
 
 
-def keep(module, credential, result):
+def keep(credential, result, with_key, check):
     """Sees to one credential; returns whether it was, or in check mode would be, changed."""
     name, path = credential["name"], credential["path"]
+    written = result["written"][name] = day(path)
     if credential["state"] == "absent":
-        result["held"][name] = "other" if os.path.lexists(path) else "nothing"
-        return remove(module, credential)
-    there = held(credential) if os.path.lexists(path) else None
-    right = wanted(module, credential)
+        result["held"][name] = "other" if written else "nothing"
+        return remove(credential, check)
+    there, right = held(credential), wanted(credential)
+    is_key = credential["generate"] == "ssh_key"
+    public = public_key(there) if is_key and there is not None else None
     if there is None:
-        result["held"][name] = "other" if os.path.lexists(path) else "nothing"
-    elif right and there not in right:
+        result["held"][name] = "other" if written else "nothing"
+    elif (right and there not in right) or (is_key and not public):
         result["held"][name] = "other"
     else:
         result["held"][name] = "accepted" if right and there != right[0] else "wanted"
-    is_good = result["held"][name] in ("wanted", "accepted")
-    secret = there if is_good else (right[0] if right else None)
+    if credential["generate"] and written and there is None:
+        raise Trouble(
+            "%s cannot be read by this host any more, as after a change of its TPM or of "
+            "/var/lib/systemd/credential.secret; put that back, or remove the file, and this host "
+            "makes itself a new one" % path
+        )
+    is_good = bool(credential["generate"]) or result["held"][name] in ("wanted", "accepted")
+    is_good = is_good and there is not None
+    if not is_good and there is not None and credential["since"] and written > credential["since"]:
+        raise Trouble(
+            "%s: this host holds a credential of %s, the vault file has another, of %s: somebody "
+            "has rotated it, and this copy of the inventory does not know (git pull). If the older "
+            "one is meant, bring it in with rotate_credentials.yml"
+            % (name, written, credential["since"])
+        )
     changed = not (is_good and is_closed(path))
-    if changed and not module.check_mode:
+    secret = there if is_good else (right[0] if right else None)
+    if changed and not check:
         secret = secret if secret is not None else new_secret(credential)
-        write(module, credential, secret)
-    if credential["generate"] == "ssh_key" and secret is not None:
-        result["public_keys"][name] = public_key(secret)
+        write(with_key, credential, secret)
+    if is_key and secret is not None and (public := public_key(secret)):
+        result["public_keys"][name] = public
     return changed
 
 
@@ -278,10 +329,16 @@ def main():
         },
         supports_check_mode=True,
     )
-    result = {"held": {}, "public_keys": {}}
-    # In order: a credential may be the source of a later one, and gone after that.
-    changed = [c["name"] for c in module.params["credentials"] if keep(module, c, result)]
-    module.exit_json(changed=bool(changed), changed_names=changed, **result)
+    result = {"held": {}, "written": {}, "public_keys": {}, "changed_names": []}
+    told = result["changed_names"]
+    try:
+        # In order: a credential may be the source of a later one, and gone after that.
+        for credential in module.params["credentials"]:
+            if keep(credential, result, module.params["with_key"], module.check_mode):
+                told.append(credential["name"])
+    except (Trouble, OSError) as error:
+        module.fail_json(msg=str(error), changed=bool(told), **result)
+    module.exit_json(changed=bool(told), **result)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_upload import unit as units
+from roster_upload.exits import Failure
 
 DOCUMENTATION = r"""
 module: deliver_feed
@@ -30,11 +37,9 @@ author: The project's maintainers
 
 LOOK_SECONDS = 2
 LONGEST_SECONDS = 95 * 60  # the unit itself ends before
-BUSY = ("activating", "active", "reloading", "deactivating")
-# State, exit code, bytes and size, receipts of what was sent, then what was said.
+# What systemd knows of the unit, bytes and size, receipts of what was sent, then what was said.
 LOOK = """
-systemctl show {unit} -p ActiveState --value
-systemctl show {unit} -p ExecMainStatus --value
+{show} {unit}
 cat /run/roster-upload/{feed}.progress 2>/dev/null; echo
 grep -c '"outcome":"sent"' /var/lib/roster-upload/{feed}/receipts.jsonl 2>/dev/null || echo 0
 journalctl --sync; journalctl --no-pager --quiet -o cat --since @{since} -u {unit} -t roster-upload
@@ -55,33 +60,49 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if self._task.check_mode:
             return result | {"changed": True, "exit_code": 0, "said": ""}
         unit = f"roster-upload@{feed}.service"
-        since = self.shell("date +%s.%N").strip()
-        look = LOOK.format(unit=unit, feed=feed, since=since)
-        sent = self.shell(look).splitlines()[3]
-        self.shell(f"rm -f /run/roster-upload/{feed}.progress; systemctl start --no-block {unit}")
-        told, progress = 0, ""
+        since = self.shell("date +%s.%N")[1].strip()
+        look = LOOK.format(show=shlex.join(units.SHOW), unit=unit, feed=feed, since=since)
+        before, _, sent, _ = self.look(look)
+        start = f"rm -f /run/roster-upload/{feed}.progress; systemctl start --no-block {unit} 2>&1"
+        code, told = self.shell(start)
+        shown, progress = 0, ""
         end = time.monotonic() + LONGEST_SECONDS
         while True:
             time.sleep(LOOK_SECONDS)
-            state, code, bytes_of, sent_now, *said = self.shell(look).splitlines()
-            for line in said[told:]:
-                self.show(feed, line)
-            told = len(said)
+            now, bytes_of, sent_now, said = self.look(look)
             if bytes_of != progress and len(numbers := bytes_of.split()) == 2:
                 progress, (done, size) = bytes_of, map(int, numbers)
                 self.show(feed, f"{done / max(size, 1):.0%} of {size:,} bytes")
-            if state not in BUSY:
+            for line in said[shown:]:
+                self.show(feed, line)
+            shown = len(said)
+            if now["ActiveState"] not in units.BUSY:
                 break
             if time.monotonic() > end:
                 raise AnsibleActionFail(f"{feed} is still being delivered; see its journal")
-        last = said[-1] if said else f"the unit ended as {state}; see journalctl -u {unit}"
-        exit_code = int(code) if said else 1
+        try:
+            former = units.run_of(before)
+            exit_code = int(units.ended(unit, now, former, started=code == 0, told=told))
+            last = said[-1] if said else f"the unit said nothing; see journalctl -u {unit}"
+        except Failure as failure:
+            exit_code, last = int(failure.code), failure.message
         return result | {"changed": sent_now != sent, "exit_code": exit_code, "said": last}
 
-    def shell(self, script: str) -> str:
-        """What a shell script, run on the host, prints."""
+    def look(self, script: str) -> tuple[dict[str, str], str, str, list[str]]:
+        """What systemd knows of the unit, its progress, receipts, and what it has said."""
+        lines = self.shell(script)[1].splitlines()
+        count = len(units.PROPERTIES)
+        return (
+            units.shown("\n".join(lines[:count])),
+            lines[count],
+            lines[count + 1],
+            lines[count + 2 :],
+        )
+
+    def shell(self, script: str) -> tuple[int, str]:
+        """Exit code and output of a shell script that is run on the host."""
         done = self._low_level_execute_command(script, executable="/bin/sh")
-        return str(done["stdout"])
+        return int(done["rc"]), str(done["stdout"])
 
     def show(self, feed: str, line: str) -> None:
         """A line for the operator, while it goes on."""

@@ -1,0 +1,112 @@
+"""Ansible filter: what a rotation has to do for each feed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DOCUMENTATION = """
+name: rotation_plan
+short_description: What a rotation has to do for each feed
+description:
+  - Takes feeds and what their slots hold on the host, and returns a list of one mapping a feed,
+    nothing in it secret - C(feed), C(district), C(is_hosts_key), C(action), and C(row), the closing
+    table's, where there is nothing to do.
+  - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(make key) or
+    C(drop) (what waits in the pending slot).
+author: The project's maintainers
+options:
+  _input:
+    description: The feeds, as in C(vars/main.yml).
+    type: list
+    elements: dict
+    required: true
+  slots:
+    description: What M(systemd_credentials) found in the slots C(FEED_current), C(FEED_pending).
+    type: dict
+    required: true
+  new_keys:
+    description: What is asked for keys that hosts make themselves - true, false, or C(drop).
+    type: raw
+    required: true
+  maximum_days:
+    description: Age in days at which a credential is to be rotated.
+    type: int
+    required: true
+  today:
+    description: The day, C(YYYY-MM-DD).
+    type: str
+    required: true
+"""
+
+RETURN = """
+_value:
+  description: The plan, in the feeds' order.
+  type: list
+  elements: dict
+"""
+
+WARNING_DAYS = 30
+
+
+def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
+    """The note on a credential of the day `since`; `ok` is false where somebody has to act."""
+    if not since:
+        return {"note": "its age is not known: the host has none; run site.yml", "ok": False}
+    days = (dt.date.fromisoformat(today) - dt.date.fromisoformat(since)).days
+    is_old = days >= maximum_days - WARNING_DAYS
+    note = f"{days} of {maximum_days} days old{': rotate it' if is_old else ''}"
+    return {"note": note, "ok": not is_old}
+
+
+def of_key(pending: str, new_keys: str) -> str:
+    """What is to be done with the key that a host makes itself."""
+    if pending == "nothing":
+        return "make key" if new_keys == "true" else ""
+    return {"true": "rotate", "drop": "drop"}.get(new_keys, "")
+
+
+def rotation_plan(
+    feeds: Sequence[Mapping[str, Any]],
+    slots: Mapping[str, Mapping[str, str]],
+    new_keys: object,
+    maximum_days: int,
+    today: str,
+) -> list[dict[str, Any]]:
+    """See DOCUMENTATION."""
+    plan: list[dict[str, Any]] = []
+    for feed in feeds:
+        name, new = feed["feed"], feed["new"]
+        current, pending = f"{name}_current", f"{name}_pending"
+        since = feed["since"] or slots["written"].get(current, "")
+        row = {"did": "not due", **age(since, int(maximum_days), today)}
+        action = ""
+        if feed["is_hosts_key"]:
+            action = of_key(slots["held"][pending], str(new_keys).lower())
+            if key := slots["public_keys"].get(pending):
+                row = {
+                    "did": "waiting",
+                    "note": "a new key waits for the vendor; once it is taken in: -e new_keys=true "
+                    f"(never: -e new_keys=drop): {key}",
+                    "ok": True,
+                }
+        elif new and new == feed["secret"]:
+            row["note"] += "; the new one that was given is the one in use"
+        elif new:
+            action = "finish" if slots["held"][current] == "wanted" else "rotate"
+        elif slots["held"][pending] != "nothing":
+            action = "drop"  # what a run that was cut has left
+        about = {"feed": name, "district": feed["district"]}
+        plan.append(
+            {**about, "is_hosts_key": feed["is_hosts_key"], "action": action, "row": about | row}
+        )
+    return plan
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """The filters by name."""
+        return {"rotation_plan": rotation_plan}

@@ -1,0 +1,57 @@
+"""How a feed's unit, which systemd runs, has ended: by itself, by a signal, or not even begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from roster_upload.exits import Exit, Failure
+
+# What `systemctl show` has to tell, one `NAME=value` a line.
+PROPERTIES = ("ActiveState", "LoadState", "Result", "ExecMainStatus", "InvocationID")
+SHOW = ("systemctl", "show", *(f"--property={name}" for name in PROPERTIES))
+BUSY = ("activating", "active", "reloading", "deactivating")
+KILLED = ("signal", "core-dump", "oom-kill", "timeout", "watchdog")
+# Of the codes that systemd itself gives a process which it could not set up (systemd.exec(5)).
+EXIT_CREDENTIALS = 243
+
+
+def shown(text: str) -> dict[str, str]:
+    """The properties by name, out of what `systemctl show` has printed."""
+    lines = (line.partition("=") for line in text.splitlines())
+    found = {name: value for name, _, value in lines if name in PROPERTIES}
+    return dict.fromkeys(PROPERTIES, "") | found
+
+
+def run_of(properties: Mapping[str, str]) -> str:
+    """Which run of a unit is over, before another start; empty while one is under way."""
+    return "" if properties["ActiveState"] in BUSY else properties["InvocationID"]
+
+
+def ended(unit: str, now: Mapping[str, str], former: str, *, started: bool, told: str = "") -> Exit:
+    """The exit code of a unit's program; raises Failure where it has none of its own.
+
+    `former` is what `run_of` said before the start; `started` is whether `systemctl start` had
+    nothing to complain of, and `told` what it said.  A unit that went well may be forgotten by
+    systemd at once: then all that is known of it is that nothing went wrong.
+    """
+    result, status = now["Result"], int(now["ExecMainStatus"] or 0)
+    is_loaded = now["LoadState"] == "loaded"
+    if is_loaded and started and result == "success":
+        return Exit(status) if status in set(Exit) else Exit.INTERNAL
+    # A failure that a former run has left says nothing of this one.
+    if is_loaded and now["InvocationID"] != former:
+        if result == "exit-code" and status in set(Exit):
+            return Exit(status)
+        if result == "exit-code" and status == EXIT_CREDENTIALS:
+            raise Failure(
+                Exit.CREDENTIAL,
+                f"systemd could not decrypt a credential of {unit}; run site.yml for this host",
+            )
+        if result in KILLED:
+            raise Failure(
+                Exit.STOPPED, f"{unit} was killed ({result}); see journalctl -u {unit}, then again"
+            )
+    why = " ".join(told.split()) or f"load state {now['LoadState']}, result {result}"
+    raise Failure(
+        Exit.LOCAL, f"systemd did not run {unit}: {why}; see systemctl status {unit}, then again"
+    )

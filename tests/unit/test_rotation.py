@@ -1,0 +1,276 @@
+"""A rotation's plan, and the module that keeps slots: what is due, and what a cut leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from rotation import rotation_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "roles/roster_credentials/library/systemd_credentials.py"
+TODAY = "2026-11-26"
+KEY = (
+    ed25519.Ed25519PrivateKey.generate()
+    .private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    .decode()
+)
+
+# ---- the plan ------------------------------------------------------------------------------
+
+
+def plan(
+    *,
+    new: str = "",
+    in_use: str = "old",
+    since: str = "2026-11-01",
+    is_hosts_key: bool = False,
+    new_keys: object = False,
+    current: str = "accepted",
+    pending: str = "nothing",
+    written: str = "2026-11-01",
+    waiting: str = "",
+) -> dict[str, Any]:
+    """The plan for one feed."""
+    feed = {"feed": "a", "district": "A", "secret": in_use, "since": since, "new": new}
+    slots: dict[str, Any] = {
+        "held": {"a_current": current, "a_pending": pending},
+        "written": {"a_current": written},
+        "public_keys": {"a_pending": waiting} if waiting else {},
+    }
+    feeds = [{**feed, "is_hosts_key": is_hosts_key}]
+    return rotation_plan(feeds, slots, new_keys, 365, TODAY)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "action"),
+    [
+        ({}, ""),
+        ({"new": "x"}, "rotate"),
+        ({"new": "x", "current": "wanted"}, "finish"),
+        ({"new": "old"}, ""),
+        ({"pending": "other"}, "drop"),
+        ({"is_hosts_key": True}, ""),
+        ({"is_hosts_key": True, "new_keys": True}, "make key"),
+        ({"is_hosts_key": True, "new_keys": "true"}, "make key"),
+        ({"is_hosts_key": True, "new_keys": "drop"}, ""),
+        ({"is_hosts_key": True, "pending": "wanted"}, ""),
+        ({"is_hosts_key": True, "pending": "wanted", "new_keys": True}, "rotate"),
+        ({"is_hosts_key": True, "pending": "wanted", "new_keys": "drop"}, "drop"),
+    ],
+)
+def test_what_is_due(given: dict[str, Any], action: str) -> None:
+    assert plan(**given)["action"] == action
+
+
+@pytest.mark.parametrize(
+    ("given", "note", "ok"),
+    [
+        ({}, "25 of 365 days old", True),
+        ({"since": "2025-12-26"}, "335 of 365 days old: rotate it", False),
+        ({"since": "", "written": "2026-11-16"}, "10 of 365 days old", True),
+        ({"since": "", "written": ""}, "its age is not known", False),
+        ({"new": "old"}, "the new one that was given is the one in use", True),
+        (
+            {"is_hosts_key": True, "pending": "wanted", "waiting": "ssh-ed25519 AAAA"},
+            "a new key waits for the vendor; once it is taken in: -e new_keys=true "
+            "(never: -e new_keys=drop): ssh-ed25519 AAAA",
+            True,
+        ),
+    ],
+)
+def test_what_is_not_due_says_how_it_stands(given: dict[str, Any], note: str, ok: bool) -> None:
+    row = plan(**given)["row"]
+    assert note in row["note"]
+    assert (row["feed"], row["district"], row["ok"]) == ("a", "A", ok)
+
+
+def test_a_plan_holds_nothing_secret() -> None:
+    told = json.dumps(plan(new="hunter-new", in_use="hunter-old"))
+    assert "hunter" not in told
+
+
+# ---- the module ----------------------------------------------------------------------------
+
+# In the place of systemd-creds: the same arguments, a "seal" that opens under its name alone.
+SEALER = """#!{python}
+import json, os, sys
+verb, name = sys.argv[1], sys.argv[2].removeprefix("--name=")
+if verb == "encrypt":
+    text = sys.stdin.buffer.read().hex()
+    print(json.dumps({{"name": name, "text": text}}))
+else:
+    try:
+        sealed = json.load(open(sys.argv[3]))
+    except ValueError:
+        sys.exit(1)
+    if sealed["name"] != name:
+        sys.exit(1)
+    sys.stdout.buffer.write(bytes.fromhex(sealed["text"]))
+"""
+# Ends itself, as by a kill, at the n-th call of a function of `os`.
+CUT = """
+import os, runpy, sys
+count, real = 0, os.{name}
+def counted(*args, **kwargs):
+    global count
+    count += 1
+    if count == {at}:
+        os._exit(9)
+    return real(*args, **kwargs)
+os.{name} = counted
+runpy.run_path({module!r}, run_name="__main__")
+"""
+
+
+class Host:
+    """Slots in a folder, as the module keeps them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "bin").mkdir()
+        sealer = folder / "bin" / "systemd-creds"
+        sealer.write_text(SEALER.format(python=sys.executable))
+        sealer.chmod(0o755)
+        for slot in ("current", "pending", "previous"):
+            (folder / slot).mkdir()
+
+    def path(self, slot: str) -> Path:
+        return self.folder / slot / slot
+
+    def slot(self, slot: str, **more: Any) -> dict[str, Any]:
+        """A credential of the module's, in the slot's place."""
+        return {"name": f"a_{slot}", "path": str(self.path(slot)), **more}
+
+    def holds(self, slot: str) -> str:
+        """The secret in a slot; empty where there is none."""
+        path = self.path(slot)
+        return bytes.fromhex(json.loads(path.read_text())["text"]).decode() if path.exists() else ""
+
+    def run(
+        self, *credentials: dict[str, Any], check: bool = False, cut: tuple[str, int] | None = None
+    ) -> dict[str, Any]:
+        """Runs the module; returns its result, which is empty where it was cut."""
+        arguments = {
+            "credentials": list(credentials),
+            "_ansible_check_mode": check,
+            "_ansible_remote_tmp": str(self.folder),
+        }
+        command = [sys.executable, str(MODULE)]
+        if cut:
+            text = CUT.format(name=cut[0], at=cut[1], module=str(MODULE))
+            command = [sys.executable, "-c", text]
+        done = subprocess.run(
+            command,
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            env={
+                **os.environ,
+                "_ANSIBLE_MODULE_PROFILE": "legacy",
+                "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if cut and done.returncode == 9:
+            return {}
+        assert done.stdout, done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        result.pop("invocation", None)
+        return result
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    made = Host(tmp_path)
+    assert made.run(made.slot("current", secret="old", since="2026-11-01"))["changed"]
+    return made
+
+
+def test_a_secret_is_written_once(host: Host) -> None:
+    wanted = host.slot("current", secret="old", since="2026-11-01")
+    result = host.run(wanted)
+    assert result["held"] == {"a_current": "wanted"}
+    assert result["written"] == {"a_current": "2026-11-01"}
+    assert result["changed"] is (os.geteuid() != 0)  # another's file is no closed one
+    assert "old" not in json.dumps(result)
+
+
+def test_an_older_vault_file_undoes_no_rotation(host: Host) -> None:
+    host.run(host.slot("current", secret="new", since="2026-11-20"))
+    for check in (True, False):
+        result = host.run(host.slot("current", secret="old", since="2026-11-01"), check=check)
+        assert result["failed"]
+        assert "git pull" in result["msg"]
+        assert host.holds("current") == "new"
+    # One that says no day, or a later one, is somebody's own change.
+    assert host.run(host.slot("current", secret="x"))["changed"]
+    assert host.run(host.slot("current", secret="y", since=time.strftime("%Y-%m-%d")))["changed"]
+    assert host.holds("current") == "y"
+
+
+def test_what_cannot_be_read_any_more_is_not_replaced_by_a_new_one(host: Host) -> None:
+    host.path("current").write_text("of another machine")
+    for kind in ("bytes", "ssh_key"):
+        result = host.run(host.slot("current", generate=kind))
+        assert result["failed"]
+        assert "cannot be read by this host" in result["msg"]
+    assert host.path("current").read_text() == "of another machine"
+    # A secret that the vault has is at no risk.
+    assert host.run(host.slot("current", secret="old"))["changed"]
+
+
+def test_a_password_stays_until_the_key_takes_its_place(host: Host) -> None:
+    result = host.run(host.slot("current", generate="ssh_key"))
+    assert (result["held"], result["public_keys"]) == ({"a_current": "other"}, {})
+    assert host.holds("current") == "old"
+    first = host.run(host.slot("pending", generate="ssh_key"))["public_keys"]["a_pending"]
+    assert first.startswith("ssh-ed25519 ")
+    again = host.run(host.slot("pending", generate="ssh_key"), check=True)
+    assert (again["held"]["a_pending"], again["public_keys"]["a_pending"]) == ("wanted", first)
+
+
+def test_a_failure_says_what_was_changed_before_it(host: Host) -> None:
+    nowhere = {"name": "b", "path": str(host.folder / "none" / "b"), "secret": "x"}
+    result = host.run(host.slot("current", secret="new"), nowhere)
+    assert result["failed"]
+    assert result["changed_names"] == ["a_current"]
+    assert "there is no directory" in result["msg"]
+
+
+@pytest.mark.parametrize("secret", ["new", KEY], ids=["password", "key"])
+@pytest.mark.parametrize(
+    ("name", "at"), [("replace", 1), ("replace", 2), ("fsync", 1), ("fsync", 2), ("fsync", 3)]
+)
+def test_a_switch_that_is_cut_leaves_one_that_works(
+    name: str, at: int, secret: str, host: Host
+) -> None:
+    """Before, between and after the writing of the two slots."""
+    host.run(host.slot("pending", secret=secret))
+    switch = [
+        host.slot("previous", source=host.slot("current")),
+        host.slot("current", source=host.slot("pending")),
+    ]
+    assert host.run(*switch, cut=(name, at)) == {}
+    assert host.holds("current") in ("old", secret)
+    assert host.holds("current") == "old" or host.holds("previous") == "old"
+    assert host.holds("pending") == secret
+    # What is left lying is hidden from systemd.
+    for slot in ("current", "previous"):
+        names = {path.name for path in host.path(slot).parent.iterdir()}
+        assert {name for name in names if not name.startswith(".")} <= {slot}
+    if host.holds("current") == "old":
+        host.run(*switch)
+    assert (host.holds("current"), host.holds("previous")) == (secret, "old")

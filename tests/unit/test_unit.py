@@ -1,0 +1,97 @@
+"""How a unit has ended, by what systemd tells of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from roster_upload import commands, config, unit
+from roster_upload.exits import Exit, Failure
+
+NAME = "roster-upload@a.service"
+
+
+def properties(**values: str) -> dict[str, str]:
+    """What systemd tells of a unit that has run; a dash stands for nothing."""
+    usual = {
+        "ActiveState": "failed",
+        "LoadState": "loaded",
+        "Result": "exit-code",
+        "ExecMainStatus": "0",
+        "InvocationID": "new",
+    }
+    lines = "\n".join(f"{name}={value}" for name, value in {**usual, **values}.items())
+    return unit.shown(lines + "\nSomething=else")
+
+
+@pytest.mark.parametrize(
+    ("values", "started", "code"),
+    [
+        ({"Result": "success", "ActiveState": "inactive"}, True, Exit.OK),
+        ({"Result": "success", "InvocationID": ""}, True, Exit.OK),  # forgotten at once
+        ({"Result": "success", "ExecMainStatus": "29"}, True, Exit.PAUSED),
+        ({"ExecMainStatus": "9"}, False, Exit.LOGIN),
+        ({"ExecMainStatus": "17"}, True, Exit.HELD),
+    ],
+)
+def test_a_program_that_ran_has_its_own_code(
+    values: dict[str, str], started: bool, code: Exit
+) -> None:
+    assert unit.ended(NAME, properties(**values), "old", started=started) == code
+
+
+@pytest.mark.parametrize(
+    ("values", "started", "code", "told"),
+    [
+        ({"ExecMainStatus": "9", "InvocationID": "old"}, False, Exit.LOCAL, "did not run"),
+        ({"LoadState": "masked", "Result": "success"}, False, Exit.LOCAL, "Unit is masked."),
+        ({"LoadState": "not-found", "Result": "success"}, True, Exit.LOCAL, "did not run"),
+        ({"Result": "start-limit-hit"}, False, Exit.LOCAL, "did not run"),
+        ({"Result": "resources"}, False, Exit.LOCAL, "did not run"),
+        ({"Result": "success"}, False, Exit.LOCAL, "did not run"),
+        ({"Result": "signal", "ExecMainStatus": "9"}, False, Exit.STOPPED, "killed (signal)"),
+        ({"Result": "oom-kill", "ExecMainStatus": "9"}, True, Exit.STOPPED, "oom-kill"),
+        ({"Result": "timeout", "ExecMainStatus": "16"}, False, Exit.STOPPED, "timeout"),
+        ({"ExecMainStatus": "243"}, False, Exit.CREDENTIAL, "could not decrypt"),
+        ({"ExecMainStatus": "226"}, False, Exit.LOCAL, "did not run"),
+    ],
+)
+def test_what_is_no_answer_of_the_program_is_told(
+    values: dict[str, str], started: bool, code: Exit, told: str
+) -> None:
+    with pytest.raises(Failure) as failed:
+        unit.ended(NAME, properties(**values), "old", started=started, told="Unit is\nmasked.\n")
+    assert failed.value.code == code
+    assert told in failed.value.message
+    assert NAME in failed.value.message
+
+
+def test_a_start_that_joins_a_run_under_way_gets_its_code() -> None:
+    former = unit.run_of(properties(ActiveState="activating", InvocationID="same"))
+    now = properties(ExecMainStatus="9", InvocationID="same")
+    assert unit.ended(NAME, now, former, started=False) == Exit.LOGIN
+
+
+SYSTEMCTL = """#!/bin/sh
+case $1 in
+show) printf '%s\\n' ActiveState=inactive LoadState=masked Result=success \\
+    ExecMainStatus=0 InvocationID= ;;
+start) echo "Failed to start $2: Unit $2 is masked." >&2; exit 1 ;;
+esac
+"""
+
+
+def test_a_masked_unit_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("systemctl", SYSTEMCTL), ("journalctl", "#!/bin/sh\n")):
+        program = tmp_path / name
+        program.write_text(text)
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(config, "load", lambda _path: None)
+    given = argparse.Namespace(feed="a", config_dir=tmp_path)
+    with pytest.raises(Failure, match="is masked") as failed:
+        commands.through_unit(given, "send")
+    assert failed.value.code == Exit.LOCAL
