@@ -63,7 +63,7 @@ def test_all_are_told_and_the_rest_is_left_in_a_file(report: Any, tmp_path: Path
     lines = report._display.text.splitlines()
     words = [line.split() for line in lines if line[:5].strip()]
     assert ["maple", "a", "changed", "07:10"] in words
-    assert any("b     FAILED       it broke" in line for line in lines)
+    assert any("b     FAILED       it broke (and more, above)" in line for line in lines)
     assert any("c     UNREACHABLE  not reached: no route" in line for line in lines)
     assert any("d     not begun" in line for line in lines)
     assert "1 in order, 3 not" in report._display.text
@@ -99,3 +99,32 @@ def test_a_row_that_tells_of_the_trouble_is_enough(report: Any) -> None:
 def test_a_playbook_that_tells_nothing_has_no_table(report: Any) -> None:
     report.v2_playbook_on_stats(stats({}, set(), set()))
     assert report._display.text == ""
+
+
+def test_a_command_that_failed_speaks_for_itself(report: Any) -> None:
+    report.v2_runner_on_failed(result("b", "non-zero return code", stdout="", stderr="is held"))
+    report.v2_runner_on_failed(result("c", "non-zero return code", stdout="", stderr=""))
+    report.v2_playbook_on_stats(stats({}, {"b", "c"}, set()))
+    assert "b     FAILED  is held" in report._display.text
+    assert "c     FAILED  non-zero return code" in report._display.text
+
+
+def test_a_check_says_what_would_be(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {"check": True})
+    report.v2_playbook_on_stats(stats({"a": [{"feed": "maple"}]}, set(), set()))
+    assert "send: what would be done" in report._display.text
+    assert "would change" in report._display.text
+
+
+def test_a_good_run_leaves_no_hosts_for_another(report: Any, tmp_path: Path) -> None:
+    limit = tmp_path / "build" / "send.limit"
+    limit.parent.mkdir()
+    limit.write_text("a\n")
+    report.v2_playbook_on_stats(stats({host: [{}] for host in "abcd"}, set(), set()))
+    assert not limit.exists()
+
+
+def test_an_inventory_without_hosts_is_told(report: Any) -> None:
+    report.meant = []
+    report.v2_playbook_on_stats(stats({}, set(), set()))
+    assert "has no host for it yet" in report._display.text

@@ -119,7 +119,11 @@ def ask(values: dict[str, Any]) -> dict[str, str]:
     for column in onboard.COLUMNS:
         if column.name not in given:
             answer = prompt(column, given)
-            if answer is None:  # no terminal
+            if answer is None:
+                Display().display(
+                    "nobody is at a terminal to be asked; give the rest as -e onboard_NAME=..., or "
+                    "many districts as a CSV: -e onboard_csv=FILE"
+                )
                 break
             given[column.name] = answer
     return given

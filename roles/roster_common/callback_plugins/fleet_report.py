@@ -40,8 +40,9 @@ Row = dict[str, Any]
 
 def first_line(text: str) -> str:
     """The beginning of a message, without Ansible's own words about what has failed."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return re.sub(r"^((Task|Action|Module) failed: )+", "", lines[0]) if lines else ""
+    first, *more = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    told = re.sub(r"^((Task|Action|Module) failed: )+", "", first)
+    return f"{told} (and more, above)" if more else told
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
