@@ -105,8 +105,8 @@ def test_a_command_that_failed_speaks_for_itself(report: Any) -> None:
     report.v2_runner_on_failed(result("b", "non-zero return code", stdout="", stderr="is held"))
     report.v2_runner_on_failed(result("c", "non-zero return code", stdout="", stderr=""))
     report.v2_playbook_on_stats(stats({}, {"b", "c"}, set()))
-    assert "b     FAILED  is held" in report._display.text
-    assert "c     FAILED  non-zero return code" in report._display.text
+    assert "b     FAILED     is held" in report._display.text
+    assert "c     FAILED     non-zero return code" in report._display.text
 
 
 def test_a_check_says_what_would_be(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
