@@ -662,12 +662,17 @@ def _secret(
     if path.exists():
         vault_id, text = keys.read(path) if district.password or district.next else ("", "{}")
         entry = vault.parse(text, path)
-        if district.password and district.password not in (entry.get("secret"), entry.get("next")):
+        # Beside a next one, a password is the one that the CSV has brought in once.
+        known = (entry.get("secret"), entry.get("next"))
+        if district.password and not district.next and district.password not in known:
             raise vault.VaultError(
                 f"is not the one in {path}; a password is changed by a rotation (the column "
                 f"{NEXT}, or rotate_credentials.yml); nothing is overwritten"
             )
-        if district.next and district.next not in (entry.get("secret"), entry.get("next")):
+        is_key = feeds.get(district.feed, {}).get("auth") == "key" and "secret" not in entry
+        if district.next and is_key:
+            raise vault.VaultError("next is for a feed that logs in by a password, not by a key")
+        if district.next and district.next not in known:
             changed = vault.Entry({**entry, "next": district.next})
             return [_sealed(path, changed, vault_id, keys)], rotation
         return [], rotation if entry.get("next") else ready
@@ -680,7 +685,8 @@ def _secret(
     if feeds.get(district.feed, {}).get("auth") == "key":
         return [], ready
     return [], (
-        f"no password yet: ansible-vault create --encrypt-vault-id {host.vault_id} {shown(path)}"
+        f"no password yet: ansible-vault create --encrypt-vault-id {host.vault_id} {shown(path)} "
+        "with the lines secret: '...' and since: 'YYYY-MM-DD'"
     )
 
 

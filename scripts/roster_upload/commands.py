@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -109,7 +108,8 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     config.load(config_file(given))
     prefix = "roster-upload" if command == "send" else f"roster-{command}"
     name = f"{prefix}@{given.feed}.service"
-    since = f"@{time.time():.3f}"
+    began = dt.datetime.now(dt.UTC)
+    since = f"@{began.timestamp():.3f}"
     former = unit.run_of(_shown(name))
     with subprocess.Popen(
         ["systemctl", "start", name], stderr=subprocess.PIPE, text=True
@@ -122,7 +122,19 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     said = subprocess.run([*show, "-t", "roster-upload"], check=False, capture_output=True)
     sys.stdout.write(said.stdout.decode("utf-8", "replace"))
     sys.stdout.flush()
-    return unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
+    code = unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
+    return _left(given, began) if code == Exit.OK else code
+
+
+def _left(given: argparse.Namespace, began: dt.datetime) -> int:
+    """The exit code in the receipt that a run has left, where it has.
+
+    systemd takes a blackout date for a success, and may have forgotten all but that.
+    """
+    receipts = Ledger(given.state_dir / given.feed).receipts()
+    last = receipts[-1] if receipts else {}
+    is_it = "exit_code" in last and last["started"] >= stamp(began)
+    return int(last["exit_code"]) if is_it else Exit.OK
 
 
 def _shown(name: str) -> dict[str, str]:

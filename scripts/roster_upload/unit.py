@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from roster_upload.exits import Exit, Failure
 
 # What `systemctl show` has to tell, one `NAME=value` a line.
-PROPERTIES = ("ActiveState", "LoadState", "Result", "ExecMainStatus", "InvocationID")
+PROPERTIES = ("ActiveState", "LoadState", "Result", "ExecMainStatus", "InvocationID", "Job")
 SHOW = ("systemctl", "show", *(f"--property={name}" for name in PROPERTIES))
 BUSY = ("activating", "active", "reloading", "deactivating")
 KILLED = ("signal", "core-dump", "oom-kill", "timeout", "watchdog")
@@ -22,9 +22,14 @@ def shown(text: str) -> dict[str, str]:
     return dict.fromkeys(PROPERTIES, "") | found
 
 
+def is_busy(properties: Mapping[str, str]) -> bool:
+    """Whether a unit runs, or waits in systemd's queue for what it has to come after."""
+    return properties["ActiveState"] in BUSY or properties["Job"] not in ("", "0", "[not set]")
+
+
 def run_of(properties: Mapping[str, str]) -> str:
     """Which run of a unit is over, before another start; empty while one is under way."""
-    return "" if properties["ActiveState"] in BUSY else properties["InvocationID"]
+    return "" if is_busy(properties) else properties["InvocationID"]
 
 
 def ended(unit: str, now: Mapping[str, str], former: str, *, started: bool, told: str = "") -> Exit:

@@ -160,7 +160,7 @@ def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> No
 
 def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play: Play) -> None:
     """Hosts of one step; the first cannot, so the second is left alone."""
-    same = {"roster_upload_feed": "same", "roster_upload_auth": "key", "new_keys": True}
+    same = {"roster_upload_feed": "same", "roster_upload_auth": "key", "new_keys": "make"}
     words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | {"fleet_steps": ["100%"]})]
     done = play("rotate_credentials", troubled, *words)
     assert done.returncode != 0

@@ -323,7 +323,7 @@ def by_key(district: District) -> Iterator[Path]:
 
 def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: Path) -> None:
     """And, by the fixture, back to the password."""
-    new_keys = ("-e", "new_keys=true")
+    make, attempt = ("-e", "new_keys=make"), ("-e", "new_keys=try")
     done = district.play("site")
     assert done.returncode != 0
     assert "is key, but its vault file holds none" in done.stdout
@@ -332,38 +332,49 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     district.path.unlink()
     assert "logs in by its password until" in row(district.play("site").stdout, HOST)
     district.assert_works()
-    first = public_key(district.rotate(*new_keys).stdout)
+    first = public_key(district.rotate(*make).stdout)
     assert district.play("site").returncode == 0
     district.assert_works()
     vendor.take_keys(USER, first)
-    done = district.rotate(*new_keys)
+    done = district.rotate(*attempt)
     assert done.returncode == 0, done.stdout
     assert "rotated" in row(done.stdout, HOST)
     vendor.take(USER, invented())
     district.assert_works()
     assert "changed=0" in district.play("site").stdout
 
+    # Said again, the same words ask for nothing more.
+    assert "not due" in row(district.rotate(*attempt).stdout, HOST)
+    done = district.rotate("-e", "new_keys=true")
+    assert done.returncode != 0
+    assert "say make" in done.stdout
+    district.put(next=invented())
+    done = district.rotate()
+    assert done.returncode != 0
+    assert "whose roster_upload_auth is key" in done.stdout
+    district.vault.write(district.path, {"since": "2026-11-01"}, "lab")
+
     # A key that the vendor has not put in yet is only told of, unless it is asked for.
-    second = public_key(district.rotate(*new_keys).stdout)
+    second = public_key(district.rotate(*make).stdout)
     assert second != first
     done = district.rotate()
     assert done.returncode == 0, done.stdout
     assert second in row(done.stdout, HOST, "waits for the vendor")
-    done = district.rotate(*new_keys)
+    done = district.rotate(*attempt)
     assert done.returncode != 0
     assert "the old credential stays in use" in done.stdout
     assert second in row(done.stdout, HOST)
     assert district.slot("pending")
     district.assert_works()
     vendor.take_keys(USER, first, second)
-    done = district.rotate(*new_keys)
+    done = district.rotate(*attempt)
     assert done.returncode == 0, done.stdout
     vendor.take_keys(USER, second)
     district.assert_works()
     assert re.search(r"not due +0 of 365 days old", district.rotate().stdout)
 
     # One that will never be put in is dropped.
-    assert district.rotate(*new_keys).returncode == 0
+    assert district.rotate(*make).returncode == 0
     assert "dropped" in row(district.rotate("-e", "new_keys=drop").stdout, HOST)
     assert not district.slot("pending")
     district.assert_works()

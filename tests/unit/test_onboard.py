@@ -177,9 +177,14 @@ def test_the_next_passwords_of_many_come_by_the_csv(folder: Path, keys: vault.Va
     assert (again.files, again.report[0]["did"]) == ([], "unchanged")
     # Once it is brought in there is nothing left to do.
     keys.write(file.path, {"secret": " new ", "since": "2026-11-26"}, "example")
-    again = onboard.plan(folder, [district], keys)
+    again = onboard.plan(folder, rows(OAK + "pw, new ", head=head), keys)
     assert again.files == []
     assert "site.yml" in again.report[0]["note"]
+    keys.write(file.path, {"since": "2026-11-26"}, "example")
+    with_key = rows(OAK + ", new ,key", head=head + ",auth")
+    main = folder / "host_vars/oak/main.yml"
+    main.write_text(main.read_text() + "roster_upload_auth: key\n")
+    assert "not by a key" in refused(folder, keys, with_key)
 
 
 DIFFERENT = {

@@ -92,8 +92,16 @@ def test_a_host_without_such_a_feed_is_no_trouble(report: Any) -> None:
 
 def test_a_row_that_tells_of_the_trouble_is_enough(report: Any) -> None:
     rows = [{"feed": "maple", "did": "NOT SENT", "note": "refused", "ok": False}]
+    report.v2_runner_on_failed(result("a", "not sent: maple; the closing table says why"))
     report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
     assert "FAILED" not in report._display.text
+
+
+def test_a_row_does_not_hide_another_trouble(report: Any) -> None:
+    rows = [{"feed": "maple", "did": "not due", "note": "rotate it", "ok": False}]
+    report.v2_runner_on_failed(result("a", "oak: the old credential stays in use"))
+    report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
+    assert "the old credential stays in use" in report._display.text
 
 
 def test_a_playbook_that_tells_nothing_has_no_table(report: Any) -> None:
@@ -122,6 +130,23 @@ def test_a_good_run_leaves_no_hosts_for_another(report: Any, tmp_path: Path) -> 
     limit.write_text("a\n")
     report.v2_playbook_on_stats(stats({host: [{}] for host in "abcd"}, set(), set()))
     assert not limit.exists()
+
+
+def test_a_check_and_a_run_of_others_leave_what_is_left(
+    report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "build" / "send.limit"
+    limit.parent.mkdir()
+    limit.write_text("a\nz\n")
+    good = stats({host: [{}] for host in "abcd"}, set(), set())
+    report.v2_playbook_on_stats(good)
+    assert limit.read_text() == "a\nz\n"
+    monkeypatch.setattr(context, "CLIARGS", {"check": True})
+    report.meant = [*"abcd", "z"]
+    report.v2_playbook_on_stats(good)
+    report.v2_playbook_on_stats(stats({}, {"a"}, set()))
+    assert limit.read_text() == "a\nz\n"
+    assert "--limit a" in report._display.text
 
 
 def test_an_inventory_without_hosts_is_told(report: Any) -> None:

@@ -37,18 +37,21 @@ def plan(
     in_use: str = "old",
     since: str = "2026-11-01",
     is_hosts_key: bool = False,
-    new_keys: object = False,
+    new_keys: str = "",
     current: str = "accepted",
     pending: str = "nothing",
     written: str = "2026-11-01",
     waiting: str = "",
+    has: str = "",
 ) -> dict[str, Any]:
     """The plan for one feed."""
     feed = {"feed": "a", "district": "A", "secret": in_use, "since": since, "new": new}
     slots: dict[str, Any] = {
         "held": {"a_current": current, "a_pending": pending},
         "written": {"a_current": written},
-        "public_keys": {"a_pending": waiting} if waiting else {},
+        "public_keys": {
+            name: key for name, key in (("a_pending", waiting), ("a_current", has)) if key
+        },
     }
     feeds = [{**feed, "is_hosts_key": is_hosts_key}]
     return rotation_plan(feeds, slots, new_keys, 365, TODAY)[0]
@@ -63,12 +66,17 @@ def plan(
         ({"new": "old"}, ""),
         ({"pending": "other"}, "drop"),
         ({"is_hosts_key": True}, ""),
-        ({"is_hosts_key": True, "new_keys": True}, "make key"),
-        ({"is_hosts_key": True, "new_keys": "true"}, "make key"),
+        ({"is_hosts_key": True, "new_keys": "make"}, "make"),
+        ({"is_hosts_key": True, "new_keys": "try"}, ""),
         ({"is_hosts_key": True, "new_keys": "drop"}, ""),
-        ({"is_hosts_key": True, "pending": "wanted"}, ""),
-        ({"is_hosts_key": True, "pending": "wanted", "new_keys": True}, "rotate"),
-        ({"is_hosts_key": True, "pending": "wanted", "new_keys": "drop"}, "drop"),
+        ({"new": "old", "current": "other"}, "rotate"),
+        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k"}, ""),
+        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "make"}, ""),
+        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "try"}, "rotate"),
+        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "drop"}, "drop"),
+        # Cut behind the switch; and a password that was left there before the feed got a key.
+        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "has": "k"}, "finish"),
+        ({"is_hosts_key": True, "pending": "other", "new_keys": "try"}, "drop"),
     ],
 )
 def test_what_is_due(given: dict[str, Any], action: str) -> None:
@@ -85,7 +93,7 @@ def test_what_is_due(given: dict[str, Any], action: str) -> None:
         ({"new": "old"}, "the new one that was given is the one in use", True),
         (
             {"is_hosts_key": True, "pending": "wanted", "waiting": "ssh-ed25519 AAAA"},
-            "a new key waits for the vendor; once it is taken in: -e new_keys=true "
+            "a new key waits for the vendor; once it is taken in: -e new_keys=try "
             "(never: -e new_keys=drop): ssh-ed25519 AAAA",
             True,
         ),
@@ -209,16 +217,28 @@ def test_a_secret_is_written_once(host: Host) -> None:
 
 
 def test_an_older_vault_file_undoes_no_rotation(host: Host) -> None:
-    host.run(host.slot("current", secret="new", since="2026-11-20"))
-    for check in (True, False):
-        result = host.run(host.slot("current", secret="old", since="2026-11-01"), check=check)
-        assert result["failed"]
-        assert "git pull" in result["msg"]
-        assert host.holds("current") == "new"
-    # One that says no day, or a later one, is somebody's own change.
-    assert host.run(host.slot("current", secret="x"))["changed"]
-    assert host.run(host.slot("current", secret="y", since=time.strftime("%Y-%m-%d")))["changed"]
-    assert host.holds("current") == "y"
+    """Nor one of the same day, nor one that says no day; whatever is newer is brought."""
+
+    def brought(secret: str, since: str, *, check: bool = False) -> dict[str, Any]:
+        return host.run(
+            host.slot("current", secret=secret, since=since, newer_only=True), check=check
+        )
+
+    assert brought("new", "2026-11-20")["changed"]
+    for since in ("2026-11-01", ""):
+        for check in (True, False):
+            result = brought("old", since, check=check)
+            assert result["failed"]
+            assert "git pull" in result["msg"]
+            assert host.holds("current") == "new"
+    assert brought("by hand", "2026-11-21")["changed"]
+    # As a rotation does it, without a day.
+    host.run(host.slot("pending", secret="rotated"))
+    host.run(host.slot("current", source=host.slot("pending")))
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    assert brought("by hand", today)["failed"]
+    assert not brought("rotated", today).get("failed")
+    assert host.holds("current") == "rotated"
 
 
 def test_what_cannot_be_read_any_more_is_not_replaced_by_a_new_one(host: Host) -> None:

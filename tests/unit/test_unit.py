@@ -22,6 +22,7 @@ def properties(**values: str) -> dict[str, str]:
         "Result": "exit-code",
         "ExecMainStatus": "0",
         "InvocationID": "new",
+        "Job": "",
     }
     lines = "\n".join(f"{name}={value}" for name, value in {**usual, **values}.items())
     return unit.shown(lines + "\nSomething=else")
@@ -73,6 +74,12 @@ def test_a_start_that_joins_a_run_under_way_gets_its_code() -> None:
     former = unit.run_of(properties(ActiveState="activating", InvocationID="same"))
     now = properties(ExecMainStatus="9", InvocationID="same")
     assert unit.ended(NAME, now, former, started=False) == Exit.LOGIN
+
+
+@pytest.mark.parametrize(("job", "is_busy"), [("", False), ("0", False), ("123", True)])
+def test_a_unit_that_waits_its_turn_is_under_way(job: str, is_busy: bool) -> None:
+    assert unit.is_busy(properties(Job=job)) == is_busy
+    assert (unit.run_of(properties(Job=job)) == "") == is_busy
 
 
 SYSTEMCTL = """#!/bin/sh

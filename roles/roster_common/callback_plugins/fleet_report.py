@@ -32,6 +32,7 @@ author: The project's maintainers
 
 KEY = "fleet_report"
 CHANGED = {False: "changed", True: "would change"}
+BY_ROWS = "the closing table says why"  # in the message of a failure that sums up the rows
 COMMAND_FAILED = "non-zero return code"  # all that Ansible says of it
 WIDTH = 10_000  # where there is no terminal: a row a line, to be searched
 FOLDER = Path(__file__).resolve().parents[3] / "build"
@@ -97,7 +98,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             told = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
             found += [{"host": host, "ok": True, "did": did, **row} for row in told]
-        is_explained = {row["host"] for row in found if not row["ok"]}
+        is_told = {row["host"] for row in found if not row["ok"]}
+        is_explained = {host for host in is_told if BY_ROWS in self.troubles.get(host, "")}
         for host in self.meant:
             if host not in is_explained and (stats.failures.get(host) or stats.dark.get(host)):
                 did = "FAILED" if stats.failures.get(host) else "UNREACHABLE"
@@ -127,19 +129,29 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         left = sorted({row["host"] for row in rows if not row["ok"]} - {"localhost"})
         good = len({row["host"] for row in rows} - set(left))
         limit = FOLDER / f"{self.playbook}.limit"
-        with suppress(OSError):
-            limit.unlink(missing_ok=True)
+        if not left and not is_check and _hosts(limit) <= set(self.meant):
+            with suppress(OSError):
+                limit.unlink(missing_ok=True)
         if left:
-            try:
-                FOLDER.mkdir(exist_ok=True)
-                limit.write_text("\n".join(left) + "\n")
-                again = shlex.join(["--limit", f"@{limit.relative_to(FOLDER.parent)}"])
-            except OSError:  # a project that is read-only, as a controller's may be
-                again = shlex.join(["--limit", ",".join(left)])
+            again = shlex.join(["--limit", ",".join(left)])
+            # A check leaves alone what a run has left; a controller's project may be read-only.
+            with suppress(OSError):
+                if not is_check:
+                    FOLDER.mkdir(exist_ok=True)
+                    limit.write_text("\n".join(left) + "\n")
+                    again = shlex.join(["--limit", f"@{limit.relative_to(FOLDER.parent)}"])
             self._display.display(
                 f"{good} in order, {len(left)} not. Again for these alone: the same command with "
                 f"{again}"
             )
+
+
+def _hosts(limit: Path) -> set[str]:
+    """The hosts that a run has left."""
+    try:
+        return set(limit.read_text().split())
+    except OSError:
+        return set()
 
 
 def text(title: str, rows: list[Row]) -> str:

@@ -13,8 +13,8 @@ description:
   - Takes feeds and what their slots hold on the host, and returns a list of one mapping a feed,
     nothing in it secret - C(feed), C(district), C(is_hosts_key), C(action), and C(row), the closing
     table's, where there is nothing to do.
-  - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(make key) or
-    C(drop) (what waits in the pending slot).
+  - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(make) (a key)
+    or C(drop) (what waits in the pending slot).
 author: The project's maintainers
 options:
   _input:
@@ -27,8 +27,8 @@ options:
     type: dict
     required: true
   new_keys:
-    description: What is asked for keys that hosts make themselves - true, false, or C(drop).
-    type: raw
+    description: What is asked for hosts' own keys - C(make), C(try), C(drop), or nothing.
+    type: str
     required: true
   maximum_days:
     description: Age in days at which a credential is to be rotated.
@@ -48,6 +48,7 @@ _value:
 """
 
 WARNING_DAYS = 30
+SLOTS = ("current", "pending")
 
 
 def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
@@ -60,43 +61,53 @@ def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
     return {"note": note, "ok": not is_old}
 
 
-def of_key(pending: str, new_keys: str) -> str:
-    """What is to be done with the key that a host makes itself."""
-    if pending == "nothing":
-        return "make key" if new_keys == "true" else ""
-    return {"true": "rotate", "drop": "drop"}.get(new_keys, "")
+def of_key(name: str, slots: Mapping[str, Mapping[str, str]], asked: str) -> str:
+    """What is to be done with the key that a host makes itself, `asked` being make, try or drop."""
+    current, pending = (slots["public_keys"].get(f"{name}_{slot}") for slot in SLOTS)
+    if slots["held"][f"{name}_pending"] == "nothing":
+        return "make" if asked == "make" else ""
+    if not pending or asked == "drop":
+        return "drop"  # or what was left there before the feed got a key
+    if pending == current:
+        return "finish"
+    return "rotate" if asked == "try" else ""
+
+
+def of_password(name: str, feed: Mapping[str, Any], slots: Mapping[str, Mapping[str, str]]) -> str:
+    """What is to be done with a secret of the vault's."""
+    held = {slot: slots["held"][f"{name}_{slot}"] for slot in SLOTS}
+    if not feed["new"]:
+        return "drop" if held["pending"] != "nothing" else ""  # what a run that was cut has left
+    if feed["new"] == feed["secret"]:
+        return "rotate" if held["current"] == "other" else ""
+    return "finish" if held["current"] == "wanted" else "rotate"
 
 
 def rotation_plan(
     feeds: Sequence[Mapping[str, Any]],
     slots: Mapping[str, Mapping[str, str]],
-    new_keys: object,
+    new_keys: str,
     maximum_days: int,
     today: str,
 ) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     plan: list[dict[str, Any]] = []
     for feed in feeds:
-        name, new = feed["feed"], feed["new"]
-        current, pending = f"{name}_current", f"{name}_pending"
-        since = feed["since"] or slots["written"].get(current, "")
+        name = feed["feed"]
+        since = feed["since"] or slots["written"].get(f"{name}_current", "")
         row = {"did": "not due", **age(since, int(maximum_days), today)}
-        action = ""
         if feed["is_hosts_key"]:
-            action = of_key(slots["held"][pending], str(new_keys).lower())
-            if key := slots["public_keys"].get(pending):
-                row = {
-                    "did": "waiting",
-                    "note": "a new key waits for the vendor; once it is taken in: -e new_keys=true "
-                    f"(never: -e new_keys=drop): {key}",
-                    "ok": True,
-                }
-        elif new and new == feed["secret"]:
-            row["note"] += "; the new one that was given is the one in use"
-        elif new:
-            action = "finish" if slots["held"][current] == "wanted" else "rotate"
-        elif slots["held"][pending] != "nothing":
-            action = "drop"  # what a run that was cut has left
+            action = of_key(name, slots, new_keys)
+            if key := slots["public_keys"].get(f"{name}_pending"):
+                note = (
+                    "a new key waits for the vendor; once it is taken in: -e new_keys=try "
+                    f"(never: -e new_keys=drop): {key}"
+                )
+                row = {"did": "waiting", "note": note, "ok": True}
+        else:
+            action = of_password(name, feed, slots)
+            if feed["new"] and not action:
+                row["note"] += "; the new one that was given is the one in use"
         about = {"feed": name, "district": feed["district"]}
         plan.append(
             {**about, "is_hosts_key": feed["is_hosts_key"], "action": action, "row": about | row}

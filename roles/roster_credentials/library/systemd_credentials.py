@@ -41,11 +41,16 @@ options:
       since:
         description:
           - The day (C(YYYY-MM-DD)) since which O(credentials[].secret) is in use. A file that is
-            written gets it as its time of modification, so that its age survives a new host. A
-            present secret that is another and came on a later day is not overwritten - whoever gave
-            this one does not know of it.
+            written gets it as its time of modification, so that its age survives a new host.
         type: str
         default: ""
+      newer_only:
+        description:
+          - Whether a present secret that is another is overwritten only where
+            O(credentials[].since) says that this one came later; whoever gives an older one does
+            not know of the other.
+        type: bool
+        default: false
       generate:
         description:
           - Instead of O(credentials[].secret), what the host makes for itself where nothing is
@@ -257,6 +262,22 @@ def remove(credential, check):
     return True
 
 
+def refuse_older(credential, written):
+    """Raises Trouble unless a credential came later than what is in its place.
+
+    What a rotation has put there bears the time of day, what a vault file has brought only the day.
+    """
+    since = timestamp(credential)
+    if since is None or os.lstat(credential["path"]).st_mtime > since:
+        raise Trouble(
+            "%s: this host holds another credential, of %s, than the vault file, which has one of "
+            "%s. Either somebody has rotated it and this copy of the inventory does not know: git "
+            "pull. Or the vault file was changed by hand: bring that one in with "
+            "rotate_credentials.yml, which tries it before"
+            % (credential["name"], written, credential["since"] or "a day that it does not say")
+        )
+
+
 def keep(credential, result, with_key, check):
     """Sees to one credential; returns whether it was, or in check mode would be, changed."""
     name, path = credential["name"], credential["path"]
@@ -281,13 +302,8 @@ def keep(credential, result, with_key, check):
         )
     is_good = bool(credential["generate"]) or result["held"][name] in ("wanted", "accepted")
     is_good = is_good and there is not None
-    if not is_good and there is not None and credential["since"] and written > credential["since"]:
-        raise Trouble(
-            "%s: this host holds a credential of %s, the vault file has another, of %s: somebody "
-            "has rotated it, and this copy of the inventory does not know (git pull). If the older "
-            "one is meant, bring it in with rotate_credentials.yml"
-            % (name, written, credential["since"])
-        )
+    if credential["newer_only"] and there is not None and not is_good:
+        refuse_older(credential, written)
     changed = not (is_good and is_closed(path))
     secret = there if is_good else (right[0] if right else None)
     if changed and not check:
@@ -311,6 +327,7 @@ def main():
                     "secret": {"type": "str", "no_log": True},
                     "accept": {"type": "list", "elements": "str", "default": [], "no_log": True},
                     "since": {"type": "str", "default": ""},
+                    "newer_only": {"type": "bool", "default": False},
                     "generate": {"type": "str", "choices": ["bytes", "ssh_key"]},
                     "source": {"type": "dict"},
                     "state": {

@@ -39,7 +39,7 @@ LOOK_SECONDS = 2
 LONGEST_SECONDS = 95 * 60  # the unit itself ends before
 # What systemd knows of the unit, bytes and size, receipts of what was sent, then what was said.
 LOOK = """
-{show} {unit}
+{show} {unit}; echo --
 cat /run/roster-upload/{feed}.progress 2>/dev/null; echo
 grep -c '"outcome":"sent"' /var/lib/roster-upload/{feed}/receipts.jsonl 2>/dev/null || echo 0
 journalctl --sync; journalctl --no-pager --quiet -o cat --since @{since} -u {unit} -t roster-upload
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             for line in said[shown:]:
                 self.show(feed, line)
             shown = len(said)
-            if now["ActiveState"] not in units.BUSY:
+            if not units.is_busy(now):
                 break
             if time.monotonic() > end:
                 raise AnsibleActionFail(f"{feed} is still being delivered; see its journal")
@@ -90,14 +90,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
     def look(self, script: str) -> tuple[dict[str, str], str, str, list[str]]:
         """What systemd knows of the unit, its progress, receipts, and what it has said."""
-        lines = self.shell(script)[1].splitlines()
-        count = len(units.PROPERTIES)
-        return (
-            units.shown("\n".join(lines[:count])),
-            lines[count],
-            lines[count + 1],
-            lines[count + 2 :],
-        )
+        known, _, more = self.shell(script)[1].partition("\n--\n")
+        progress, sent, *said = more.splitlines()
+        return units.shown(known), progress, sent, said
 
     def shell(self, script: str) -> tuple[int, str]:
         """Exit code and output of a shell script that is run on the host."""
