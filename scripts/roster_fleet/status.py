@@ -2,7 +2,8 @@
 
 A host's report is what the module `roster_receipts` has found there, as JSON:
 
-    v, time, clock_synced, free_bytes, failed_units, program
+    v, time, asked (by the control node's clock), clock_synced, free_bytes, failed_units, program;
+        of a host that is to deliver nothing and has no program, v alone
     feeds: each with district, feed, remote_host, auth, window_start, deadline (`HH:MM`, UTC);
         configured, credential   when its configuration and its credential were written, or null
         starts                   {unit: the next start}
@@ -189,7 +190,9 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
                 Problem("red", "nothing was ever delivered")]  # fmt: skip
     last, told = nights[-1], feed.get("last") or {}
     if OUTCOMES[last.outcome].state == "green":
-        return []
+        is_later = told.get("night") == last.night and told.get("outcome") != last.outcome
+        text = f"sent, but a later try was not: {told.get('message')}"
+        return [Problem("amber", text)] if is_later else []
     if last.outcome == "late":
         return [Problem("amber", f"sent {-(last.minutes or 0)} min past the deadline")]
     if last.outcome == "missed":
@@ -224,13 +227,34 @@ def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iter
 
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the host itself; the clock is only compared at once."""
-    skew = abs((moment(report["time"]) - moment(host.seen)).total_seconds())
+    # An older host's report does not say when it was asked for.
+    asked = report.get("asked") or host.seen
+    skew = abs((moment(report["time"]) - moment(asked)).total_seconds())
     if skew > SKEW_SECONDS:
         yield Problem("amber", f"the host's clock is {skew / 60:.0f} min off")
+    if report["clock_synced"] is False:
+        yield Problem("amber", "the host's clock is not synchronised; see chronyc tracking")
     if report["free_bytes"] < LEAST_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(report['free_bytes'])} left on its disk")
     if failed := report.get("failed_units"):  # in no report of an older host
         yield Problem("amber", f"failed on the host: {', '.join(failed)}; see systemctl status")
+
+
+def _by_hand(
+    feed: Mapping[str, Any], nights: Sequence[Night], problems: list[Problem]
+) -> list[Problem]:
+    """What is wrong with the last night, given what somebody has tried by day since then."""
+    last = feed.get("last")
+    if not last or not last.get("night") or (nights and last["night"] <= nights[-1].night):
+        return problems
+    when = f"{last['finished'].replace('T', ' ')[:16]} UTC"
+    if last["outcome"] == "sent":
+        texts = [problem.text for problem in problems] if nights else ["no night yet"]
+        return [Problem("amber", f"{text}; sent by hand since, {when}") for text in texts]
+    if OUTCOMES.get(last["outcome"], OUTCOMES["failed"]).state == "green":
+        return problems
+    text = f"{last['outcome']} by hand, {when}: {last.get('message')}"
+    return [Problem("red", text), *(problems if nights else [])]
 
 
 def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventory: str) -> Row:
@@ -247,7 +271,7 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
     days = (now - moment(changed)).days if changed else None
     if feed.get("trouble"):
         problems.append(Problem("red", feed["trouble"]))
-    problems += _delivery(feed, nights, due)
+    problems += _by_hand(feed, nights, _delivery(feed, nights, due))
     problems += _rehearsal(feed)
     if not feed["starts"].get("roster-upload"):
         problems.append(Problem("amber", "no delivery is planned"))
@@ -277,7 +301,12 @@ def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
         if host.report and host.report["feeds"]:
             found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
         else:
-            none = Problem("amber", "the host has no feed; run site.yml")
+            is_planned = host.report is not None and "time" not in host.report
+            none = (
+                Problem("off", "has no feed, by plan")
+                if is_planned
+                else Problem("amber", "the host has no feed; run site.yml")
+            )
             found.append(Row(host, {}, problems=[host.trouble or none]))
     return sorted(found, key=lambda r: (STATES.index(r.state), r.name.casefold(), r.host.name))
 

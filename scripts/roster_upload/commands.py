@@ -289,7 +289,10 @@ def watch(given: argparse.Namespace) -> int:
     except OSError as error:
         delivery.say(f"{ledger.path} cannot be read ({error.strerror})")
         receipts = []
-    deliveries = [r for r in receipts if r.get("command") in ("send", "resend")]
+    # What somebody has sent by day is not tonight's.
+    deliveries = [
+        r for r in receipts if r.get("command") in ("send", "resend") and r.get("in_window", True)
+    ]
     if any(receipt["outcome"] in ("sent", "skipped") for receipt in deliveries):
         print(f"{feed.district}: tonight's delivery is in order")
         return Exit.OK

@@ -160,6 +160,23 @@ def test_a_night_is_its_last_delivery(folders: HostFolders) -> None:
     assert len(folders.feed(nights=1)["nights"]) == 1
 
 
+def test_a_night_that_went_well_stays_so_and_the_day_is_no_night(folders: HostFolders) -> None:
+    folders.add(
+        receipt("2026-11-22"),
+        receipt("2026-11-22", "failed"),
+        receipt("2026-11-23", in_window=False),
+    )
+    told = folders.feed()
+    assert [night[:2] for night in told["nights"]] == [["2026-11-22", "sent"]]
+    assert told["last_sent"]["night"] == "2026-11-23"
+
+
+def test_a_host_without_the_program(folders: HostFolders) -> None:
+    nowhere = str(folders.home / "none")
+    assert "no upload program" in folders.run(program=nowhere)["msg"]
+    assert folders.report(program=nowhere, expected=False) == {"v": 1, "feeds": []}
+
+
 def test_a_hold_lasts_until_it_is_settled(folders: HostFolders) -> None:
     folders.add(receipt("2026-11-23"), receipt("2026-11-24", "held"))
     assert folders.feed()["held"] == {
@@ -285,14 +302,59 @@ def test_the_watchers_words_are_the_reason() -> None:
         ({"broken_at": 7}, "amber", "changed by hand, line 7"),
         ({"trouble": "its receipts are gone"}, "red", "its receipts are gone"),
         ({"configured": None}, "off", "not delivered any more"),
-        ({"nights": []}, "red", "nothing was ever delivered"),
-        ({"nights": [], "configured": stamp(NOW)}, "amber", "waits for its first night"),
+        ({"nights": [], "last": None}, "red", "nothing was ever delivered"),
+        (
+            {"nights": [], "last": None, "configured": stamp(NOW)},
+            "amber",
+            "waits for its first night",
+        ),
+        ({"nights": []}, "amber", "no night yet; sent by hand since, 2026-11-24 07:25 UTC"),
     ],
 )
 def test_what_is_not_in_order_is_told(change: dict[str, Any], state: str, told: str) -> None:
     row = judged(fleets.feed(20, 40) | change)
     assert row.state == state
     assert told in texts(row)
+
+
+def by_hand(outcome: str) -> dict[str, Any]:
+    """What somebody has tried by day, after the night of NOW's day."""
+    return fleets.receipt("send", outcome, NOW.date() + dt.timedelta(days=1))
+
+
+def test_what_is_sent_by_hand_makes_a_bad_night_less_grave() -> None:
+    row = judged(fleets.feed(20, 40, "failed") | {"last": by_hand("sent")})
+    assert (row.state, row.outcome) == ("amber", "failed")
+    assert "sent by hand since" in texts(row)
+    row = judged(fleets.feed(20, 40) | {"last": by_hand("refused")})
+    assert (row.state, row.outcome) == ("red", "sent")
+    assert "refused by hand" in texts(row)
+
+
+def test_a_later_try_of_the_same_night_does_not_undo_what_was_sent() -> None:
+    later = fleets.receipt("send", "failed", NOW.date())
+    row = judged(fleets.feed(20, 40) | {"last": later})
+    assert (row.state, row.outcome) == ("amber", "sent")
+    assert "a later try was not" in texts(row)
+
+
+def test_a_report_is_compared_with_the_moment_at_which_it_was_asked_for() -> None:
+    seen = stamp(NOW + dt.timedelta(minutes=30))  # the fleet is large, hosts do not answer
+    for asked, state in ((stamp(NOW), "green"), (seen, "amber")):
+        host = status.Host("roster-1", fleets.report([fleets.feed(20, 40)], asked=asked), seen)
+        [row] = status.rows([host], "")
+        assert row.state == state
+        assert ("30 min off" in texts(row)) == (state == "amber")
+    unsynced = fleets.report([fleets.feed(20, 40)], clock_synced=False)
+    [row] = status.rows([status.Host("roster-1", unsynced, stamp(NOW))], "")
+    assert "not synchronised" in texts(row)
+
+
+def test_a_host_without_feeds_by_plan_is_not_in_disorder() -> None:
+    [row] = status.rows([status.Host("roster-1", {"v": 1, "feeds": []}, stamp(NOW))], "")
+    assert (row.state, texts(row)) == ("off", "has no feed, by plan")
+    [row] = status.rows([status.Host("roster-1", fleets.report([]), stamp(NOW))], "")
+    assert row.state == "amber"
 
 
 def test_a_failed_rehearsal_is_amber_until_something_is_sent() -> None:

@@ -30,6 +30,14 @@ options:
     description: The upload program, which knows its receipts and its schedule.
     type: path
     default: /usr/local/bin/roster-upload
+  asked:
+    description: The moment by the control node's clock, which the report repeats.
+    type: str
+    default: ""
+  expected:
+    description: Whether the host is to have the program; without it, its lack is a failure.
+    type: bool
+    default: true
 attributes:
   check_mode:
     support: full
@@ -66,6 +74,7 @@ VERSION = 1  # of the report
 DELIVERIES = ("send", "resend")
 SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline")  # of a feed's keys
 KINDS = ("users.student", "users.teacher", "classes", "enrollments")
+WELL = ("sent", "skipped")  # the vendor has that night's file, or was to get none
 JUDGED = ("held", "approved", "sent", "rehearsed")
 TOLD = ("command", "outcome", "exit_code", "message", "finished", "night", "minutes_to_deadline")
 
@@ -86,12 +95,13 @@ def written(path):
 
 
 def night(receipts):
-    """One night of a feed in brief, from its deliveries; the last one counts.
+    """One night of a feed in brief, from its deliveries: one that went well, else the last.
 
     A list: night, outcome, exit code, bytes, students, teachers, classes, enrollments, minutes
     left to the deadline at its end, seconds of work. None stands for what is not known.
     """
-    last = receipts[-1]
+    well = [receipt for receipt in receipts if receipt["outcome"] in WELL]
+    last = (well or receipts)[-1]
     changes, seconds = last.get("changes", {}), last.get("seconds", {})
     left = last.get("minutes_to_deadline")
     if last.get("deadline"):
@@ -135,7 +145,12 @@ def history(receipts, nights):
     by_night = {}
     for receipt in receipts:
         receipt.setdefault("command", "send")  # those of version 1 name none
-        if receipt["command"] in DELIVERIES and receipt.get("night"):
+        # What somebody sends by day belongs to no night: the next one has its own to send.
+        if (
+            receipt["command"] in DELIVERIES
+            and receipt.get("night")
+            and receipt.get("in_window", True)
+        ):
             by_night.setdefault(receipt["night"], []).append(receipt)
     last = {receipt["command"]: receipt for receipt in receipts}
     deliveries = [r for r in receipts if r["command"] in DELIVERIES]
@@ -194,6 +209,8 @@ def main():
             "state": {"type": "path", "default": "/var/lib/roster-upload"},
             "cron": {"type": "path", "default": "/etc/cron.d/roster-upload"},
             "program": {"type": "path", "default": "/usr/local/bin/roster-upload"},
+            "asked": {"type": "str", "default": ""},
+            "expected": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
@@ -204,12 +221,16 @@ def main():
         from roster_upload.ledger import Ledger  # noqa: PLC0415
         from roster_upload.schedule import next_starts, said  # noqa: PLC0415
     except ImportError:
+        if not given["expected"]:
+            module.exit_json(changed=False, report=json.dumps({"v": VERSION, "feeds": []}))
         module.fail_json(msg="there is no upload program on this host; run site.yml")
     now = dt.datetime.now(dt.UTC)
     state = Path(given["state"])
     nearest = next(folder for folder in (state, *state.parents) if folder.exists())
     disk = os.statvfs(nearest)
-    synced = said("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    # A container's clock is the machine's that it runs on.
+    is_container = said("systemd-detect-virt", "--container") not in ("", "none")
+    synced = "" if is_container else said("timedatectl", "show", "-p", "NTPSynchronized", "--value")
     units = said("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--full")
     failed = [line.split()[0] for line in units.splitlines() if line]
     try:
@@ -225,6 +246,7 @@ def main():
     report = {
         "v": VERSION,
         "time": stamp(now),
+        "asked": given["asked"],
         "clock_synced": {"yes": True, "no": False}.get(synced),
         # Of the deliveries' own units the receipts tell more.
         "failed_units": [unit for unit in failed if not unit.startswith("roster-")],
