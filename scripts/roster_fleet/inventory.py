@@ -29,6 +29,7 @@ class Host:
     address: str = ""
     feeds: tuple[Mapping[str, Any], ...] = ()
     vault_id: str = ""
+    product: str = ""  # as the groups say
     problem: str = ""
 
 
@@ -72,8 +73,9 @@ def read(folder: Path, secrets: list[Any], home: Path | None = None) -> dict[str
             templar = Templar(loader=loader, variables={**defaults, **own, **fixed})
             feeds = templar.template(trust_as_template("{{ roster_upload_resolved_feeds }}"))
             vault_id = templar.template(trust_as_template("{{ roster_credentials_vault_id }}"))
+            product = templar.template(trust_as_template("{{ district_product | default('') }}"))
             address = str(own.get("ansible_host", ""))
-            found[host.name] = Host(groups, address, tuple(feeds), str(vault_id))
+            found[host.name] = Host(groups, address, tuple(feeds), str(vault_id), str(product))
         except AnsibleError as error:
             found[host.name] = Host(groups, problem=str(error))
     return found

@@ -547,23 +547,39 @@ def _of_host(
                     f"by hand ({folder / HOSTS_FILE})"
                 )
         if district.feed not in feeds:
-            item = "\n".join(
-                f"      {line}"
-                for line in yamlfile.dump([_map(district.among_others())]).strip().splitlines()
-            )
             found.append(
                 f"{district.where}, host: {first.host} is there already and delivers "
-                f"{', '.join(feeds)}; add this feed by hand to roster_upload_feeds in {file}, "
-                f"beside those:\n{item}"
+                f"{', '.join(feeds)}; {_by_hand(district, host, file)}"
             )
             continue
         feed = feeds[district.feed]
         found += _differences(district, feed, file)
         if new:
             found += _wrong(district, feed)
+        if new and len(group) > 1 and not district.product and host.product not in ("", "product"):
+            found.append(
+                f"{district.where}, product: is empty, but the groups say {host.product!r}; of "
+                "several districts on one host each names its own"
+            )
     if new and not found:
         found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]
     return found
+
+
+def _by_hand(district: District, host: inventory.Host, file: Path) -> str:
+    """How a feed is added to a host that has others; its file is not ours to change."""
+    items = [_map(district.among_others())]
+    told = f"add this feed by hand to roster_upload_feeds in {file}, beside those"
+    written = yamlfile.plain(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if "roster_upload_feeds" not in (written or {}):
+        keys = items[0].keys() & {"feed", "district", "username", "remote_dir"}
+        items = [_map({key: str(feed[key]) for key in sorted(keys)}) for feed in host.feeds] + items
+        told = (
+            f"make a list of both by hand: in {file}, this takes the place of the lines "
+            f"{', '.join(district.alone())}"
+        )
+    lines = yamlfile.dump(CommentedMap(roster_upload_feeds=items)).strip().splitlines()
+    return f"{told}:\n" + "\n".join(f"      {line}" for line in lines)
 
 
 def _differences(district: District, feed: Mapping[str, Any], file: Path) -> list[str]:

@@ -63,7 +63,7 @@ class District:
             "quiet_seconds": 0,
             "attempts": 1,
         }
-        self._move_window(opens=6 * 60, closes=8 * 60)
+        self.move_window(opens=6 * 60, closes=8 * 60)
         self.configure_more(**changes)
 
     def configure_more(self, **changes: Any) -> None:
@@ -74,9 +74,9 @@ class District:
 
     def open_window(self) -> None:
         """Lets the present moment lie in the feed's window."""
-        self._move_window(opens=-30, closes=30)
+        self.move_window(opens=-30, closes=30)
 
-    def _move_window(self, opens: int, closes: int) -> None:
+    def move_window(self, opens: int, closes: int) -> None:
         """Puts the feed's window so many minutes from now, whatever the time of day is."""
         now = dt.datetime.now(dt.UTC)
         start, deadline = (now + dt.timedelta(minutes=m) for m in (opens, closes))

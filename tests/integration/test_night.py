@@ -452,6 +452,16 @@ def test_the_watcher_notices_silence(district: District, listener: Listener) -> 
     assert "in order" in told
 
 
+def test_what_was_sent_by_day_is_not_tonights(district: District) -> None:
+    district.move_window(opens=60, closes=90)
+    assert district.send()[0] == Exit.OK
+    district.open_window()
+    assert district.last["night"]
+    code, told = district.run("watch", FEED)
+    assert code == Exit.MISSED
+    assert "no try was made tonight" in told
+
+
 def test_a_person_is_told_what_happened(district: District, vendor: Vendor) -> None:
     district.open_window()
     code, told = district.send()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -270,17 +271,20 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         unpinned = pins.read_text()
         shown = key.get_fingerprint()
         code, told = onboard(inventory, *values())
-        assert code == 0, told
+        assert code != 0
         assert f"{shown}, which nobody has confirmed" in flat(told)
+        assert "nothing can be delivered before the host key is pinned" in flat(told)
         assert pins.read_text() == unpinned
         wrong = "SHA256:" + "A" * 43
         code, told = onboard(inventory, *values(fingerprint=wrong))
         assert code != 0
         assert "pinned nothing" in flat(told)
+        assert re.search(r"A +a +a +unchanged", told), told  # the rest is told, too
         assert pins.read_text() == unpinned
         code, told = onboard(inventory, *values(fingerprint=shown), "--check", "--diff")
         assert code == 0, told
         assert "+roster_upload_host_keys" in told
+        assert "host key would be pinned" in flat(told)
         assert pins.read_text() == unpinned
         given = [*values(address="", product="", sis="", region="", feed="a")]
         code, told = typed(
@@ -300,6 +304,7 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         serve(inventory, port, pinned=True)
         before = pins.read_text()
         code, told = onboard(inventory, *values())
+        assert code != 0
         assert "host key IS ANOTHER" in told
         assert f"but pinned is {shown}" in flat(told)
         assert pins.read_text() == before

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from roster_feeds import feed_destinations, planned_starts, schedule_problems, upkeep_problems
+from roster_feeds import (
+    feed_destinations,
+    feed_problems,
+    planned_starts,
+    schedule_problems,
+    upkeep_problems,
+)
 
 FEED: dict[str, Any] = {
     "feed": "maple-grove",
@@ -63,3 +69,11 @@ def test_whom_the_host_talks_to() -> None:
         "hooks.example:8080",
         "mail.example:587",
     ]
+
+
+def test_a_feed_that_the_list_forgets_is_told() -> None:
+    resolved = [{**FEED, "feed": "fir"}]
+    assert not [p for p in feed_problems(resolved, [{"feed": "fir"}]) if "does not name" in p]
+    [told] = [p for p in feed_problems(resolved, [{"feed": "fir"}], "elm") if "does not name" in p]
+    assert "roster_upload_feeds: does not name elm" in told
+    assert not [p for p in feed_problems([], [], "elm") if "does not name" in p]

@@ -210,6 +210,36 @@ def test_what_differs_from_what_is_there_is_refused(
     assert "'pw'" not in told
 
 
+def test_another_district_for_a_host_comes_with_the_list_of_all(
+    folder: Path, keys: vault.Vault
+) -> None:
+    """What is told to do by hand is the whole of it: it would not take the first one off."""
+    onboard.write(onboard.plan(folder, rows(OAK), keys).files)
+    told = refused(folder, keys, rows("oak,,Fir,0000009,,,,,f@fir.example,"))
+    assert "takes the place of the lines district_name, district_site_code" in told
+    written = yaml.safe_load(told.partition(":\n")[2])
+    feeds = written["roster_upload_feeds"]
+    assert [feed["feed"] for feed in feeds] == ["oak-north-county", "fir"]
+    assert feeds[0]["remote_dir"] == 'imagine/0012345-Oak "North" County/literacy'
+    main = folder / "host_vars/oak/main.yml"
+    main.write_text(yaml.safe_dump(written))
+    fleet = inventory.read(folder, keys.secrets)
+    assert [feed["feed"] for feed in fleet["oak"].feeds] == ["oak-north-county", "fir"]
+
+
+def test_districts_of_one_host_name_their_products_where_the_groups_do(
+    folder: Path, keys: vault.Vault
+) -> None:
+    group = folder / "group_vars/district_hosts/product.yml"
+    group.write_text("district_product: literacy\n")
+    several = ["x,,X,1,,,,,x@x.example,", "x,,Y,2,,,,,y@x.example,"]
+    assert "product: is empty, but the groups say 'literacy'" in refused(
+        folder, keys, rows(*several)
+    )
+    plan = onboard.plan(folder, rows(several[0]), keys)
+    assert plan.files
+
+
 TAKEN = {
     "feed": ("x,,X,1,,,,maple-grove,x@x.example,", "roster-maple has a feed of this name"),
     "remote file": ("x,,Maple Grove,1234567,,,,x,rosters@maplegrove.example,", "same remote file"),

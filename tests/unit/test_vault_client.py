@@ -254,6 +254,26 @@ def test_the_next_key_in_the_checkout(client: Client) -> None:
     assert client("--vault-id", "mine")[1] == "vault-key-next.txt\n"
 
 
+def test_no_key_is_taken_for_a_host(client: Client) -> None:
+    """Ansible reads every file of an inventory's folder whose ending it does not know."""
+    home = client.checkout / "inventories" / "mine"
+    home.mkdir()
+    (home / "hosts.yml").write_text("all: {hosts: {a: }}\n")
+    for name in ("vault-key.txt", "vault-key-next.txt"):
+        (home / name).write_text(f"{name}-key\n")
+        (home / name).chmod(0o600)
+    assert client("--promote", "mine")[0] == 0
+    assert client("--vault-id", "mine-old")[1] == "vault-key.txt-key\n"
+    listed = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-inventory")), "-i", home, "--graph"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--a" in listed.stdout
+    assert "key" not in listed.stdout
+
+
 def test_the_ids_of_an_inventory(client: Client) -> None:
     code, out, told = client("--ids", str(ROOT / "inventories"))
     assert (code, out) == (0, "\n")

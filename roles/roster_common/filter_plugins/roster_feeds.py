@@ -40,10 +40,18 @@ def resolve_feeds(
 
 
 def feed_problems(
-    resolved: Sequence[Mapping[str, Any]], feeds: Sequence[Mapping[str, Any]]
+    resolved: Sequence[Mapping[str, Any]], feeds: Sequence[Mapping[str, Any]], alone: str = ""
 ) -> list[str]:
-    """What is wrong with a host's feeds, one sentence each, starting with the variable's name."""
+    """What is wrong with a host's feeds, one sentence each, starting with the variable's name.
+
+    `alone` is `roster_upload_feed`, the name of a host's only feed where the list is not written.
+    """
     found = []
+    if alone and feeds and alone not in [feed.get("feed") for feed in resolved]:
+        found.append(
+            f"{PREFIX}feeds: does not name {alone}, which is {PREFIX}feed of this host and would "
+            f"be taken off it; put it into the list, or remove {PREFIX}feed"
+        )
     for index, (feed, item) in enumerate(zip(resolved, feeds, strict=True)):
         for problem in config.problems(feed):
             several = problem.key in item or len(feeds) > 1
