@@ -108,11 +108,14 @@ def _export(feed: Feed, now: dt.datetime) -> str:
     return f"{export.path}, {size:,} bytes, written {stamp(written)}"
 
 
+PAUSED = "tonight nothing is sent, by plan"
+
+
 def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Whether the calendar lets tonight's delivery go."""
     for span in feed.blackouts:
         if Night.of(feed, now).deadline.date() in span:
-            return f"tonight nothing is sent, by plan: blackout {span}"
+            return f"{PAUSED}: blackout {span}"
     return "tonight is no blackout date"
 
 

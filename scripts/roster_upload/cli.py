@@ -119,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         "export, credential, host key, login, upload path",
     )
     one.add_argument("feed", metavar="FEED", nargs="?")
+    one.add_argument("--without-login", action="store_true", help="ask nothing of the server")
     as_json(one)
 
     one = command("forget", "remove the credential before the current one, once it has served")

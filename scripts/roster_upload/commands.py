@@ -238,7 +238,8 @@ def verify(given: argparse.Namespace) -> int:
         found[name] = [first]
         if feed:
             found[name] += checks.of_host(feed, dt.datetime.now(dt.UTC))
-            found[name].append(_login_check(given))
+            if not given.without_login:
+                found[name].append(_login_check(given))
     if given.json:
         told = {name: [check.record() for check in looked] for name, looked in found.items()}
         print(json.dumps(told, indent=2, ensure_ascii=False))

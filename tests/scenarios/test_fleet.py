@@ -90,9 +90,25 @@ def test_a_feed_of_one_is_asked_for_among_all(fleet: Path, play: Play) -> None:
     assert done.returncode == 0, done.stdout
     assert "ready" in row(done.stdout, feed)
     assert f" {lab_fleet.feed_of(ALSO_GOOD)} " not in done.stdout
+    assert "not begun" not in done.stdout
     done = play("send", fleet, "-e", f"feed={feed}", "--check")
     assert done.returncode == 0, done.stdout
-    assert "would be sent" in row(done.stdout, feed)
+    assert "would be tried" in row(done.stdout, feed)
+    assert "not begun" not in done.stdout
+
+
+def test_a_check_of_sending_says_what_could_not_be(troubled: Path, play: Play) -> None:
+    source = f"/srv/roster-upload/{lab_fleet.feed_of(GOOD)}/OneRoster.zip"
+    connect(GOOD).check_output("mv %s %s.away", source, source)
+    try:
+        done = play("send", troubled, "--check")
+    finally:
+        connect(GOOD).check_output("mv %s.away %s", source, source)
+    assert done.returncode != 0
+    assert "could NOT be sent" in row(done.stdout, GOOD)
+    assert "there is no export" in row(done.stdout, GOOD)
+    assert "would be tried" in row(done.stdout, ALSO_GOOD)
+    assert "UNREACHABLE" in row(done.stdout, SILENT)
 
 
 def test_the_others_deliver(troubled: Path, play: Play) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -15,7 +16,8 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_upload import unit as units
-from roster_upload.exits import Failure
+from roster_upload.checks import PAUSED
+from roster_upload.exits import Exit, Failure
 
 DOCUMENTATION = r"""
 module: deliver_feed
@@ -36,6 +38,8 @@ author: The project's maintainers
 """
 
 LOOK_SECONDS = 2
+# Of what `roster-upload verify` looks at: without it nothing can be sent now.
+NEEDED = ("configuration", "free space", "export")
 LONGEST_SECONDS = 95 * 60  # the unit itself ends before
 # What systemd knows of the unit, bytes and size, receipts of what was sent, then what was said.
 LOOK = """
@@ -58,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         feed = shlex.quote(args["feed"])
         self.host = (task_vars or {})["inventory_hostname"]
         if self._task.check_mode:
-            return result | {"changed": True, "exit_code": 0, "said": ""}
+            return result | self.foreseen(args["feed"])
         unit = f"roster-upload@{feed}.service"
         since = self.shell("date +%s.%N")[1].strip()
         look = LOOK.format(show=shlex.join(units.SHOW), unit=unit, feed=feed, since=since)
@@ -87,6 +91,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         except Failure as failure:
             exit_code, last = int(failure.code), failure.message
         return result | {"changed": sent_now != sent, "exit_code": exit_code, "said": last}
+
+    def foreseen(self, feed: str) -> dict[str, Any]:
+        """What can be known of a delivery before it; guard and server have their say in it only."""
+        command = ["env", "roster-upload", "verify", "--json", "--without-login", feed]
+        _, told = self.shell(f"{shlex.join(command)} 2>&1")
+        try:
+            checks = {check["check"]: check for check in json.loads(told)[feed]}
+        except (ValueError, KeyError):
+            return {"changed": False, "exit_code": int(Exit.CONFIG), "said": told.strip()}
+        for name in NEEDED:
+            if code := checks[name]["exit_code"] if name in checks else 0:
+                return {"changed": False, "exit_code": code, "said": checks[name]["told"]}
+        if (calendar := checks["calendar"]["told"]).startswith(PAUSED):
+            return {"changed": False, "exit_code": int(Exit.PAUSED), "said": calendar}
+        said = f"what guard and server say, a rehearsal knows: roster-upload rehearse {feed}"
+        return {"changed": True, "exit_code": 0, "said": said}
 
     def look(self, script: str) -> tuple[dict[str, str], str, str, list[str]]:
         """What systemd knows of the unit, its progress, receipts, and what it has said."""
