@@ -134,6 +134,16 @@ def test_the_others_deliver(troubled: Path, play: Play) -> None:
     assert limit == [SILENT, REFUSED, HELD]
 
 
+def test_a_silent_host_at_the_head_stops_nobody(troubled: Path, play: Play) -> None:
+    steps = json.dumps({"fleet_steps": [1, "100%"], "fleet_max_fail_percentage": 10})
+    done = play("site", troubled, "--limit", f"{SILENT},{GOOD},{ALSO_GOOD}", "-e", steps)
+    assert done.returncode != 0
+    assert "UNREACHABLE" in row(done.stdout, SILENT)
+    assert done.stdout.count("PLAY [Make each host one") == 2
+    for host in (GOOD, ALSO_GOOD):
+        assert "no change" in row(done.stdout, host)
+
+
 def test_verify_tells_them_apart(troubled: Path, play: Play) -> None:
     done = play("verify", troubled)
     assert done.returncode != 0
@@ -210,8 +220,20 @@ def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, 
 
 
 def test_slices_by_a_runner_are_as_one_run(fleet: Path, play: Play, tmp_path: Path) -> None:
-    """AWX and automation controller run slices of an inventory by ansible-runner."""
+    """AWX and automation controller run slices of an inventory by ansible-runner.
+
+    Each has the same to mend on every host.
+    """
+    mend = "/etc/cron.d/roster-upload"
+    good = {host: sha256(connect(host), mend) for host in HOSTS}
+
+    def spoil() -> None:
+        for host in HOSTS:
+            connect(host).check_output("echo spoiled > %s", mend)
+
+    spoil()
     whole = recap(play("site", fleet).stdout)
+    spoil()
 
     def run(number: int, limit: str) -> ansible_runner.Runner:
         folder = tmp_path / f"slice-{number}"
@@ -234,9 +256,11 @@ def test_slices_by_a_runner_are_as_one_run(fleet: Path, play: Play, tmp_path: Pa
     assert [len(recap(text)) for text in told] == [3, 2]
     assert {**recap(told[0]), **recap(told[1])} == whole
     assert whole.keys() == set(HOSTS)
+    assert all("changed=0" not in result for result in whole.values())
+    assert {host: sha256(connect(host), mend) for host in HOSTS} == good
     for number, text in enumerate(told):  # each slice has its own closing table
         for host in (HOSTS[:3], HOSTS[3:])[number]:
-            assert "no change" in row(text, host)
+            assert "changed" in row(text, host)
 
 
 def recap(told: str) -> dict[str, str]:

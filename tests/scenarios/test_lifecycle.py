@@ -104,6 +104,36 @@ def test_its_host_delivers(inventory: Path, play: Play) -> None:
     assert sha256(vendor.host(), REMOTE) == sha256(connect(HOST), source)
 
 
+def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
+    """The other's export lies in the same folder; it stays, and goes on."""
+    second, folder = "st-mary-s-math", f"/srv/roster-upload/{FEED}"
+    home = inventory / "host_vars" / HOST
+    more = {
+        "feed": second,
+        "remote_dir": f"imagine/{SITE_CODE}-{DISTRICT}/math",
+        "source": f"{folder}/math.zip",
+    }
+    listed = home / "feeds.yml"
+    listed.write_text(yaml.safe_dump({"roster_upload_feeds": [{}, more]}))
+    vault = home / f"{second}.vault"
+    lab_fleet.keys().write(vault, {"secret": PASSWORD, "since": "2026-11-01"}, lab_fleet.VAULT_ID)
+    assert play("site", inventory).returncode == 0
+    host = connect(HOST)
+    host.check_output("cp %s/OneRoster.zip %s/math.zip", folder, folder)
+    assert host.run("roster-upload verify").rc == 0
+    words = ["-e", f"feed={second}", "-e", json.dumps({"decommission_folder": str(tmp_path)})]
+    done = play("decommission", inventory, *words, "-e", f"confirm={second}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no receipt was there" in row(done.stdout, second, "taken off")
+    listed.unlink()
+    assert not vault.exists()
+    left = host.check_output("find /etc /var/lib /srv -name '*st-mary-s*' -o -name '*.zip'").split()
+    assert f"{folder}/OneRoster.zip" in left
+    assert not [path for path in left if second in path or "math" in path], left
+    assert host.run("roster-upload verify").rc == 0
+    assert "changed=0" in play("site", inventory).stdout
+
+
 def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     there = sha256(vendor.host(), REMOTE)
     words = ["-e", json.dumps({"decommission_folder": str(tmp_path)}), "--limit", HOST]
@@ -122,14 +152,17 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
         assert "taken off" in row(done.stdout, FEED)
         assert re.search(rf"{HOST} .*{changes}", done.stdout), done.stdout
-    kept = (tmp_path / HOST / f"{FEED}.jsonl").read_bytes()
+    [file] = (tmp_path / HOST).iterdir()
+    assert file.name.startswith(f"{FEED}-20")
+    kept = file.read_bytes()
     assert kept == ledger
     *_, before, last = kept.splitlines()
     assert json.loads(last)["previous"] == hashlib.sha256(before).hexdigest()
     host = connect(HOST)
-    find = "find / -xdev ( -path /proc -o -path /sys ) -prune -o ( -name *%s* -print )"
-    for word in (FEED, "roster-*@*"):
-        assert host.run(find.replace("(", r"\(").replace(")", r"\)") % f"'{word}'").stdout == ""
+    find = r"find / -xdev \( -path /proc -o -path /sys \) -prune -o -name '%s' -print"
+    assert "/etc/hostname" in host.run(find, "hostname").stdout
+    for word in (f"*{FEED}*", "roster-*@*"):
+        assert host.run(find, word).stdout == ""
     assert not host.file("/usr/local/bin/roster-upload").exists
     assert not host.file("/etc/cron.d/roster-upload").exists
     assert host.check_output("find /etc/roster-upload /var/lib/roster-upload -type f") == ""
