@@ -29,6 +29,15 @@ MITOGEN = {
     "ANSIBLE_STRATEGY": "mitogen_linear",
 }
 DISTRICTS = 5_000
+RESOLVE = """
+import pathlib, sys
+from ansible.plugins.loader import init_plugin_loader
+from roster_fleet import inventory
+init_plugin_loader()
+found = inventory.read(pathlib.Path(sys.argv[1]), [])
+assert all(host.feeds and not host.problem for host in found.values())
+"""
+CHECKED = 50  # of them, by site.yml's own checks; it goes up with the number
 CPU_A_HOST = 3.0  # seconds of the control node's processors, at most
 MITOGEN_WALL = 4.0  # seconds, one host
 INVENTORY_WALL = 20.0  # seconds, 5,000 districts
@@ -104,10 +113,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         inventory = str(many_districts(Path(folder) / "many"))
         listed, _ = run("ansible-inventory", "-i", inventory, "--list")
+        limit = f"district_hosts[0:{CHECKED - 1}]"
+        checked, _ = run(
+            "ansible-playbook", SITE, "-i", inventory, "--tags=validate", "--limit", limit
+        )
+        resolved, _ = run(sys.executable, "-c", RESOLVE, inventory)
     good = listed.wall <= INVENTORY_WALL
     print(
         f"ansible-inventory --list, {DISTRICTS:,} districts: {listed.wall:.1f} s "
         f"(limit {INVENTORY_WALL:.0f}) {'' if good else 'OVER'}"
+    )
+
+    print(f"all of them resolved, as onboarding does: {resolved.wall:.1f} s")
+    print(
+        f"site.yml --tags validate, {CHECKED} of them: {checked.wall:.1f} s, "
+        f"{checked.cpu / CHECKED:.2f} s of CPU a host"
     )
 
     names = [f"lab-{n:02}" for n in range(1, given.hosts + 1)]

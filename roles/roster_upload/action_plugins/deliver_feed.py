@@ -110,9 +110,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
     def look(self, script: str) -> tuple[dict[str, str], str, str, list[str]]:
         """What systemd knows of the unit, its progress, receipts, and what it has said."""
-        known, _, more = self.shell(script)[1].partition("\n--\n")
-        progress, sent, *said = more.splitlines()
-        return units.shown(known), progress, sent, said
+        lines = self.shell(script)[1].splitlines()  # of a terminal, with its own line ends
+        end = lines.index("--")
+        progress, sent, *said = lines[end + 1 :]
+        return units.shown("\n".join(lines[:end])), progress, sent, said
 
     def shell(self, script: str) -> tuple[int, str]:
         """Exit code and output of a shell script that is run on the host."""
