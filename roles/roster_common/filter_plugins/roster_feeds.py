@@ -39,6 +39,11 @@ def resolve_feeds(
     return resolved
 
 
+def with_prefix(names: Sequence[str], prefix: str) -> list[str]:
+    """Each name with a prefix; a host's feeds are asked for so often that Jinja's map is felt."""
+    return [prefix + name for name in names]
+
+
 def feed_problems(
     resolved: Sequence[Mapping[str, Any]], feeds: Sequence[Mapping[str, Any]], alone: str = ""
 ) -> list[str]:
@@ -169,6 +174,7 @@ class FilterModule:
         return {
             "resolve_feeds": resolve_feeds,
             "feed_problems": feed_problems,
+            "with_prefix": with_prefix,
             "planned_starts": planned_starts,
             "schedule_problems": schedule_problems,
             "upkeep_problems": upkeep_problems,
