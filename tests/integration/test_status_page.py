@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,6 +100,11 @@ def test_all_districts_are_there_the_red_ones_first(visit: Visit, rows: list[Row
     assert page.locator(missing).count() == 0
 
 
+def bad(text: str) -> list[str]:
+    """How many nights were not in order, of a cell's text; none where it tells of no night."""
+    return [count.replace("none", "0") for count in re.findall(r"(\d+|none) of \d+", text)]
+
+
 def test_every_column_sorts_both_ways(page: Page, rows: list[Row]) -> None:
     known = {row.name: row for row in rows}
     by_name = [known[name] for name in column(page, "district")]
@@ -105,6 +112,11 @@ def test_every_column_sorts_both_ways(page: Page, rows: list[Row]) -> None:
         "students": lambda r: r.newest.students if r.newest else None,
         "size": lambda r: r.newest.bytes if r.newest else None,
         "credential": lambda r: r.credential_days,
+        "state": lambda r: status.STATES.index(r.state),
+    }
+    texts: dict[str, Callable[[Row], str]] = {
+        "night": lambda r: f"{r.outcome} {r.nights[-1].night}" if r.nights else "",
+        "note": lambda r: r.problems[0].text if r.problems else "",
     }
     names = page.eval_on_selector_all("#head th", "all => all.map(th => th.dataset.name)")
     assert len(names) == 10
@@ -123,9 +135,21 @@ def test_every_column_sorts_both_ways(page: Page, rows: list[Row]) -> None:
                 assert values == sorted(values, reverse=direction == "descending"), name
                 assert None not in found[: len(values)]  # what is not known comes last
             elif name in ("host", "next"):
-                texts = [text for text in column(page, name) if text]
-                keys = [text[-10:] + text[:5] if name == "next" else text for text in texts]
+                shown = [text for text in column(page, name) if text]
+                keys = [text[-10:] + text[:5] if name == "next" else text for text in shown]
                 assert keys == sorted(keys, reverse=direction == "descending"), name
+            elif name == "district":  # in the browser's own order, but for these, which is any's
+                plain = [d for d in districts if re.fullmatch(r"[A-Z][a-z]+ [A-Z][a-z]+ \d{4}", d)]
+                assert len(plain) > DISTRICTS * 0.9
+                assert plain == sorted(plain, reverse=direction == "descending")
+            elif name == "nights":
+                counts = [int(found) for text in column(page, name) for found in bad(text)]
+                assert len(set(counts)) > 3
+                assert counts == sorted(counts, reverse=direction == "descending")
+            else:  # what is the same lies together
+                keys = [texts[name](known[district]) for district in districts]
+                runs = [key for key, _ in itertools.groupby(keys)]
+                assert len(runs) == len(set(runs)) > 3, name
 
 
 def test_text_and_states_filter(page: Page, rows: list[Row]) -> None:
