@@ -105,7 +105,7 @@ def record(row: Row) -> dict[str, Any]:
         "rehearsal": (feed.get("rehearsal") or {}).get("message"),
         "held": (feed.get("held") or {}).get("reasons"),
         "command": row.command,
-        "free": report.get("free_bytes", 0) >> 30 if report else None,
+        "free": report["free_bytes"] >> 30 if "free_bytes" in report else None,
         "synced": report.get("clock_synced"),
         "program": report.get("program"),
         "nights": history(row.nights) if row.nights else None,

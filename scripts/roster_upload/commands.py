@@ -123,17 +123,18 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     sys.stdout.write(said.stdout.decode("utf-8", "replace"))
     sys.stdout.flush()
     code = unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
-    return _left(given, began) if code == Exit.OK else code
+    return _left(given, command, began) if code == Exit.OK else code
 
 
-def _left(given: argparse.Namespace, began: dt.datetime) -> int:
-    """The exit code in the receipt that a run has left, where it has.
+def _left(given: argparse.Namespace, command: str, began: dt.datetime) -> int:
+    """The exit code in the receipt that a run of a command has left, where it has.
 
     systemd takes a blackout date for a success, and may have forgotten all but that.
     """
     receipts = Ledger(given.state_dir / given.feed).receipts()
     last = receipts[-1] if receipts else {}
-    is_it = "exit_code" in last and last["started"] >= stamp(began)
+    # Not that of a delivery which cron has started beside a login.
+    is_it = last.get("command") == command and last["started"] >= stamp(began)
     return int(last["exit_code"]) if is_it else Exit.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from roster_upload import commands, config, unit
 from roster_upload.exits import Exit, Failure
+from roster_upload.ledger import Ledger
 
 NAME = "roster-upload@a.service"
 
@@ -89,6 +91,24 @@ show) printf '%s\\n' ActiveState=inactive LoadState=masked Result=success \\
 start) echo "Failed to start $2: Unit $2 is masked." >&2; exit 1 ;;
 esac
 """
+
+
+@pytest.mark.parametrize(
+    ("command", "receipt", "code"),
+    [
+        ("send", {"command": "send", "exit_code": 29}, Exit.PAUSED),
+        ("login", {"command": "send", "exit_code": 17}, Exit.OK),  # of cron's, beside the login
+        ("send", {"command": "send", "exit_code": 9, "started": "2020-01-01T00:00:00Z"}, Exit.OK),
+    ],
+)
+def test_a_run_that_systemd_has_forgotten_is_told_by_its_receipt(
+    command: str, receipt: dict[str, object], code: Exit, tmp_path: Path
+) -> None:
+    began = dt.datetime(2026, 11, 26, 7, 10, tzinfo=dt.UTC)
+    (tmp_path / "a").mkdir()
+    Ledger(tmp_path / "a").append({"started": "2026-11-26T07:10:00Z", **receipt})
+    given = argparse.Namespace(feed="a", state_dir=tmp_path)
+    assert commands._left(given, command, began) == code
 
 
 def test_a_masked_unit_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
