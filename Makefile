@@ -11,9 +11,9 @@ demo: ## the main job in the lab, with an account at the end
 	scripts/setup
 	scripts/lab run -- scripts/demo
 
-test: ## all tests
+test: ## all checks, side by side: lint, unit, integration, scenarios
 	scripts/setup --dev
-	scripts/lab run -- pytest
+	PYTHONPATH=scripts:tests python -m checks $(CHECKS)
 
 vm: ## what only a kernel of its own shows, in an emulated machine (a quarter of an hour)
 	scripts/setup --dev

@@ -350,6 +350,7 @@ def bench_inside(release: str, rounds: int) -> int:
 
 def bench_in_container(release: str, rounds: int) -> int:
     """Makes the container and measures in it; returns the exit code."""
+    from integration.container import image  # noqa: PLC0415 - needs pytest, which is not in there
     from unit.test_program import build  # noqa: PLC0415 - needs Ansible, which is not in there
 
     install = (
@@ -365,7 +366,7 @@ def bench_in_container(release: str, rounds: int) -> int:
             "--tmpfs=/vendor:size=256m,mode=755", "--tmpfs=/tmp:size=512m",
             "--env=PYTHONPATH=/project/scripts:/project/tests",
             "--env=DEBIAN_FRONTEND=noninteractive",
-            f"lab-{release}", "sh", "-ec", script,
+            *image(release), "sh", "-ec", script,
         ]  # fmt: skip
         return subprocess.run(words, check=False).returncode
 

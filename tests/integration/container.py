@@ -12,6 +12,13 @@ from pathlib import Path
 
 import pytest
 
+IMAGES = Path(__file__).resolve().parents[2] / ".lab" / "images"
+
+
+def image(release: str) -> list[str]:
+    """A Debian release as podman run takes it: the lab's own image, which stays as it is."""
+    return ["--rootfs", f"{(IMAGES / release).resolve()}:O"]
+
 
 def free_port() -> int:
     """A loopback port that nobody listens at."""
@@ -22,22 +29,23 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    image: str,
+    release: str,
     home: Path,
     *inside: str,
     is_ready: Callable[[str], bool],
     options: tuple[str, ...] = (),
     seconds: float = 30,
 ) -> Iterator[None]:
-    """Runs a command in a container that has `home` as `/vendor`; what it says is in `home/log`.
+    """Runs a command in a container of a Debian release, which has `home` as `/vendor`.
 
-    The block begins when `is_ready` says so of that, `seconds` later at most.
+    Its output is in `home/log`. The block begins when `is_ready` says so of that output, `seconds`
+    later at most.
     """
     if "LAB" not in os.environ:
         pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
     command = [
         "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
-        f"--volume={home}:/vendor", *options, image, *inside,
+        f"--volume={home}:/vendor", *options, *image(release), *inside,
     ]  # fmt: skip
     path = home / "log"
     with path.open("w") as log:

@@ -76,9 +76,8 @@ def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenSsh]:
     (server.folder / "OneRoster.zip").write_bytes(OLD)
     disks = (f"--tmpfs=/vendor/files/{SMALL}:size=64k", f"--tmpfs=/vendor/files/{FROZEN}:ro")
     serve = "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /vendor/sshd_config"
-    image = f"lab-{request.param}"
     with running(
-        image,
+        request.param,
         home,
         "sh",
         "-c",

@@ -101,7 +101,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProFtpd]:
     (home / "proftpd.conf").write_text(SETTINGS.format(port=port))
     server = ProFtpd(home, port, host_key)
     install = ("sh", "-c", INSTALL, "sh", USER)
-    with running("lab-trixie", home, *install, is_ready=lambda _: server.is_listening, seconds=180):
+    with running("trixie", home, *install, is_ready=lambda _: server.is_listening, seconds=180):
         yield server
 
 

@@ -26,7 +26,7 @@ def podman(*words: str) -> None:
 @pytest.fixture(scope="module")
 def fleet(play: Play) -> Iterator[Path]:
     """The hosts, provisioned, with a delivery behind them."""
-    subprocess.run([LAB, "add", *HOSTS], check=True)
+    subprocess.run([LAB, "--provisioned", "add", *HOSTS], check=True)
     try:
         folder = lab_fleet.write("fleet", HOSTS)
         for playbook in ("../molecule/default/prepare", "site", "send"):

@@ -109,17 +109,20 @@ def test_an_image_is_named_by_what_it_is_made_of(
 
 
 def builder(script: str) -> Callable[[str, Path], subprocess.Popen[str]]:
-    """Stands in for build_image: a shell's line, which finds its tar file's name in $1."""
+    """Stands in for build_image: a shell's line, which finds its tree's name in $1."""
 
     def build(release: str, folder: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            ["sh", "-c", script, "sh", folder / f"{release}.tar"],
+            ["sh", "-c", script, "sh", folder / release],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
     return build
+
+
+MAKE = "mkdir $1; echo {} > $1/state"
 
 
 def age(path: Path) -> None:
@@ -130,24 +133,29 @@ def age(path: Path) -> None:
 def test_images_are_made_once_and_old_files_go(
     lab: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab, "build_image", builder('echo made > "$1"'))
+    monkeypatch.setattr(lab, "build_image", builder(MAKE.format("made")))
     lab.CACHE.mkdir()
-    for name in ("trixie-0123.tar", "build-killed", "bookworm-4567.tar"):
-        (lab.CACHE / name).mkdir() if "build" in name else (lab.CACHE / name).touch()
-    age(lab.CACHE / "trixie-0123.tar")
-    age(lab.CACHE / "build-killed")
+    for name in ("trixie-0123", "build-killed", "bookworm-4567"):
+        (lab.CACHE / name).mkdir()
+    for name in ("trixie-0123", "build-killed"):
+        age(lab.CACHE / name)
     lab.build_images()
     made = {lab.image(release) for release in lab.RELEASES}
-    assert set(lab.CACHE.iterdir()) == made | {lab.CACHE / "bookworm-4567.tar"}
-    assert all(path.read_text() == "made\n" for path in made)
+    assert set(lab.CACHE.iterdir()) == made | {lab.CACHE / "bookworm-4567"}
+    assert all((path / "state").read_text() == "made\n" for path in made)
 
-    monkeypatch.setattr(lab, "build_image", builder("echo again > $1"))
+    monkeypatch.setattr(lab, "build_image", builder(MAKE.format("again")))
     lab.build_images()
-    assert all(path.read_text() == "made\n" for path in made)
+    assert all((path / "state").read_text() == "made\n" for path in made)
     age(lab.image("trixie"))
     lab.build_images()
-    assert lab.image("trixie").read_text() == "again\n"
-    assert lab.image("bookworm").read_text() == "made\n"
+    assert (lab.image("trixie") / "state").read_text() == "again\n"
+    assert (lab.image("bookworm") / "state").read_text() == "made\n"
+    # Labs that run from the replaced one keep it until it is old, too.
+    [replaced] = lab.CACHE.glob("replaced-*")
+    assert (replaced / "state").read_text() == "made\n"
+    lab.build_images()
+    assert replaced.exists()
 
 
 def test_an_image_that_cannot_be_made(lab: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +195,44 @@ def test_an_interrupted_build_leaves_nothing(
         lab.build_images()
     assert started[0].returncode is not None
     assert list(lab.CACHE.iterdir()) == []
+
+
+# ---- provisioned hosts
+
+
+def git(*words: str | Path) -> None:
+    subprocess.run(["git", *words], check=True, capture_output=True)
+
+
+def test_disks_are_kept_for_what_made_them(
+    lab: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lab, "PROVISIONED", tmp_path / "provisioned")
+    git("init", lab.ROOT)
+    role = lab.ROOT / "roles" / "some_role" / "tasks.yml"
+    role.parent.mkdir(parents=True)
+    role.write_text("one")
+    assert not lab.is_kept()
+    lab.PROVISIONED.mkdir()
+    (lab.PROVISIONED / "digest").write_text(lab.digest())
+    (lab.ROOT / "README.md").write_text("makes no difference")
+    assert lab.is_kept()
+    role.write_text("two")
+    assert not lab.is_kept()
+    role.write_text("one")
+    assert lab.is_kept()
+    monkeypatch.setattr(lab, "PACKAGES", lab.PACKAGES + ",less")
+    assert not lab.is_kept()
+
+
+def test_a_container_begins_plain_or_provisioned(
+    lab: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lab, "PROVISIONED", tmp_path)
+    assert lab.disk_of("lab-bookworm", provisioned=False) == str(lab.image("bookworm"))
+    assert lab.disk_of("lab-01", provisioned=False) == str(lab.image("trixie"))
+    assert lab.disk_of("lab-bookworm", provisioned=True) == str(tmp_path / "lab-bookworm")
+    assert lab.disk_of("lab-01", provisioned=True) == str(tmp_path / "lab-trixie")
 
 
 # ---- inside
@@ -341,8 +387,12 @@ def test_a_closed_port_is_named(lab: ModuleType, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "words", ["", "bogus", "run", "run --", "exec", "sh", "connect", "connect 192.0.2.1", "up now"]
-)
+    "words",
+    [
+        "", "bogus", "run", "run --", "exec", "sh", "connect", "connect 192.0.2.1", "up now",
+        "--only=nobody up", "--provisioned down", "--only=lab-sftp add lab-01",
+    ],
+)  # fmt: skip
 def test_wrong_usage(
     lab: ModuleType, monkeypatch: pytest.MonkeyPatch, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,297 @@
+"""All checks side by side, each part in a lab and a copy of the checkout of its own.
+
+    python -m checks                  everything: what `make test` runs
+    python -m checks lint unit fleet  these parts
+
+A part's output goes to build/checks/PART.log. At the end a table tells where the time went.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+from xml.etree import ElementTree as ET
+
+from integration.machine import clock, machine
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "checks"
+CHECKOUT = FOLDER / "checkout"  # as it was when the checks began
+PROVISIONED = FOLDER / "provisioned"
+JOBS = 2 * len(os.sched_getaffinity(0))  # much of a part is waiting
+SLOWEST_FILES = 12
+LOG_LINES = 120  # of a part that failed
+NEWS_SECONDS = 60
+CLOCK_SECONDS = 5  # by which the machine's own time service may correct its clock meanwhile
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command, and what has to be there before; `default` leaves provisioned hosts."""
+
+    name: str
+    command: Sequence[str]
+    needs: Sequence[str] = ()
+    in_copy: bool = True
+
+
+def scenario(name: str, *options: str, needs: Sequence[str] = ("provisioned",)) -> Part:
+    """A Molecule scenario in a lab that is made for it."""
+    molecule = ["molecule", "test", "--scenario-name", name]
+    return Part(name, ["scripts/lab", *options, "run", "--", *molecule], needs)
+
+
+def pytest(*words: str) -> list[str]:
+    """The tests of this Python."""
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
+
+
+# In the order in which they begin, as far as what they need is there.
+PARTS = [
+    scenario("default", needs=()),
+    Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False),
+    scenario("lifecycle", "--only=lab-sftp", needs=()),
+    scenario("delivery", "--provisioned"),
+    scenario("rotation", "--provisioned", "--only=lab-trixie,lab-sftp"),
+    scenario("safety", "--provisioned"),
+    scenario("fleet", "--provisioned", "--only=lab-sftp"),
+    scenario("measured", "--provisioned", "--only=lab-trixie,lab-bookworm,lab-sftp"),
+    Part(
+        "integration",
+        ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],
+    ),
+    Part("unit", pytest("-n", "2", "-m", "not lab"), in_copy=False),
+]
+
+
+@dataclass
+class Run:
+    """A part that runs or has ended."""
+
+    part: Part
+    process: subprocess.Popen[bytes]
+    started: float
+    code: int | None = None
+    wall: float = 0  # seconds
+    cpu: float = 0  # seconds, of the control node's processes and of what they waited for
+    cases: list[tuple[str, float, str]] = field(default_factory=list)  # file, seconds, outcome
+
+    def count(self, outcome: str) -> int:
+        """The number of tests that ended so; a part that failed without one counts as one."""
+        found = sum(case[2] == outcome for case in self.cases)
+        return 1 if outcome == "failed" and self.code and not found else found
+
+
+def log_of(name: str) -> Path:
+    """Where a part's output is."""
+    return FOLDER / f"{name}.log"
+
+
+def report_of(name: str) -> Path:
+    """Where a part's tests are listed."""
+    return FOLDER / f"{name}.xml"
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copies what git tracks, or would track; the copy counts as a checkout of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+
+
+def start(part: Part) -> Run:
+    """Starts a part; its processes end with this one."""
+    folder = ROOT
+    if part.in_copy:
+        folder = FOLDER / part.name
+        shutil.copytree(CHECKOUT, folder, symlinks=True)
+    environment = {**os.environ, "LAB_PROVISIONED": str(PROVISIONED)}
+    environment["PYTEST_ADDOPTS"] = f"--junitxml={report_of(part.name)}"
+    with log_of(part.name).open("wb") as log:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *part.command],
+            cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    print(f"{part.name} begins", flush=True)
+    return Run(part, process, time.monotonic())
+
+
+def collect(run: Run) -> bool:
+    """Notes how a part ended; returns whether it has."""
+    pid, status, used = os.wait4(run.process.pid, os.WNOHANG)
+    if not pid:
+        return False
+    run.code = run.process.returncode = os.waitstatus_to_exitcode(status)
+    run.wall = time.monotonic() - run.started
+    run.cpu = used.ru_utime + used.ru_stime
+    run.cases = cases(report_of(run.part.name))
+    told = "passed" if run.code == 0 else f"FAILED (exit code {run.code})"
+    print(f"{run.part.name} {told} after {run.wall:.0f} s", flush=True)
+    if run.code:
+        lines = log_of(run.part.name).read_text(errors="replace").splitlines()
+        print("\n".join(f"  {run.part.name} | {line}" for line in lines[-LOG_LINES:]), flush=True)
+    elif run.part.in_copy:
+        shutil.rmtree(FOLDER / run.part.name)
+    return True
+
+
+def cases(report: Path) -> list[tuple[str, float, str]]:
+    """The tests of a report: file, seconds, and passed, failed or skipped."""
+    if not report.exists():
+        return []
+    found = []
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
+        file = case.get("classname", "").replace(".", "/")
+        tags = {child.tag for child in case}
+        outcome = "failed" if tags & {"failure", "error"} else "passed"
+        found.append(
+            (file, float(case.get("time", 0)), "skipped" if "skipped" in tags else outcome)
+        )
+    return found
+
+
+def run_all(parts: Sequence[Part]) -> list[Run]:
+    """Runs parts as far as they can be begun, some at a time; returns those that ended."""
+    waiting, running, ended = list(parts), list[Run](), list[Run]()
+    chosen = {part.name for part in parts}
+    news = time.monotonic()
+    try:
+        while waiting or running:
+            for part in list(waiting):
+                if len(running) < JOBS and is_ready(part, chosen):
+                    waiting.remove(part)
+                    running.append(start(part))
+            done = [run for run in running if collect(run)]
+            ended += done
+            running = [run for run in running if run not in done]
+            if not running and waiting and not any(is_ready(p, chosen) for p in waiting):
+                break  # what they need has failed
+            if time.monotonic() - news > NEWS_SECONDS:
+                news = time.monotonic()
+                print("running: " + ", ".join(run.part.name for run in running), flush=True)
+            time.sleep(0.1)
+    finally:
+        stop(running)
+    return ended
+
+
+def is_ready(part: Part, chosen: Iterable[str]) -> bool:
+    """Whether what a part needs is there; without the part `default` it provisions by itself."""
+    is_left = (PROVISIONED / "digest").exists()
+    return "provisioned" not in part.needs or "default" not in chosen or is_left
+
+
+def stop(running: Sequence[Run]) -> None:
+    """Ends parts, which take their labs away, and waits for them."""
+    for run in running:
+        run.process.terminate()
+    for run in running:
+        run.process.wait()
+
+
+def table(runs: Sequence[Run], wall: float) -> str:
+    """Where the time went: by part, and by the files that took longest."""
+    lines = [f"{'part':<14}{'wall s':>8}{'CPU s':>8}{'passed':>8}{'failed':>8}{'skipped':>8}"]
+    for run in sorted(runs, key=lambda run: -run.wall):
+        counts = "".join(f"{run.count(each):>8}" for each in ("passed", "failed", "skipped"))
+        lines.append(f"{run.part.name:<14}{run.wall:>8.0f}{run.cpu:>8.0f}{counts}")
+    lines.append(f"{'all':<14}{wall:>8.0f}{sum(run.cpu for run in runs):>8.0f}")
+    files: dict[tuple[str, str], float] = {}
+    for run in runs:
+        for file, seconds, _ in run.cases:
+            key = (run.part.name, file)
+            files[key] = files.get(key, 0) + seconds
+    lines += ["", f"{'seconds':>8}  file"]
+    slowest = sorted(files.items(), key=lambda item: -item[1])[:SLOWEST_FILES]
+    lines += [f"{seconds:>8.0f}  {file} ({part})" for (part, file), seconds in slowest]
+    return "\n".join(lines)
+
+
+def busy() -> float:
+    """CPU seconds since boot that this machine spent on anything, or that its own host took."""
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    idle = ticks[3] + ticks[4]
+    return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
+
+
+def minutes_alone(runs: Sequence[Run], wall: float, spent: float) -> float:
+    """How long the run takes where nothing else runs: without what others spent of the CPUs.
+
+    `wall` and `spent` are seconds: on the clock, and of CPU on the whole machine.
+    """
+    others = max(0.0, spent - sum(run.cpu for run in runs))
+    return max(wall - others / len(os.sched_getaffinity(0)), 0) / 60
+
+
+def interrupt(number: int, _frame: object) -> NoReturn:
+    """Makes an exception of a signal, so that the labs are taken away on this way out, too."""
+    sys.exit(128 + number)
+
+
+def main() -> int:
+    """Runs the parts that the command line names; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="checks", description=__doc__)
+    names = [part.name for part in PARTS]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
+    parser.add_argument(
+        "--minutes", type=float, metavar="N",
+        help="fail where the parts take longer, not counting what others take of the CPUs",
+    )  # fmt: skip
+    options = parser.parse_args()
+    given = options.parts
+    if unknown := set(given) - set(names):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    signal.signal(signal.SIGTERM, interrupt)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    copy_checkout(CHECKOUT)
+    started = time.monotonic()
+    chosen = [part for part in PARTS if not given or part.name in given]
+    subprocess.run(["scripts/lab", "images"], cwd=ROOT, check=True)
+    before, clock_before, busy_before = machine(), clock(), busy()
+    runs = run_all(chosen)
+    wall = time.monotonic() - started
+    print("\n" + table(runs, wall))
+    alone = minutes_alone(runs, wall, busy() - busy_before)
+    is_slow = options.minutes is not None and alone > options.minutes
+    print(f"\n{wall / 60:.1f} minutes, {alone:.1f} of them with the CPUs to itself")
+    if is_slow:
+        print(f"that is over the limit of {options.minutes:g}: make the slowest parts faster")
+    missing = [part.name for part in chosen if part.name not in {run.part.name for run in runs}]
+    if missing:
+        print(f"not begun, since what they need failed: {', '.join(missing)}")
+    counts = {
+        outcome: sum(run.count(outcome) for run in runs)
+        for outcome in ("passed", "failed", "skipped")
+    }
+    counts["failed"] += len(missing)
+    after = machine()
+    changed = [what for what in before if after[what] != before[what]]
+    if abs(clock() - clock_before) > CLOCK_SECONDS:
+        changed.append("clock")
+    for what in changed:
+        print(f"the machine's own {what} changed: a test reached it")
+    counts["failed" if changed else "passed"] += 1
+    print("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    return 1 if counts["failed"] or is_slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
