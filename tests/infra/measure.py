@@ -1,8 +1,4 @@
-"""What tools that others wrote say of the lab's district hosts.
-
-Run as a program, it notes the hosts as they are in build/measured-before.json, which the tests
-compare with: Molecule does so before it converges them.
-"""
+"""What tools that others wrote say of the lab's district hosts."""
 
 from __future__ import annotations
 
@@ -10,14 +6,12 @@ import json
 import re
 import subprocess
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from infra.fleet import DISTRICT_HOSTS, ROOT, Host, connect
+from infra.fleet import ROOT, Host, connect
 
 WANTED = tomllib.loads(Path(__file__).with_name("measured.toml").read_text())
-BEFORE = ROOT / "build" / "measured-before.json"
 FOLDER = "/root/measure"
 
 
@@ -104,20 +98,3 @@ def share(results: dict[str, list[str]]) -> float:
     """The share of passed rules among those that passed or failed."""
     passed, failed = len(results.get("pass", [])), len(results.get("fail", []))
     return passed / (passed + failed)
-
-
-def measure(name: str) -> dict[str, Any]:
-    """All measures of a host."""
-    host = connect(name)
-    result: dict[str, Any] = {"lynis": lynis(host)}
-    result["exposure"] = {unit: exposure(host, unit) for unit in ("ssh.service", "cron.service")}
-    if host.system_info.codename == WANTED["openscap"]["release"]:
-        result["openscap"] = openscap(host)
-    return result
-
-
-if __name__ == "__main__":
-    with ThreadPoolExecutor() as pool:
-        measures = dict(zip(DISTRICT_HOSTS, pool.map(measure, DISTRICT_HOSTS), strict=True))
-    BEFORE.parent.mkdir(exist_ok=True)
-    BEFORE.write_text(json.dumps(measures, indent=1))

@@ -1,0 +1,135 @@
+"""What `make test` runs: every part and test once, side by side, told in one table."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from checks import __main__ as checks
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSES = "print('fine')"
+REPORT = """\
+<testsuites><testsuite>
+<testcase classname="tests.unit.test_a" name="one" time="1.5"/>
+<testcase classname="tests.unit.test_a" name="two" time="0.5"><failure/></testcase>
+<testcase classname="tests.unit.test_b" name="three" time="3"><skipped/></testcase>
+</testsuite></testsuites>
+"""
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The runner with a folder of its own, whose copies of the checkout are empty."""
+    for name in ("FOLDER", "CHECKOUT", "PROVISIONED"):
+        monkeypatch.setattr(checks, name, tmp_path / name.lower())
+    checks.FOLDER.mkdir()
+    checks.CHECKOUT.mkdir()
+    return checks
+
+
+def part(name: str, program: str, **values: Any) -> checks.Part:
+    return checks.Part(name, [sys.executable, "-c", program], **values)
+
+
+def test_every_scenario_and_every_test_of_a_host_is_run() -> None:
+    scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    assert scenarios <= {each.name for each in checks.PARTS}
+    listed: list[str] = []
+    for name in scenarios:
+        settings = yaml.safe_load((ROOT / "molecule" / name / "molecule.yml").read_text())
+        listed += settings["ansible"]["env"]["SCENARIO_TESTS"].split()
+    there = [
+        str(path.relative_to(ROOT))
+        for folder in ("infra", "scenarios")
+        for path in (ROOT / "tests" / folder).glob("test_*.py")
+    ]
+    assert sorted(listed) == sorted(there)
+
+
+def test_parts_run_side_by_side_and_are_counted(
+    runner: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two parts that wait for each other end only where both run."""
+    meet = "import pathlib, time\n{mine}.touch()\nwhile not {other}.exists(): time.sleep(0.01)"
+    one, other = (f"pathlib.Path({str(runner.FOLDER / name)!r})" for name in ("one", "other"))
+    parts = [
+        part("first", meet.format(mine=one, other=other)),
+        part("second", meet.format(mine=other, other=one), in_copy=False),
+        part("bad", "print('the reason'); raise SystemExit(3)"),
+    ]
+    runs = {run.part.name: run for run in runner.run_all(parts)}
+    assert {name: run.code for name, run in runs.items()} == {"first": 0, "second": 0, "bad": 3}
+    assert runs["bad"].count("failed") == 1
+    assert runs["first"].count("failed") == 0
+    shown = capsys.readouterr().out
+    assert "bad FAILED (exit code 3)" in shown
+    assert "bad | the reason" in shown
+    assert (runner.FOLDER / "bad").exists()  # to look at
+    assert not (runner.FOLDER / "first").exists()
+
+
+def test_provisioned_hosts_are_waited_for(runner: ModuleType) -> None:
+    keep = f"import pathlib; p = pathlib.Path({str(runner.PROVISIONED)!r}); p.mkdir(); "
+    keep += "(p / 'digest').touch()"
+    needs = (
+        f"import pathlib; raise SystemExit(not pathlib.Path({str(runner.PROVISIONED)!r}).exists())"
+    )
+    parts = [part("fleet", needs, needs=["provisioned"]), part("default", keep)]
+    assert [run.code for run in runner.run_all(parts)] == [0, 0]
+
+
+def test_what_needs_provisioned_hosts_does_not_begin_without(runner: ModuleType) -> None:
+    parts = [part("fleet", PASSES, needs=["provisioned"]), part("default", "raise SystemExit(1)")]
+    assert [run.part.name for run in runner.run_all(parts)] == ["default"]
+    # Without the part that makes them, a lab makes its own.
+    assert [run.code for run in runner.run_all(parts[:1])] == [0]
+
+
+def test_a_report_is_counted_by_file(runner: ModuleType) -> None:
+    runner.report_of("unit").write_text(REPORT)
+    process = subprocess.Popen(["true"])
+    process.wait()
+    run = runner.Run(
+        part("unit", PASSES), process, 0, 1, 9, 4, runner.cases(runner.report_of("unit"))
+    )
+    assert [run.count(each) for each in ("passed", "failed", "skipped")] == [1, 1, 1]
+    lines = runner.table([run], 9).splitlines()
+    assert lines[1].split() == ["unit", "9", "4", "1", "1", "1"]
+    assert [line.split()[:2] for line in lines[-2:]] == [
+        ["3", "tests/unit/test_b"],
+        ["2", "tests/unit/test_a"],
+    ]
+
+
+@pytest.mark.parametrize(("spent", "minutes"), [(240, 4), (480, 4), (720, 3), (5000, 0)])
+def test_what_others_spend_does_not_count(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, spent: float, minutes: float
+) -> None:
+    """The parts took 480 of so many CPU seconds, on four CPUs and four minutes."""
+    monkeypatch.setattr(runner.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    run = runner.Run(part("unit", PASSES), subprocess.Popen(["true"]), 0, cpu=480)
+    run.process.wait()
+    assert runner.minutes_alone([run], 240, spent) == pytest.approx(minutes)
+
+
+def test_a_run_that_is_ended_ends_its_parts(runner: ModuleType, tmp_path: Path) -> None:
+    program = (
+        "import signal, sys, time, pathlib\n"
+        f"done = pathlib.Path({str(tmp_path / 'tidied')!r})\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (done.touch(), sys.exit(1)))\n"
+        f"pathlib.Path({str(tmp_path / 'began')!r}).touch()\n"
+        "time.sleep(300)\n"
+    )
+    run = runner.start(part("long", program))
+    while not (tmp_path / "began").exists():
+        assert run.process.poll() is None
+        time.sleep(0.01)
+    runner.stop([run])
+    assert (tmp_path / "tidied").exists()
