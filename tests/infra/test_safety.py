@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import yaml
 from infra.fleet import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
 
 HOST = "lab-trixie"
+UNDO_SECONDS = 12  # nothing here is to pass its probation
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def try_site(**values: Any) -> str:
     """Runs `site.yml` on the host with other values, expecting a failure; returns what it said."""
     program = shutil.which("ansible-playbook")
     assert program
-    extra = json.dumps({"district_hardening_undo_seconds": 25, **values})
+    extra = json.dumps({"district_hardening_undo_seconds": UNDO_SECONDS, **values})
     command = [program, "playbooks/site.yml", "-i", "inventories/lab", "--limit", HOST, "-e", extra]
     done = ansible(*command)
     assert done.returncode != 0, done.stdout
@@ -92,11 +92,12 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
     one.check_output("echo Nonsense yes > /etc/ssh/sshd_config.d/50-admin.conf")
     try:
         before = fingerprint(one)
-        started = time.monotonic()
         said = try_site(
             district_hardening_banner="Another banner", district_hardening_banners=False
         )
-        assert time.monotonic() - started < 60
+        # No login is waited for.
+        assert "could not be put into force" in said
+        assert "nobody could log in anew" not in said
         assert "Bad configuration option: Nonsense" in said
         assert "All of them were taken back" in said
         assert fingerprint(one) == before

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,7 +183,8 @@ def type_at_the_prompt(district: District, new: str) -> str:
         told = b""
         while b"in its vault file" not in told:
             told += os.read(controller, 4096)
-        time.sleep(1)
+        while termios.tcgetattr(controller)[3] & termios.ECHO:  # it hides what is typed
+            time.sleep(0.01)
         os.write(controller, new.encode() + b"\n")
         try:
             while data := os.read(controller, 4096):
