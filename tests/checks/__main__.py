@@ -9,6 +9,7 @@ A part's output goes to build/checks/PART.log. At the end a table tells where th
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import signal
@@ -259,6 +260,12 @@ def main() -> int:
     if unknown := set(given) - set(names):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     signal.signal(signal.SIGTERM, interrupt)
+    FOLDER.parent.mkdir(exist_ok=True)
+    lock = FOLDER.with_suffix(".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("checks: they run already in this checkout")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     copy_checkout(CHECKOUT)
