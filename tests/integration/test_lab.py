@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from integration.machine import machine
 
+pytestmark = pytest.mark.lab
 LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"
 
 

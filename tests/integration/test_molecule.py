@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from integration.machine import clock, firewall, kernel_settings, users
 
+pytestmark = pytest.mark.lab
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
 

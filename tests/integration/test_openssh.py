@@ -18,6 +18,7 @@ from roster_upload.exits import Exit
 from roster_upload.server import probe
 from roster_upload.sftp import Facts
 
+pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"
 SMALL = "imagine/0123456-Small Disk/product"
 FROZEN = "imagine/0123456-Frozen Disk/product"

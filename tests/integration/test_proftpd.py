@@ -19,6 +19,7 @@ from roster_upload.exits import Exit
 from roster_upload.server import Profile, probe
 from roster_upload.sftp import Facts
 
+pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"
 PASSWORD = 'it\'s a "password", größe'
 SETTINGS = """\
