@@ -434,9 +434,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_package_ends_in_a_report(
-    folder: Path, base: Path, run: Run, name: str
-) -> None:
+def test_a_hostile_package_ends_in_a_report(folder: Path, base: Path, run: Run, name: str) -> None:
     (folder / name).write_bytes(HOSTILE[name]())
     run(folder, base)
 

@@ -572,9 +572,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert web.got == []
 
 
-def test_all_that_hangs_is_given_up_together(
-    silent_port: int, secrets: Path, waits: Waits
-) -> None:
+def test_all_that_hangs_is_given_up_together(silent_port: int, secrets: Path, waits: Waits) -> None:
     """A web server and a mail server that never answer cost one limit, not two."""
     hanging = feed(
         webhook_url=f"http://127.0.0.1:{silent_port}/{{secret}}",
@@ -633,9 +631,7 @@ def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
     assert hushed(told) == f"the heartbeat did not work: no answer of 127.0.0.1 within {limit} s"
 
 
-def test_one_channel_works_while_another_hangs(
-    silent_port: int, post: Post, waits: Waits
-) -> None:
+def test_one_channel_works_while_another_hangs(silent_port: int, post: Post, waits: Waits) -> None:
     waits.is_over = lambda: waits.hanging == 1
     url = f"http://127.0.0.1:{silent_port}/"
     [told] = tell.tell(post.feed(webhook_url=url), "failure", RECEIPT, None)
