@@ -18,13 +18,13 @@ import socket
 import socketserver
 import ssl
 import threading
-import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import waiting
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -236,10 +236,7 @@ class Waits:
         self.is_over: Callable[[], bool] = lambda: True  # when a wait ends
 
     def let_pass(self, seconds: float) -> None:
-        end = time.monotonic() + 60
-        while not self.is_over():
-            assert time.monotonic() < end, "it hangs"
-            time.sleep(0.005)
+        waiting.until(self.is_over, "the wait for a channel")
         self.seconds.append(seconds)
 
     @property
