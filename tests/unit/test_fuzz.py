@@ -6,20 +6,17 @@ import datetime as dt
 import functools
 import io
 import json
-import os
 import random
 import resource
-import signal
 import struct
-import subprocess
-import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import rosters
 from roster_upload import config, guard, oneroster
@@ -29,10 +26,8 @@ from unit import share
 from unit.test_config import GOOD
 from unit.test_traditional import COLUMNS, FILES
 
-ROOT = Path(__file__).resolve().parents[2]
 CASES = 1000
 CPU_SECONDS = 40  # for one case, whose slowest takes 3 on a free machine
-HANG_SECONDS = 1800  # for all of a folder; only what waits for ever takes so long
 KEY = b"k" * 32
 ADDRESS_BYTES = 1_500_000_000
 RESIDENT_BYTES = 160_000_000  # the interpreter and numpy take 60 MB of it
@@ -54,7 +49,6 @@ def look_at(folder: Path, base: Path) -> None:
 
     Too much work or an exception ends the process, so that the last name is that of the culprit.
     """
-    signal.alarm(HANG_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     old, feed = check(base, key=KEY).census, config.parse(GOOD)
     for path in sorted(folder.iterdir()):
@@ -77,54 +71,14 @@ def most_resident() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def serve() -> None:
-    """Looks at a folder for each line of the input, in a fork: starting Python anew takes longer.
-
-    Prints how each ended, as `os.waitpid` has it.
-    """
-    for line in sys.stdin:
-        folder, base, said = map(Path, json.loads(line))
-        child = os.fork()
-        if not child:
-            with said.open("w") as out:
-                os.dup2(out.fileno(), 1)
-                os.dup2(out.fileno(), 2)
-            look_at(folder, base)
-            return
-        print(os.waitpid(child, 0)[1], flush=True)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[subprocess.Popen[str]]:
-    """A process that looks at folders, small enough for the limits of what it forks."""
-    with subprocess.Popen(
-        [sys.executable, "-c", "from unit.test_fuzz import serve; serve()"],
-        env={"PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}", "OPENBLAS_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-
-
-Run = Callable[[Path, Path], None]
-
-
-@pytest.fixture
-def run(server: subprocess.Popen[str], tmp_path: Path) -> Run:
+def run(folder: Path, base: Path) -> None:
     """Has a folder's packages checked; fails with the name of the one that broke it."""
-
-    def ask(folder: Path, base: Path) -> None:
-        assert server.stdin
-        assert server.stdout
-        said = tmp_path / "said"
-        server.stdin.write(json.dumps([str(folder), str(base), str(said)]) + "\n")
-        server.stdin.flush()
-        status = int(server.stdout.readline())
-        told = said.read_text()
-        assert (status, told.splitlines()[-1:]) == (0, ["end"]), told[-2000:]
-
-    return ask
+    code = "import sys; from pathlib import Path; from unit.test_fuzz import look_at; "
+    done = forks.having("unit.test_fuzz").run(
+        code + "look_at(*map(Path, sys.argv[1:]))", folder, base
+    )
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1:] == ["end"], done.stdout[-200:]
 
 
 @pytest.fixture
@@ -230,7 +184,7 @@ def mutated(seed: int) -> bytes:
     return mutate(data, OUTSIDE, chance) if chance.random() < 0.5 else data
 
 
-def test_mutated_packages_end_in_a_report(folder: Path, base: Path, run: Run) -> None:
+def test_mutated_packages_end_in_a_report(folder: Path, base: Path) -> None:
     for seed in range(share.of(CASES)):
         (folder / f"{seed:05}").write_bytes(mutated(seed))
     run(folder, base)
@@ -434,7 +388,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_package_ends_in_a_report(folder: Path, base: Path, run: Run, name: str) -> None:
+def test_a_hostile_package_ends_in_a_report(folder: Path, base: Path, name: str) -> None:
     (folder / name).write_bytes(HOSTILE[name]())
     run(folder, base)
 
