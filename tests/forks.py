@@ -21,6 +21,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 HANG_SECONDS = 1800
+EXECUTOR = (
+    "ansible.executor.playbook_executor",
+    "ansible.executor.task_executor",
+    "ansible.plugins.strategy",
+)
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -87,6 +92,18 @@ class Forks:
 def having(*modules: str) -> Forks:
     """Return the process of this run whose forks have these modules."""
     return Forks(modules)
+
+
+def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
+    """Run a program of Ansible's without a terminal; return its exit code and what it printed.
+
+    Settings of the environment are read when Ansible is imported, so they are the run's own.
+    """
+    name = program.removeprefix("ansible-")
+    code = f"import sys; sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
+    ansible = having("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR)
+    done = ansible.run(code, *arguments, env={**os.environ, **more})
+    return done.returncode, done.stdout + done.stderr
 
 
 def serve(modules: tuple[str, ...]) -> None:

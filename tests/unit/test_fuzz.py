@@ -19,10 +19,10 @@ from typing import Any
 import forks
 import pytest
 import rosters
+import share
 from roster_upload import config, guard, oneroster
 from roster_upload.census import Census
 from roster_upload.validate import Terms, check
-from unit import share
 from unit.test_config import GOOD
 from unit.test_traditional import COLUMNS, FILES
 

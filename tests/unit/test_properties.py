@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rosters
+import share
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from roster_feeds import to_toml
@@ -24,7 +25,6 @@ from roster_upload import config, guard, table
 from roster_upload.census import Kind, Prints
 from roster_upload.findings import Findings, Report
 from roster_upload.validate import Terms, check
-from unit import share
 from unit.test_config import GOOD
 
 KEY = b"k" * 32
