@@ -8,6 +8,7 @@ from pathlib import Path
 
 import forks
 import pytest
+import share
 import yaml
 from roster_upload import config
 
@@ -110,7 +111,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", share.some(WRONG))
 def test_a_wrong_variable_stops_the_run(case: str, inventory: Path) -> None:
     host, values, named = WRONG[case]
     extra = inventory / "host_vars" / host / "zz_wrong.yml"
