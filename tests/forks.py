@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,7 @@ def serve(modules: tuple[str, ...]) -> None:
     """Run each code that the input asks for in a fork; print its exit code."""
     for module in modules:
         importlib.import_module(module)
+    gc.freeze()  # or each fork's collector would copy all of it
     for line in sys.stdin:
         child = os.fork()
         if not child:
@@ -138,4 +141,24 @@ def _run(
     tempfile.tempdir = None
     sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.argv = ["-c", *arguments]
-    exec(compile(code, "<fork>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    code_of_exit: object = None
+    try:
+        exec(compile(code, "<fork>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    except SystemExit as end:
+        code_of_exit = end.code
+    except BaseException:  # noqa: BLE001 - as Python itself ends
+        traceback.print_exc()
+        code_of_exit = 1
+    _end(code_of_exit)
+
+
+def _end(code: object) -> None:
+    """End as Python does, but for taking all modules apart, which takes as long as a short run."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)

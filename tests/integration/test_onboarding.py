@@ -26,8 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
 NEW = VaultSecret(b"a new key of more than sixteen characters")
+# `make test-fast` leaves out what takes many runs of Ansible, each seconds of work.
+many_runs = pytest.mark.skipif(share.IS_FAST, reason="many runs of Ansible")
 HEAD = "host,district,site_code,product,sis,region,username,password\n"
-SEVERAL = share.of(300)
+SEVERAL = 300
 LATEST_SECONDS = 1800  # only what hangs takes so long
 
 
@@ -163,6 +165,7 @@ def test_questions_about_one_district(inventory: Path) -> None:
     assert code == 0, told
 
 
+@many_runs
 def test_hundreds_of_districts_from_a_csv(inventory: Path, tmp_path: Path) -> None:
     lines = (
         f'host{number},"St. Mary\'s, N\u00ba {number}",{number:07},literacy,PowerSchool,North,'
@@ -259,6 +262,7 @@ def test_without_a_terminal_all_is_given(inventory: Path) -> None:
     assert 'district_site_code: "007"' in (inventory / "host_vars/a/main.yml").read_text()
 
 
+@many_runs
 def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
     pins = inventory / "group_vars/district_hosts/main.yml"
     with server() as (port, key):
@@ -312,6 +316,7 @@ def rekey(*arguments: object) -> tuple[int, str]:
     return forks.ansible("ansible-playbook", *words, **key)
 
 
+@many_runs
 def test_a_new_vault_key(inventory: Path) -> None:
     group = inventory / "group_vars/all/vault.yml"
     group.write_bytes(VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example"))
