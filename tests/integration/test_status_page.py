@@ -20,6 +20,7 @@ from roster_fleet import status
 from roster_fleet.status import Cache, Row, stamp
 
 DISTRICTS, NIGHTS = max(share.of(1000), 150), 400
+SCHEMES = share.some(["light", "dark"])
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
 HELD = "Alder Valley 0100"
@@ -44,7 +45,7 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=SCHEMES)
 def visit(request: pytest.FixtureRequest, browser: Browser, path: Path) -> Iterator[Visit]:
     """The page in light and in dark; whatever a test does there, it says and asks for nothing."""
     found = Visit(browser, path, viewport=DESKTOP, color_scheme=request.param)
@@ -247,7 +248,7 @@ def test_screen_readers_and_contrast(visit: Visit) -> None:
     assert violations(visit.page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_it_fits_a_phone(browser: Browser, path: Path, scheme: str) -> None:
     visit = Visit(browser, path, viewport=PHONE, color_scheme=scheme, has_touch=True)
     page = visit.page
