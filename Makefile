@@ -2,10 +2,10 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON_FILES = scripts/lab scripts/demo scripts/docs scripts/vault-client scripts/vm
 
-.PHONY: help demo test vm lint bench docs lock clean
+.PHONY: help demo test test-fast vm lint bench docs lock clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 demo: ## the main job in the lab, with an account at the end
 	scripts/setup
@@ -14,6 +14,10 @@ demo: ## the main job in the lab, with an account at the end
 test: ## all checks, side by side: lint, unit, integration, scenarios
 	scripts/setup --dev
 	PYTHONPATH=scripts:tests python -m checks $(CHECKS)
+
+test-fast: ## unit tests, and integration tests that need no container: under a minute
+	scripts/setup --dev
+	TESTS=fast pytest -n auto --dist worksteal -m "not lab and not mutants"
 
 vm: ## what only a kernel of its own shows, in an emulated machine (a quarter of an hour)
 	scripts/setup --dev

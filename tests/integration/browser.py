@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+import waiting
 from playwright.sync_api import Browser, Page, sync_playwright
 
 PACKAGES = ["chromium", "fonts-dejavu-core"]
@@ -24,14 +28,22 @@ FLAGS = [
 
 def chromium() -> str:
     """The browser's path; it is installed where it is missing."""
+    with Path(tempfile.gettempdir(), f"roster-chromium-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests side by side would install it twice
+        _install_chromium()
+    found = shutil.which("chromium")
+    assert found
+    return found
+
+
+def _install_chromium() -> None:
     if not shutil.which("chromium"):
+        if os.getuid():
+            pytest.skip(f"needs the packages {' '.join(PACKAGES)}, which only root can install")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         install = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
         for command in (["apt-get", "update", "--quiet"], install):
             subprocess.run(command, env=environment, check=True, capture_output=True)
-    found = shutil.which("chromium")
-    assert found
-    return found
 
 
 @contextmanager
@@ -52,6 +64,7 @@ class Visit:
 
     def __init__(self, browser: Browser, path: Path, **context: object) -> None:
         self.page: Page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+        self.page.set_default_timeout(waiting.HANG_SECONDS * 1000)
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import waiting
 
 IMAGES = Path(__file__).resolve().parents[2] / ".lab" / "images"
 
@@ -20,11 +20,13 @@ def image(release: str) -> list[str]:
     return ["--rootfs", f"{(IMAGES / release).resolve()}:O"]
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A loopback port for a server that sets SO_REUSEADDR; nobody else gets it in the block."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @contextmanager
@@ -34,12 +36,10 @@ def running(
     *inside: str,
     is_ready: Callable[[str], bool],
     options: tuple[str, ...] = (),
-    seconds: float = 30,
 ) -> Iterator[None]:
     """Runs a command in a container of a Debian release, which has `home` as `/vendor`.
 
-    Its output is in `home/log`. The block begins when `is_ready` says so of that output, `seconds`
-    later at most.
+    Its output is in `home/log`. The block begins when `is_ready` says so of that output.
     """
     if "LAB" not in os.environ:
         pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
@@ -51,12 +51,13 @@ def running(
     with path.open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + seconds
-        while not is_ready(path.read_text()):
+
+        def is_up() -> bool:
             assert process.poll() is None, path.read_text()
-            assert time.monotonic() < end, path.read_text()
-            time.sleep(0.05)
+            return is_ready(path.read_text())
+
+        waiting.until(is_up, "the server", every=0.05)
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(waiting.HANG_SECONDS)

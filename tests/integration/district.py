@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
+import forks
 import rosters
 from roster_feeds import to_toml
 from roster_upload.ledger import Ledger
@@ -86,41 +87,53 @@ class District:
     def config_file(self) -> Path:
         return self.folder / "config" / f"{FEED}.toml"
 
+    @property
+    def _options(self) -> list[str]:
+        return [f"--config-dir={self.folder}/config", f"--state-dir={self.folder}/state"]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PYTHONPATH": str(SCRIPTS),
+            "CREDENTIALS_DIRECTORY": str(self.credential.parent),
+            "TMPDIR": str(self.folder / "tmp"),
+        }
+
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Starts a command, `send` by default, as its unit does."""
-        options = [f"--config-dir={self.folder}/config", f"--state-dir={self.folder}/state"]
+        words = [*self._options, *(command or ["send", FEED])]
         return subprocess.Popen(
-            [sys.executable, "-m", "roster_upload", *options, *(command or ["send", FEED])],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(SCRIPTS),
-                "CREDENTIALS_DIRECTORY": str(self.credential.parent),
-                "TMPDIR": str(self.folder / "tmp"),
-            },
+            [sys.executable, "-m", "roster_upload", *words],
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end, as `start` does."""
+        code = "import sys; from roster_upload.cli import main; sys.exit(main())"
+        program = forks.having("roster_upload.cli", "roster_upload.guard", "roster_upload.sftp")
+        done = program.run(code, *self._options, *command, env=self._environment)
+        assert "Traceback" not in done.stderr
+        return done
+
     def send(self) -> tuple[int, str]:
         """Sends; returns the exit code and all that was said, which is never a traceback."""
-        process = self.start()
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == self.last["exit_code"]
-        assert "Traceback" not in err
-        told = out + err + (self.state / "receipts.jsonl").read_text()
+        done = self._run("send", FEED)
+        assert done.returncode == self.last["exit_code"]
+        told = done.stdout + done.stderr + (self.state / "receipts.jsonl").read_text()
         for line in self.secret.decode().strip().splitlines():
             assert line not in told
         assert not list((self.folder / "tmp").iterdir()), "a private copy was left behind"
-        return process.returncode, out + err
+        return done.returncode, done.stdout + done.stderr
 
     def run(self, *command: str) -> tuple[int, str]:
         """Runs a command; returns the exit code and all that was said, never a traceback."""
-        process = self.start(*command)
-        out, err = process.communicate(timeout=60)
-        assert "Traceback" not in err
-        assert "ROSTER_UPLOAD_DEBUG" not in err
-        return process.returncode, out + err
+        done = self._run(*command)
+        assert "ROSTER_UPLOAD_DEBUG" not in done.stderr
+        return done.returncode, done.stdout + done.stderr
 
     @property
     def receipts(self) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ import contextlib
 import random
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import waiting
 from integration.district import District
 from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload import config
@@ -42,7 +42,7 @@ class Wire:
             try:
                 yield server.getsockname()[1]
             finally:
-                thread.join(20)
+                thread.join(waiting.HANG_SECONDS)
                 assert not thread.is_alive()
 
     def _carry(self, server: socket.socket) -> None:
@@ -130,10 +130,7 @@ def cuts(count: int, total: int) -> list[int]:
 
 def wait_for_the_end(vendor: Vendor) -> None:
     """Until the vendor's server has seen the end of the connection."""
-    latest = time.monotonic() + 10
-    while vendor.connected and time.monotonic() < latest:
-        time.sleep(0.001)
-    assert not vendor.connected
+    waiting.until(lambda: not vendor.connected, "the connection's end", every=0.001)
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
@@ -178,7 +175,7 @@ def test_a_wire_that_stands_still_is_left(
     """A connection that is half open: nothing comes, and nothing says that it has ended."""
     monkeypatch.setattr("roster_upload.sftp.TIDY_SECONDS", 0.2)
     wire = Wire(vendor.port, from_client=int(whole["client"] * share), stands_still=True)
-    assert send(district, wire, limit=0.5) == Exit.SILENT
+    assert send(district, wire, limit=2) == Exit.SILENT
     wait_for_the_end(vendor)
     assert yesterdays.read_bytes() == OLD
     assert send(district, Wire(vendor.port)) == Exit.OK

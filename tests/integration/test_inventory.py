@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import pytest
+import share
 import yaml
 from roster_upload import config
 
 ROOT = Path(__file__).resolve().parents[2]
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
 
 def site(inventory: Path, *arguments: str) -> tuple[int, str]:
     """`site.yml` on a copy of the example; returns its exit code and all that it printed."""
-    done = subprocess.run(
-        [PLAYBOOK, "playbooks/site.yml", "-i", inventory, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return forks.ansible("ansible-playbook", "playbooks/site.yml", "-i", inventory, *arguments)
 
 
 @pytest.fixture
@@ -121,7 +111,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", share.some(WRONG))
 def test_a_wrong_variable_stops_the_run(case: str, inventory: Path) -> None:
     host, values, named = WRONG[case]
     extra = inventory / "host_vars" / host / "zz_wrong.yml"

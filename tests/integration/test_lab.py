@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+import waiting
 from integration.machine import machine
 
+pytestmark = pytest.mark.lab
 LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"
 
 
@@ -29,11 +30,11 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 180
-    while not path.exists():
-        assert process.poll() is None, "the lab ended by itself"
-        assert time.monotonic() < end, "the lab did not start"
-        time.sleep(0.1)
+    def has_started() -> bool:
+        assert process.poll() is None or path.exists(), "the lab ended by itself"
+        return path.exists()
+
+    waiting.until(has_started, "the lab", every=0.1)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,7 @@ def test_a_lab_ends_whole_and_leaves_the_machine_alone(
         process.send_signal(number)
     assert process.wait(60) == code
     if number is signal.SIGKILL:  # nobody could tidy up, but nothing runs on
-        time.sleep(2)
-        assert processes_of(tmp_path) == []
+        waiting.until(lambda: not processes_of(tmp_path), "the processes' end")
         subprocess.run([lab, "down"], env=environment, check=True)
     assert processes_of(tmp_path) == []
     assert not (tmp_path / ".lab").exists()

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 import zipfile
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import rosters
+import waiting
 from integration.district import FEED, District
 from integration.vendor import OLD, Vendor
 from roster_upload import cli
@@ -140,23 +142,30 @@ def test_nothing_of_the_roster_is_kept_in_the_clear(district: District) -> None:
 
 
 def test_a_growing_export_is_waited_for(district: District, vendor: Vendor) -> None:
-    district.configure(quiet_seconds=1)
+    district.configure(quiet_seconds=2)
     whole = district.export.read_bytes()
-    district.export.write_bytes(whole[:1000])
+    is_waited_for = threading.Event()
 
     def grow() -> None:
-        for start in range(1000, len(whole), len(whole) // 12):
-            time.sleep(0.15)
-            with district.export.open("ab") as out:
-                out.write(whole[start : start + len(whole) // 12])
+        with district.export.open("wb", buffering=0) as out:
+            for start in range(0, len(whole) - 10, 10):  # until it is waited for, however late
+                out.write(whole[start : start + 10])
+                if is_waited_for.wait(0.02):
+                    break
+            out.write(whole[start + 10 :])
 
     writer = threading.Thread(target=grow)
     writer.start()
-    code, told = district.send()
+    process = district.start()
+    assert process.stderr
+    said = process.stderr.readline()
+    is_waited_for.set()
     writer.join()
-    assert code == Exit.OK, told
+    _, told = process.communicate(timeout=waiting.HANG_SECONDS)
+    assert "has been quiet for 2 s" in said, told
+    assert process.returncode == Exit.OK, told
     assert district.is_delivered
-    assert district.last["seconds"]["settle"] > 1
+    assert district.last["seconds"]["settle"] >= 2
 
 
 def test_an_export_that_never_settles_is_not_sent(district: District, vendor: Vendor) -> None:
@@ -545,7 +554,7 @@ def test_a_folder_without_an_export_is_told(district: District, tmp_path: Path) 
 def test_many_feeds_take_turns(district: District, vendor: Vendor, tmp_path: Path) -> None:
     """Two feeds of a host with room for one transfer at a time: one after the other."""
     district.configure(parallel=1)
-    vendor.seconds_a_write = 0.3
+    vendor.gate = threading.Event()
     other = district.config_file.with_name("oak-county.toml")
     text = district.config_file.read_text().replace(FEED, "oak-county")
     other.write_text(text + 'remote_name = "Other.zip"\n')
@@ -553,9 +562,24 @@ def test_many_feeds_take_turns(district: District, vendor: Vendor, tmp_path: Pat
         folder = district.credential.parent
         shutil.copy(folder / f"{FEED}_{slot}", folder / f"oak-county_{slot}")
     runs = [district.start("send", name) for name in (FEED, "oak-county")]
-    told = [run.communicate(timeout=60) for run in runs]
+    told: list[str] = []
+
+    def listen(run: subprocess.Popen[str], gate: threading.Event) -> None:
+        assert run.stderr
+        for line in run.stderr:
+            told.append(line)
+            if "waiting for other feeds" in line:
+                gate.set()
+
+    listening = [threading.Thread(target=listen, args=(run, vendor.gate)) for run in runs]
+    for thread in listening:
+        thread.start()
+    for thread in listening:
+        thread.join(waiting.HANG_SECONDS)
+    for run in runs:
+        run.communicate(timeout=waiting.HANG_SECONDS)
     assert [run.returncode for run in runs] == [0, 0], told
-    assert sum("waiting for other feeds" in err for _, err in told) == 1
+    assert sum("waiting for other feeds" in line for line in told) == 1
     names = sorted(path.name for path in vendor.folder.iterdir())
     assert names == ["OneRoster.zip", "Other.zip"]
     assert vendor.most_connected == 1

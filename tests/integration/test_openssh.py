@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import rosters
-from integration.container import free_port, running
+import waiting
+from integration.container import reserved_port, running
 from integration.district import FOLDER, District
 from integration.vendor import attempt
 from roster_upload import config
@@ -18,6 +18,7 @@ from roster_upload.exits import Exit
 from roster_upload.server import probe
 from roster_upload.sftp import Facts
 
+pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"
 SMALL = "imagine/0123456-Small Disk/product"
 FROZEN = "imagine/0123456-Frozen Disk/product"
@@ -62,13 +63,18 @@ def make_key(path: Path) -> str:
     return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as found:
+        yield found
+
+
 @pytest.fixture(params=["bookworm", "trixie"])
-def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenSsh]:
+def vendor(request: pytest.FixtureRequest, tmp_path: Path, port: int) -> Iterator[OpenSsh]:
     """A release's server on a free loopback port, with yesterday's file, for the time of a test."""
     home = tmp_path / "vendor"
     for folder in (FOLDER, SMALL, FROZEN):
         (home / "files" / folder).mkdir(parents=True)
-    port = free_port()
     host_key = make_key(home / "host_key")
     (home / "authorized_keys").write_text(make_key(home / "district") + "\n")
     (home / "sshd_config").write_text(SETTINGS.format(port=port))
@@ -112,9 +118,7 @@ def test_a_full_disk_is_told(district: District, vendor: OpenSsh) -> None:
     assert code == Exit.DISK_FULL
     assert "make room" in told
     # The temporary file is gone with its session, so a smaller export still finds room.
-    end = time.monotonic() + 10
-    while "Close session" not in vendor.log and time.monotonic() < end:
-        time.sleep(0.01)
+    waiting.until(lambda: "Close session" in vendor.log, "the session's end")
     district.export.write_bytes(rosters.build(students=20))
     assert attempt(district)[0] == Exit.OK
 

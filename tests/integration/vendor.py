@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import waiting
 from asyncssh import sftp as protocol
 from asyncssh.packet import SSHPacket, String, UInt32
 from integration.district import FOLDER, USER, District
@@ -54,6 +55,7 @@ class Vendor:
     hasty: list[str] = field(default_factory=list)  # kinds whose next size is one of before
     take: str = ""  # "close" or "rename": a file is gone after it
     seconds_a_write: float = 0
+    gate: threading.Event | None = None  # every write waits until it is open
     # What it offers and tells.
     without: tuple[str, ...] = ()  # extensions
     space: tuple[int, int] = (1 << 20, 0)  # free blocks, flags of the file system
@@ -166,6 +168,8 @@ class Files(asyncssh.SFTPServer):
 
     def write(self, file_obj: Any, offset: int, data: bytes) -> int:
         time.sleep(self.vendor.seconds_a_write)
+        if self.vendor.gate:
+            self.vendor.gate.wait(waiting.HANG_SECONDS)
         if self.vendor.append:
             super().write(file_obj, offset + len(data), data)
         return super().write(file_obj, offset, data)  # type: ignore[return-value]
@@ -342,12 +346,12 @@ def serving(vendor: Vendor) -> Iterator[Vendor]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    if not started.wait(10):
+    if not started.wait(waiting.HANG_SECONDS):
         raise RuntimeError("the test's server did not start")
     try:
         yield vendor
     finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(waiting.HANG_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(waiting.HANG_SECONDS)
         loop.close()

@@ -9,12 +9,12 @@ import importlib.util
 import json
 import os
 import pwd
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import forks
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,13 +41,10 @@ def file_set(
     }
     if undo:
         arguments |= {"undo": str(undo), "arm": arm}
-    done = subprocess.run(
-        [sys.executable, MODULE],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+    done = forks.having("ansible.module_utils.basic").run(
+        f"import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')",
+        stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy", **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

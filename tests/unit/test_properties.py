@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import rosters
-from hypothesis import HealthCheck, assume, given, settings
+import share
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from roster_feeds import to_toml
 from roster_upload import config, guard, table
@@ -28,12 +29,6 @@ from unit.test_config import GOOD
 
 KEY = b"k" * 32
 TODAY = dt.date(2026, 11, 1)
-bounded = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +103,7 @@ def to_text(rows: list[list[str]], quoting: Any, ends: str = "\r\n") -> str:
     return out.getvalue()
 
 
-@settings(bounded, max_examples=600)
+@settings(max_examples=share.of(600))
 @given(
     text=written | anything,
     ends=st.sampled_from(["\r\n", "\n", "\r"]),
@@ -147,7 +142,6 @@ def test_a_long_field_is_read_with_quotes_and_without(length: int) -> None:
         assert not len(findings)
 
 
-@bounded
 @given(content=st.binary(max_size=400), piece=st.sampled_from([1, 16, 1 << 16]))
 def test_any_bytes_as_a_member_end_in_a_report(folder: Path, content: bytes, piece: int) -> None:
     members = dict(rosters.invent(students=3, schools=1).members())
@@ -158,7 +152,6 @@ def test_any_bytes_as_a_member_end_in_a_report(folder: Path, content: bytes, pie
         assert not report.accepted
 
 
-@bounded
 @given(content=st.binary(max_size=300))
 def test_any_bytes_as_a_package_end_in_a_report(folder: Path, content: bytes) -> None:
     good = rosters.build(students=3, schools=1)
@@ -171,7 +164,6 @@ CANARY = "Canary"
 SPOILT = ["{}", '{}"', '"{}', "{}\\n{}", "{},{}", " {}", "{}\\0", "{}é", "2026-{}-01"]
 
 
-@bounded
 @given(data=st.data(), value=st.sampled_from(SPOILT), is_raw=st.booleans())
 def test_no_value_is_told(folder: Path, data: st.DataObject, value: str, is_raw: bool) -> None:
     """In whatever column and row it stands, the header's too, quoted as it should be or not."""
@@ -197,7 +189,6 @@ def test_no_value_is_told(folder: Path, data: st.DataObject, value: str, is_raw:
 # ---- rules --------------------------------------------------------------------------------------
 
 
-@bounded
 @given(seed=st.integers(0, 2**32), quoted=st.booleans(), feeds=st.booleans(), extra=st.booleans())
 def test_what_the_rules_allow_changes_nothing(
     folder: Path, seed: int, quoted: bool, feeds: bool, extra: bool
@@ -232,7 +223,6 @@ def test_what_the_rules_allow_changes_nothing(
         assert np.array_equal(kind.tags, before.kinds[name].tags) is not extra
 
 
-@bounded
 @given(data=st.data())
 def test_a_row_that_others_need_is_missed(folder: Path, data: st.DataObject) -> None:
     package = rosters.invent(students=30, schools=2, full=True)
@@ -299,7 +289,6 @@ def as_delta(package: rosters.Package, fate_of: dict[str, str]) -> None:
             row[1] = "delta" if row[0].removeprefix("file.") in PERSONAL else "absent"
 
 
-@bounded
 @given(
     fates=st.lists(st.sampled_from(sorted(FATES)), min_size=2, max_size=12),
     added=st.integers(0, 5),
@@ -353,7 +342,6 @@ values = st.lists(
 )
 
 
-@bounded
 @given(some=values, others=values)
 def test_a_hash_depends_on_its_value_alone(some: list[str], others: list[str]) -> None:
     prints = Prints(KEY)
@@ -370,7 +358,6 @@ text = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 simple = text | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@bounded
 @given(value=st.recursive(simple, lambda inner: st.lists(inner) | st.dictionaries(text, inner)))
 def test_a_configuration_arrives_as_it_was(value: Any) -> None:
     assert tomllib.loads(f"key = {to_toml(value)}") == {"key": value}

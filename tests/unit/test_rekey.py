@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import rekey
@@ -68,19 +67,18 @@ def test_check_mode_says_which_and_writes_nothing(folder: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
 from ansible.parsing.vault import VaultSecret
 from roster_fleet import rekey
 count, real = 0, getattr({owner}, {name!r})
 def counted(*args, **kwargs):
     global count
     count += 1
-    if count == int(sys.argv[3]):
+    if count == int(sys.argv[2]):
         os._exit(9)
     return real(*args, **kwargs)
 setattr({owner}, {name!r}, counted)
-old, new = (VaultSecret(key.encode()) for key in sys.argv[4:])
-rekey.Rekey(Path(sys.argv[2]), "example", [("example", old), ("example-next", new)]).run()
+old, new = (VaultSecret(key.encode()) for key in sys.argv[3:])
+rekey.Rekey(Path(sys.argv[1]), "example", [("example", old), ("example-next", new)]).run()
 """
 
 
@@ -97,8 +95,8 @@ CALLS = {"replace": 4, "create": 8, "unlink": 4}  # of a run on the folder's fou
 def test_a_killed_run_is_finished_by_the_next(owner: str, name: str, at: int, folder: Path) -> None:
     before, names = plain(folder, OLD), set(content(folder))
     script = KILLED.format(owner=owner, name=name)
-    words = [str(ROOT / "scripts"), str(folder), str(at), OLD.bytes.decode(), NEW.bytes.decode()]
-    done = subprocess.run([sys.executable, "-c", script, *words], check=False)
+    keys = [OLD.bytes.decode(), NEW.bytes.decode()]
+    done = forks.having("roster_fleet.rekey").run(script, folder, at, *keys)
     assert done.returncode == (9 if at <= CALLS[name] else 0)
     # Nothing is lost: each file opens with one of both keys.
     assert plain(folder, OLD) | plain(folder, NEW) == before

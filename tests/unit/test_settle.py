@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import os
 import resource
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,38 +18,52 @@ from roster_upload import config, settle
 from roster_upload.exits import Exit, Failure
 from unit.test_config import GOOD
 
-QUIET = 0.3  # seconds; a configuration takes whole ones only, for which tests do not wait
+QUIET = 60  # seconds
 
 
-def feed(source: Path, *, quiet: float = QUIET, **changes: Any) -> config.Feed:
-    seconds: Any = quiet
-    good = config.parse({**GOOD, "source": str(source), **changes})
-    return dataclasses.replace(good, quiet_seconds=seconds)
+def feed(source: Path, *, quiet: int = QUIET, **changes: Any) -> config.Feed:
+    return config.parse({**GOOD, "source": str(source), "quiet_seconds": quiet, **changes})
 
 
-def wait(found: config.Feed, seconds: float = 10) -> settle.Export:
+def wait(found: config.Feed, seconds: float = 3600) -> settle.Export:
     return settle.settled(found, seconds, lambda _: None)
 
 
-@contextlib.contextmanager
-def growing(path: Path, times: int, pause: float = 0.05) -> Iterator[None]:
-    """A file that something writes to so many times, or until the end of the block."""
-    is_over = threading.Event()
+class Clock:
+    """A clock that moves only while somebody sleeps; `meanwhile` is what happens then."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def time(self) -> float:
+        return time.time() + self.passed
+
+    def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        self.meanwhile()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(settle, "time", made)
+    return made
+
+
+def growing(path: Path, times: int) -> Callable[[], None]:
+    """Return what writes to a file each time that it is called, so many times."""
+    left = iter(range(times))
 
     def grow() -> None:
-        for _ in range(times):
-            if is_over.wait(pause):
-                return
+        if next(left, None) is not None:
             with path.open("ab") as out:
                 out.write(b"b")
 
-    writer = threading.Thread(target=grow)
-    writer.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        writer.join()
+    return grow
 
 
 @pytest.fixture
@@ -172,64 +184,60 @@ def test_what_may_not_be_read_is_told(outside: Path, closed: str, source: str) -
 # ---- finished -----------------------------------------------------------------------------------
 
 
-def test_a_growing_file_is_taken_whole(tmp_path: Path) -> None:
+def test_a_growing_file_is_taken_whole(tmp_path: Path, clock: Clock) -> None:
     source = tmp_path / "OneRoster.zip"
     source.write_bytes(b"a")
+    clock.meanwhile = growing(source, 6)
 
     said: list[str] = []
-    with (
-        growing(source, 6),
-        settle.snapshot(settle.settled(feed(source, quiet=1), 10, said.append)) as copy,
-    ):
+    with settle.snapshot(settle.settled(feed(source), 3600, said.append)) as copy:
         content = copy.path.read_bytes()
     assert content == b"abbbbbb"
     assert (copy.bytes, copy.sha256) == (7, hashlib.sha256(content).hexdigest())
     assert not copy.path.exists()
-    assert said == [f"waiting until {source} has been quiet for 1 s"], "once, however long it grows"
+    assert said == [f"waiting until {source} has been quiet for 60 s"], (
+        "once, however long it grows"
+    )
+    assert clock.passed == 6 + QUIET
 
 
-@pytest.mark.parametrize(("minutes", "seconds"), [(20, 1.5), (0, 60)])
-def test_what_grows_to_the_end_is_not_taken(tmp_path: Path, minutes: int, seconds: float) -> None:
+@pytest.mark.parametrize(("minutes", "seconds", "limit"), [(20, 60, 1), (2, 3600, 2), (0, 60, 0)])
+def test_what_grows_to_the_end_is_not_taken(
+    tmp_path: Path, clock: Clock, minutes: int, seconds: float, limit: int
+) -> None:
     source = tmp_path / "OneRoster.zip"
     source.write_bytes(b"a")
-    with growing(source, 1000, 0.02), pytest.raises(Failure) as failed:
-        wait(feed(source, quiet=1, settle_minutes=minutes), seconds)
+    clock.meanwhile = growing(source, 1000)
+    with pytest.raises(Failure) as failed:
+        wait(feed(source, settle_minutes=minutes), seconds)
     assert failed.value.code == Exit.GROWING
     assert failed.value.message == (
-        f"{source} was still being written after 0 min; it has to be quiet for 1 s. "
+        f"{source} was still being written after {limit} min; it has to be quiet for 60 s. "
         "Let the SIS export earlier"
     )
+    assert clock.passed == limit * 60
 
 
-def test_what_changes_under_our_eyes_is_not_quiet(tmp_path: Path) -> None:
+def test_what_changes_under_our_eyes_is_not_quiet(tmp_path: Path, clock: Clock) -> None:
     """Whatever the time stamps say of the rest: of what was removed, there is none."""
-    (tmp_path / "a.csv").write_bytes(b"x")
-    wait(feed(tmp_path))  # it is quiet by its inode now
-    (tmp_path / "b.csv").write_bytes(b"x")
-    removed = 0.0
-
-    def remove(_: str) -> None:
-        nonlocal removed
-        (tmp_path / "b.csv").unlink()
-        removed = time.monotonic()
-
-    export = settle.settled(feed(tmp_path), 10, remove)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(b"x")
+    export = settle.settled(feed(tmp_path), 3600, lambda _: (tmp_path / "b.csv").unlink())
     assert [path.name for path in export.files] == ["a.csv"]
-    assert time.monotonic() - removed >= 2 * QUIET - 0.05  # found at a look, then waited out
+    assert clock.passed == 1 + QUIET  # found at a look, then waited out
 
 
-def test_a_time_stamp_proves_no_quiet(tmp_path: Path) -> None:
+def test_a_time_stamp_proves_no_quiet(tmp_path: Path, clock: Clock) -> None:
     """A copy keeps the time stamp of its source, and can be unfinished all the same."""
     source = tmp_path / "OneRoster.zip"
     source.write_bytes(b"a")
     os.utime(source, (1, 1))
-    start = time.monotonic()
-    wait(feed(source))
-    assert time.monotonic() - start > QUIET - 0.1
+    wait(feed(source, quiet=600))
+    assert clock.passed > 500  # all of it but what has really passed since the writing
     with pytest.raises(Failure) as failed:
-        wait(feed(source, quiet=3600), seconds=0.1)
+        wait(feed(source, quiet=3600), seconds=60)
     assert failed.value.code == Exit.GROWING
-    wait(feed(source), seconds=0)  # it has been quiet for long enough now
+    wait(feed(source, quiet=600), seconds=0)  # it has been quiet for long enough now
 
 
 # ---- copied -------------------------------------------------------------------------------------

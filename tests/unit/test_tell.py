@@ -10,6 +10,7 @@ import email
 import email.message
 import email.policy
 import http.server
+import itertools
 import json
 import math
 import re
@@ -17,12 +18,13 @@ import socket
 import socketserver
 import ssl
 import threading
-import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import waiting
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -218,11 +220,46 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+def closed_port() -> Iterator[int]:
+    """A port where nothing listens, nor will anything else meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+class Waits:
+    """The waits for channels: how long each may take, by a clock that moves only with them."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.threads: list[threading.Thread] = []
+        self.is_over: Callable[[], bool] = lambda: True  # when a wait ends
+
+    def let_pass(self, seconds: float) -> None:
+        waiting.until(self.is_over, "the wait for a channel")
+        self.seconds.append(seconds)
+
+    @property
+    def hanging(self) -> int:
+        return sum(thread.is_alive() for thread in self.threads)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    found = Waits()
+
+    class Channel(threading.Thread):
+        def start(self) -> None:
+            found.threads.append(self)
+            super().start()
+
+        def join(self, timeout: float | None = None) -> None:
+            found.let_pass(math.inf if timeout is None else timeout)
+
+    clock = types.SimpleNamespace(monotonic=lambda: sum(found.seconds))
+    monkeypatch.setattr(tell, "time", clock)
+    monkeypatch.setattr(tell, "threading", types.SimpleNamespace(Thread=Channel))
+    return found
 
 
 # ---- what is worth telling ----------------------------------------------------------------------
@@ -532,11 +569,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert web.got == []
 
 
-def test_all_that_hangs_is_given_up_together(
-    silent_port: int, secrets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_hangs_is_given_up_together(silent_port: int, secrets: Path, waits: Waits) -> None:
     """A web server and a mail server that never answer cost one limit, not two."""
-    monkeypatch.setattr(tell, "ALL_SECONDS", 0.6)
     hanging = feed(
         webhook_url=f"http://127.0.0.1:{silent_port}/{{secret}}",
         mail_to=["it@maple.example"],
@@ -544,12 +578,11 @@ def test_all_that_hangs_is_given_up_together(
         smtp_host="127.0.0.1",
         smtp_port=silent_port,
     )
-    start = time.monotonic()
     told = tell.tell(hanging, "failure", RECEIPT, secrets)
-    assert 0.6 <= time.monotonic() - start < 1.15
+    assert sum(waits.seconds) == tell.ALL_SECONDS
     assert told == [
-        "the webhook did not work: no answer of 127.0.0.1 within 0.6 s",
-        "the mail did not work: no answer of 127.0.0.1 within 0.6 s",
+        f"the webhook did not work: no answer of 127.0.0.1 within {tell.ALL_SECONDS} s",
+        f"the mail did not work: no answer of 127.0.0.1 within {tell.ALL_SECONDS} s",
     ]
 
 
@@ -570,49 +603,52 @@ def test_each_channel_gives_up_by_itself(
     ]
 
 
-def test_a_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, secrets: Path) -> None:
+def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
     """No wait for a byte is too long, but all of them are."""
-    is_over = threading.Event()
+    is_over, has_dripped = threading.Event(), threading.Event()
+    waits.is_over = has_dripped.is_set
 
     class Dripping(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with contextlib.suppress(OSError):
-                while not is_over.wait(0.02):
+                for sent in itertools.count():
                     self.request.sendall(b"H")
+                    if sent == 5:
+                        has_dripped.set()
+                    if is_over.wait(0.02):
+                        return
 
-    monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.3)
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping)
     with running(server):
         url = f"http://127.0.0.1:{server.server_address[1]}/{{secret}}"
         told = tell.heartbeat(feed(heartbeat_url=url), secrets, 0)
         is_over.set()
-    assert hushed(told) == "the heartbeat did not work: no answer of 127.0.0.1 within 0.3 s"
+    limit = tell.CHANNEL_SECONDS
+    assert waits.seconds == [limit]
+    assert hushed(told) == f"the heartbeat did not work: no answer of 127.0.0.1 within {limit} s"
 
 
-def test_one_channel_works_while_another_hangs(
-    silent_port: int, post: Post, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tell, "ALL_SECONDS", 0.4)
+def test_one_channel_works_while_another_hangs(silent_port: int, post: Post, waits: Waits) -> None:
+    waits.is_over = lambda: waits.hanging == 1
     url = f"http://127.0.0.1:{silent_port}/"
     [told] = tell.tell(post.feed(webhook_url=url), "failure", RECEIPT, None)
-    assert told.startswith("the webhook did not work")
+    assert told.startswith("the webhook did not work: no answer")
     assert post.mail
 
 
 def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver has no timeout of its own that a socket's would end."""
-    released = threading.Event()
-    resolve = socket.getaddrinfo
+    released, is_back = threading.Event(), threading.Event()
 
-    def hang(*arguments: Any, **more: Any) -> Any:
-        released.wait(30)
-        return resolve(*arguments, **more)
+    def hang(*_: Any, **__: Any) -> Any:
+        released.wait(60)
+        is_back.set()
+        raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.2)
-    start = time.monotonic()
     told = tell.heartbeat(feed(heartbeat_url="http://beat.example/"), None, None)
-    assert time.monotonic() - start < 5
+    assert not is_back.is_set()
     assert told == ["the heartbeat did not work: no answer of beat.example within 0.2 s"]
     released.set()
 

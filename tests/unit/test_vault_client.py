@@ -10,9 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# What the client imports in any case; a keyring it imports as the environment says.
+ALWAYS = ("argparse", "getpass", "importlib", "runpy", "shlex", "subprocess", "tomllib")
 
 # A keyring in a file, in place of the system's.
 BACKEND = """
@@ -61,12 +65,10 @@ class Client:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Runs it; returns its exit code and what it printed."""
-        done = subprocess.run(
-            [sys.executable, self.script, *arguments],
+        done = forks.having(*ALWAYS).run(
+            f"import runpy; runpy.run_path({str(self.script)!r}, run_name='__main__')",
+            *arguments,
             env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         return done.returncode, done.stdout, done.stderr
 

@@ -1,0 +1,164 @@
+"""Processes of Python that need not start: each is a fork of one that has imported all it needs.
+
+Starting Python, Ansible or the program takes most of such a process's time. A fork is a process of
+its own all the same: with its own environment, arguments, streams and end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+HANG_SECONDS = 1800
+EXECUTOR = (
+    "ansible.executor.playbook_executor",
+    "ansible.executor.task_executor",
+    "ansible.plugins.strategy",
+)
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+class Forks:
+    """A process that forks one for each code that is to be run."""
+
+    def __init__(self, modules: tuple[str, ...]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"import forks; forks.serve({modules!r})"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}",
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),  # read when Ansible is imported
+                "OPENBLAS_NUM_THREADS": "1",  # only the forking thread lives on in a fork
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+    def run(
+        self,
+        code: str,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        stdin: str = "",
+    ) -> subprocess.CompletedProcess[str]:
+        """Run code as `python -c` does; return its exit code and all that it printed."""
+        with tempfile.TemporaryDirectory() as name:
+            files = [Path(name, stream) for stream in STREAMS]
+            files[0].write_text(stdin)
+            code_of_exit = self._ask(
+                code=code,
+                arguments=[*map(str, arguments)],
+                environment=dict(os.environ if env is None else env),
+                folder=str(cwd),
+                streams=[*map(str, files)],
+            )
+            out, err = (path.read_text() for path in files[1:])
+        return subprocess.CompletedProcess([code, *map(str, arguments)], code_of_exit, out, err)
+
+    def _ask(self, **request: Any) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        hang = threading.Timer(HANG_SECONDS, self._process.kill)
+        hang.daemon = True
+        hang.start()
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        hang.cancel()
+        return int(answer)
+
+
+@functools.cache
+def having(*modules: str) -> Forks:
+    """Return the process of this run whose forks have these modules."""
+    return Forks(modules)
+
+
+def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
+    """Run a program of Ansible's without a terminal; return its exit code and what it printed.
+
+    Settings of the environment are read when Ansible is imported, so they are the run's own.
+    """
+    name = program.removeprefix("ansible-")
+    code = f"import sys; sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
+    ansible = having("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR)
+    done = ansible.run(code, *arguments, env={**os.environ, **more})
+    return done.returncode, done.stdout + done.stderr
+
+
+def serve(modules: tuple[str, ...]) -> None:
+    """Run each code that the input asks for in a fork; print its exit code."""
+    for module in modules:
+        importlib.import_module(module)
+    gc.freeze()  # or each fork's collector would copy all of it
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            _run(**json.loads(line))
+            return
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _run(
+    code: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    folder: str,
+    streams: list[str],
+) -> None:
+    for number, (name, path) in enumerate(zip(STREAMS, streams, strict=True)):
+        opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
+        os.dup2(opened, number)
+        os.close(opened)
+        stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.argv = ["-c", *arguments]
+    code_of_exit: object = None
+    try:
+        exec(compile(code, "<fork>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    except SystemExit as end:
+        code_of_exit = end.code
+    except BaseException:  # noqa: BLE001 - as Python itself ends
+        traceback.print_exc()
+        code_of_exit = 1
+    _end(code_of_exit)
+
+
+def _end(code: object) -> None:
+    """End as Python does, but for taking all modules apart, which takes as long as a short run."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
