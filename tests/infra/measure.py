@@ -16,9 +16,10 @@ FOLDER = "/root/measure"
 
 
 def install(host: Host, *packages: str) -> None:
-    """Installs a tool on a host."""
+    """Installs a tool on a host, after whoever else installs one there."""
     command = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "
-    host.check_output("apt-get update && " + command + " ".join(packages))
+    command = "apt-get update && " + command + " ".join(packages)
+    host.check_output("flock /run/measure.lock sh -c %s", command)
 
 
 def lynis(host: Host) -> dict[str, Any]:
