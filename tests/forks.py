@@ -34,14 +34,13 @@ STREAMS = ("stdin", "stdout", "stderr")
 class Forks:
     """A process that forks one for each code that is to be run."""
 
-    def __init__(self, modules: tuple[str, ...]) -> None:
+    def __init__(self, modules: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"import forks; forks.serve({modules!r})"],
             cwd=ROOT,
             env={
-                **os.environ,
+                **environment,
                 "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}",
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),  # read when Ansible is imported
                 "OPENBLAS_NUM_THREADS": "1",  # only the forking thread lives on in a fork
             },
             stdin=subprocess.PIPE,
@@ -93,18 +92,31 @@ class Forks:
 @functools.cache
 def having(*modules: str) -> Forks:
     """Return the process of this run whose forks have these modules."""
-    return Forks(modules)
+    return Forks(modules, os.environ)
+
+
+@functools.cache
+def _having_ansible(settings: tuple[tuple[str, str], ...]) -> Forks:
+    """Return the process whose forks have Ansible, which reads its settings when imported."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    modules = ("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR)
+    return Forks(modules, {**others, **dict(settings)})
+
+
+def of_ansible(
+    program: str, *arguments: object, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of Ansible's, without a terminal, in an environment."""
+    name = "adhoc" if program == "ansible" else program.removeprefix("ansible-")
+    code = f"import sys; sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
+    settings = tuple(sorted((k, v) for k, v in env.items() if k.startswith("ANSIBLE_")))
+    return _having_ansible(settings).run(code, *arguments, env=env)
 
 
 def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
-    """Run a program of Ansible's without a terminal; return its exit code and what it printed.
-
-    Settings of the environment are read when Ansible is imported, so they are the run's own.
-    """
-    name = program.removeprefix("ansible-")
-    code = f"import sys; sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
-    ansible = having("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR)
-    done = ansible.run(code, *arguments, env={**os.environ, **more})
+    """Run a program of Ansible's; return its exit code and what it printed."""
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more}
+    done = of_ansible(program, *arguments, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 

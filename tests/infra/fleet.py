@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import testinfra
 
@@ -34,9 +34,8 @@ def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs an Ansible command in the project, as an operator would type it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MOLECULE_")}
     environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
-    return subprocess.run(
-        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    program, *words = arguments
+    return forks.of_ansible(program, *words, env=environment)
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
@@ -97,8 +96,6 @@ def minutes_ahead(count: int) -> str:
 
 def site(*arguments: str) -> str:
     """Runs `site.yml` on the lab; returns what it printed."""
-    program = shutil.which("ansible-playbook")
-    assert program, "ansible-playbook is not on PATH: activate .venv"
-    done = ansible(program, "playbooks/site.yml", "-i", "inventories/lab", *arguments)
+    done = ansible("ansible-playbook", "playbooks/site.yml", "-i", "inventories/lab", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,10 +24,17 @@ def one() -> Host:
 
 def try_site(**values: Any) -> str:
     """Runs `site.yml` on the host with other values, expecting a failure; returns what it said."""
-    program = shutil.which("ansible-playbook")
-    assert program
     extra = json.dumps({"district_hardening_undo_seconds": UNDO_SECONDS, **values})
-    command = [program, "playbooks/site.yml", "-i", "inventories/lab", "--limit", HOST, "-e", extra]
+    command = [
+        "ansible-playbook",
+        "playbooks/site.yml",
+        "-i",
+        "inventories/lab",
+        "--limit",
+        HOST,
+        "-e",
+        extra,
+    ]
     done = ansible(*command)
     assert done.returncode != 0, done.stdout
     return " ".join((done.stdout + done.stderr).split())
@@ -198,9 +204,7 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
     tasks = [{"file_set": half}, {"ansible.builtin.shell": update}]
     path = folder / "half.yml"
     path.write_text(json.dumps([{**play, "hosts": host.backend.get_hostname(), "tasks": tasks}]))
-    program = shutil.which("ansible-playbook")
-    assert program
-    done = ansible(program, str(path), "-i", "inventories/lab")
+    done = ansible("ansible-playbook", str(path), "-i", "inventories/lab")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

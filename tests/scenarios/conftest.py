@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forks
 import pytest
 from infra.fleet import ROOT
 
@@ -24,16 +24,7 @@ def environment() -> dict[str, str]:
 
 def ansible(program: str, *arguments: str | Path, **more: str) -> Played:
     """Runs one of Ansible's programs in the project; nobody is at the terminal."""
-    command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**environment(), **more},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return forks.of_ansible(program, *arguments, env={**environment(), **more})
 
 
 def plain(told: str) -> str:
