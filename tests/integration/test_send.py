@@ -199,6 +199,7 @@ ASIDE = {"without": ("posix-rename@openssh.com",), "rename_will_not_replace": Tr
         ({"hashes": "unannounced"}, "posix-rename, by size"),
         ({"hashes": "named", "refuse": {"check-file-name": 8}}, "posix-rename, by size"),
         ({"hashes": "named", "refuse": {"stat": 3, "fstat": 3}}, "posix-rename, by hash"),
+        ({"seconds_a_write": 0.02}, "posix-rename, by size"),
         ({"refuse": {"setstat": 3}}, "posix-rename, by size"),
     ],
 )
