@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from roster_upload import config
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -148,9 +146,3 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     ):
         assert part in plain
     assert "Gathering Facts" not in told
-
-
-def test_the_program_and_the_role_have_the_same_defaults() -> None:
-    role = yaml.safe_load((ROOT / "roles/roster_upload/defaults/main.yml").read_text())
-    shared = {key: role[f"roster_upload_{key}"] for key in config.DEFAULTS}
-    assert shared == dict(config.DEFAULTS)

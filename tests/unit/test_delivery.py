@@ -102,6 +102,7 @@ class Host:
         monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
         monkeypatch.setattr("random.uniform", lambda _low, _high: 1.0)
         monkeypatch.setattr("time.sleep", self.waits.append)
+        monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # no power is cut here
         monkeypatch.setattr(delivery, "say", self.said.append)
         monkeypatch.setattr(sftp, "deliver", self._deliver)
         monkeypatch.setattr(tell, "heartbeat", self._heartbeat)
