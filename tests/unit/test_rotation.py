@@ -88,6 +88,8 @@ def test_what_is_due(given: dict[str, Any], action: str) -> None:
     [
         ({}, "25 of 365 days old", True),
         ({"since": "2025-12-26"}, "335 of 365 days old: rotate it", False),
+        ({"since": "2025-12-27"}, "334 of 365 days old", True),
+        ({"since": "2026-11-16", "written": "2025-01-01"}, "10 of 365 days old", True),
         ({"since": "", "written": "2026-11-16"}, "10 of 365 days old", True),
         ({"since": "", "written": ""}, "its age is not known", False),
         ({"new": "old"}, "the new one that was given is the one in use", True),
