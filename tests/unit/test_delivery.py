@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import rosters
 from roster_feeds import to_toml
 from roster_upload import cli, config, delivery, locks, server, sftp, tell
 from roster_upload.exits import Exit, Failure
@@ -126,6 +127,7 @@ class Host:
         self.options = {"secret": secret, "size": size, **options}
         self.sent.append(source.read_bytes())
         facts.address, facts.server = "192.0.2.1", VENDOR
+        facts.seconds["write"] = 1.5
         if self.ends:
             raise self.ends.pop(0)
         return sftp.Delivered(size, "rename", "hash")
@@ -187,7 +189,32 @@ def test_a_delivery_is_recorded_with_all_that_is_known_of_it(host: Host) -> None
     }  # fmt: skip
     assert host.message == receipt["message"]
     assert {"settle", "snapshot", "validate", "guard"} <= receipt["seconds"].keys()
+    assert receipt["seconds"]["write"] == 1.5, "the connection's own, too"
     assert "server_changed" not in receipt["remote"]
+
+
+def test_the_sentence_compares_with_the_delivery_before(host: Host) -> None:
+    told = []
+    for content in (OLD, BIG, BIG):
+        host.send(content)
+        told.append(host.message.partition(", same file as ")[2].rpartition(" ")[2])
+    assert told == ["", "no", "yes"]
+    assert host.message.startswith(f"{GOOD['district']}: sent ")
+
+
+def test_the_rows_of_a_roster_are_recorded(host: Host) -> None:
+    host.export.write_bytes(rosters.build(students=60))
+    host.configure(format="oneroster-1.1")
+    assert host.send() == Exit.OK, host.message
+    assert host.last["rows"]["demographics"] == 60
+    assert host.last["changes"]["users.student"]["now"] == 60
+
+
+def test_the_hosts_locks_lie_where_systemd_says(host: Host, tmp_path: Path) -> None:
+    host.patch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    assert host.send() == Exit.OK
+    assert list((tmp_path / "run").iterdir())
+    assert not (host.state.parent / ".turns").exists()
 
 
 def test_the_transfer_gets_what_it_needs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,6 +410,16 @@ def test_what_went_before_the_window_opened_goes_again(host: Host) -> None:
         assert len(host.sent) == count
 
 
+def test_what_was_taken_back_by_hand_stays_back(host: Host) -> None:
+    """Another start in that window does not bring the export again that somebody has replaced."""
+    host.send(OLD)
+    host.configure(-30, 30, guard_removed_percent=100)
+    assert host.send(SMALL) == Exit.OK
+    assert host.run("resend") == Exit.OK
+    assert host.send() == Exit.OK
+    assert host.sent == [OLD, SMALL, OLD]
+
+
 @pytest.mark.parametrize("command", ["rehearse", "resend"])
 def test_a_command_by_hand_is_done_though_unchanged(host: Host, command: str) -> None:
     host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(mock.Mock()))
@@ -473,6 +510,7 @@ def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
     host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(place))
     assert host.run("rehearse") == Exit.OK
     place.names.assert_called_once_with()
+    assert host.message == f"{GOOD['district']}: all is ready for tonight; nothing was sent"
     assert (host.sent, host.outcomes) == ([], ["rehearsed"])
     assert not list(host.state.glob("accepted-*"))
     assert host.alerts == []
@@ -496,6 +534,8 @@ def test_a_package_comes_back(host: Host) -> None:
     assert host.run("resend", hours=9) == Exit.OK, "neither the guard nor its age holds it"
     assert host.sent == [OLD, SMALL, OLD]
     assert (host.last["held"] != [], "approved" in host.last) == (True, False)
+    accepted = dt.datetime.fromisoformat(host.last["source"]["modified"])
+    assert abs(dt.datetime.now(dt.UTC) - accepted) < dt.timedelta(hours=1), "when it was accepted"
     assert host.run("resend") == Exit.OK, "the last good one is the other one now"
     assert host.run("resend", digest_of(SMALL)[:16]) == Exit.OK, "though the vendor has it"
     assert host.sent[3:] == [SMALL, SMALL]
@@ -524,12 +564,18 @@ def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
         ("roster_upload.ledger.Ledger.append", Exit.LOCAL, 1),
         ("roster_upload.ledger.Ledger.receipts", Exit.LOCAL, 0),
         ("roster_upload.ledger.Ledger.prune", Exit.OK, 1),
+        ("roster_upload.ring.Ring.decrypt", Exit.LOCAL, 0),
     ],
 )
 def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
+    command = "resend" if "decrypt" in what else "send"
+    if command == "resend":
+        host.send(BIG)
+        host.send(OLD)
+        host.sent.clear()
     full = OSError(errno.ENOSPC, "No space left on device")
     host.patch.setattr(what, mock.Mock(side_effect=full))
-    assert host.send() == code
+    assert host.run(command) == code
     assert len(host.sent) == sent
     assert any("No space left" in text for text in [host.message, *host.said])
     if what.endswith("append"):
