@@ -145,6 +145,7 @@ class Host:
         file = self.folder / "maple-grove.toml"
         made = delivery.Run("maple-grove", file, self.state, command, digest)
         made.started += dt.timedelta(hours=hours)
+        self.made = made
         code, self.message = made.execute()
         assert not list((self.folder / "tmp").iterdir()), "a private copy was left behind"
         return code
@@ -445,6 +446,26 @@ def test_nothing_is_done_on_a_blackout(host: Host, command: str) -> None:
     assert host.send() == Exit.OK
 
 
+@pytest.mark.parametrize(("day", "code"), [(0, Exit.OK), (1, Exit.PAUSED), (2, Exit.OK)])
+def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Exit) -> None:
+    evening = dt.datetime.now(dt.UTC).replace(hour=23, minute=30)
+    date = evening.date() + dt.timedelta(days=day)
+    host.configure(window_start="23:00", deadline="03:00", blackouts=[f"{date} a reason"])
+    os.utime(host.export, (evening.timestamp(),) * 2)
+    made = delivery.Run("maple-grove", host.folder / "maple-grove.toml", host.state)
+    made.started = evening
+    assert made.execute()[0] == code
+    assert made.receipt["in_window"]
+
+
+def test_what_is_in_is_recorded_whatever_comes(host: Host) -> None:
+    """A signal that comes behind the transfer must not cost its receipt."""
+    seen: list[bool] = []
+    host.patch.setattr("roster_upload.ring.Ring.add", lambda *_: seen.append(host.made.is_over))
+    host.send()
+    assert (seen, host.made.is_over) == ([True], True)
+
+
 @pytest.mark.parametrize("code", ALL_CODES)
 def test_only_what_may_be_cured_is_tried_again(host: Host, code: Exit) -> None:
     cured = {Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT}
@@ -549,6 +570,15 @@ def test_a_package_comes_back(host: Host) -> None:
     assert [kind for kind, _ in host.alerts].count("heartbeat") == 4, "of the two that were sent"
 
 
+def test_the_newest_of_the_good_packages_comes_back(host: Host) -> None:
+    for content in (OLD, BIG, OLD + b"y"):
+        host.send(content)
+    assert host.run("resend") == Exit.OK
+    assert host.sent[-1] == BIG
+    assert host.run("resend", digest_of(OLD)[:20]) == Exit.OK
+    assert host.sent[-1] == OLD
+
+
 def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
     host.configure(keep_packages=2)
     for content in (OLD, BIG, OLD + b"y"):
@@ -580,6 +610,7 @@ def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
     assert any("No space left" in text for text in [host.message, *host.said])
     if what.endswith("append"):
         assert "what happened: " in host.message
+        assert host.alerts[-2:] == [("tell", "failure"), ("heartbeat", Exit.LOCAL)]
 
 
 @pytest.mark.parametrize(
@@ -637,12 +668,12 @@ def test_old_receipts_go_and_metrics_come(host: Host, tmp_path: Path) -> None:
     host.configure(keep_receipts_days=10)
     now = dt.datetime.now(dt.UTC)
     host.state.mkdir(parents=True)
-    for days in (11, 9):
+    for days in (10.01, 9.99):
         moment = delivery.stamp(now - dt.timedelta(days=days))
         host.ledger.append({"outcome": "held", "finished": moment, "days": days})
     host.patch.setenv("CACHE_DIRECTORY", str(tmp_path))
     assert host.send() == Exit.OK
-    assert [receipt.get("days") for receipt in host.ledger.receipts()] == [9, None]
+    assert [receipt.get("days") for receipt in host.ledger.receipts()] == [9.99, None]
     assert 'outcome="sent"} 1' in (tmp_path / "maple-grove.prom").read_text()
 
 
@@ -688,6 +719,17 @@ def test_another_version_of_the_server_is_probed_behind_the_delivery(
         assert probe.call_args.kwargs == {"limit": 60}
     is_learned = isinstance(found, Profile)
     assert Profile.from_json(file.read_text()) == (found if is_learned else old)
+
+
+def test_a_feed_without_a_configuration_leaves_a_receipt(host: Host) -> None:
+    (host.folder / "maple-grove.toml").unlink()
+    old = os.umask(0)
+    try:
+        assert host.send() == Exit.CONFIG
+    finally:
+        os.umask(old)
+    assert (host.outcomes, host.alerts) == (["failed"], [])
+    assert host.state.stat().st_mode & 0o777 == 0o750
 
 
 def test_a_failure_of_its_own_is_told_as_such(host: Host) -> None:
