@@ -746,13 +746,14 @@ def test_a_refused_write_ends_the_writing_and_is_the_one_that_is_told() -> None:
 
 def test_a_refusal_that_comes_beside_another_answer_counts() -> None:
     """The answers to the writes are read while another request's is waited for."""
-    connection = over(status(1, 4), status(2))
+    connection = over(status(1), status(2, 14), status(3, 4), status(4))
 
     def then() -> None:
         connection.remove("x")
 
-    with pytest.raises(sftp.Refused):
-        connection.write(b"h", io.BytesIO(b"x"), then=then)
+    with pytest.raises(sftp.Refused) as refused:
+        connection.write(b"h", io.BytesIO(DATA), then=then)
+    assert refused.value.code == 14, "the first says most"
 
 
 @pytest.mark.parametrize("length", [0, 4, (1 << 20) + 1])
