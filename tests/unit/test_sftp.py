@@ -678,12 +678,12 @@ def test_progress_is_what_the_server_has_acknowledged(tmp_path: Path) -> None:
         (True, set(), {}, Exit.OK),
         (True, {"imagine"}, {"mkdir": 3}, Exit.PERMISSION),
         (True, {"imagine"}, {"mkdir": 4}, Exit.TRANSFER),
-        (True, None, {"opendir": 3}, Exit.PERMISSION),
-        (True, None, {"open": 2}, Exit.TRANSFER),
+        (True, None, {("opendir", 1): 3}, Exit.PERMISSION),  # and it is not tried again
+        (True, None, {("open", 1): 2}, Exit.TRANSFER),
     ],
 )
 def test_a_missing_folder_is_made_where_the_feed_says_so(
-    tmp_path: Path, makes: bool, folders: set[str] | None, refuse: dict[str, int], code: Exit
+    tmp_path: Path, makes: bool, folders: set[str] | None, refuse: dict[Any, int], code: Exit
 ) -> None:
     server = Server(files={}, refuse=refuse)
     server.folders = server.folders if folders is None else set(folders)
@@ -693,6 +693,12 @@ def test_a_missing_folder_is_made_where_the_feed_says_so(
     if code is Exit.OK:
         assert server.folders == {"imagine", FOLDER.rpartition("/")[0], FOLDER}
         assert server.requests.count("mkdir") == 3 - len(made), "what is there stays"
+
+
+def test_nothing_is_put_aside_where_there_is_nothing(tmp_path: Path) -> None:
+    server = Server(files={}, refuse={"posix-rename": 3, ("rename", 1): 3})
+    assert attempt(server, tmp_path)[0] == Exit.PERMISSION
+    assert server.requests.count("rename") == 1
 
 
 def test_an_interrupted_delivery_leaves_nothing(tmp_path: Path) -> None:
