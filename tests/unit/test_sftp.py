@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import random
+import re
 import socket
 import struct
 import threading
@@ -20,7 +21,7 @@ import paramiko
 import pytest
 from roster_upload import config, sftp, ssh
 from roster_upload.exits import Exit, Failure
-from roster_upload.server import Profile, changes
+from roster_upload.server import Probe, Profile, changes
 from unit.test_config import GOOD
 
 
@@ -948,3 +949,95 @@ def test_what_is_lost_or_refused_in_a_place_is_a_failure(monkeypatch: pytest.Mon
         ):
             raise error
         assert failed.value.code is code
+
+
+# ---- what a probe learns ------------------------------------------------------------------------
+
+
+def probed(server: Server) -> Profile:
+    """What is learned of a server, which is left as it was found."""
+    channel: Any = server
+    connection = sftp.Sftp(channel)
+    facts = ssh.Facts(server="SSH-2.0-V", method="password", extensions=("a",))
+    place = sftp.Place(connection, config.parse(GOOD), facts)
+    learned = Probe(place).run()
+    assert server.files == {FINAL: YESTERDAY}, "nothing is left, and the final name is untouched"
+    return learned
+
+
+@pytest.mark.parametrize(
+    ("faults", "learned"),
+    [
+        ({}, {}),
+        (PLAIN, {"rename": "rename"}),
+        (NO_REPLACING, {"rename": "aside"}),
+        ({"refuse": {"posix-rename": 8}}, {"rename": "rename"}),
+        ({"does_nothing": ("posix-rename",)}, {"rename": "rename"}),
+        ({"does_nothing": ("posix-rename", "rename")}, {"rename": "in-place"}),
+        ({"refuse": {"posix-rename": 8, "rename": 8}}, {"rename": "in-place"}),
+        ({"hides": ("stat", "fstat")}, {"stat_after_close": False, "sizes": False}),
+        ({"hides": ("stat",)}, {"stat_after_close": False}),
+        ({"hides": ("fstat",)}, {}),
+        ({"takes": "close"}, {"rename": "in-place", "takes_on_close": True,
+                              "stat_after_close": False, "hash": False}),
+        ({"refuse": {"check-file-name": 8}}, {"hash": False}),
+        ({"hash": bytes(32)}, {"hash": False}),
+        ({"cut": ("check-file-name", 1)}, {"hash": False}),
+    ],
+)  # fmt: skip
+def test_what_a_probe_learns(faults: Faults, learned: dict[str, Any]) -> None:
+    server = Server(**faults)
+    if "cut" in faults:  # what it has made then is removed by the next one
+        with pytest.raises(AssertionError, match="nothing is left"):
+            probed(server)
+        assert len(server.files) == 2
+        server.cut = ("", 0)
+        server._is_cut = False
+        assert probed(server).hash
+        return
+    found = probed(server)
+    assert found == dataclasses.replace(
+        Profile("SSH-2.0-V", ("a",), "password", "posix-rename", True, False, True, True, ""),
+        **learned,
+        learned=found.learned,
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found.learned)
+
+
+@pytest.mark.parametrize(
+    "refuse", [{"open": 3}, {"write": 4}, {"close": 4}, {"opendir": 3}, {("open", 2): 4}]
+)
+def test_a_probe_that_fails_leaves_nothing(refuse: dict[Any, int]) -> None:
+    server = Server(refuse=refuse)
+    with pytest.raises(sftp.Refused):
+        probed(server)
+    assert server.files == {FINAL: YESTERDAY}
+
+
+def test_a_probe_removes_what_another_has_left() -> None:
+    server = Server(refuse={("remove", 1): 3})
+    kept = {leftover(server): b"x", f"{FOLDER}/probe-1.part": b"x"}
+    server.files |= {**kept, leftover(server, "probe-1.part"): b"x"}
+    server.files |= {leftover(server, "probe-2.part"): b"x"}
+    with pytest.raises(AssertionError, match="nothing is left"):
+        probed(server)
+    assert server.files == {FINAL: YESTERDAY, leftover(server, "probe-1.part"): b"x", **kept}
+
+
+@pytest.mark.parametrize("refuse", [{}, {"write": 4}])
+def test_a_trial_by_writing_leaves_nothing(refuse: dict[str, int]) -> None:
+    server = Server(refuse=refuse)
+    channel: Any = server
+    place = sftp.Place(sftp.Sftp(channel), config.parse(GOOD), ssh.Facts())
+    with pytest.raises(sftp.Refused) if refuse else contextlib.nullcontext():
+        Probe(place).write()
+    assert ("write" in server.requests, server.files) == (True, {FINAL: YESTERDAY})
+
+
+@pytest.mark.parametrize("key", ["login", "rename", "stat_after_close", "takes_on_close", "sizes"])
+def test_each_difference_of_a_server_is_told(key: str) -> None:
+    old = getattr(PROFILE, key)
+    new: Any = (not old) if isinstance(old, bool) else "aside"
+    [told] = changes(PROFILE, dataclasses.replace(PROFILE, **{key: new}))
+    words = {True: "yes", False: "no"}
+    assert told.endswith(f" was {words.get(old, old)}, is {words.get(new, new)}")
