@@ -134,6 +134,14 @@ def test_the_terms_are_those_of_the_feed(tmp_path: Path) -> None:
     assert (Terms().minimum_bytes, Terms().maximum_bytes) == (1, 2_000_000_000)
 
 
+def test_a_check_uses_the_severities_of_its_feed(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(b"x")
+    for severities, accepted in (({}, False), ({"file.too-small": "warning"}, True)):
+        opaque = Terms("other", rules=severities, minimum_bytes=2)
+        assert validate.check(path, opaque).accepted is accepted
+
+
 def test_the_garbage_is_collected_again_afterwards(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
     good.write_bytes(rosters.build(students=30))
