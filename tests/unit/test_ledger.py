@@ -351,6 +351,13 @@ def test_a_pruned_ledger_is_as_closed_as_before(tmp_path: Path) -> None:
         ([{"outcome": "held", "digest": "a"}], False),
         ([{"outcome": "approved", "digest": "b"}], False),
         ([{"outcome": "approved", "digest": "a"}], True),
+        (
+            [
+                {"outcome": "approved", "digest": "a"},
+                {"outcome": "failed", "source": {"sha256": "a"}},
+            ],
+            True,
+        ),
         ([{"outcome": "approved", "digest": "a"}, {"outcome": "sent"}], True),
         ([{"outcome": "approved", "digest": "a"}] * 2 + [{"outcome": "sent", "n": 1}], True),
         (
