@@ -252,3 +252,16 @@ def test_hosts_of_all_plays_are_meant(report: Any) -> None:
     for names in ("ba", "cb"):
         report.v2_playbook_on_play_start(play(*names))
     assert (report.playbook, report.meant) == ("rotate", ["b", "a", "c"])
+
+
+@pytest.mark.parametrize(("is_check", "stays"), [(True, True), (False, False)])
+def test_only_a_run_takes_the_limit_away(
+    report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_check: bool, stays: bool
+) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {"check": is_check})
+    limit = tmp_path / "build" / "send.limit"
+    limit.parent.mkdir()
+    limit.write_text("a\n")
+    report.meant = ["a"]
+    report.v2_playbook_on_stats(stats({"a": [{}]}, set(), set()))
+    assert limit.exists() is stays
