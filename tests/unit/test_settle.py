@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime as dt
 import hashlib
 import os
 import resource
@@ -13,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -341,7 +341,7 @@ def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # ---- quiet, by a clock that a test turns --------------------------------------------------------
 
 
-class Clock:
+class TurnedClock:
     """A host's clock; whoever sleeps turns it on. `states` is what is seen from which second on."""
 
     def __init__(self, *states: tuple[float, tuple[float, ...]]) -> None:
@@ -385,7 +385,7 @@ class Clock:
 def test_an_export_is_quiet_for_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: list[Any], at: float
 ) -> None:
-    clock = Clock(*states)
+    clock = TurnedClock(*states)
     monkeypatch.setattr(settle, "time", clock)
     monkeypatch.setattr(settle, "_state", clock.state)
     export = settle.Export(tmp_path, (tmp_path,))
@@ -404,7 +404,7 @@ def test_how_long_an_export_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, left: float, at: float
 ) -> None:
     """It is written to every half second."""
-    clock = Clock(*((n / 2, (n / 2 - 1,)) for n in range(2500)))
+    clock = TurnedClock(*((n / 2, (n / 2 - 1,)) for n in range(2500)))
     monkeypatch.setattr(settle, "time", clock)
     monkeypatch.setattr(settle, "_state", clock.state)
     export = settle.Export(tmp_path, (tmp_path,))
@@ -433,7 +433,7 @@ def test_a_folder_is_as_old_as_its_oldest_file(tmp_path: Path) -> None:
     export = settle.find(tmp_path)
     assert [path.name for path in export.files] == ["a.CSV", "b.csv", "c.csv"]
     assert export.is_folder
-    oldest = dt.datetime.fromtimestamp(5000, dt.UTC)
+    oldest = datetime.fromtimestamp(5000, UTC)
     assert export.written() == (5 + 6 + 7, oldest)
     with settle.snapshot(export) as copy:
         assert copy.modified == oldest

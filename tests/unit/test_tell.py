@@ -18,10 +18,10 @@ import socketserver
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import pytest
 from cryptography import x509
@@ -862,7 +862,7 @@ def test_a_webhook_says_that_it_is_json(secrets: Path) -> None:
 
 
 def test_a_redirect_to_a_page_without_tls_is_not_followed() -> None:
-    before = urllib.request.Request("https://alerts.example/x")
+    before = Request("https://alerts.example/x")
     led = tell.SameHost().redirect_request
     for there, follows in (
         ("https://alerts.example/y", True),
