@@ -771,6 +771,15 @@ def test_an_answer_of_another_length_is_none(length: int) -> None:
     assert lost.value.code is Exit.TRANSFER
 
 
+@pytest.mark.parametrize("length", [5, 1 << 20])
+def test_an_answer_may_be_as_short_or_long_as_this(length: int) -> None:
+    body = bytes(length - 5)
+    connection = over()
+    replies = io.BytesIO(answer(sftp.EXTENDED_REPLY, 1, body))
+    connection.channel.recv = replies.read
+    assert connection.take(connection.post(sftp.EXTENDED, b""), sftp.EXTENDED_REPLY) == body
+
+
 def test_a_server_that_greets_otherwise_speaks_no_sftp() -> None:
     channel: Any = Channel()
     channel.data = struct.pack(">IBI", 5, sftp.STATUS, 3)
