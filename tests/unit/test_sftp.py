@@ -125,6 +125,7 @@ DIGEST = bytes(range(32))
         (packed("check-file", "sha256") + DIGEST, DIGEST.hex()),
         (packed("sha256") + DIGEST, DIGEST.hex()),
         (packed("check-file", "md5") + DIGEST[:16], None),
+        (packed("check-file", "sha512/256") + DIGEST, None),
         (packed("check-file", "sha256") + DIGEST + DIGEST, None),
         (packed("check-file", "sha256"), None),
     ],
