@@ -121,6 +121,7 @@ def test_a_host_key_is_read_from_either_kind_of_line(line: str) -> None:
 def test_a_window_may_lie_across_midnight() -> None:
     assert not config.problems({**GOOD, "window_start": "23:00", "deadline": "03:00"})
     assert config.in_window("01:00", "23:00", "03:00")
+    assert config.in_window("02:59", "23:00", "03:00")
     assert not config.in_window("03:00", "23:00", "03:00")
     assert not config.in_window("22:59", "23:00", "03:00")
 
