@@ -9,8 +9,6 @@ from pathlib import Path
 import forks
 import pytest
 import share
-import yaml
-from roster_upload import config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,9 +136,3 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     ):
         assert part in plain
     assert "Gathering Facts" not in told
-
-
-def test_the_program_and_the_role_have_the_same_defaults() -> None:
-    role = yaml.safe_load((ROOT / "roles/roster_upload/defaults/main.yml").read_text())
-    shared = {key: role[f"roster_upload_{key}"] for key in config.DEFAULTS}
-    assert shared == dict(config.DEFAULTS)

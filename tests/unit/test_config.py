@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import re
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from roster_upload import cli, config
 from roster_upload.exits import MEANINGS, Exit
 
+ROOT = Path(__file__).resolve().parents[2]
 BLOB = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00 " + bytes(range(32))
-KEY = "ssh-ed25519 " + base64.b64encode(BLOB).decode()
+
+
+def key_line(blob: bytes) -> str:
+    """A line of a public key."""
+    return "ssh-ed25519 " + base64.b64encode(blob).decode()
+
+
+KEY = key_line(BLOB)
 GOOD: dict[str, Any] = {
     "feed": "maple-grove",
     "district": "Maple Grove's Größe",
@@ -109,6 +121,7 @@ def test_a_host_key_is_read_from_either_kind_of_line(line: str) -> None:
 def test_a_window_may_lie_across_midnight() -> None:
     assert not config.problems({**GOOD, "window_start": "23:00", "deadline": "03:00"})
     assert config.in_window("01:00", "23:00", "03:00")
+    assert config.in_window("02:59", "23:00", "03:00")
     assert not config.in_window("03:00", "23:00", "03:00")
     assert not config.in_window("22:59", "23:00", "03:00")
 
@@ -196,3 +209,279 @@ def test_a_mail_password_is_not_sent_in_the_clear() -> None:
         "must be tls or starttls for a login by password",
     )
     assert config.problems({**login, "smtp_security": "tls"}) == []
+
+
+# ---- what is allowed, to its last value --------------------------------------------------------
+
+
+def test_the_program_and_the_role_have_the_same_defaults() -> None:
+    role = yaml.safe_load((ROOT / "roles/roster_upload/defaults/main.yml").read_text())
+    shared = {key: role[f"roster_upload_{key}"] for key in config.DEFAULTS}
+    assert shared == dict(config.DEFAULTS)
+    specs = yaml.safe_load((ROOT / "roles/roster_upload/meta/argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    for key, choices in (
+        ("format", config.FORMATS),
+        ("auth", config.AUTHS),
+        ("unchanged", ("send", "skip")),
+        ("algorithms", ("modern", "legacy")),
+        ("smtp_security", ("none", "starttls", "tls")),
+    ):
+        assert options[f"roster_upload_{key}"]["choices"] == list(choices)
+        for choice in choices:
+            assert config.problems({**GOOD, key: choice}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"),
+    [
+        ("remote_port", 1, 65535),
+        ("smtp_port", 1, 65535),
+        ("minimum_bytes", 1, 2**40),
+        ("maximum_bytes", 1, 2**40),
+        ("quiet_seconds", 0, 3600),
+        ("settle_minutes", 0, 720),
+        ("maximum_age_hours", 1, 8760),
+        ("guard_removed_percent", 0, 100),
+        ("guard_removed_count", 0, 10**9),
+        ("guard_added_percent", 0, 10**6),
+        ("guard_changed_percent", 0, 100),
+        ("guard_floor", 0, 10**6),
+        ("expected_percent", 1, 10**6),
+        ("attempts", 1, 100),
+        ("retry_seconds", 0, 3600),
+        ("parallel", 1, 64),
+        ("keep_packages", 0, 100),
+        ("keep_receipts_days", 1, 10_000),
+    ],
+)
+def test_a_number_lies_within_its_limits(key: str, low: int, high: int) -> None:
+    for value in (low, high):
+        assert config.problems({**GOOD, key: value}) == []
+    for value in (low - 1, high + 1):
+        [problem] = config.problems({**GOOD, key: value})
+        assert problem.key == key
+        assert str(value) in problem.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("feed", "x" * 48),
+        ("feed", "0-a"),
+        ("source", "/srv/a/*.zip"),
+        ("source", "/srv/a/export-?[0-9].zip"),
+        ("remote_host", "a"),
+        ("remote_host", "192.0.2.1"),
+        ("remote_host", "2001:db8::1"),
+        ("remote_dir", "/imagine/1-b/product"),
+        ("remote_dir", "imagine/1-b/..product"),
+        ("remote_name", "..."),
+        ("rules", {"value.enum": "error"}),
+        ("rules", {"value.enum": "warning", "value.order": "ignore"}),
+        ("guard_minimum", {"classes": 0}),
+        ("traditional_columns", {kind: {} for kind in config.TRADITIONAL_KINDS}),
+        (
+            "traditional_columns",
+            {
+                "users": {
+                    "columns": ["a"], "required": ["a"], "unique": [], "key": "a", "school": "b"
+                }
+            },
+        ),
+        ("allow_delete_unlisted", True),
+        ("make_remote_dir", True),
+        ("verify_by_writing", True),
+        ("blackouts", ["2027-06-05", "2027-06-05..2027-06-05 a day"]),
+        ("webhook_url", "http://alerts.example:8080/{secret}"),
+        ("heartbeat_url", "https://[2001:db8::1]/x"),
+        ("mail_from", ""),
+        ("smtp_username", ""),
+    ],
+)  # fmt: skip
+def test_a_right_value_is_taken(key: str, value: object) -> None:
+    assert config.problems({**GOOD, key: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("feed", "-a", "lower-case"),
+        ("feed", "a\n", "lower-case"),
+        ("district", "a\x7f", "control"),
+        ("source", "/srv/a?/export.zip", "last part"),
+        ("source", "/srv/[a]/export.zip", "last part"),
+        ("source", "/srv/a\nb", "control"),
+        ("remote_host", "-a", "host name"),
+        ("remote_dir", "imagine/1-maple/product'", "quotes"),
+        ("remote_dir", "imagine/1-maple/.", "<site code>-<district name>"),
+        ("remote_dir", "imagine/1-a/x/y", "<site code>-<district name>"),
+        ("remote_dir", "imagine/1-a/x\ny", "<site code>-<district name>"),
+        ("remote_name", ".", "without a path"),
+        ("remote_name", "..", "without a path"),
+        ("remote_name", "", "empty"),
+        ("username", "a\tb", "control"),
+        ("webhook_url", "https:///x", "must be an address"),
+        ("webhook_url", "https://a.example/\x01", "must be an address"),
+        ("webhook_url", "https://a.example:0/", "must be an address"),
+        ("blackouts", [5], "entry 1: must be a text"),
+        ("blackouts", ["2027-01-01", "x"], "entry 2"),
+        ("rules", {"no.rule.at.all": "error"}, "'no.rule.at.all' is no rule"),
+        ("guard_minimum", {"classes": True}, "no number of rows"),
+        ("guard_minimum", {"classes": "1"}, "no number of rows"),
+        ("traditional_columns", {"users": []}, "must be a table of: columns"),
+        ("traditional_columns", {"users": {"names": []}}, "users.names is not one of"),
+        ("traditional_columns", {"users": {"columns": "a"}}, "a list"),
+        ("traditional_columns", {"users": {"required": ["a", 1]}}, "names of columns"),
+        ("mail_from", "maple", "no mail address"),
+        ("mail_from", "a@b, c@d", "no mail address"),
+        ("smtp_host", "a b", "host name"),
+        ("host_keys", [KEY, 5], "entry 2 must be a text"),
+        ("host_keys", [KEY, "x"], "entry 2 is no key line"),
+        ("host_keys", ["ssh-ed25519"], "no key line"),
+        ("host_keys", ["x y"], "no key line"),
+        ("host_keys", ["x y z"], "no key line"),
+        ("host_keys", [KEY.replace(" ", " !")], "not base64"),
+        ("host_keys", [key_line(b"\x00\x00\x00\x0bssh-ed25519" + bytes(20))], "cut off"),
+        ("window_start", "12:60", "time of day"),
+        ("window_start", "07:10\n", "time of day"),
+        ("quiet_seconds", 1.5, "whole number"),
+        ("make_remote_dir", 1, "true or false"),
+        ("rules", [], "a table"),
+        ("xyzzy", 1, "known are: feed, district"),
+    ],
+)
+def test_a_wrong_value_is_not_taken(key: str, value: object, told: str) -> None:
+    [problem] = config.problems({**GOOD, key: value})
+    assert problem.key == key
+    assert told in problem.message
+
+
+def test_every_key_type_may_be_pinned() -> None:
+    for kind in config.KEY_TYPES:
+        line = f"{kind} " + key_line(struct.pack(">I", len(kind)) + kind.encode() + bytes(32))[12:]
+        assert config.parse_host_key(line).kind == kind
+        assert config.parse_host_key(f"sftp.example.org {line}").kind == kind
+    shortest = BLOB[:36]
+    assert config.parse_host_key(key_line(shortest)).blob == shortest
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "told"),
+    [
+        ("2027-06-05..2027-06-07 summer", ["05", "06", "07"], "2027-06-05..2027-06-07 (summer)"),
+        (" 2027-06-05 a day ", ["05"], "2027-06-05..2027-06-05 (a day)"),
+        ("2027-06-05", ["05"], "2027-06-05..2027-06-05"),
+        ("2027-06-04..2027-06-04", ["04"], "2027-06-04..2027-06-04"),
+    ],
+)
+def test_both_ends_of_a_span_belong_to_it(text: str, days: list[str], told: str) -> None:
+    made = config.span(text)
+    around = [f"{day:02}" for day in range(3, 10)]
+    assert [day for day in around if dt.date.fromisoformat(f"2027-06-{day}") in made] == days
+    assert str(made) == told
+
+
+@pytest.mark.parametrize(
+    ("start", "deadline", "is_right"),
+    [
+        ("09:00", "09:00", False),
+        ("08:59", "09:00", True),
+        ("21:00", "09:00", True),
+        ("20:59", "09:00", False),
+        ("00:00", "12:00", True),
+        ("12:00", "00:00", True),
+    ],
+)
+def test_a_window_is_some_minutes_and_no_more_than_half_a_day(
+    start: str, deadline: str, is_right: bool
+) -> None:
+    found = config.problems({**GOOD, "window_start": start, "deadline": deadline})
+    assert [problem.key for problem in found] == ([] if is_right else ["window_start"])
+
+
+@pytest.mark.parametrize(
+    ("moment", "inside"),
+    [("07:09", False), ("07:10", True), ("08:59", True), ("09:00", False), ("19:10", False)],
+)
+def test_a_window_opens_with_its_first_minute(moment: str, inside: bool) -> None:
+    assert config.in_window(moment, "07:10", "09:00") is inside
+
+
+def test_a_feed_has_its_values_in_their_own_types() -> None:
+    feed = config.parse(
+        {
+            **GOOD,
+            "blackouts": ["2027-06-05"],
+            "expected_changes": ["2027-06-06"],
+            "mail_to": ["a@b.example"],
+            "mail_from": "c@d.example",
+            "smtp_host": "mail.example",
+        }
+    )
+    assert (feed.source, feed.is_opaque) == (Path(GOOD["source"]), False)
+    day = dt.date(2027, 6, 5)
+    assert feed.blackouts == (config.Span(day, day, ""),)
+    assert feed.expected_changes == (config.Span(dt.date(2027, 6, 6), dt.date(2027, 6, 6), ""),)
+    assert feed.mail_to == ("a@b.example",)
+    assert config.parse({**GOOD, "format": "other"}).is_opaque
+
+
+@pytest.mark.parametrize(
+    ("values", "keys"),
+    [
+        ({"mail_to": ["a@b.example"]}, ["mail_from", "smtp_host"]),
+        ({"mail_to": ["a@b.example"], "mail_from": "c@d.example"}, ["smtp_host"]),
+        ({"mail_to": ["a@b.example"], "smtp_host": "mail.example"}, ["mail_from"]),
+        ({"mail_to": ["a@b.example"], "smtp_port": 0}, ["smtp_port"]),
+        ({"smtp_username": "it", "smtp_port": 0}, ["smtp_port"]),
+        ({"smtp_username": "it", "smtp_security": "starttls"}, []),
+        ({"smtp_security": "none"}, []),
+    ],
+)
+def test_a_mail_needs_more_than_its_address(values: dict[str, Any], keys: list[str]) -> None:
+    assert [problem.key for problem in config.problems({**GOOD, **values})] == keys
+
+
+@pytest.mark.parametrize(
+    ("other", "keys"),
+    [
+        ({}, ["feed", "remote_dir"]),
+        ({"feed": "b"}, ["remote_dir"]),
+        ({"feed": "b", "remote_port": 23}, []),
+        ({"feed": "b", "remote_host": "b.example"}, []),
+        ({"feed": "b", "remote_name": "b.zip"}, []),
+        ({"feed": "b", "remote_dir": "imagine/1-b/product"}, []),
+        ({"remote_name": "b.zip"}, ["feed"]),
+    ],
+)
+def test_what_two_feeds_may_share(other: dict[str, Any], keys: list[str]) -> None:
+    found = config.cross_problems([GOOD, {**GOOD, **other}])
+    assert [problem.key for problem in found] == keys
+    if keys[-1:] == ["remote_dir"]:
+        assert f"'maple-grove' and {other.get('feed', 'maple-grove')!r}" in found[-1].message
+
+
+def test_the_first_of_three_is_named() -> None:
+    feeds = [{**GOOD, "feed": name} for name in "abc"]
+    told = [problem.message for problem in config.cross_problems(feeds)]
+    assert [("'a'" in text, "'b'" in text) for text in told] == [(True, True), (True, False)]
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: None, "there is no such file"),
+        (lambda path: path.mkdir(), "cannot be read: Is a directory"),
+        (lambda path: path.write_bytes(b"\xff"), "is not TOML"),
+    ],
+)
+def test_a_file_that_is_none_is_told(
+    tmp_path: Path, make: Callable[[Path], object], told: str
+) -> None:
+    path = tmp_path / "a.toml"
+    make(path)
+    with pytest.raises(config.ConfigError, match=told) as error:
+        config.load(path)
+    assert [problem.key for problem in error.value.problems] == ["file"]
+    assert error.value.code is Exit.CONFIG

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime as dt
+import errno
+import hashlib
 import os
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from roster_upload import cli, config, delivery
-from roster_upload.exits import Exit
+import rosters
+from roster_feeds import to_toml
+from roster_upload import cli, config, delivery, locks, server, sftp, tell
+from roster_upload.exits import Exit, Failure
 from roster_upload.ledger import Ledger
+from roster_upload.server import Profile
 from unit.test_config import GOOD
 
 
@@ -61,3 +69,672 @@ def test_the_night_of_a_moment(
     found = delivery.Night.of(feed, moment)
     assert found.deadline.date().isoformat() == night
     assert (found.in_window, found.minutes_to_deadline) == (in_window, left)
+
+
+# ---- what is sent, held, refused, skipped, stale: over a transfer that is none -----------------
+
+OLD, SMALL, BIG = (b"<roster>" + b"x" * count for count in (1000, 400, 1020))
+VENDOR = "SSH-2.0-Vendor_1"
+ALL_CODES = sorted(set(Exit) - {Exit.OK})
+
+
+class Host:
+    """A feed in a folder. Its transfers end as `ends` says, one after the other, or well."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.patch = monkeypatch
+        self.export = folder / "roster.xml"
+        self.state = folder / "state" / "maple-grove"
+        self.ledger = Ledger(self.state)
+        self.ends: list[BaseException] = []
+        self.sent: list[bytes] = []
+        self.options: dict[str, Any] = {}  # of the last transfer
+        self.said: list[str] = []
+        self.waits: list[float] = []
+        self.alerts: list[tuple[str, object]] = []
+        for path in (folder / "credentials", folder / "tmp"):
+            path.mkdir()
+        for slot, content in (("current", b" hunter\n"), ("state", b"k" * 32)):
+            (folder / "credentials" / f"maple-grove_{slot}").write_bytes(content)
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder / "credentials"))
+        monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+        monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+        monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
+        monkeypatch.setattr("random.uniform", lambda _low, _high: 1.0)
+        monkeypatch.setattr("time.sleep", self.waits.append)
+        monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # no power is cut here
+        monkeypatch.setattr(delivery, "say", self.said.append)
+        monkeypatch.setattr(sftp, "deliver", self._deliver)
+        monkeypatch.setattr(tell, "heartbeat", self._heartbeat)
+        monkeypatch.setattr(tell, "tell", self._tell)
+        self.configure()
+        self.export.write_bytes(OLD)
+
+    def configure(self, opens: int = 360, closes: int = 480, **changes: Any) -> None:
+        """Writes the configuration; its window lies so many minutes from now."""
+        now = dt.datetime.now(dt.UTC)
+        start, deadline = (f"{now + dt.timedelta(minutes=m):%H:%M}" for m in (opens, closes))
+        opaque = {"format": "other", "source": str(self.export), "remote_name": "roster.xml"}
+        values = {**GOOD, **opaque, "guard_minimum": {}, "quiet_seconds": 0, "attempts": 1}
+        values |= {"window_start": start, "deadline": deadline, **changes}
+        text = "".join(f"{key} = {to_toml(value)}\n" for key, value in values.items())
+        (self.folder / "maple-grove.toml").write_text(text)
+
+    def _deliver(
+        self, feed: config.Feed, secret: bytes, source: Path, size: int, facts: Any, **options: Any
+    ) -> sftp.Delivered:
+        self.options = {"secret": secret, "size": size, **options}
+        self.sent.append(source.read_bytes())
+        facts.address, facts.server = "192.0.2.1", VENDOR
+        facts.seconds["write"] = 1.5
+        if self.ends:
+            raise self.ends.pop(0)
+        return sftp.Delivered(size, "rename", "hash")
+
+    def _heartbeat(self, _feed: config.Feed, _secrets: Path | None, code: int | None) -> list[str]:
+        self.alerts.append(("heartbeat", code))
+        return ["the heartbeat did not work"] if code is not None else []
+
+    def _tell(self, _feed: config.Feed, kind: str, *_: Any) -> list[str]:
+        self.alerts.append(("tell", kind))
+        return ["the webhook did not work"]
+
+    def run(self, command: str = "send", digest: str = "", *, hours: float = 0) -> Exit:
+        """Runs a command, so many hours from now; returns its exit code."""
+        file = self.folder / "maple-grove.toml"
+        made = delivery.Run("maple-grove", file, self.state, command, digest)
+        made.started += dt.timedelta(hours=hours)
+        self.made = made
+        code, self.message = made.execute()
+        assert not list((self.folder / "tmp").iterdir()), "a private copy was left behind"
+        return code
+
+    def send(self, content: bytes | None = None) -> Exit:
+        """Sends an export, or the present one again."""
+        if content is not None:
+            self.export.write_bytes(content)
+        return self.run()
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.ledger.receipts()[-1]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [receipt["outcome"] for receipt in self.ledger.receipts()]
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def test_a_delivery_is_recorded_with_all_that_is_known_of_it(host: Host) -> None:
+    assert host.send() == Exit.OK
+    assert host.sent == [OLD]
+    receipt = host.last
+    assert (receipt["outcome"], receipt["exit_code"], receipt["attempts"]) == ("sent", 0, 1)
+    assert (receipt["district"], receipt["in_window"]) == (GOOD["district"], False)
+    assert receipt["source"].items() >= {
+        ("path", str(host.export)), ("bytes", len(OLD)), ("sha256", digest_of(OLD))
+    }  # fmt: skip
+    assert receipt["remote"].items() >= {
+        ("host", "sftp.example.org"), ("port", 22), ("dir", GOOD["remote_dir"]),
+        ("name", "roster.xml"), ("address", "192.0.2.1"), ("server", VENDOR),
+        ("bytes", len(OLD)), ("method", "rename"), ("verified", "hash"),
+    }  # fmt: skip
+    assert host.message == receipt["message"]
+    assert {"settle", "snapshot", "validate", "guard"} <= receipt["seconds"].keys()
+    assert receipt["seconds"]["write"] == 1.5, "the connection's own, too"
+    assert "server_changed" not in receipt["remote"]
+
+
+def test_the_sentence_compares_with_the_delivery_before(host: Host) -> None:
+    told = []
+    for content in (OLD, BIG, BIG):
+        host.send(content)
+        told.append(host.message.partition(", same file as ")[2].rpartition(" ")[2])
+    assert told == ["", "no", "yes"]
+    assert host.message.startswith(f"{GOOD['district']}: sent ")
+
+
+def test_the_rows_of_a_roster_are_recorded(host: Host) -> None:
+    host.export.write_bytes(rosters.build(students=60))
+    host.configure(format="oneroster-1.1")
+    assert host.send() == Exit.OK, host.message
+    assert host.last["rows"]["demographics"] == 60
+    assert host.last["changes"]["users.student"]["now"] == 60
+
+
+def test_the_hosts_locks_lie_where_systemd_says(host: Host, tmp_path: Path) -> None:
+    host.patch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    assert host.send() == Exit.OK
+    assert list((tmp_path / "run").iterdir())
+    assert not (host.state.parent / ".turns").exists()
+
+
+def test_the_transfer_gets_what_it_needs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery.Night, "seconds_left", lambda _night: 100)
+    assert host.send() == Exit.OK
+    progress = host.options.pop("progress")
+    assert host.options == {
+        "secret": b" hunter\n",
+        "size": len(OLD),
+        "sha256": digest_of(OLD),
+        "profile": None,
+        "limit": 100 + delivery.MARGIN_SECONDS,
+    }
+    progress(7)  # nobody looks, and that does no harm
+
+
+def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
+    assert host.send() == Exit.OK
+    assert host.send(SMALL) == Exit.HELD
+    assert host.sent == [OLD]
+    assert host.last["outcome"] == "held"
+    assert host.last["held"] == ["bytes: 600 of 1,008 would be removed (59.5 %); the limit is 10 %"]
+    assert f"--digest {digest_of(SMALL)[:16]} " in host.message
+    assert "approved" not in host.last
+    # What is held changes nothing of what the next export is compared with.
+    assert host.send(BIG) == Exit.OK
+    assert host.last["changes"]["bytes"]["before"] == len(OLD)
+
+
+def test_an_approval_lets_one_file_through_once(host: Host) -> None:
+    approval = {"outcome": "approved", "who": "it", "why": "closed", "finished": "f", "n": 1}
+    host.send()
+    host.ledger.append({**approval, "digest": digest_of(SMALL)})
+    assert host.send(SMALL[:-1]) == Exit.HELD, "it is for another file"
+    host.ends = [Failure(Exit.VERIFY, "damaged")]
+    assert host.send(SMALL) == Exit.VERIFY
+    assert host.send(SMALL) == Exit.OK, "a transfer that failed does not use it up"
+    assert host.last["approved"] == {"who": "it", "why": "closed", "finished": "f"}
+    assert host.last["held"]
+    host.ledger.append({**approval, "digest": digest_of(OLD)})
+    assert host.send(OLD) == Exit.OK
+    assert host.send(SMALL) == Exit.HELD
+    assert host.sent == [OLD, SMALL, SMALL, OLD]
+
+
+@pytest.mark.parametrize("failure", [Failure(Exit.VERIFY, "damaged"), KeyboardInterrupt()])
+def test_only_what_was_accepted_becomes_the_baseline(host: Host, failure: BaseException) -> None:
+    host.send()
+    host.configure(guard_removed_percent=100)
+    host.ends = [failure]
+    with contextlib.suppress(KeyboardInterrupt):
+        host.send(SMALL)
+    assert host.last["outcome"] == "failed"
+    host.configure()
+    assert host.send(BIG) == Exit.OK
+    assert host.last["changes"]["bytes"]["before"] == len(OLD)
+    assert len(list(host.state.glob("accepted-*"))) == 2, "that of the last one, and the new one"
+    assert len(list((host.state / "packages").iterdir())) == 2, "only good ones come back"
+
+
+def test_the_baseline_is_on_the_disk_before_the_transfer(host: Host) -> None:
+    found: list[list[str]] = []
+    deliver = sftp.deliver
+
+    def look(*arguments: Any, **options: Any) -> sftp.Delivered:
+        found.append([path.name for path in host.state.glob("accepted-*")])
+        return deliver(*arguments, **options)
+
+    host.patch.setattr(sftp, "deliver", look)
+    host.send()
+    assert found == [[f"accepted-{digest_of(OLD)[:16]}.npz"]]
+
+
+def test_both_locks_are_held_while_it_is_transferred(host: Host) -> None:
+    busy: list[Exit] = []
+    deliver = sftp.deliver
+
+    def start_another(feed: config.Feed, *arguments: Any, **options: Any) -> sftp.Delivered:
+        for lock in (
+            locks.feed_lock(host.state),
+            locks.turn(host.state.parent / ".turns", feed, 0, host.said.append),
+        ):
+            with pytest.raises(Failure) as failure, lock:
+                pass
+            busy.append(failure.value.code)
+        return deliver(feed, *arguments, **options)
+
+    host.patch.setattr(sftp, "deliver", start_another)
+    assert host.send() == Exit.OK
+    assert busy == [Exit.BUSY, Exit.BUSY]
+    with locks.feed_lock(host.state):
+        assert host.send() == Exit.BUSY
+    assert len(host.sent) == 1
+
+
+def test_without_a_baseline_everything_is_held(host: Host) -> None:
+    host.send()
+    for path in host.state.glob("accepted-*"):
+        path.unlink()
+    assert host.send() == Exit.HELD
+    assert "cannot be compared with (No such file or directory)" in host.message
+    assert host.sent == [OLD]
+
+
+def test_several_reasons_are_counted(host: Host) -> None:
+    host.send()
+    for path in host.state.glob("accepted-*"):
+        path.write_bytes(b"")
+    host.configure(guard_minimum={"bytes": 2000})
+    assert host.send() == Exit.HELD
+    assert len(host.last["held"]) == 2
+    assert "(and 1 more). Nothing was sent" in host.message
+    host.configure()
+    assert host.send() == Exit.HELD
+    assert "more)" not in host.message
+
+
+def test_what_breaks_the_rules_is_refused(host: Host) -> None:
+    host.configure(minimum_bytes=len(OLD) + 1)
+    assert host.send() == Exit.REFUSED
+    assert "breaks 1 rule and was not sent; first: " in host.message
+    assert (host.sent, host.outcomes) == ([], ["refused"])
+    assert [finding["rule"] for finding in host.last["findings"]] == ["file.too-small"]
+    host.configure(minimum_bytes=len(OLD))
+    assert host.send() == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("command", "late", "code"),
+    [
+        ("send", 0, Exit.OK),
+        ("send", 1, Exit.STALE),
+        ("rehearse", 1, Exit.OK),  # tonight's will be another one
+    ],
+)
+def test_an_export_is_stale_from_its_limit_on(
+    host: Host, command: str, late: int, code: Exit
+) -> None:
+    host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(mock.Mock()))
+    host.configure(maximum_age_hours=5)
+    started = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    os.utime(host.export, (started.timestamp() - 5 * 3600 - late,) * 2)
+    made = delivery.Run("maple-grove", host.folder / "maple-grove.toml", host.state, command)
+    made.started = started
+    assert made.execute()[0] == code
+    if code is Exit.STALE:
+        assert "5 h ago; 5 h is the limit" in host.last["message"]
+        assert (host.sent, host.outcomes) == ([], ["stale"])
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "is_open", "before", "changes", "outcomes"),
+    [
+        ("send", False, [OLD], {}, ["sent", "sent"]),
+        ("send", True, [OLD], {}, ["sent"]),  # the second start of one night leaves no receipt
+        ("skip", True, [OLD], {}, ["sent"]),
+        ("skip", False, [OLD], {}, ["sent", "skipped"]),
+        ("skip", False, [OLD, BIG], {}, ["sent", "sent", "sent"]),
+        ("send", True, [BIG], {}, ["sent", "sent"]),
+        ("send", True, [OLD], {"remote_name": "b.xml"}, ["sent", "sent"]),
+        ("send", True, [OLD], {"remote_port": 23}, ["sent", "sent"]),
+        ("skip", False, [OLD], {"remote_host": "b.example"}, ["sent", "sent"]),
+        ("skip", False, [OLD], {"remote_dir": "imagine/1-b/product"}, ["sent", "sent"]),
+    ],
+)
+def test_an_unchanged_export(
+    host: Host,
+    unchanged: str,
+    is_open: bool,
+    before: list[bytes],
+    changes: dict[str, Any],
+    outcomes: list[str],
+) -> None:
+    window = (-30, 30) if is_open else (360, 480)
+    host.configure(*window)
+    for content in before:
+        host.send(content)
+    host.configure(*window, unchanged=unchanged, **changes)
+    assert host.send(OLD) == Exit.OK
+    assert host.outcomes == outcomes
+    assert len(host.sent) == outcomes.count("sent")
+    assert ("in already" in host.message) == (len(outcomes) == 1)
+
+
+def test_what_went_before_the_window_opened_goes_again(host: Host) -> None:
+    host.configure(-30, 30)
+    host.send()
+    text = host.ledger.path.read_text()
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=40)
+    for day, count in ((delivery.stamp(before), 2), (host.last["started"], 2)):
+        host.ledger.path.write_text(text.replace(host.last["started"], day))
+        assert host.send() == Exit.OK
+        assert len(host.sent) == count
+
+
+def test_what_was_taken_back_by_hand_stays_back(host: Host) -> None:
+    """Another start in that window does not bring the export again that somebody has replaced."""
+    host.send(OLD)
+    host.configure(-30, 30, guard_removed_percent=100)
+    assert host.send(SMALL) == Exit.OK
+    assert host.run("resend") == Exit.OK
+    assert host.send() == Exit.OK
+    assert host.sent == [OLD, SMALL, OLD]
+
+
+@pytest.mark.parametrize("command", ["rehearse", "resend"])
+def test_a_command_by_hand_is_done_though_unchanged(host: Host, command: str) -> None:
+    host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(mock.Mock()))
+    host.configure(-30, 30, unchanged="skip")
+    host.send()
+    digest = digest_of(OLD) if command == "resend" else ""
+    assert host.run(command, digest) == Exit.OK
+    assert host.last["outcome"] == {"rehearse": "rehearsed", "resend": "sent"}[command]
+
+
+@pytest.mark.parametrize("command", ["send", "rehearse", "resend"])
+def test_nothing_is_done_on_a_blackout(host: Host, command: str) -> None:
+    day = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).date()
+    host.configure(blackouts=[f"{day} a reason"])
+    assert [host.run(command) for _ in range(2)] == [Exit.PAUSED] * 2
+    assert "a reason" in host.message
+    assert (host.sent, host.outcomes) == ([], ["skipped"]), "once a night is enough"
+    assert host.run("rehearse" if command == "send" else "send") == Exit.PAUSED
+    host.configure(blackouts=[f"{day}..{day + dt.timedelta(days=1)} a reason"])
+    assert host.run(command, hours=24) == Exit.PAUSED
+    assert host.outcomes == ["skipped"] * 3, "of another command, and of another night"
+    host.configure(blackouts=[f"{day + dt.timedelta(days=1)} another"])
+    assert host.send() == Exit.OK
+
+
+@pytest.mark.parametrize(("day", "code"), [(0, Exit.OK), (1, Exit.PAUSED), (2, Exit.OK)])
+def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Exit) -> None:
+    evening = dt.datetime.now(dt.UTC).replace(hour=23, minute=30)
+    date = evening.date() + dt.timedelta(days=day)
+    host.configure(window_start="23:00", deadline="03:00", blackouts=[f"{date} a reason"])
+    os.utime(host.export, (evening.timestamp(),) * 2)
+    made = delivery.Run("maple-grove", host.folder / "maple-grove.toml", host.state)
+    made.started = evening
+    assert made.execute()[0] == code
+    assert made.receipt["in_window"]
+
+
+def test_what_is_in_is_recorded_whatever_comes(host: Host) -> None:
+    """A signal that comes behind the transfer must not cost its receipt."""
+    seen: list[bool] = []
+    host.patch.setattr("roster_upload.ring.Ring.add", lambda *_: seen.append(host.made.is_over))
+    host.send()
+    assert (seen, host.made.is_over) == ([True], True)
+
+
+@pytest.mark.parametrize("code", ALL_CODES)
+def test_only_what_may_be_cured_is_tried_again(host: Host, code: Exit) -> None:
+    cured = {Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT}
+    host.configure(attempts=3)
+    host.ends = [Failure(code, "it broke") for _ in range(9)]
+    assert host.send() == code
+    assert host.last["attempts"] == len(host.sent) == (3 if code in cured else 1)
+    assert host.waits == ([20, 40] if code in cured else [])
+    assert host.last["exit_code"] == code
+    assert host.last["remote"]["server"] == VENDOR, "what is known comes in however it ends"
+    told = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
+    assert host.last["outcome"] == told.get(code, "failed")
+
+
+def test_a_try_that_works_is_the_last(host: Host) -> None:
+    host.configure(attempts=9)
+    host.ends = [Failure(Exit.VANISHED, "it broke")]
+    assert host.send() == Exit.OK
+    assert (len(host.sent), host.last["attempts"]) == (2, 2)
+    assert host.said[0] == "try 1 of 9: it broke. Again in 20 s"
+
+
+@pytest.mark.parametrize(
+    ("left", "waits"),
+    [
+        (19, []),
+        (20, [20]),
+        (40, [20, 40]),
+        (3000, [20, 40, 80, 160, 320, 600, 600]),
+    ],
+)
+def test_waits_grow_and_end_before_the_deadline(
+    host: Host, left: float, waits: list[float]
+) -> None:
+    host.patch.setattr(delivery.Night, "seconds_left", lambda _night: left)
+    host.configure(attempts=8)
+    host.ends = [Failure(Exit.NETWORK, "no route") for _ in range(9)]
+    assert host.send() == Exit.NETWORK
+    assert host.waits == waits
+
+
+def test_waits_are_spread(host: Host) -> None:
+    """Else all hosts of a fleet come back at once to a server that was down."""
+    host.patch.setattr("random.uniform", lambda low, high: low + high * 10)
+    host.configure(attempts=2, retry_seconds=10)
+    host.ends = [Failure(Exit.NETWORK, "no route")]
+    assert host.send() == Exit.OK
+    assert host.waits == [155]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "in_window", "left"),
+    [(60, False, 3600), (60, True, 3480), (1, True, 0), (-5, True, 0), (-5, False, 3600)],
+)
+def test_how_long_may_be_waited(minutes: int, in_window: bool, left: float) -> None:
+    now = dt.datetime.now(dt.UTC)
+    night = delivery.Night(now, now + dt.timedelta(minutes=minutes), in_window, minutes)
+    assert night.seconds_left() == pytest.approx(left, abs=60)
+
+
+def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
+    place = mock.Mock()
+    host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(place))
+    assert host.run("rehearse") == Exit.OK
+    place.names.assert_called_once_with()
+    assert host.message == f"{GOOD['district']}: all is ready for tonight; nothing was sent"
+    assert (host.sent, host.outcomes) == ([], ["rehearsed"])
+    assert not list(host.state.glob("accepted-*"))
+    assert host.alerts == []
+    host.send()
+    host.export.write_bytes(SMALL)
+    assert host.run("rehearse") == Exit.HELD
+    host.patch.setattr(sftp, "place_of", mock.Mock(side_effect=Failure(Exit.LOGIN, "no")))
+    host.export.write_bytes(OLD)
+    assert host.run("rehearse") == Exit.LOGIN
+    assert host.last["remote"]["host"] == "sftp.example.org"
+
+
+def test_a_package_comes_back(host: Host) -> None:
+    assert host.run("resend") == Exit.SOURCE
+    assert "no earlier accepted package is kept" in host.message
+    host.send(OLD)
+    host.configure(guard_removed_percent=100)
+    host.send(SMALL)
+    host.configure(guard_added_percent=0, maximum_age_hours=1)
+    host.export.unlink()
+    assert host.run("resend", hours=9) == Exit.OK, "neither the guard nor its age holds it"
+    assert host.sent == [OLD, SMALL, OLD]
+    assert (host.last["held"] != [], "approved" in host.last) == (True, False)
+    accepted = dt.datetime.fromisoformat(host.last["source"]["modified"])
+    assert abs(dt.datetime.now(dt.UTC) - accepted) < dt.timedelta(hours=1), "when it was accepted"
+    assert host.run("resend") == Exit.OK, "the last good one is the other one now"
+    assert host.run("resend", digest_of(SMALL)[:16]) == Exit.OK, "though the vendor has it"
+    assert host.sent[3:] == [SMALL, SMALL]
+    assert host.run("resend", "0" * 16) == Exit.SOURCE
+    assert f"no kept package begins with {'0' * 16}" in host.message
+    for entry in (host.state / "packages").iterdir():
+        entry.write_bytes(b"damaged")
+    assert host.run("resend") == Exit.LOCAL
+    assert "set up anew?" in host.message
+    assert len(host.sent) == 5
+    assert [kind for kind, _ in host.alerts].count("heartbeat") == 4, "of the two that were sent"
+
+
+def test_the_newest_of_the_good_packages_comes_back(host: Host) -> None:
+    for content in (OLD, BIG, OLD + b"y"):
+        host.send(content)
+    assert host.run("resend") == Exit.OK
+    assert host.sent[-1] == BIG
+    assert host.run("resend", digest_of(OLD)[:20]) == Exit.OK
+    assert host.sent[-1] == OLD
+
+
+def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
+    host.configure(keep_packages=2)
+    for content in (OLD, BIG, OLD + b"y"):
+        host.send(content)
+    assert len(list((host.state / "packages").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "sent"),
+    [
+        ("roster_upload.ring.Ring.add", Exit.OK, 1),  # it is no part of the delivery
+        ("roster_upload.census.Census.save", Exit.LOCAL, 0),
+        ("roster_upload.ledger.Ledger.append", Exit.LOCAL, 1),
+        ("roster_upload.ledger.Ledger.receipts", Exit.LOCAL, 0),
+        ("roster_upload.ledger.Ledger.prune", Exit.OK, 1),
+        ("roster_upload.ring.Ring.decrypt", Exit.LOCAL, 0),
+    ],
+)
+def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
+    command = "resend" if "decrypt" in what else "send"
+    if command == "resend":
+        host.send(BIG)
+        host.send(OLD)
+        host.sent.clear()
+    full = OSError(errno.ENOSPC, "No space left on device")
+    host.patch.setattr(what, mock.Mock(side_effect=full))
+    assert host.run(command) == code
+    assert len(host.sent) == sent
+    assert any("No space left" in text for text in [host.message, *host.said])
+    if what.endswith("append"):
+        assert "what happened: " in host.message
+        assert host.alerts[-2:] == [("tell", "failure"), ("heartbeat", Exit.LOCAL)]
+
+
+@pytest.mark.parametrize(
+    ("slot", "told"),
+    [("current", "has no credential maple-grove_current"), ("state", "maple-grove_state")],
+)
+def test_a_missing_credential_is_told(host: Host, slot: str, told: str) -> None:
+    (host.folder / "credentials" / f"maple-grove_{slot}").unlink()
+    assert host.send() == Exit.CREDENTIAL
+    assert told in host.message
+    host.patch.delenv("CREDENTIALS_DIRECTORY")
+    assert host.send() == Exit.CREDENTIAL
+    assert "systemctl start roster-upload@maple-grove.service" in host.message
+    assert host.sent == []
+
+
+@pytest.mark.parametrize(
+    ("end", "alerts"),
+    [
+        (None, [("heartbeat", None), ("heartbeat", 0)]),
+        (
+            Failure(Exit.LOGIN, "no"),
+            [("heartbeat", None), ("tell", "failure"), ("heartbeat", Exit.LOGIN)],
+        ),
+        (
+            KeyboardInterrupt(),
+            [("heartbeat", None), ("tell", "failure"), ("heartbeat", Exit.INTERNAL)],
+        ),
+    ],
+)
+def test_who_wants_to_know_is_told(
+    host: Host, end: BaseException | None, alerts: list[tuple[str, object]]
+) -> None:
+    host.ends = [end] if end else []
+    with contextlib.suppress(KeyboardInterrupt):
+        host.send()
+    assert host.alerts == alerts
+    assert "the heartbeat did not work" in host.said, "and harms nothing"
+    assert ("the webhook did not work" in host.said) == (len(alerts) == 3)
+
+
+def test_a_skipped_delivery_is_in_order_to_the_heartbeat(host: Host) -> None:
+    host.configure(unchanged="skip")
+    host.send()
+    host.send()
+    assert host.outcomes == ["sent", "skipped"]
+    assert host.alerts[2:] == [("heartbeat", None), ("heartbeat", 0)]
+    day = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).date()
+    host.configure(blackouts=[f"{day} a reason"])
+    assert host.send() == Exit.PAUSED
+    assert host.alerts[4:] == [("heartbeat", 0)]
+
+
+def test_old_receipts_go_and_metrics_come(host: Host, tmp_path: Path) -> None:
+    host.configure(keep_receipts_days=10)
+    now = dt.datetime.now(dt.UTC)
+    host.state.mkdir(parents=True)
+    for days in (10.01, 9.99):
+        moment = delivery.stamp(now - dt.timedelta(days=days))
+        host.ledger.append({"outcome": "held", "finished": moment, "days": days})
+    host.patch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    assert host.send() == Exit.OK
+    assert [receipt.get("days") for receipt in host.ledger.receipts()] == [9.99, None]
+    assert 'outcome="sent"} 1' in (tmp_path / "maple-grove.prom").read_text()
+
+
+def test_an_expected_change_is_recorded(host: Host) -> None:
+    day = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).date()
+    host.send()
+    assert "expected_change" not in host.last
+    host.configure(expected_changes=[f"{day} a school closes"])
+    assert host.send(SMALL) == Exit.OK
+    assert host.last["expected_change"] == f"{day}..{day} (a school closes)"
+
+
+PROFILE = Profile(
+    server=VENDOR, extensions=(), login="password", rename="rename", stat_after_close=True,
+    takes_on_close=False, sizes=True, hash=False, learned="2026-11-01T00:00:00Z",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "changed"),
+    [
+        (VENDOR, None, None),
+        ("SSH-2.0-Old", PROFILE, ["the server's version was SSH-2.0-Old, is SSH-2.0-Vendor_1"]),
+        ("SSH-2.0-Old", Failure(Exit.SILENT, "silent"), ["it could not be probed: silent"]),
+    ],
+)
+def test_another_version_of_the_server_is_probed_behind_the_delivery(
+    host: Host, known: str, found: Any, changed: list[str] | None
+) -> None:
+    old = dataclasses.replace(PROFILE, server=known)
+    host.state.mkdir(parents=True)
+    file = host.state / "server.json"
+    file.write_text(old.to_json())
+    probe = mock.Mock(side_effect=[found])
+    host.patch.setattr(server, "probe", probe)
+    assert host.send() == Exit.OK
+    assert host.options["profile"] == old
+    told = host.last["remote"].get("server_changed")
+    assert (told is None) == (changed is None) == (not probe.called)
+    if told and changed:
+        assert len(told) == 1
+        assert changed[0] in told[0]
+        assert probe.call_args.kwargs == {"limit": 60}
+    is_learned = isinstance(found, Profile)
+    assert Profile.from_json(file.read_text()) == (found if is_learned else old)
+
+
+def test_a_feed_without_a_configuration_leaves_a_receipt(host: Host) -> None:
+    (host.folder / "maple-grove.toml").unlink()
+    old = os.umask(0)
+    try:
+        assert host.send() == Exit.CONFIG
+    finally:
+        os.umask(old)
+    assert (host.outcomes, host.alerts) == (["failed"], [])
+    assert host.state.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_failure_of_its_own_is_told_as_such(host: Host) -> None:
+    host.ends = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        host.send()
+    assert (host.last["exit_code"], host.last["outcome"]) == (Exit.INTERNAL, "failed")
+    assert "please report it" in host.last["message"]

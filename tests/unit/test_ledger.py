@@ -249,3 +249,129 @@ def test_an_approval_is_used_once(tmp_path: Path) -> None:
     assert ledger.approval(digest) is None
     ledger.append(night(7, outcome="approved", digest=digest))
     assert ledger.approval(digest), "once more, where somebody says so again"
+
+
+# ---- to the last value --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", [b'{"number": 1}', b"5\n", b"[]\n", b'"text"\n', b"\n"])
+def test_a_line_that_is_no_receipt_is_left_out(tmp_path: Path, line: bytes) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.receipts() == []
+    ledger.append({"number": 0})
+    with ledger.path.open("ab") as handle:
+        handle.write(line)
+    assert [receipt["number"] for receipt in ledger.receipts()] == [0]
+
+
+def test_numbers_count_all_lines(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append({"n": 1})
+    with ledger.path.open("ab") as handle:
+        handle.write(b"torn\n")
+    ledger.append({"n": 3})
+    assert [(number, receipt["n"]) for number, _, receipt in ledger.entries()] == [(1, 1), (3, 3)]
+    text = ledger.path.read_bytes()
+    assert text.count(b"\n") == 3, "no empty line, where the last one was whole"
+    assert [line for _, line, _ in ledger.entries()] == text.split(b"\n")[:-1:2]
+
+
+def test_a_receipt_is_readable_and_says_its_version(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append({"district": "Größe", "previous": "forged"})
+    assert ledger.path.read_text("utf-8") == '{"v":2,"district":"Größe","previous":""}\n'
+
+
+def test_all_of_a_receipt_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_file():
+            lines.append(path.read_bytes().count(b"\n"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ledger = Ledger(tmp_path)
+    for number in range(1, 4):
+        ledger.append(night(number))
+    ledger.prune("2026-11-02T00:00:00Z")
+    assert lines == [1, 2, 3, 3], "a mark and the two that stay"
+
+
+@pytest.mark.parametrize(
+    ("before", "count"),
+    [
+        ("2026-11-02T07:15:00Z", 1),  # the one of that very moment stays
+        ("2026-11-02T07:15:01Z", 2),
+        ("2026-11-01T07:15:00Z", 0),
+    ],
+)
+def test_receipts_of_the_last_day_kept_stay(tmp_path: Path, before: str, count: int) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 6):
+        ledger.append(night(number))
+    content = ledger.path.read_bytes()
+    assert ledger.prune(before) == count
+    assert [receipt["n"] for receipt in ledger.receipts()] == list(range(1 + count, 6))
+    assert (ledger.path.read_bytes() == content) is (count == 0)
+
+
+def test_a_ledger_without_a_delivery_keeps_its_last_receipt(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.prune("2027-01-01T00:00:00Z") == 0
+    for number in range(1, 4):
+        ledger.append(night(number, outcome="held"))
+    assert ledger.prune("2027-01-01T00:00:00Z") == 2
+    assert [receipt["n"] for receipt in ledger.receipts()] == [3]
+    inode = ledger.path.stat().st_ino
+    assert ledger.prune("2027-01-01T00:00:00Z") == 0
+    assert ledger.path.stat().st_ino == inode, "a mark alone is no reason to write"
+
+
+def test_a_pruned_ledger_is_as_closed_as_before(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(1, 4):
+        ledger.append(night(number))
+    old = os.umask(0)
+    try:
+        ledger.prune("2026-11-03T00:00:00Z")
+    finally:
+        os.umask(old)
+    assert ledger.path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [ledger.path]
+    mark = json.loads(ledger.path.read_text().splitlines()[0])
+    assert {key: mark[key] for key in ("v", "lines", "finished", "previous")} == {
+        "v": 2, "lines": 2, "finished": "2026-11-02T07:15:00Z", "previous": ""
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("receipts", "is_approved"),
+    [
+        ([{"outcome": "held", "digest": "a"}], False),
+        ([{"outcome": "approved", "digest": "b"}], False),
+        ([{"outcome": "approved", "digest": "a"}], True),
+        (
+            [
+                {"outcome": "approved", "digest": "a"},
+                {"outcome": "failed", "source": {"sha256": "a"}},
+            ],
+            True,
+        ),
+        ([{"outcome": "approved", "digest": "a"}, {"outcome": "sent"}], True),
+        ([{"outcome": "approved", "digest": "a"}] * 2 + [{"outcome": "sent", "n": 1}], True),
+        (
+            [{"outcome": "approved", "digest": "a"}] * 2
+            + [{"outcome": "sent", "source": {"sha256": "a"}}],
+            False,  # said twice, used once
+        ),
+    ],
+)
+def test_what_counts_as_an_approval(
+    tmp_path: Path, receipts: list[dict[str, object]], is_approved: bool
+) -> None:
+    ledger = Ledger(tmp_path)
+    for receipt in receipts:
+        ledger.append(receipt)
+    assert (ledger.approval("a") is not None) is is_approved
+    assert len(ledger.accepted()) == sum(receipt["outcome"] == "sent" for receipt in receipts)

@@ -227,3 +227,40 @@ def test_locks_tell_no_account(tmp_path: Path) -> None:
         assert "maple" not in names[0]
         with (tmp_path / names[0]).open() as handle, pytest.raises(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_locks_are_closed_to_others(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        with locks.feed_lock(tmp_path / "state"), turn(tmp_path / "turns", feed()):
+            pass
+    finally:
+        os.umask(old)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "state", tmp_path / "turns")}
+    assert modes == {0o750}
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(0, 1), (3, 4), (3.5, 5)])
+def test_a_turn_is_waited_for_as_long_as_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+) -> None:
+    now, seen = 100.0, 0
+    first_free = locks._first_free
+
+    def look(*arguments: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        return first_free(*arguments)
+
+    def sleep(waited: float) -> None:
+        nonlocal now
+        now += waited
+
+    with turn(tmp_path, feed()):
+        monkeypatch.setattr(locks, "LOOK_SECONDS", 1)
+        monkeypatch.setattr("time.monotonic", lambda: now)
+        monkeypatch.setattr("time.sleep", sleep)
+        monkeypatch.setattr(locks, "_first_free", look)
+        with pytest.raises(Failure), turn(tmp_path, feed(), seconds):
+            pass
+    assert seen == looks

@@ -153,3 +153,115 @@ def test_an_inventory_without_hosts_is_told(report: Any) -> None:
     report.meant = []
     report.v2_playbook_on_stats(stats({}, set(), set()))
     assert "has no host for it yet" in report._display.text
+
+
+@pytest.mark.parametrize("secret", [{"no_log": True}, {"_ansible_no_log": True}])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"stderr": "the password is x"},
+        {"results": [{"failed": True, "msg": "the password is x"}]},
+    ],
+)
+@pytest.mark.parametrize("message", ["the password is x", "non-zero return code"])
+def test_a_secret_is_shown_in_no_way(
+    report: Any, secret: dict[str, Any], told: dict[str, Any], message: str
+) -> None:
+    report.v2_runner_on_failed(result("b", message, **secret, **told))
+    report.v2_playbook_on_stats(stats({}, {"b"}, set()))
+    assert "password" not in report._display.text
+    assert "b     FAILED     failed at: the task" in report._display.text
+
+
+def test_a_loop_says_what_failed_first(report: Any) -> None:
+    results = [{"msg": "fine"}, {"failed": True, "msg": "no room"}, {"failed": True, "msg": "x"}]
+    report.v2_runner_on_failed(result("b", "One or more items failed", results=results))
+    report.v2_runner_on_failed(result("c", "All items failed", results=[{"msg": "fine"}]))
+    assert report.troubles == {"b": "no room", "c": "All items failed"}
+
+
+@pytest.mark.parametrize(
+    ("streams", "told"),
+    [
+        ({"stderr": "is held", "stdout": "x"}, "is held"),
+        ({"stderr": " ", "stdout": "on the output"}, "on the output"),
+        ({}, "non-zero return code"),
+    ],
+)
+def test_a_command_speaks_by_either_stream(report: Any, streams: dict[str, str], told: str) -> None:
+    report.v2_runner_on_failed(result("b", "non-zero return code", **streams))
+    report.v2_runner_on_failed(result("c", "another message", **streams))
+    assert report.troubles == {"b": told, "c": "another message"}
+
+
+def test_an_ignored_error_is_no_trouble(report: Any) -> None:
+    report.v2_runner_on_failed(result("b", "it broke"), ignore_errors=True)
+    assert report.troubles == {}
+    report.v2_runner_on_failed(result("b", "it broke"))
+    report.v2_runner_on_failed(result("b", "harmless"), ignore_errors=True)
+    assert report.troubles == {"b": "it broke"}
+
+
+def test_troubles_stand_last_whatever_the_order_of_hosts(report: Any) -> None:
+    rows = {
+        "a": [{"feed": "alder", "note": "bad", "ok": False}, {"feed": "ash"}],
+        "b": [{"feed": "beech"}],
+        "d": [{"feed": "dogwood", "did": "sent"}],
+    }
+    report.v2_runner_on_unreachable(result("c", "no route"))
+    report.v2_playbook_on_stats(stats(rows, set(), {"c"}))
+    lines = report._display.text.splitlines()
+    shown = [line.split()[0] for line in lines if line.split()[:1] not in ([], ["send:"], ["feed"])]
+    assert shown[:5] == ["ash", "beech", "dogwood", "alder", "c"]
+    assert any(line.split() == ["beech", "b", "no", "change"] for line in lines)
+    assert any(line.split() == ["dogwood", "d", "sent"] for line in lines), "its own word counts"
+    assert "2 in order, 2 not" in report._display.text, "hosts are counted, not rows"
+    assert "--limit @build/send.limit" in report._display.text
+
+
+def test_a_host_with_its_trouble_told_is_told_once(report: Any) -> None:
+    """Only the sum of the rows is left out; hosts that did nothing wrong stay in order."""
+    report.v2_runner_on_failed(result("a", "the closing table says why"))
+    rows = {"a": [{"feed": "alder"}], "b": [{"feed": "beech"}], "c": [], "d": []}
+    report.v2_playbook_on_stats(stats(rows, {"a"}, set()))
+    assert "FAILED" in report._display.text, "no row of it tells of a trouble"
+    assert "3 in order" not in report._display.text
+    assert "not begun" not in report._display.text
+
+
+def test_the_controller_is_no_host_of_the_fleet(report: Any, tmp_path: Path) -> None:
+    report.meant = ["localhost", "a"]
+    report.v2_playbook_on_stats(stats({"a": [{"feed": "alder"}]}, set(), set()))
+    assert "not begun" not in report._display.text
+    report.v2_runner_on_failed(result("localhost", "it broke"))
+    report.v2_playbook_on_stats(stats({"a": [{"feed": "alder"}]}, {"localhost"}, set()))
+    assert "FAILED" in report._display.text
+    assert not (tmp_path / "build" / "send.limit").exists()
+
+
+def test_hosts_of_all_plays_are_meant(report: Any) -> None:
+    def play(*names: str) -> Any:
+        hosts = [SimpleNamespace(get_name=lambda name=name: name) for name in names]
+        inventory = SimpleNamespace(get_hosts=lambda *_, **__: hosts)
+        manager = SimpleNamespace(_inventory=inventory)
+        return SimpleNamespace(get_variable_manager=lambda: manager, hosts="all")
+
+    report.meant = []
+    report.v2_playbook_on_start(SimpleNamespace(_file_name="/playbooks/rotate.yml"))
+    for names in ("ba", "cb"):
+        report.v2_playbook_on_play_start(play(*names))
+    assert (report.playbook, report.meant) == ("rotate", ["b", "a", "c"])
+
+
+@pytest.mark.parametrize(("is_check", "stays"), [(True, True), (False, False)])
+def test_only_a_run_takes_the_limit_away(
+    report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_check: bool, stays: bool
+) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {"check": is_check})
+    limit = tmp_path / "build" / "send.limit"
+    limit.parent.mkdir()
+    limit.write_text("a\n")
+    report.meant = ["a"]
+    report.v2_playbook_on_stats(stats({"a": [{}]}, set(), set()))
+    assert limit.exists() is stays

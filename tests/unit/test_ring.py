@@ -129,3 +129,30 @@ def test_another_key_or_name_is_told(tmp_path: Path) -> None:
     made = Ring(tmp_path / "packages", KEY, 3)
     with pytest.raises(Damaged, match="another package"):
         made.decrypt(made.entries()[0], tmp_path / "two")
+
+
+def test_a_package_in_the_clear_is_for_the_program_alone(tmp_path: Path) -> None:
+    made = keep(tmp_path, b"content")
+    old = os.umask(0)
+    try:
+        made.decrypt(made.entries()[0], tmp_path / "again")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "again").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):  # whoever put it there could read along
+        made.decrypt(made.entries()[0], tmp_path / "again")
+
+
+def test_a_package_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        assert path.stat().st_size == PREFIX_BYTES + TAG_BYTES + 1, "all of it was flushed"
+        synced.append(path.suffix)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    keep(tmp_path, b"x")
+    assert synced == [".new"]

@@ -13,7 +13,7 @@ import forks
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from rotation import rotation_plan
+from rotation import FilterModule, rotation_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_credentials/library/systemd_credentials.py"
@@ -88,6 +88,8 @@ def test_what_is_due(given: dict[str, Any], action: str) -> None:
     [
         ({}, "25 of 365 days old", True),
         ({"since": "2025-12-26"}, "335 of 365 days old: rotate it", False),
+        ({"since": "2025-12-27"}, "334 of 365 days old", True),
+        ({"since": "2026-11-16", "written": "2025-01-01"}, "10 of 365 days old", True),
         ({"since": "", "written": "2026-11-16"}, "10 of 365 days old", True),
         ({"since": "", "written": ""}, "its age is not known", False),
         ({"new": "old"}, "the new one that was given is the one in use", True),
@@ -103,6 +105,27 @@ def test_what_is_not_due_says_how_it_stands(given: dict[str, Any], note: str, ok
     row = plan(**given)["row"]
     assert note in row["note"]
     assert (row["feed"], row["district"], row["ok"]) == ("a", "A", ok)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_told"),
+    [({}, False), ({"new": "old"}, True), ({"new": "x"}, False), ({"pending": "other"}, False)],
+)
+def test_a_given_secret_that_is_in_use_is_told(given: dict[str, Any], is_told: bool) -> None:
+    assert ("is the one in use" in plan(**given)["row"]["note"]) is is_told
+
+
+def test_the_plan_keeps_the_order_of_the_feeds() -> None:
+    feed = {"district": "A", "secret": "s", "since": "2026-11-01", "new": "", "is_hosts_key": False}
+    held = dict.fromkeys(("a_current", "b_current"), "accepted") | dict.fromkeys(
+        ("a_pending", "b_pending"), "nothing"
+    )
+    slots: dict[str, Any] = {"held": {**held, "a_pending": "other"}, "written": {}}
+    feeds = [{**feed, "feed": name} for name in ("b", "a")]
+    made = FilterModule().filters()["rotation_plan"](
+        feeds, {**slots, "public_keys": {}}, "", "365", TODAY
+    )
+    assert [(row["feed"], row["action"]) for row in made] == [("b", ""), ("a", "drop")]
 
 
 def test_a_plan_holds_nothing_secret() -> None:

@@ -10,6 +10,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,131 @@ def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         pass
     assert failed.value.code == Exit.LOCAL
+
+
+# ---- quiet, by a clock that a test turns --------------------------------------------------------
+
+
+class TurnedClock:
+    """A host's clock; whoever sleeps turns it on. `states` is what is seen from which second on."""
+
+    def __init__(self, *states: tuple[float, tuple[float, ...]]) -> None:
+        self.now = 0.0
+        self.states = states  # from a second on: when each file was changed, in seconds
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return 5000 + self.now
+
+    def time(self) -> float:
+        return 1_800_000_000 + self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def state(self, _export: settle.Export) -> settle.State:
+        changes = [changes for start, changes in self.states if start <= self.now][-1]
+        if not changes:
+            raise FileNotFoundError
+        stamps = [int((1_800_000_000 + change) * 1e9) for change in changes]
+        return tuple((f"f{n}", n, 7, stamp, stamp) for n, stamp in enumerate(stamps))
+
+
+@pytest.mark.parametrize(
+    ("states", "at"),
+    [
+        ([(0, (-60,))], 0),
+        ([(0, (-61,))], 0),
+        ([(0, (-50,))], 10),
+        ([(0, (-50, -20))], 40),  # the youngest of a folder's files counts
+        ([(0, (30,))], 60),  # a file server's clock is ahead
+        ([(0, (-59,)), (0.5, (-58,))], 61),  # it has changed under our eyes: no stamp counts
+        ([(0, (-59,)), (0.5, (-900,))], 61),
+        ([(0, ()), (5, (-900,))], 5),  # it is seen for the first time
+        ([(0, (-1,)), (700, ())], 59),
+    ],
+)
+def test_an_export_is_quiet_for_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: list[Any], at: float
+) -> None:
+    clock = TurnedClock(*states)
+    monkeypatch.setattr(settle, "time", clock)
+    monkeypatch.setattr(settle, "_state", clock.state)
+    export = settle.Export(tmp_path, (tmp_path,))
+    monkeypatch.setattr(settle, "find", lambda *_, **__: export)
+    said: list[str] = []
+    assert settle.settled(feed(tmp_path, quiet=60), 10_000, said.append) is export
+    assert clock.now == pytest.approx(at, abs=1.01 if at > 60 else 0.06)
+    assert len(said) == (1 if at else 0)
+    assert max(clock.slept, default=0) <= 60
+
+
+@pytest.mark.parametrize(
+    ("minutes", "left", "at"), [(20, 10_000, 1200), (20, 300, 300), (0, 300, 0), (20, 0, 0)]
+)
+def test_how_long_an_export_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int, left: float, at: float
+) -> None:
+    """It is written to every half second."""
+    clock = TurnedClock(*((n / 2, (n / 2 - 1,)) for n in range(2500)))
+    monkeypatch.setattr(settle, "time", clock)
+    monkeypatch.setattr(settle, "_state", clock.state)
+    export = settle.Export(tmp_path, (tmp_path,))
+    monkeypatch.setattr(settle, "find", lambda *_, **__: export)
+    with pytest.raises(Failure) as failed:
+        settle.settled(feed(tmp_path, quiet=60, settle_minutes=minutes), left, lambda _: None)
+    assert failed.value.code == Exit.GROWING
+    assert clock.now == at
+    assert f"after {at / 60:.0f} min; it has to be quiet for 60 s" in failed.value.message
+
+
+def test_an_export_need_not_be_quiet_where_the_feed_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"x")
+    said: list[str] = []
+    found = settle.settled(feed(path, quiet=0), 0, said.append)
+    assert (found.path, said) == (path, [])
+
+
+def test_a_folder_is_as_old_as_its_oldest_file(tmp_path: Path) -> None:
+    for number, name in enumerate(["b.csv", "a.CSV", "c.csv", "d.txt"], 5):
+        (tmp_path / name).write_bytes(b"x" * number)
+        os.utime(tmp_path / name, (number * 1000, number * 1000))
+    (tmp_path / "e.csv").mkdir()
+    (tmp_path / "f.csv").symlink_to(tmp_path / "b.csv")
+    export = settle.find(tmp_path)
+    assert [path.name for path in export.files] == ["a.CSV", "b.csv", "c.csv"]
+    assert export.is_folder
+    oldest = datetime.fromtimestamp(5000, UTC)
+    assert export.written() == (5 + 6 + 7, oldest)
+    with settle.snapshot(export) as copy:
+        assert copy.modified == oldest
+        assert (copy.bytes, copy.sha256) == (
+            copy.path.stat().st_size,
+            hashlib.sha256(copy.path.read_bytes()).hexdigest(),
+        )
+        with zipfile.ZipFile(copy.path) as package:
+            assert [info.date_time[0] for info in package.infolist()] == [1980] * 3
+            assert {info.compress_type for info in package.infolist()} == {zipfile.ZIP_DEFLATED}
+    single = settle.find(tmp_path / "b.csv")
+    assert (single.is_folder, single.written()[0]) == (False, 5)
+    (tmp_path / "b.csv").unlink()
+    with pytest.raises(Failure, match="cannot be read"):
+        single.written()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("a?.zip", "a1.zip"), ("a[2].zip", "a2.zip"), ("A*.zip", ""), ("a1.zip", "a1.zip")],
+)
+def test_a_pattern_is_what_a_shell_knows(tmp_path: Path, pattern: str, found: str) -> None:
+    for number, name in enumerate(["a2.zip", "a1.zip", "b.zip"]):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (number, number))
+    if found:
+        assert settle.find(tmp_path / pattern).path.name == found
+    else:
+        with pytest.raises(Failure, match="there is no export"):
+            settle.find(tmp_path / pattern)

@@ -518,3 +518,156 @@ def test_a_thousand_districts_fit_into_five_megabytes(tmp_path: Path) -> None:
     html = page.build(fleet(50, 400, tmp_path), stamp(NOW))
     assets = sum((page.ASSETS / name).stat().st_size for name in ("page.js", "page.css"))
     assert (len(html.encode()) - assets) * 20 + assets < 5e6
+
+
+# ---- to the last value --------------------------------------------------------------------------
+
+
+def at(days: int = 0, **before: float) -> str:
+    """A moment so long before NOW."""
+    return stamp(NOW - dt.timedelta(days=days, **before))
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "told"),
+    [
+        (335, "green", ""),
+        (336, "amber", "is too old in 30 days"),
+        (365, "amber", "is too old in 1 days"),
+        (366, "amber", "366 days old, 365 are allowed"),
+    ],
+)
+def test_a_credential_is_told_before_it_is_too_old(days: int, state: str, told: str) -> None:
+    row = judged(fleets.feed(20, 40) | {"credential": at(days)})
+    assert (row.state, row.credential_days) == (state, days)
+    assert told in texts(row)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("seconds", "state"), [(60, "green"), (61, "amber")])
+def test_a_clock_may_be_a_minute_off(seconds: int, sign: int, state: str) -> None:
+    report = fleets.report([fleets.feed(20, 40)], time=stamp(NOW))
+    asked = at(seconds=sign * seconds)
+    [row] = status.rows([status.Host("a", report | {"asked": asked}, stamp(NOW))], "")
+    assert row.state == state
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [((1 << 30) - 1, "amber"), (1 << 30, "green"), (1 << 31, "green")]
+)
+def test_a_disk_is_full_below_a_gigabyte(free: int, state: str) -> None:
+    assert judged(fleets.feed(20, 40), free_bytes=free).state == state
+
+
+@pytest.mark.parametrize(
+    ("is_synced", "state"), [(True, "green"), (None, "green"), (False, "amber")]
+)
+def test_a_clock_of_which_nothing_is_known_is_no_trouble(
+    is_synced: bool | None, state: str
+) -> None:
+    assert judged(fleets.feed(20, 40), clock_synced=is_synced).state == state
+
+
+@pytest.mark.parametrize(
+    ("minutes", "outcome"), [(None, "sent"), (0, "sent"), (1, "sent"), (-1, "late")]
+)
+def test_a_night_is_late_behind_its_deadline(minutes: int | None, outcome: str) -> None:
+    entry = ["2026-11-24", "sent", 0, *[None] * 5, minutes, None]
+    assert [night.outcome for night in status.calendar([entry], "2026-11-24")] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("listed", "due", "found"),
+    [
+        ([], "2026-11-24", []),
+        ([["2026-11-23", "sent"]], "2026-11-22", ["sent"]),
+        ([["2026-11-23", "sent"]], "2026-11-24", ["sent", "missed"]),
+        (
+            [["2026-11-21", "held"], ["2026-11-23", "of another version"]],
+            "2026-11-23",
+            ["held", "missed", "failed"],
+        ),
+    ],
+)
+def test_a_calendar_has_no_gaps(listed: list[list[Any]], due: str, found: list[str]) -> None:
+    assert [night.outcome for night in status.calendar(listed, due)] == found
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, True),
+        ({"outcome": "skipped"}, False),
+        ({"exit_code": 0}, False),
+    ],
+)
+@pytest.mark.parametrize("since", ["", "last", "last_sent"])
+def test_a_rehearsal_counts_until_something_came_after_it(
+    change: dict[str, Any], told: bool, since: str
+) -> None:
+    today = NOW.date()
+    feed = fleets.feed(20, 40)
+    feed |= {"rehearsal": fleets.receipt("rehearse", "held", today) | change}
+    feed |= {"last": None, "last_sent": None}
+    feed["rehearsal"]["finished"] = at(hours=1)
+    if since:
+        feed[since] = fleets.receipt("send", "sent", today) | {"finished": at(minutes=59)}
+    assert ("the rehearsal " in texts(judged(feed))) is (told and not since)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "nights", "state", "first"),
+    [
+        ("sent", "failed", "amber", "was refused. It is not tried again; sent by hand since"),
+        ("skipped", "failed", "red", "was refused"),
+        ("held", "sent", "red", "held by hand"),
+        ("of another version", "sent", "red", "of another version by hand"),
+        ("held", "held", "red", "held by hand"),
+    ],
+)
+def test_what_was_tried_by_hand_since(outcome: str, nights: str, state: str, first: str) -> None:
+    last = by_hand("failed") | {"outcome": outcome}
+    row = judged(fleets.feed(20, 40, nights) | {"last": last})
+    assert row.state == state
+    assert first in texts(row)
+    assert ("by hand" in texts(row)) is (outcome != "skipped")
+
+
+def test_a_start_without_a_night_is_none_by_hand() -> None:
+    last = by_hand("failed") | {"night": ""}
+    assert "by hand" not in texts(judged(fleets.feed(20, 40) | {"last": last}))
+
+
+def test_the_watcher_of_another_night_gives_no_reason() -> None:
+    feed = fleets.feed(20, 40, "missed")
+    before = NOW.date() - dt.timedelta(days=1)
+    feed["watch"] = fleets.receipt("watch", "failed", before) | {"message": "of yesterday"}
+    assert "missed the night of 2026-11-24: no delivery was tried" in texts(judged(feed))
+
+
+def test_the_worst_comes_first_and_then_the_name() -> None:
+    named = {"Cedar": "sent", "alder": "sent", "Birch": "held"}
+    feeds = [fleets.feed(20, 40, fate) | {"district": name} for name, fate in named.items()]
+    feeds.append(fleets.feed(20, 40) | {"district": "Ash", "starts": {}})
+    feeds.append(fleets.feed(20, 40) | {"district": "A", "configured": None})
+    host = status.Host("roster-1", fleets.report(feeds), stamp(NOW))
+    listed = status.rows([host], "")
+    assert [row.name for row in listed] == ["Birch", "Ash", "alder", "Cedar", "A"]
+    assert status.summary(listed) == "1 red, 1 amber, 2 green, 1 off"
+    assert status.summary([]) == "no feed"
+
+
+def test_the_worst_problem_is_told_first() -> None:
+    feed = fleets.feed(20, 40, "held") | {"starts": {}, "trouble": "its receipts are gone"}
+    states = [problem.state for problem in judged(feed).problems]
+    assert states == ["red", "red", "amber"]
+
+
+def test_a_report_with_a_trouble_is_not_kept(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "status")
+    report = fleets.report([fleets.feed(20, 40)])
+    bad = status.Host("a", report, stamp(NOW), status.Problem("red", "unreachable"))
+    cache.keep([bad])
+    assert cache.load("a").report is None
+    cache.keep([status.Host("a", {**report, "v": 2}, stamp(NOW))])
+    assert cache.load("a").report is None, "of another version"

@@ -22,6 +22,7 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import pytest
 import waiting
@@ -140,19 +141,25 @@ def web() -> Iterator[Web]:
 class Post:
     """A mail server that keeps its conversation and the mail.
 
-    `refused` answers some commands, by hanging up where the answer is empty.
+    `refused` answers some commands, by hanging up where the answer is empty. With `tls` it offers
+    STARTTLS.
     """
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.mail = b""
         self.refused: dict[str, str] = {}
+        self.tls: ssl.SSLContext | None = None
         post = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 with contextlib.suppress(OSError):  # of a client that wants another protocol
                     self._talk()
+
+            def setup_files(self) -> None:
+                self.rfile = self.connection.makefile("rb")
+                self.wfile = self.connection.makefile("wb", 0)
 
             def _talk(self) -> None:
                 self.wfile.write(b"220 mail.example ESMTP\r\n")
@@ -173,7 +180,12 @@ class Post:
                         self.wfile.write(f"{answer}\r\n".encode())
                         return
                 if said.startswith("ehlo"):
-                    self.wfile.write(b"250-mail.example\r\n250 AUTH PLAIN\r\n")
+                    offered = b"250-STARTTLS\r\n" if post.tls else b""
+                    self.wfile.write(b"250-mail.example\r\n" + offered + b"250 AUTH PLAIN\r\n")
+                elif said.lower() == "starttls" and post.tls:
+                    self.wfile.write(b"220 go on\r\n")
+                    self.connection = post.tls.wrap_socket(self.connection, server_side=True)
+                    self.setup_files()
                 elif said.startswith("auth"):
                     self.wfile.write(b"235 welcome\r\n")
                 elif said == "data":
@@ -543,25 +555,31 @@ def test_a_server_that_is_none_is_told(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    web: Web, secrets: Path, tmp_path: Path
-) -> None:
+def certified(folder: Path, host: str) -> ssl.SSLContext:
+    """A server's context for a name that nobody but `folder/server.pem` vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
     form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = tmp_path / "server.pem"
+    path = folder / "server.pem"
     path.write_bytes(key.private_bytes(pem, *form) + certificate.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    web: Web, secrets: Path, tmp_path: Path
+) -> None:
+    context = certified(tmp_path, "localhost")
     web.server.socket = context.wrap_socket(web.server.socket, server_side=True)
     port = web.server.server_port
     told = tell.heartbeat(feed(heartbeat_url=f"https://localhost:{port}/{{secret}}"), secrets, 0)
@@ -805,3 +823,94 @@ def test_a_reader_of_metrics_keeps_what_it_opened(tmp_path: Path) -> None:
     with path.open("rb") as reader:
         tell.metrics(path, "maple-grove", [SENT, RECEIPT])
         assert reader.read() == before != path.read_bytes()
+
+
+# ---- what is sent how ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "arrives"),
+    [("localhost", True, True), ("localhost", False, False), ("mail.example", True, False)],
+)
+def test_a_mail_goes_to_a_server_that_proves_its_name(
+    post: Post,
+    secrets: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    security: str,
+    host: str,
+    is_trusted: bool,
+    arrives: bool,
+) -> None:
+    post.tls = certified(tmp_path, host)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    if security == "tls":
+        post.server.socket = post.tls.wrap_socket(post.server.socket, server_side=True)
+    asking = dataclasses.replace(
+        post.feed(smtp_username="me", smtp_security=security), smtp_host="localhost"
+    )
+    told = tell.tell(asking, "failure", RECEIPT, secrets)
+    assert bool(post.mail) is any(line.startswith("auth") for line in post.said) is arrives
+    if arrives:
+        assert told == []
+    else:
+        assert "localhost: its certificate is not to be trusted" in hushed(told)
+
+
+def test_no_proxy_of_the_environment_is_used(
+    web: Web, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Web()
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.url)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with running(proxy.server):
+        assert tell.heartbeat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0) == []
+    assert (len(web.got), proxy.got) == (1, [])
+
+
+def test_a_secret_is_quoted_in_the_address(web: Web, secrets: Path) -> None:
+    (secrets / "maple-grove_webhook").write_text(" a b?c#d&e%2f\u00e9/-_.~\r\n")
+    url = f"{web.url}/x?key={{secret}}"
+    assert tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets) == []
+    assert web.got[0][1] == "/x?key=%20a%20b%3Fc%23d%26e%252f%C3%A9/-_.~"
+
+
+def test_a_webhook_says_that_it_is_json(secrets: Path) -> None:
+    got: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.headers)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, running(server):
+        url = f"http://127.0.0.1:{server.server_port}/"
+        assert tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets) == []
+    assert (got[0]["Content-Type"], got[0]["User-Agent"]) == ("application/json", "roster-upload")
+
+
+def test_a_redirect_to_a_page_without_tls_is_not_followed() -> None:
+    before = Request("https://alerts.example/x")
+    led = tell.SameHost().redirect_request
+    for there, follows in (
+        ("https://alerts.example/y", True),
+        ("http://alerts.example/y", False),
+        ("https://alerts.example:444/y", False),
+        ("https://other.example/y", False),
+    ):
+        assert (led(before, None, 302, "Found", {}, there) is not None) is follows
+
+
+def test_a_mail_is_marked_as_sent_by_a_program(post: Post) -> None:
+    assert tell.tell(post.feed(), "failure", RECEIPT, None) == []
+    assert post.message["Auto-Submitted"] == "auto-generated"
+    assert f"Time: {RECEIPT['finished']}" in post.message.get_content()
+    assert not any(line.startswith("auth") for line in post.said), "no login is configured"
