@@ -647,6 +647,21 @@ def test_a_delta_is_added_to_what_there_was() -> None:
     )
 
 
+def test_ids_of_one_file_say_nothing_of_anothers() -> None:
+    new = incremental(
+        {KIND: kind_of([(5, 1, 1)]), "classes": kind_of([(8, 1, 1)])},
+        ["", "a"],
+        {"users": 1, "classes": 1},
+        ["users", "classes"],
+    )
+    now = guard.accepted(OLD, new)
+    assert {name: kind.ids.tolist() for name, kind in now.kinds.items()} == {
+        KIND: [1, 2, 3, 4, 5],
+        "users.teacher": [9],
+        "classes": [5, 6, 8],
+    }
+
+
 def test_a_delta_without_a_record_changes_nothing() -> None:
     new = incremental({}, [""], {"users": 0}, ["users"])
     now = guard.accepted(OLD, new)
