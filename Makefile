@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON_FILES = scripts/lab scripts/demo scripts/docs scripts/vault-client scripts/vm
 
-.PHONY: help demo test vm lint bench docs lock clean
+.PHONY: help demo test mutants vm lint bench docs lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -14,6 +14,10 @@ demo: ## the main job in the lab, with an account at the end
 test: ## all tests
 	scripts/setup --dev
 	scripts/lab run -- pytest
+
+mutants: ## changes the code in small ways, one at a time, and shows those that no test notices
+	scripts/setup --dev
+	PYTHONPATH=scripts:tests python -m mutants
 
 vm: ## what only a kernel of its own shows, in an emulated machine (a quarter of an hour)
 	scripts/setup --dev
