@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -480,10 +481,11 @@ def test_nothing_is_no_share_of_nothing() -> None:
     assert guard.Change(0, 5, 5, 0, 0).percent(5) == 0
 
 
-def test_a_verdict_is_recorded_by_kind() -> None:
-    verdict = guard.judge(feed(), None, district({"a": range(7)}), TODAY)
-    counts = {"before": 0, "now": 7, "added": 7, "removed": 0, "changed": 0}
-    assert verdict.record() == {KIND: counts}
+def test_a_verdict_is_recorded_as_json() -> None:
+    old, new = district({"a": range(7)}), district({"a": range(2, 8)}, [3])
+    record = guard.judge(feed(), old, new, TODAY).record()
+    counts = {"before": 7, "now": 6, "added": 1, "removed": 2, "changed": 1}
+    assert json.loads(json.dumps(record)) == {KIND: counts}
 
 
 # ---- files and columns --------------------------------------------------------------------------
