@@ -354,6 +354,8 @@ LOSES = f"{KIND}: the school school-a would lose"
     [
         (100, 10, {}, []),
         (100, 11, {}, [f"{LOSES} 11 of 100"]),
+        (2000, 200, {}, []),
+        (2000, 201, {}, [f"{LOSES} 201 of 2,000"]),
         (3000, 1200, {}, [f"{LOSES} 1,200 of 3,000"]),
         (30, 20, {"guard_floor": 20}, []),
         (30, 21, {"guard_floor": 20}, [f"{LOSES} 21 of 30"]),
@@ -366,6 +368,8 @@ LOSES = f"{KIND}: the school school-a would lose"
         # It may go where the limit lets everyone go.
         (50, 50, {"guard_removed_percent": 99}, [f"{LOSES} 50 of 50"]),
         (50, 50, {"guard_removed_percent": 100}, []),
+        (9, 9, {"guard_removed_percent": 99, "guard_floor": 20}, [f"{LOSES} 9 of 9"]),
+        (9, 9, {"guard_removed_percent": 100, "guard_floor": 20}, []),
         (50, 50, {"expected_changes": WINDOW}, []),
         (50, 50, {"expected_changes": WINDOW, "expected_percent": 99}, [f"{LOSES} 50 of 50"]),
         (50, 45, {"expected_changes": WINDOW, "expected_percent": 90}, []),
@@ -379,6 +383,11 @@ def test_limits_of_a_school(
     old = district({"school-a": range(before), "school-b": rest})
     new = district({"school-b": rest, "school-a": range(lost, before)})
     assert held(old, new, **settings) == told
+
+
+def test_an_emptied_kind_is_told_without_its_schools() -> None:
+    old = district({"a": range(50), "b": range(50, 80)})
+    assert held(old, Census(rows={"users": 0})) == [f"{KIND}: all 80 are gone"]
 
 
 @pytest.mark.parametrize(
@@ -520,6 +529,13 @@ def test_a_file_whose_records_are_of_no_kind(
     before: dict[str, int], now: dict[str, int], told: list[str]
 ) -> None:
     assert held(Census(rows=before), Census(rows=now)) == told
+
+
+@pytest.mark.parametrize(("before", "now", "added", "removed"), [(5, 7, 2, 0), (7, 5, 0, 2)])
+def test_rows_of_no_kind_come_or_go(before: int, now: int, added: int, removed: int) -> None:
+    old, new = Census(rows={"bytes": before}), Census(rows={"bytes": now})
+    changes = guard.judge(feed(), old, new, TODAY).changes
+    assert changes == {"bytes": guard.Change(before, now, added, removed, 0)}
 
 
 @pytest.mark.parametrize(
