@@ -136,6 +136,12 @@ def test_kinds_are_joined_in_the_order_of_their_ids() -> None:
     assert len(other) == 3
 
 
+def test_of_equal_ids_the_first_kinds_record_comes_first() -> None:
+    one = kind_of(*((n, 1, 0, False) for n in range(2000)))
+    other = kind_of(*((n, 2, 0, False) for n in range(2000)))
+    assert Kind.joined(one, other).tags.tolist() == [1, 2] * 2000
+
+
 # ---- counting -----------------------------------------------------------------------------------
 
 
@@ -254,6 +260,17 @@ def test_values_that_stand_in_several_rows(
     for first, values in batches:
         repeats.add(first, values)
     assert repeats.rows() == rows
+
+
+def test_the_first_of_many_equal_values_is_the_earliest() -> None:
+    """An unstable sort keeps the order of a few, and not of many."""
+    values = [str(n % 7) for n in range(5000)]
+    later = list(range(2 + 7, 2 + 5000))
+    repeats = Repeats(PRINTS)
+    repeats.add(2, values)
+    assert json.loads(json.dumps(repeats.rows())) == later
+    rows = [(2 + n, value, "", 0, 0, False) for n, value in enumerate(values)]
+    assert counted(rows, [5000]).finish({0: "classes"})[1] == later
 
 
 def test_row_numbers_of_batches_with_gaps() -> None:
