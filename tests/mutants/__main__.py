@@ -28,7 +28,7 @@ def chosen(mutants: list[Mutant], names: list[str], *, grave: bool) -> list[Muta
 
 
 def main() -> int:
-    """Runs the tool; returns the exit code."""
+    """Run the tool. Return the exit code."""
     parser = argparse.ArgumentParser(
         prog="mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

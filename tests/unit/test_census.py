@@ -340,7 +340,7 @@ def test_an_empty_census_has_no_school() -> None:
 
 
 def altered(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    """Changes what a file says; None takes a part of it away."""
+    """Change what a file says. None takes a part of it away."""
 
     def change(parts: dict[str, Any]) -> None:
         told = {**json.loads(parts["told"].tobytes()), **changes}
@@ -435,6 +435,6 @@ def test_nothing_of_a_file_is_run(tmp_path: Path) -> None:
 
 
 def test_the_mark_of_a_key_stays_the_same() -> None:
-    """Files on hosts carry it; with another mark all of them would be of another key."""
+    """Files on hosts carry it. With another mark, all of them would be of another key."""
     assert census.mark(KEY) == "c6b519658a230a05"
     assert census.mark(b"o" * 32) != census.mark(KEY)

@@ -265,7 +265,7 @@ def district(schools: Mapping[str, Iterable[int]], changed: Iterable[int] = ()) 
 
 
 def held(old: Census, new: Census, **settings: Any) -> list[str]:
-    """Why the guard holds a census; it has no minima and no floor unless the settings say so."""
+    """Why the guard holds a census, without minima and a floor unless the settings say so."""
     terms = {"guard_minimum": {}, "guard_floor": 0, "guard_removed_percent": 10, **settings}
     return list(guard.judge(feed(**terms), old, new, TODAY).reasons)
 
@@ -427,7 +427,7 @@ def test_five_schools_are_named_and_the_others_counted(emptied: int, further: li
 def test_a_school_loses_who_is_no_longer_said_to_be_there(
     was: str, now: str | None, losers: list[str]
 ) -> None:
-    """Of ten who move or leave; ten others stay in the first school, and fill the district."""
+    """Ten move or leave. Ten others stay in the school a."""
     stay = {"big": range(100, 1100), "a,": range(1100, 1110)}
     old = district({was: range(10), **stay})
     new = district({**stay, **({} if now is None else {now: range(10)})})
@@ -591,7 +591,7 @@ def test_minima(format_: str, minimum: dict[str, int], told: list[str]) -> None:
 
 
 def test_reasons_come_in_the_order_of_their_weight() -> None:
-    """Files, kinds with their schools, files without kinds, minima; and all of them."""
+    """Files, kinds with their schools, files without kinds, minima. All of them are told."""
     old, new = district({"a": range(100)}), district({"a": range(50)})
     old.rows |= {"orgs": 9, "courses": 100}
     new.rows |= {"courses": 80}
@@ -634,7 +634,7 @@ OLD = Census(
 
 
 def test_a_delta_is_added_to_what_there_was() -> None:
-    """One is new, one moves, one goes, one becomes a teacher; the classes are not in it."""
+    """One is new, one moves, one goes, one becomes a teacher. The classes are not in it."""
     new = incremental(
         {
             KIND: kind_of([(3, 2, 1), (4, 2, 0), (7, 2, 2)], gone=[4]),

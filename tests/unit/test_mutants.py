@@ -88,7 +88,7 @@ FINE = ("killed", "survives: nobody asks")
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree of one module, of which Git ignores a file; copies of it come into a folder beside."""
+    """A tree of one module. Git ignores one of its files. Its copies come into a folder beside."""
     tree, copies = tmp_path / "tree", tmp_path / "copies"
     copies.mkdir()
     tree.mkdir()
@@ -157,7 +157,7 @@ def refuse(result: Result) -> None:
 
 
 def endless(tree: Path) -> Mutant:
-    """A mutant that never ends; it says by a file that it has begun."""
+    """A mutant that never ends. A file shows that it has begun."""
     path = tree / "begun"
     new = f"open({str(path)!r}, 'w').close()\nwhile True: pass"
     return Mutant("counting", "counting.py", "endless", "import math", new, ("test_counting.py",))
