@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON_FILES = scripts/lab scripts/demo scripts/docs scripts/vault-client scripts/vm
 
-.PHONY: help demo test test-fast vm lint bench docs lock clean
+.PHONY: help demo test test-fast mutants vm lint bench docs lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -18,6 +18,10 @@ test: ## all checks, side by side: lint, unit, integration, scenarios
 test-fast: ## unit tests, and integration tests that need no container: under a minute
 	scripts/setup --dev
 	TESTS=fast pytest -n auto --dist worksteal -m "not lab and not mutants"
+
+mutants: ## changes the code in small ways, one at a time, and shows those that no test notices
+	scripts/setup --dev
+	PYTHONPATH=scripts:tests python -m mutants
 
 vm: ## what only a kernel of its own shows, in an emulated machine (a quarter of an hour)
 	scripts/setup --dev

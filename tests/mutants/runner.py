@@ -1,0 +1,192 @@
+"""Changes the meaning of the code on purpose, one small change at a time, and runs its tests.
+
+A change that no test notices shows a hole in the tests. The changes are listed in the TOML files
+beside this module. They are tried in copies of the tree, so the tree itself is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 120
+NOT_RUN = {2, 3, 4, 5}  # pytest's exit codes for tests that were not run to their end
+
+
+class Broken(Exception):
+    """A mutant or a list of mutants that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of a module, and the tests that have to notice it."""
+
+    file: str  # the stem of its TOML file
+    module: str
+    name: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    grave: bool = False
+    survives: str = ""  # why no test notices it
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"
+
+    def matches(self, names: Sequence[str]) -> bool:
+        """Whether one of the names is its file's, or a part of its own."""
+        return any(name == self.file or name in self.name for name in names)
+
+    def text(self, root: Path) -> str:
+        """Return the changed module. Raise Broken where it cannot be made or compiled."""
+        text = (root / self.module).read_text("utf-8")
+        count = text.count(self.old)
+        if count != 1:
+            raise Broken(f"`old` occurs {count} times in {self.module}")
+        text = text.replace(self.old, self.new)
+        if self.module.endswith(".py"):
+            try:
+                compile(text, self.module, "exec", dont_inherit=True)
+            except SyntaxError as error:
+                raise Broken(f"`new` does not compile: {error}") from None
+        return text
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant, and whether its list says otherwise."""
+
+    mutant: Mutant
+    outcome: str
+    is_surprise: bool
+
+    def __str__(self) -> str:
+        return f"{self.mutant}: {self.outcome}"
+
+
+def load(folder: Path = Path(__file__).parent) -> list[Mutant]:
+    """Return the mutants of all lists in a folder. Raise Broken with the list's name."""
+    mutants: list[Mutant] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            mutants += _listed(path.stem, tomllib.loads(path.read_text("utf-8")))
+        except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+            raise Broken(f"{path.name} is no list of mutants: {error!r}") from None
+    return mutants
+
+
+def _listed(name: str, data: dict[str, Any]) -> Iterator[Mutant]:
+    for entry in data["mutant"]:
+        tests = tuple(entry.get("tests", data["tests"]))
+        yield Mutant(**{**entry, "file": name, "module": data["module"], "tests": tests})
+
+
+@contextlib.contextmanager
+def copied(root: Path) -> Iterator[Path]:
+    """Copy what Git knows of a tree, uncommitted changes included, for as long as it is needed."""
+    listing = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        tree = Path(folder)
+        for name in filter(None, os.fsdecode(listing).split("\0")):
+            source, target = root / name, tree / name
+            if source.is_symlink() or source.exists():  # it may be deleted, and not yet committed
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target, follow_symlinks=False)
+        yield tree
+
+
+async def run(tree: Path, tests: Iterable[str]) -> tuple[int | None, str]:
+    """Run tests in a tree. Return pytest's exit code, None after a timeout, and its output."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST_") and name != "PYTHONPATH"  # they lead into the real tree
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests),
+        cwd=tree,
+        # A changed module of the same size and second would be taken from its old bytecode.
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            output, _ = await process.communicate()
+        return process.returncode, output.decode(errors="replace")
+    except TimeoutError:
+        return None, ""
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def attempt(mutant: Mutant, root: Path, tree: Path) -> Result:
+    """Run a mutant's tests in a copy of the tree, and restore the copy."""
+    try:
+        text = mutant.text(root)
+    except Broken as error:
+        return Result(mutant, f"BROKEN: {error}", is_surprise=True)
+    module = tree / mutant.module
+    was = module.read_bytes()
+    module.write_text(text, "utf-8")
+    try:
+        code, output = await run(tree, mutant.tests)
+    finally:
+        module.write_bytes(was)
+    if code in NOT_RUN or "ERROR collecting" in output:
+        return Result(mutant, f"BROKEN: the tests cannot be run\n{output}", is_surprise=True)
+    if code == 0:
+        reason = mutant.survives
+        return Result(mutant, f"survives: {reason}" if reason else "SURVIVED", not reason)
+    if mutant.survives:
+        return Result(mutant, "KILLED, although it is listed to survive", is_surprise=True)
+    return Result(mutant, "killed", is_surprise=False)
+
+
+async def attempt_all(
+    mutants: Sequence[Mutant], tell: Callable[[Result], None], root: Path = ROOT
+) -> None:
+    """Try mutants side by side. Raise Broken where the tests of the unchanged tree fail."""
+    waiting = iter(mutants)
+
+    async def work() -> None:
+        with copied(root) as tree:
+            for mutant in waiting:
+                tell(await attempt(mutant, root, tree))
+
+    with copied(root) as tree:
+        await check_unchanged(mutants, tree)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(len(os.sched_getaffinity(0)), len(mutants))):
+            group.create_task(work())
+
+
+async def check_unchanged(mutants: Iterable[Mutant], tree: Path) -> None:
+    """Raise Broken where the mutants' tests fail in an unchanged tree."""
+    tests = {test for mutant in mutants for test in mutant.tests}
+    code, output = await run(
+        tree, sorted(t for t in tests if t.partition("::")[0] not in tests - {t})
+    )
+    if code != 0:
+        raise Broken(f"the unchanged tests fail (exit code {code})\n{output}")
