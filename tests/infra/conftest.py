@@ -74,10 +74,11 @@ def plan_start() -> Iterator[Callable[[dict[str, str]], str]]:
             start = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds + 59)
             start = start.replace(second=0, microsecond=0)
             times = {
-                "roster_upload_window_start": f"{start:%H:%M}",
+                # What is delivered by hand meanwhile counts as this window's.
+                "roster_upload_window_start": minutes_ahead(-1),
                 "roster_upload_deadline": minutes_ahead(120),
                 "roster_schedule_spread_minutes": 1,
-                "roster_schedule_retries": [],
+                "roster_schedule_retries": [f"{start:%H:%M}"],
                 "roster_schedule_backend": f"{{{{ {json.dumps(backends)}[inventory_hostname] }}}}",
                 "district_hardening_updates_at": minutes_ahead(12 * 60),
                 "district_hardening_reboot_at": minutes_ahead(14 * 60),
