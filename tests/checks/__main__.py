@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 from xml.etree import ElementTree as ET
 
 from integration.machine import clock, machine
@@ -232,79 +232,76 @@ def table(runs: Sequence[Run], wall: float) -> str:
     return "\n".join(lines)
 
 
-def busy() -> float:
-    """CPU seconds since boot that this machine spent on anything, or that its own host took."""
-    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
-    idle = ticks[3] + ticks[4]
-    return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
-
-
-def minutes_alone(runs: Sequence[Run], wall: float, spent: float) -> float:
-    """How long the run takes where nothing else runs: without what others spent of the CPUs.
-
-    `wall` and `spent` are seconds: on the clock, and of CPU on the whole machine.
-    """
-    others = max(0.0, spent - sum(run.cpu for run in runs))
-    return max(wall - others / len(os.sched_getaffinity(0)), 0) / 60
-
-
 def interrupt(number: int, _frame: object) -> NoReturn:
     """Makes an exception of a signal, so that the labs are taken away on this way out, too."""
     sys.exit(128 + number)
 
 
-def main() -> int:
-    """Runs the parts that the command line names; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="checks", description=__doc__)
+def arguments() -> argparse.Namespace:
+    """Reads the command line: the parts, by default all, and the limit."""
+    parser = argparse.ArgumentParser(
+        prog="checks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = [part.name for part in PARTS]
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
-    parser.add_argument(
-        "--minutes", type=float, metavar="N",
-        help="fail where the parts take longer, not counting what others take of the CPUs",
-    )  # fmt: skip
-    options = parser.parse_args()
-    given = options.parts
-    if unknown := set(given) - set(names):
+    parser.add_argument("--minutes", type=float, metavar="N", help="fail where it takes longer")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(names):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    signal.signal(signal.SIGTERM, interrupt)
+    return given
+
+
+def prepare() -> IO[str]:
+    """Makes an empty folder for this run, with a copy of the checkout; returns its lock."""
     FOLDER.parent.mkdir(exist_ok=True)
     lock = FOLDER.with_suffix(".lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit("checks: they run already in this checkout")
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    if FOLDER.exists():
+        shutil.rmtree(FOLDER)
+    FOLDER.mkdir()
     copy_checkout(CHECKOUT)
+    return lock
+
+
+def main() -> int:
+    """Runs the parts that the command line names; returns the exit code."""
+    given = arguments()
+    chosen = [part for part in PARTS if not given.parts or part.name in given.parts]
+    has_labs = any(part.in_copy for part in chosen)
+    signal.signal(signal.SIGTERM, interrupt)
+    lock = prepare()
     started = time.monotonic()
-    chosen = [part for part in PARTS if not given or part.name in given]
-    subprocess.run(["scripts/lab", "images"], cwd=ROOT, check=True)
-    before, clock_before, busy_before = machine(), clock(), busy()
+    if has_labs:
+        subprocess.run(["scripts/lab", "images"], cwd=ROOT, check=True)
+    before, clock_before = machine() if has_labs else {}, clock()
     runs = run_all(chosen)
     wall = time.monotonic() - started
     print("\n" + table(runs, wall))
-    alone = minutes_alone(runs, wall, busy() - busy_before)
-    is_slow = options.minutes is not None and alone > options.minutes
-    print(f"\n{wall / 60:.1f} minutes, {alone:.1f} of them with the CPUs to itself")
-    if is_slow:
-        print(f"that is over the limit of {options.minutes:g}: make the slowest parts faster")
-    missing = [part.name for part in chosen if part.name not in {run.part.name for run in runs}]
-    if missing:
-        print(f"not begun, since what they need failed: {', '.join(missing)}")
+
     counts = {
         outcome: sum(run.count(outcome) for run in runs)
         for outcome in ("passed", "failed", "skipped")
     }
-    counts["failed"] += len(missing)
-    after = machine()
+    begun = {run.part.name for run in runs}
+    troubles = [
+        f"{part.name} did not begin: it needs what default makes"
+        for part in chosen
+        if part.name not in begun
+    ]
+    after = machine() if has_labs else {}
     changed = [what for what in before if after[what] != before[what]]
     if abs(clock() - clock_before) > CLOCK_SECONDS:
         changed.append("clock")
-    for what in changed:
-        print(f"the machine's own {what} changed: a test reached it")
-    counts["failed" if changed else "passed"] += 1
-    print("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
-    return 1 if counts["failed"] or is_slow else 0
+    troubles += [f"the machine's own {what} changed: a test reached it" for what in changed]
+    if given.minutes is not None and wall > 60 * given.minutes:
+        troubles.append(f"over the limit of {given.minutes:g} minutes: the table has the slowest")
+    counts["failed"] += len(troubles)
+    print("\n".join(["", *troubles, ", ".join(f"{n} {outcome}" for outcome, n in counts.items())]))
+    lock.close()
+    return 1 if counts["failed"] else 0
 
 
 if __name__ == "__main__":

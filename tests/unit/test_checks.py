@@ -109,17 +109,6 @@ def test_a_report_is_counted_by_file(runner: ModuleType) -> None:
     ]
 
 
-@pytest.mark.parametrize(("spent", "minutes"), [(240, 4), (480, 4), (720, 3), (5000, 0)])
-def test_what_others_spend_does_not_count(
-    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, spent: float, minutes: float
-) -> None:
-    """The parts took 480 of so many CPU seconds, on four CPUs and four minutes."""
-    monkeypatch.setattr(runner.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
-    run = runner.Run(part("unit", PASSES), subprocess.Popen(["true"]), 0, cpu=480)
-    run.process.wait()
-    assert runner.minutes_alone([run], 240, spent) == pytest.approx(minutes)
-
-
 def test_a_run_that_is_ended_ends_its_parts(runner: ModuleType, tmp_path: Path) -> None:
     program = (
         "import signal, sys, time, pathlib\n"
