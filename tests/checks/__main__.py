@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "checks"
 CHECKOUT = FOLDER / "checkout"  # as it was when the checks began
 PROVISIONED = FOLDER / "provisioned"
-JOBS = 2 * len(os.sched_getaffinity(0))  # much of a part is waiting
+JOBS = 3 * len(os.sched_getaffinity(0))  # much of a part is waiting
+NICENESS = 10  # of parts that only compute: they take what those leave that wait for them
 SLOWEST_FILES = 12
 LOG_LINES = 120  # of a part that failed
 NEWS_SECONDS = 60
@@ -43,6 +44,7 @@ class Part:
     command: Sequence[str]
     needs: Sequence[str] = ()
     in_copy: bool = True
+    is_patient: bool = False  # nothing waits for it
 
 
 def plain(name: str, *options: str) -> Part:
@@ -66,18 +68,19 @@ def pytest(*words: str) -> list[str]:
 # In the order in which they begin, as far as what they need is there.
 PARTS = [
     plain("default"),
-    Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False),
     plain("lifecycle", "--only=lab-sftp"),
     provisioned("safety"),
     provisioned("rotation", "--only=lab-trixie,lab-sftp"),
     provisioned("fleet", "--only=lab-sftp"),
     provisioned("delivery"),
     provisioned("measured"),
+    Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False, is_patient=True),
     Part(
         "integration",
         ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],
+        is_patient=True,
     ),
-    Part("unit", pytest("-n", "2", "-m", "not lab"), in_copy=False),
+    Part("unit", pytest("-n", "2", "-m", "not lab"), in_copy=False, is_patient=True),
 ]
 
 
@@ -129,11 +132,12 @@ def start(part: Part) -> Run:
     if part.in_copy:
         folder = FOLDER / part.name
         shutil.copytree(CHECKOUT, folder, symlinks=True)
+    patience = ["nice", f"--adjustment={NICENESS}"] if part.is_patient else []
     environment = {**os.environ, "LAB_PROVISIONED": str(PROVISIONED)}
     environment["PYTEST_ADDOPTS"] = f"--junitxml={report_of(part.name)}"
     with log_of(part.name).open("wb") as log:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *part.command],
+            ["setpriv", "--pdeathsig", "TERM", *patience, *part.command],
             cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip

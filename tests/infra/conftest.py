@@ -12,15 +12,11 @@ from infra.fleet import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect, minut
 from roster_fleet import vault
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of a host together where the hosts are asked side by side."""
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        if parameters and "host" in parameters.params:
-            item.add_marker(pytest.mark.xdist_group(parameters.params["host"]))
+# Where the hosts are asked side by side, the tests of one stay together.
+EACH_HOST = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DISTRICT_HOSTS]
 
 
-@pytest.fixture(scope="session", params=DISTRICT_HOSTS)
+@pytest.fixture(scope="session", params=EACH_HOST)
 def host(request: pytest.FixtureRequest) -> Host:
     """Each district host in turn."""
     return connect(request.param)
