@@ -11,7 +11,6 @@ import pytest
 from infra.fleet import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect, minutes_ahead, site
 from roster_fleet import vault
 
-
 # Where the hosts are asked side by side, the tests of one stay together.
 EACH_HOST = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DISTRICT_HOSTS]
 
