@@ -134,6 +134,7 @@ def start(part: Part) -> Run:
         shutil.copytree(CHECKOUT, folder, symlinks=True)
     patience = ["nice", f"--adjustment={NICENESS}"] if part.is_patient else []
     environment = {**os.environ, "LAB_PROVISIONED": str(PROVISIONED)}
+    environment.pop("PYTHONPATH", None)  # this program's own
     environment["PYTEST_ADDOPTS"] = f"--junitxml={report_of(part.name)}"
     with log_of(part.name).open("wb") as log:
         process = subprocess.Popen(

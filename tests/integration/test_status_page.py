@@ -19,24 +19,33 @@ from roster_fleet import page as pages
 from roster_fleet import status
 from roster_fleet.status import Cache, Row, stamp
 
-DISTRICTS, NIGHTS = max(share.of(1000), 150), 400
+DISTRICTS, MANY_DISTRICTS, NIGHTS = 150, share.of(1000), 400
 SCHEMES = share.some(["light", "dark"])
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
 HELD = "Alder Valley 0100"
 
 
+def invent(districts: int, folder: Path) -> list[Row]:
+    """The rows of a fleet of so many districts."""
+    found = fleets.hosts(fleets.results(districts, NIGHTS), Cache(folder))
+    return status.rows(found, "inventories/mine")
+
+
+def write(rows: list[Row], folder: Path) -> Path:
+    """Writes the page of those rows; returns its path."""
+    pages.write(folder / "status.html", pages.build(rows, stamp(NOW)))
+    return folder / "status.html"
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    cache = Cache(tmp_path_factory.mktemp("cache"))
-    return status.rows(fleets.hosts(fleets.results(DISTRICTS, NIGHTS), cache), "inventories/mine")
+    return invent(DISTRICTS, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
 def path(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("page") / "status.html"
-    pages.write(found, pages.build(rows, stamp(NOW)))
-    return found
+    return write(rows, tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +96,9 @@ def violations(page: Page) -> list[str]:
     return [f"{v['id']}: {v['nodes'][0]['html']} ({len(v['nodes'])})" for v in found]
 
 
-def test_all_districts_are_there_the_red_ones_first(visit: Visit, rows: list[Row]) -> None:
+def test_all_districts_are_there_the_red_ones_first(browser: Browser, tmp_path: Path) -> None:
+    rows = invent(MANY_DISTRICTS, tmp_path)
+    visit = Visit(browser, write(rows, tmp_path), viewport=DESKTOP)
     page = visit.page
     assert column(page, "district") == [row.name for row in rows]
     states = [text.strip().lower() for text in column(page, "state")]
@@ -100,6 +111,9 @@ def test_all_districts_are_there_the_red_ones_first(visit: Visit, rows: list[Row
     assert page.locator("html").get_attribute("lang") == "en"
     missing = "svg[role=img]:not([aria-label]), svg:not([role=img]):not([aria-hidden=true])"
     assert page.locator(missing).count() == 0
+    assert visit.said == []
+    assert visit.asked == [visit.url]
+    page.context.close()
 
 
 def bad(text: str) -> list[str]:
