@@ -28,8 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "checks"
 CHECKOUT = FOLDER / "checkout"  # as it was when the checks began
 PROVISIONED = FOLDER / "provisioned"
-JOBS = 3 * len(os.sched_getaffinity(0))  # much of a part is waiting
-NICENESS = 10  # of parts that only compute: they take what those leave that wait for them
+CORES = len(os.sched_getaffinity(0))
+# Parts at a time: those that much wait, and patient ones, which take what the others leave.
+JOBS = {False: 2 * CORES, True: CORES}
+NICENESS = 10  # of patient ones
 SLOWEST_FILES = 12
 LOG_LINES = 120  # of a part that failed
 NEWS_SECONDS = 60
@@ -47,10 +49,10 @@ class Part:
     is_patient: bool = False  # nothing waits for it
 
 
-def plain(name: str, *options: str) -> Part:
+def plain(name: str, *options: str, is_patient: bool = False) -> Part:
     """A Molecule scenario, whole, in a lab of plain hosts."""
     molecule = ["molecule", "test", "--scenario-name", name]
-    return Part(name, ["scripts/lab", *options, "run", "--", *molecule])
+    return Part(name, ["scripts/lab", *options, "run", "--", *molecule], is_patient=is_patient)
 
 
 def provisioned(name: str, *options: str) -> Part:
@@ -68,7 +70,7 @@ def pytest(*words: str) -> list[str]:
 # In the order in which they begin, as far as what they need is there.
 PARTS = [
     plain("default"),
-    plain("lifecycle", "--only=lab-sftp"),
+    plain("lifecycle", "--only=lab-sftp", is_patient=True),
     provisioned("safety"),
     provisioned("rotation", "--only=lab-trixie,lab-sftp"),
     provisioned("fleet", "--only=lab-sftp"),
@@ -188,7 +190,8 @@ def run_all(parts: Sequence[Part]) -> list[Run]:
     try:
         while waiting or running:
             for part in list(waiting):
-                if len(running) < JOBS and is_ready(part, chosen):
+                same = sum(run.part.is_patient == part.is_patient for run in running)
+                if same < JOBS[part.is_patient] and is_ready(part, chosen):
                     waiting.remove(part)
                     running.append(start(part))
             done = [run for run in running if collect(run)]

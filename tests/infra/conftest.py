@@ -11,11 +11,8 @@ import pytest
 from infra.fleet import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect, minutes_ahead, site
 from roster_fleet import vault
 
-# Where the hosts are asked side by side, the tests of one stay together.
-EACH_HOST = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DISTRICT_HOSTS]
 
-
-@pytest.fixture(scope="session", params=EACH_HOST)
+@pytest.fixture(scope="session", params=DISTRICT_HOSTS)
 def host(request: pytest.FixtureRequest) -> Host:
     """Each district host in turn."""
     return connect(request.param)

@@ -19,7 +19,7 @@ from roster_fleet import page as pages
 from roster_fleet import status
 from roster_fleet.status import Cache, Row, stamp
 
-DISTRICTS, MANY_DISTRICTS, NIGHTS = 150, share.of(1000), 400
+DISTRICTS, MANY_DISTRICTS, NIGHTS = 150, share.of(400), 400
 SCHEMES = share.some(["light", "dark"])
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
