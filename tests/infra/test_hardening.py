@@ -123,11 +123,22 @@ def test_a_full_dropbox_is_closed_until_there_is_room(host: Host, sis: Sis, tmp_
     assert host.run("systemctl is-active district-dropbox.timer").stdout.strip() == "active"
 
 
+# The host's own look at its dropboxes, each minute, would open this one.
+HOLD = """
+folder=/run/systemd/system/district-dropbox.service.d
+install -d $folder
+printf '[Service]\\nExecStart=\\nExecStart=/bin/true\\n' > $folder/hold.conf
+systemctl daemon-reload
+"""
+LET_GO = "rm -r /run/systemd/system/district-dropbox.service.d && systemctl daemon-reload"
+
+
 def test_a_closed_dropbox_stays_closed_over_a_run() -> None:
     """The host closes it and opens it; a run of the playbook is not what makes room."""
     folder = "/srv/dropbox/sis-lab/incoming"
     hosts = [connect(name) for name in DISTRICT_HOSTS]
     for host in hosts:
+        host.check_output(HOLD)
         host.check_output("chown root %s", folder)
     try:
         assert site().count("changed=0 ") == len(hosts)
@@ -135,6 +146,7 @@ def test_a_closed_dropbox_stays_closed_over_a_run() -> None:
     finally:
         for host in hosts:
             host.check_output("chown sis-lab %s", folder)
+            host.check_output(LET_GO)
 
 
 def test_no_file_in_a_dropbox_is_larger_than_all_may_be(
