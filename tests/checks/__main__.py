@@ -30,7 +30,7 @@ CHECKOUT = FOLDER / "checkout"  # as it was when the checks began
 PROVISIONED = FOLDER / "provisioned"
 CORES = len(os.sched_getaffinity(0))
 # Parts at a time: those that much wait, and patient ones, which take what the others leave.
-JOBS = {False: 2 * CORES, True: CORES}
+JOBS = {False: 3 * CORES, True: CORES}
 NICENESS = 10  # of patient ones
 SLOWEST_FILES = 12
 LOG_LINES = 120  # of a part that failed
