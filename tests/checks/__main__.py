@@ -19,9 +19,10 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 from xml.etree import ElementTree as ET
 
+import yaml
 from integration.machine import clock, machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ CHECKOUT = FOLDER / "checkout"  # as it was when the checks began
 PROVISIONED = FOLDER / "provisioned"
 CORES = len(os.sched_getaffinity(0))
 # Parts at a time: those that much wait, and patient ones, which take what the others leave.
-JOBS = {False: 3 * CORES, True: CORES}
+JOBS = {False: 2 * CORES, True: CORES}
 NICENESS = 10  # of patient ones
 SLOWEST_FILES = 12
 LOG_LINES = 120  # of a part that failed
@@ -49,17 +50,26 @@ class Part:
     is_patient: bool = False  # nothing waits for it
 
 
-def plain(name: str, *options: str, is_patient: bool = False) -> Part:
-    """A Molecule scenario, whole, in a lab of plain hosts."""
+def whole(name: str, *options: str, **more: Any) -> Part:
+    """A Molecule scenario with all its steps, in a lab that is made for it."""
     molecule = ["molecule", "test", "--scenario-name", name]
-    return Part(name, ["scripts/lab", *options, "run", "--", *molecule], is_patient=is_patient)
+    return Part(name, ["scripts/lab", *options, "run", "--", *molecule], **more)
 
 
-def provisioned(name: str, *options: str) -> Part:
-    """A Molecule scenario in a lab that begins provisioned: there is nothing left but to verify."""
-    molecule = ["molecule", "verify", "--scenario-name", name]
+def verified(name: str, *options: str) -> Part:
+    """The tests of a scenario whose lab begins provisioned.
+
+    Its other steps have nothing to do, and the play that only waits for the tests costs much.
+    """
     lab = ["scripts/lab", "--provisioned", *options]
-    return Part(name, [*lab, "run", "--", *molecule], ["provisioned"])
+    return Part(name, [*lab, "run", "--", *pytest("-vv", *tests_of(name))], ["provisioned"])
+
+
+def tests_of(scenario: str) -> list[str]:
+    """The test files of a scenario."""
+    settings = yaml.safe_load((ROOT / "molecule" / scenario / "molecule.yml").read_text())
+    words: str = settings["ansible"]["env"]["SCENARIO_TESTS"]
+    return words.split()
 
 
 def pytest(*words: str) -> list[str]:
@@ -69,13 +79,13 @@ def pytest(*words: str) -> list[str]:
 
 # In the order in which they begin, as far as what they need is there.
 PARTS = [
-    plain("default"),
-    plain("lifecycle", "--only=lab-sftp", is_patient=True),
-    provisioned("safety"),
-    provisioned("rotation", "--only=lab-trixie,lab-sftp"),
-    provisioned("fleet", "--only=lab-sftp"),
-    provisioned("delivery"),
-    provisioned("measured"),
+    whole("default"),
+    whole("lifecycle", "--only=lab-sftp", is_patient=True),
+    verified("safety"),
+    verified("rotation", "--only=lab-trixie,lab-sftp"),
+    verified("fleet", "--only=lab-sftp"),
+    verified("delivery"),
+    whole("measured", "--provisioned", needs=["provisioned"]),
     Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False, is_patient=True),
     Part(
         "integration",

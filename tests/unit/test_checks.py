@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml
 from checks import __main__ as checks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +42,7 @@ def test_every_scenario_and_every_test_of_a_host_is_run() -> None:
     assert scenarios <= {each.name for each in checks.PARTS}
     listed: list[str] = []
     for name in scenarios:
-        settings = yaml.safe_load((ROOT / "molecule" / name / "molecule.yml").read_text())
-        listed += settings["ansible"]["env"]["SCENARIO_TESTS"].split()
+        listed += checks.tests_of(name)
     there = [
         str(path.relative_to(ROOT))
         for folder in ("infra", "scenarios")
