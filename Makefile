@@ -15,9 +15,9 @@ test: ## all checks, side by side: lint, unit, integration, scenarios
 	scripts/setup --dev
 	PYTHONPATH=scripts:tests python -m checks $(CHECKS)
 
-test-fast: ## unit tests, and integration tests that need no container: under a minute
+test-fast: ## unit tests, and integration tests that need no container: about a minute
 	scripts/setup --dev
-	TESTS=fast pytest -n auto --dist worksteal -m "not lab and not mutants"
+	TESTS=fast pytest -n 4 --dist worksteal -m "not lab and not mutants"
 
 mutants: ## changes the code in small ways, one at a time, and shows those that no test notices
 	scripts/setup --dev
