@@ -284,6 +284,11 @@ def prepare() -> IO[str]:
     return lock
 
 
+def make_images() -> None:
+    """Installs what the labs need, and makes their base images, once for all parts."""
+    subprocess.run(["scripts/lab", "images"], cwd=ROOT, check=True)
+
+
 def main() -> int:
     """Runs the parts that the command line names; returns the exit code."""
     given = arguments()
@@ -293,7 +298,7 @@ def main() -> int:
     lock = prepare()
     started = time.monotonic()
     if has_labs:
-        subprocess.run(["scripts/lab", "images"], cwd=ROOT, check=True)
+        make_images()
     before, clock_before = machine() if has_labs else {}, clock()
     runs = run_all(chosen)
     wall = time.monotonic() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -120,3 +121,32 @@ def test_a_run_that_is_ended_ends_its_parts(runner: ModuleType, tmp_path: Path) 
         time.sleep(0.01)
     runner.stop([run])
     assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "settings", "told", "code"),
+    [
+        ("1", ["same", "same"], "0 passed, 0 failed, 0 skipped", 0),
+        ("0", ["same", "same"], "over the limit of 0 minutes", 1),
+        ("1", ["one", "another"], "the machine's own settings changed", 1),
+    ],
+)
+def test_slowness_and_a_changed_machine_are_failures(
+    runner: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    minutes: str,
+    settings: list[str],
+    told: str,
+    code: int,
+) -> None:
+    shutil.rmtree(runner.CHECKOUT)
+    seen = iter(settings)
+    monkeypatch.setattr(runner, "PARTS", [part("unit", PASSES)])
+    monkeypatch.setattr(runner, "machine", lambda: {"settings": next(seen)})
+    monkeypatch.setattr(runner, "copy_checkout", Path.mkdir)
+    monkeypatch.setattr(runner, "make_images", lambda: None)
+    monkeypatch.setattr(runner, "CHECKOUT", runner.FOLDER / "checkout")
+    monkeypatch.setattr(sys, "argv", ["checks", f"--minutes={minutes}"])
+    assert runner.main() == code
+    assert told in capsys.readouterr().out
