@@ -96,6 +96,17 @@ PARTS = [
 ]
 
 
+@dataclass(frozen=True)
+class Case:
+    """A test that ended."""
+
+    file: str
+    name: str
+    seconds: float
+    outcome: str  # passed, failed or skipped
+    reason: str = ""  # the first line of why it failed
+
+
 @dataclass
 class Run:
     """A part that runs or has ended."""
@@ -106,11 +117,11 @@ class Run:
     code: int | None = None
     wall: float = 0  # seconds
     cpu: float = 0  # seconds, of the control node's processes and of what they waited for
-    cases: list[tuple[str, float, str]] = field(default_factory=list)  # file, seconds, outcome
+    cases: list[Case] = field(default_factory=list)
 
     def count(self, outcome: str) -> int:
         """The number of tests that ended so; a part that failed without one counts as one."""
-        found = sum(case[2] == outcome for case in self.cases)
+        found = sum(case.outcome == outcome for case in self.cases)
         return 1 if outcome == "failed" and self.code and not found else found
 
 
@@ -177,18 +188,18 @@ def collect(run: Run) -> bool:
     return True
 
 
-def cases(report: Path) -> list[tuple[str, float, str]]:
-    """The tests of a report: file, seconds, and passed, failed or skipped."""
+def cases(report: Path) -> list[Case]:
+    """The tests of a report."""
     if not report.exists():
         return []
     found = []
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
+        tags = {child.tag: child.get("message", "") for child in case}
+        failed = [message for tag, message in tags.items() if tag in ("failure", "error")]
+        outcome = "failed" if failed else "skipped" if "skipped" in tags else "passed"
+        reason = failed[0].partition("\n")[0] if failed else ""
         file = case.get("classname", "").replace(".", "/")
-        tags = {child.tag for child in case}
-        outcome = "failed" if tags & {"failure", "error"} else "passed"
-        found.append(
-            (file, float(case.get("time", 0)), "skipped" if "skipped" in tags else outcome)
-        )
+        found.append(Case(file, case.get("name", ""), float(case.get("time", 0)), outcome, reason))
     return found
 
 
@@ -241,13 +252,24 @@ def table(runs: Sequence[Run], wall: float) -> str:
     lines.append(f"{'all':<14}{wall:>8.0f}{sum(run.cpu for run in runs):>8.0f}")
     files: dict[tuple[str, str], float] = {}
     for run in runs:
-        for file, seconds, _ in run.cases:
-            key = (run.part.name, file)
-            files[key] = files.get(key, 0) + seconds
+        for case in run.cases:
+            key = (run.part.name, case.file)
+            files[key] = files.get(key, 0) + case.seconds
     lines += ["", f"{'seconds':>8}  file"]
     slowest = sorted(files.items(), key=lambda item: -item[1])[:SLOWEST_FILES]
     lines += [f"{seconds:>8.0f}  {file} ({part})" for (part, file), seconds in slowest]
     return "\n".join(lines)
+
+
+def failures(runs: Sequence[Run]) -> list[str]:
+    """What failed, a line each: these are the last lines, which a long log keeps."""
+    lines = []
+    for run in runs:
+        failed = [case for case in run.cases if case.outcome == "failed"]
+        lines += [f"{run.part.name}: {each.file}::{each.name}: {each.reason}" for each in failed]
+        if run.code and not failed:
+            lines.append(f"{run.part.name}: exit code {run.code}; see {log_of(run.part.name)}")
+    return lines
 
 
 def interrupt(number: int, _frame: object) -> NoReturn:
@@ -310,7 +332,7 @@ def main() -> int:
     }
     begun = {run.part.name for run in runs}
     troubles = [
-        f"{part.name} did not begin: it needs what default makes"
+        f"{part.name} did not begin because default, which provisions its hosts, failed"
         for part in chosen
         if part.name not in begun
     ]
@@ -322,7 +344,16 @@ def main() -> int:
     if given.minutes is not None and wall > 60 * given.minutes:
         troubles.append(f"over the limit of {given.minutes:g} minutes: the table has the slowest")
     counts["failed"] += len(troubles)
-    print("\n".join(["", *troubles, ", ".join(f"{n} {outcome}" for outcome, n in counts.items())]))
+    print(
+        "\n".join(
+            [
+                "",
+                *failures(runs),
+                *troubles,
+                ", ".join(f"{n} {outcome}" for outcome, n in counts.items()),
+            ]
+        )
+    )
     lock.close()
     return 1 if counts["failed"] else 0
 

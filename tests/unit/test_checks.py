@@ -18,7 +18,9 @@ PASSES = "print('fine')"
 REPORT = """\
 <testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="one" time="1.5"/>
-<testcase classname="tests.unit.test_a" name="two" time="0.5"><failure/></testcase>
+<testcase classname="tests.unit.test_a" name="two" time="0.5">
+<failure message="assert 1 == 2&#10;more"/>
+</testcase>
 <testcase classname="tests.unit.test_b" name="three" time="3"><skipped/></testcase>
 </testsuite></testsuites>
 """
@@ -105,6 +107,12 @@ def test_a_report_is_counted_by_file(runner: ModuleType) -> None:
         ["3", "tests/unit/test_b"],
         ["2", "tests/unit/test_a"],
     ]
+    assert runner.failures([run]) == ["unit: tests/unit/test_a::two: assert 1 == 2"]
+
+
+def test_a_part_that_fails_without_a_test_is_named(runner: ModuleType) -> None:
+    [run] = runner.run_all([part("lint", "raise SystemExit(2)")])
+    assert runner.failures([run]) == [f"lint: exit code 2; see {runner.log_of('lint')}"]
 
 
 def test_a_run_that_is_ended_ends_its_parts(runner: ModuleType, tmp_path: Path) -> None:
