@@ -129,23 +129,26 @@ LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {
 }
 
 
-def login(feed: Feed, secret: bytes) -> str:
-    """Logs in once and looks at the upload path; returns what was seen.
+def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
+    """Log in once and look at the upload path; return what was seen.
 
-    Where the feed allows it (`verify_by_writing`) a small file is written under a passing name and
-    removed.  Raises Failure.
+    Where the feed allows it (`verify_by_writing`) a small file is written under a temporary name
+    and removed. Raise Failure.
     """
-    from roster_upload import server, sftp, ssh  # noqa: PLC0415 - only this needs paramiko
+    # Only this needs paramiko.
+    from roster_upload.transfer.connect import remote_directory  # noqa: PLC0415
+    from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
+    from roster_upload.transfer.probe import inspect  # noqa: PLC0415
+    from roster_upload.transfer.profile import METHODS, read_profile  # noqa: PLC0415
 
-    facts = ssh.Facts()
-    with sftp.place_of(feed, secret, facts) as place:
-        place.names()
-        if feed.verify_by_writing:
-            server.Probe(place).write()
+    info, profile = ConnectionInfo(), read_profile(profile_file)
+    with remote_directory(feed, secret, info, profile=profile) as directory:
+        inspect(directory, profile, 1)
     wrote = "writable" if feed.verify_by_writing else "there, not tried by writing"
+    way = METHODS[profile.rename] if profile else "the first rehearsal or delivery learns how"
     return (
-        f"logged in to {feed.remote_host} by {facts.method}, host key {facts.host_key}; the upload "
-        f"path {feed.remote_dir} is {wrote}"
+        f"logged in to {feed.remote_host} by {info.method}, host key {info.host_key}; the upload "
+        f"path {feed.remote_dir} is {wrote}; {way}"
     )
 
 

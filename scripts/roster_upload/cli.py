@@ -13,6 +13,7 @@ from pathlib import Path
 
 from roster_upload import __version__, commands, config
 from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.stop import Stopped
 
 CONFIG_DIR = Path("/etc/roster-upload")
 STATE_DIR = Path("/var/lib/roster-upload")
@@ -99,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--why", required=True, help="kept in the ledger, with who you are")
     one.add_argument("--check", action="store_true", help="only say whether it could be")
 
-    one = command("probe", "learn how the vendor's server renames, tells sizes and hashes")
+    one = command("probe", "test how the vendor's server takes files, and save it")
     one.add_argument("feed", metavar="FEED")
     as_json(one)
 
@@ -183,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failure as failure:
         print(failure.message, file=sys.stderr)
         return int(failure.code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         return int(Exit.STOPPED)
     except BrokenPipeError:  # of `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,14 +11,12 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
-from roster_upload import checks, config, delivery, settle, tell, unit, validate, views
+from roster_upload import checks, config, delivery, settle, stop, tell, unit, validate, views
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import Ledger
@@ -110,13 +108,18 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     name = f"{prefix}@{given.feed}.service"
     began = dt.datetime.now(dt.UTC)
     since = f"@{began.timestamp():.3f}"
-    former = unit.run_of(_shown(name))
+    before = _shown(name)
+    former, is_ours = unit.run_of(before), not unit.is_busy(before)
     with subprocess.Popen(
-        ["systemctl", "start", name], stderr=subprocess.PIPE, text=True
-    ) as starting:
-        if sys.stderr.isatty():
-            views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
-        _, told = starting.communicate()
+        # In a session of its own: an interrupt is for this program, which stops the unit.
+        ["systemctl", "start", name], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as starting:  # fmt: skip
+        try:
+            if sys.stderr.isatty():
+                views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
+            _, told = starting.communicate()
+        except KeyboardInterrupt:
+            told = _interrupt(name, starting, is_ours=is_ours)
     show = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", name]
     subprocess.run(["journalctl", "--sync"], check=False, capture_output=True)
     said = subprocess.run([*show, "-t", "roster-upload"], check=False, capture_output=True)
@@ -124,6 +127,21 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     sys.stdout.flush()
     code = unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
     return _left(given, command, began) if code == Exit.OK else code
+
+
+def _interrupt(name: str, starting: subprocess.Popen[str], *, is_ours: bool) -> str:
+    """Stop a unit that this program has started; return what its start said.
+
+    Raise Failure for one that ran before: it is the night's, and goes on.
+    """
+    if not is_ours:
+        starting.terminate()
+        raise Failure(
+            Exit.STOPPED, f"{name} ran before and goes on; to stop it, type: systemctl stop {name}"
+        )
+    delivery.say(f"stopping {name}")
+    subprocess.run(["systemctl", "stop", name], check=False, capture_output=True)
+    return starting.communicate()[1]
 
 
 def _left(given: argparse.Namespace, command: str, began: dt.datetime) -> int:
@@ -159,18 +177,8 @@ def deliver(given: argparse.Namespace) -> int:
     elif folder := os.environ.get("RUNTIME_DIRECTORY"):
         run.progress = views.Left(Path(folder) / f"{given.feed}.progress")
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        """Ends the delivery by way of its clean-up; one that is over is recorded first."""
-        signal.signal(number, signal.SIG_IGN)
-        if not run.is_over:
-            name = signal.Signals(number).name
-            raise Failure(
-                Exit.STOPPED, f"stopped by {name}; the vendor has no part of a file in its place"
-            )
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
-    code, message = run.execute()
+    with stop.listening(is_last=True):
+        code, message = run.execute()
     print(message, file=sys.stdout if code in (Exit.OK, Exit.PAUSED) else sys.stderr)
     return code
 
@@ -199,22 +207,23 @@ def probe(given: argparse.Namespace) -> int:
     """Learns a server's ways and writes them down."""
     if needs_unit(given):
         return through_unit(given, "probe")
-    from roster_upload import server, ssh  # noqa: PLC0415 - only this needs paramiko
+    # Only this needs paramiko.
+    from roster_upload.transfer import probe as prober  # noqa: PLC0415
+    from roster_upload.transfer import profile  # noqa: PLC0415
+    from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
 
     feed, state = config.load(config_file(given)), State(state_of(given))
-    new = server.probe(feed, delivery.credential(feed.feed, "current"), ssh.Facts())
-    try:
-        differences = server.changes(
-            server.Profile.from_json(state.profile.read_text("utf-8")), new
-        )
-    except (OSError, ValueError):
-        differences = []
+    with stop.listening(), stop.heard():  # what it has written is removed then, too
+        secret = delivery.credential(feed.feed, "current")
+        new = prober.probe(feed, secret, ConnectionInfo())
+    old = profile.read_profile(state.profile)
+    differences = profile.changes(old, new) if old else []
     state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     state.profile.write_text(new.to_json(), "utf-8")
     if given.json:
         print(new.to_json())
     else:
-        for key, words in server.WORDS.items():
+        for key, words in profile.WORDS.items():
             print(f"{words}: {getattr(new, key)}")
         for difference in differences:
             print(f"changed since the last probe: {difference}")
@@ -226,7 +235,10 @@ def login(given: argparse.Namespace) -> int:
     if needs_unit(given):
         return through_unit(given, LOGINS[given.slot])
     feed = config.load(config_file(given))
-    print(f"{feed.district}: {checks.login(feed, delivery.credential(feed.feed, given.slot))}")
+    secret, state = delivery.credential(feed.feed, given.slot), State(state_of(given))
+    with stop.listening(), stop.heard():
+        told = checks.login(feed, secret, state.profile)
+    print(f"{feed.district}: {told}")
     return Exit.OK
 
 

@@ -63,6 +63,8 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
         "expected_percent": 100,
         "make_remote_dir": False,
         "verify_by_writing": False,
+        "temporary_name": "",
+        "finish_seconds": 300,
         "algorithms": "modern",
         "attempts": 5,
         "retry_seconds": 20,
@@ -161,6 +163,8 @@ class Feed:
     expected_percent: int
     make_remote_dir: bool
     verify_by_writing: bool
+    temporary_name: str  # a pattern with one asterisk, "" = learned
+    finish_seconds: int
     algorithms: str
     attempts: int
     retry_seconds: int
@@ -374,6 +378,12 @@ def _remote_name(value: str) -> str | None:
     return _words(value)
 
 
+def _pattern(value: str) -> str | None:
+    if value.count("*") != 1 or value == "*":
+        return f"{value!r} must be a name with one asterisk, such as .*.part or *.zip"
+    return _remote_name(value)
+
+
 def _time(value: str) -> str | None:
     try:
         minutes(value)
@@ -434,6 +444,8 @@ KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
         "expected_percent": (int, _between(1, 10**6)),
         "make_remote_dir": (bool, _any),
         "verify_by_writing": (bool, _any),
+        "temporary_name": (str, _optional(_pattern)),
+        "finish_seconds": (int, _between(60, 3600)),
         "algorithms": (str, _choice(("modern", "legacy"))),
         "attempts": (int, _between(1, 100)),
         "retry_seconds": (int, _between(0, 3600)),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roster_upload import __version__, guard, ring, settle, tell, validate, views
+from roster_upload import __version__, guard, ring, settle, stop, tell, validate, views
 from roster_upload.census import Census
 from roster_upload.config import Feed, load, window_minutes
 from roster_upload.exits import RETRYABLE, Exit, Failure
@@ -30,6 +30,8 @@ LONGEST_WAIT_SECONDS = 600
 MARGIN_SECONDS = 120
 OUTSIDE_THE_WINDOW_SECONDS = 3600
 PROBE_SECONDS = 60  # behind a delivery that is in, and not recorded yet
+SHORT_WAIT_SECONDS = 5  # where the vendor has no file until the next try
+NOTHING_SENT = "nothing was sent, the vendor still has what it had before"
 OUTCOMES = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
 
 
@@ -156,7 +158,7 @@ class Run:
         self.report = Report(Findings(), Census())
         self.feed: Feed | None = None
         self.before: list[dict[str, Any]] = []  # the feed's receipts so far
-        self.is_over = False  # nothing may stop what is left: to record it
+        self.holds = ""  # what the vendor has, where a transfer has begun
         self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.receipt: dict[str, Any] = {
             "feed": name,
@@ -187,19 +189,28 @@ class Run:
         code, message = Exit.INTERNAL, "the program failed; please report it"
         leaves_receipt = True
         try:
-            message, leaves_receipt = self._deliver()
+            with stop.heard():
+                message, leaves_receipt = self._deliver()
             code = Exit.OK
+        except stop.Stopped as stopped:
+            code, message = self._stopped(stopped)
         except Failure as failure:
             code, message = failure.code, failure.message
             self.receipt["outcome"] = OUTCOMES.get(code, "failed")
             if code is Exit.PAUSED:
                 leaves_receipt = not self._is_told()
         finally:
-            self.is_over = True
             if leaves_receipt:
                 code, message = self._recorded(code, message)
-                self._tell()
+                with contextlib.suppress(stop.Stopped), stop.heard():
+                    self._tell()
         return code, message
+
+    def _stopped(self, stopped: stop.Stopped) -> tuple[Exit, str]:
+        """Return what to tell of a stop; what was delivered before it stays delivered."""
+        if self.receipt["outcome"] == "sent":
+            return Exit.OK, self._summary()
+        return Exit.STOPPED, f"stopped by {stopped.name}; {self.holds or NOTHING_SENT}"
 
     def _receipts(self) -> list[dict[str, Any]]:
         try:
@@ -256,7 +267,7 @@ class Run:
             with self._phase("guard"):
                 census = self._guard(feed, copy, night)
             if self.command == "rehearse":
-                return self._rehearse(feed, night), True
+                return self._rehearse(feed, night, copy), True
             self._prepare(feed, census, copy)
             return self._transfer(feed, copy, night), True
 
@@ -411,15 +422,21 @@ class Run:
             "name": feed.remote_name,
         }
 
-    def _rehearse(self, feed: Feed, night: Night) -> str:
-        from roster_upload import sftp  # noqa: PLC0415 - as in _transfer
+    def _rehearse(self, feed: Feed, night: Night, copy: settle.Snapshot) -> str:
+        """Look at the upload path, and learn the server's ways where they are not known."""
+        from roster_upload.transfer import connect, probe  # noqa: PLC0415 - as in _send
 
+        profile = self._profile()
         with (
             turn(self._turns(), feed, night.seconds_left(), say),
-            self._connected(feed) as facts,
-            sftp.place_of(feed, credential(feed.feed, "current"), facts) as place,
+            self._connected(feed) as info,
+            connect.remote_directory(
+                feed, credential(feed.feed, "current"), info, profile=profile
+            ) as directory,
         ):
-            place.names()
+            if not profile or profile.server != info.server:
+                info.learned = probe.Probe(directory).run()
+            probe.inspect(directory, info.learned or profile, copy.bytes)
         self.receipt["outcome"] = "rehearsed"
         return f"{feed.district}: all is ready for tonight; nothing was sent"
 
@@ -430,20 +447,23 @@ class Run:
     @contextlib.contextmanager
     def _connected(self, feed: Feed) -> Iterator[Any]:
         """Facts of a connection, which come into the receipt however it ends."""
-        from roster_upload import ssh  # noqa: PLC0415 - as in _transfer
+        from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415 - as in _send
 
-        facts = ssh.Facts()
+        info = ConnectionInfo()
         try:
-            yield facts
+            yield info
         finally:
+            self.holds = info.holds.words
+            if info.learned:
+                self._keep_profile(info.learned)
             self.receipt["remote"] = {
                 **self._target(feed),
-                "address": facts.address,
-                "server": facts.server,
-                "host_key": facts.host_key,
-                "login": facts.method,
+                "address": info.address,
+                "server": info.server,
+                "host_key": info.host_key,
+                "login": info.method,
             }
-            self.receipt["seconds"] |= facts.seconds
+            self.receipt["seconds"] |= info.seconds
 
     def _transfer(self, feed: Feed, copy: settle.Snapshot, night: Night) -> str:
         secret = credential(feed.feed, "current")
@@ -453,34 +473,50 @@ class Run:
             self._ring(feed).add(copy.path, copy.sha256)
         except OSError as error:  # it is no part of the delivery
             say(f"the package could not be kept for a later resend: {error.strerror}")
+        return self._summary()
+
+    def _summary(self) -> str:
+        """Return the morning's line of a delivery that is sent."""
         self.receipt["finished"] = stamp(dt.datetime.now(dt.UTC))
         accepted = self.ledger.accepted()
         return views.morning(self.receipt, accepted[-1] if accepted else None)
 
     def _send(self, feed: Feed, secret: bytes, copy: settle.Snapshot, night: Night) -> None:
-        """Sends; tries again what may be cured by it, with longer and longer waits."""
-        from roster_upload import sftp  # noqa: PLC0415 - only a transfer needs paramiko
+        """Send; try again what may be cured by it, with longer and longer waits."""
+        # Only a transfer needs paramiko.
+        from roster_upload.transfer import upload  # noqa: PLC0415
+        from roster_upload.transfer.info import Holds  # noqa: PLC0415
+        from roster_upload.transfer.watchdog import Times  # noqa: PLC0415
 
-        profile = self._profile()
+        profile = known = self._profile()
+        has_nothing = False  # whether the vendor finds no file until the next try
         for attempt in range(1, feed.attempts + 1):
             self.receipt["attempts"] = attempt
             try:
-                with self._connected(feed) as facts:
-                    done = sftp.deliver(
+                with self._connected(feed) as info:
+                    done = upload.deliver(
                         feed,
                         secret,
                         copy.path,
                         copy.bytes,
-                        facts,
+                        info,
                         profile=profile,
+                        learns=attempt == 1,  # a server that it breaks is sent to without
+                        restores_first=has_nothing,
                         sha256=copy.sha256,
                         progress=lambda count: self.progress(count, copy.bytes),
                         limit=night.seconds_left() + MARGIN_SECONDS,
+                        times=Times(finish=feed.finish_seconds),
                     )
+                    self.receipt["outcome"] = "sent"
                 break
             except Failure as failure:
+                profile = info.learned or profile
+                has_nothing = info.holds is Holds.NOTHING
                 wait = min(feed.retry_seconds * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
                 wait *= random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+                if has_nothing:
+                    wait = min(wait, SHORT_WAIT_SECONDS)
                 if (
                     failure.code not in RETRYABLE
                     or attempt == feed.attempts
@@ -489,35 +525,39 @@ class Run:
                     raise
                 say(f"try {attempt} of {feed.attempts}: {failure.message}. Again in {wait:.0f} s")
                 time.sleep(wait)
-        self.is_over = True
-        self.receipt["outcome"] = "sent"
         self.receipt["remote"] |= {
             "bytes": done.bytes,
             "method": done.method,
             "verified": done.verified,
         }
-        if profile and profile.server != facts.server:
-            self.receipt["remote"]["server_changed"] = self._learn(feed, secret, profile)
+        if known and known.server != info.server and not info.learned:
+            self.receipt["remote"]["server_changed"] = self._learn(feed, secret, known)
 
     def _profile(self) -> Any:
-        """What was learned of the server, if it was probed."""
-        from roster_upload import server  # noqa: PLC0415 - as in _send
+        """What was learned of the server, None where nothing is known."""
+        from roster_upload.transfer.profile import read_profile  # noqa: PLC0415 - as in _send
 
+        return read_profile(self.state.profile)
+
+    def _keep_profile(self, profile: Any) -> None:
+        """Write down what was learned of the server; the delivery does not depend on it."""
         try:
-            return server.Profile.from_json(self.state.profile.read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
+            self.state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self.state.profile.write_text(profile.to_json(), "utf-8")
+        except OSError as error:
+            say(f"what was learned of the server could not be kept: {error.strerror}")
 
     def _learn(self, feed: Feed, secret: bytes, old: Any) -> list[str]:
-        """Probes a server that shows another version; the file is delivered already."""
-        from roster_upload import server, ssh  # noqa: PLC0415 - as in _send
+        """Probe a server that shows another version; the file is delivered already."""
+        from roster_upload.transfer import probe, profile  # noqa: PLC0415 - as in _send
+        from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
 
         try:
-            new = server.probe(feed, secret, ssh.Facts(), limit=PROBE_SECONDS)
-            self.state.profile.write_text(new.to_json(), "utf-8")
-        except (Failure, OSError) as error:
+            new = probe.probe(feed, secret, ConnectionInfo(), limit=PROBE_SECONDS)
+        except Failure as error:
             return [f"its version is another one, and it could not be probed: {error}"]
-        return server.changes(old, new)
+        self._keep_profile(new)
+        return profile.changes(old, new)
 
     def _recorded(self, code: Exit, message: str) -> tuple[Exit, str]:
         """Writes the receipt; returns what to tell, which is another failure where that fails."""

@@ -16,7 +16,9 @@ from integration.district import District
 from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
-from roster_upload.sftp import Facts, deliver
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.upload import deliver
+from roster_upload.transfer.watchdog import Times
 
 NEW = random.Random(1).randbytes(100_000)  # noqa: S311 - no secret
 CLIENT_CUTS, SERVER_CUTS = 60, 24
@@ -104,7 +106,10 @@ def send(district: District, wire: Wire, limit: float | None = None) -> Exit:
         district.configure(remote_port=port)
         feed = config.load(district.config_file)
         try:
-            deliver(feed, PASSWORD.encode(), district.export, len(NEW), Facts(), limit=limit)
+            deliver(
+                feed, PASSWORD.encode(), district.export, len(NEW), ConnectionInfo(),
+                limit=limit, times=Times(tidy=0.2) if limit else None,
+            )  # fmt: skip
         except Failure as failure:
             return failure.code
     return Exit.OK
@@ -170,10 +175,8 @@ def test_a_wire_that_stands_still_is_left(
     yesterdays: Path,
     whole: dict[str, int],
     share: float,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection that is half open: nothing comes, and nothing says that it has ended."""
-    monkeypatch.setattr("roster_upload.sftp.TIDY_SECONDS", 0.2)
     wire = Wire(vendor.port, from_client=int(whole["client"] * share), stands_still=True)
     assert send(district, wire, limit=2) == Exit.SILENT
     wait_for_the_end(vendor)

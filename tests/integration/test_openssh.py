@@ -15,8 +15,8 @@ from integration.district import FOLDER, District
 from integration.vendor import attempt
 from roster_upload import config
 from roster_upload.exits import Exit
-from roster_upload.server import probe
-from roster_upload.sftp import Facts
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.probe import probe
 
 pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"
@@ -140,7 +140,7 @@ def test_a_folder_is_made_where_the_feed_says_so(district: District, vendor: Ope
 
 
 def test_a_probe_learns_and_leaves_nothing(district: District, vendor: OpenSsh) -> None:
-    learned = probe(config.load(district.config_file), vendor.key, Facts())
+    learned = probe(config.load(district.config_file), vendor.key, ConnectionInfo())
     assert (learned.rename, learned.login) == ("posix-rename", "publickey")
     assert (learned.sizes, learned.stat_after_close, learned.takes_on_close) == (True, True, False)
     assert learned.hash is False

@@ -16,8 +16,9 @@ from integration.district import FOLDER, USER, District
 from integration.vendor import attempt
 from roster_upload import config
 from roster_upload.exits import Exit
-from roster_upload.server import Profile, probe
-from roster_upload.sftp import Facts
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.probe import probe
+from roster_upload.transfer.profile import Profile
 
 pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"
@@ -121,7 +122,7 @@ def district(tmp_path: Path, vendor: ProFtpd) -> District:
 
 
 def learn(district: District) -> Profile:
-    return probe(config.load(district.config_file), PASSWORD.encode(), Facts())
+    return probe(config.load(district.config_file), PASSWORD.encode(), ConnectionInfo())
 
 
 def test_a_roster_takes_the_place_of_yesterdays(district: District) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from asyncssh.packet import SSHPacket, String, UInt32
 from integration.district import FOLDER, USER, District
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
-from roster_upload.sftp import Facts, deliver
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.upload import deliver
 
 # What breaks careless tools.
 PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
@@ -46,6 +48,7 @@ class Vendor:
     at_write: int = 1  # the write from which on that holds
     cut_once: bool = False  # that connection only
     # What it does with the files.
+    allows: str = ".*"  # names that may be written
     rename_will_not_replace: bool = False
     rename_does_nothing: bool = False
     refuse_move: int = 0  # the one that is refused, counted from 1, where the target is free
@@ -55,6 +58,7 @@ class Vendor:
     hasty: list[str] = field(default_factory=list)  # kinds whose next size is one of before
     take: str = ""  # "close" or "rename": a file is gone after it
     seconds_a_write: float = 0
+    seconds_to_close: float = 0  # of a file: it is looked through
     gate: threading.Event | None = None  # every write waits until it is open
     # What it offers and tells.
     without: tuple[str, ...] = ()  # extensions
@@ -164,6 +168,8 @@ class Files(asyncssh.SFTPServer):
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if attrs.permissions is not None:
             self.vendor.requests.append("open with attributes")
+        if not re.fullmatch(self.vendor.allows, self._local(path).name):
+            raise asyncssh.SFTPPermissionDenied("this type of file is not allowed")
         return super().open(path, pflags, attrs)
 
     def write(self, file_obj: Any, offset: int, data: bytes) -> int:
@@ -175,6 +181,7 @@ class Files(asyncssh.SFTPServer):
         return super().write(file_obj, offset, data)  # type: ignore[return-value]
 
     def close(self, file_obj: Any) -> None:
+        time.sleep(self.vendor.seconds_to_close)
         super().close(file_obj)
         self._take(Path(os.fsdecode(file_obj.name)), "close")
 
@@ -211,6 +218,7 @@ class Files(asyncssh.SFTPServer):
         if self.vendor.shorten_at_rename:
             os.truncate(new, 100)
         if self.vendor.cut_after_rename:
+            self.vendor.cut_after_rename = False  # that connection only
             self.connection.abort()
         self._take(new, "rename")
 
@@ -299,7 +307,7 @@ def attempt(district: District, **options: Any) -> tuple[Exit, str]:
     size = district.export.stat().st_size
     secret = district.credential.read_bytes()
     try:
-        done = deliver(feed, secret, district.export, size, Facts(), **options)
+        done = deliver(feed, secret, district.export, size, ConnectionInfo(), **options)
     except Failure as failure:
         code, told = failure.code, failure.message
     else:

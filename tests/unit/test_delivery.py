@@ -17,10 +17,15 @@ from unittest import mock
 import pytest
 import rosters
 from roster_feeds import to_toml
-from roster_upload import cli, config, delivery, locks, server, sftp, tell
+from roster_upload import cli, config, delivery, locks, stop, tell, validate
 from roster_upload.exits import Exit, Failure
 from roster_upload.ledger import Ledger
-from roster_upload.server import Profile
+from roster_upload.transfer import connect, upload
+from roster_upload.transfer import probe as prober
+from roster_upload.transfer.info import Holds
+from roster_upload.transfer.profile import Profile
+from roster_upload.transfer.watchdog import Times
+from unit.sftp_server import FINAL, YESTERDAY, Server, directory_of
 from unit.test_config import GOOD
 
 
@@ -93,6 +98,8 @@ class Host:
         self.said: list[str] = []
         self.waits: list[float] = []
         self.alerts: list[tuple[str, object]] = []
+        self.holds = Holds.OLD  # what a transfer finds
+        self.learned: Profile | None = None
         for path in (folder / "credentials", folder / "tmp"):
             path.mkdir()
         for slot, content in (("current", b" hunter\n"), ("state", b"k" * 32)):
@@ -105,11 +112,19 @@ class Host:
         monkeypatch.setattr("time.sleep", self.waits.append)
         monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # no power is cut here
         monkeypatch.setattr(delivery, "say", self.said.append)
-        monkeypatch.setattr(sftp, "deliver", self._deliver)
+        monkeypatch.setattr(upload, "deliver", self._deliver)
         monkeypatch.setattr(tell, "heartbeat", self._heartbeat)
         monkeypatch.setattr(tell, "tell", self._tell)
         self.configure()
         self.export.write_bytes(OLD)
+
+    def at(self, server: Server, **changes: Any) -> None:
+        """Lets the feed's folder be on a server in memory."""
+        self.patch.setattr(
+            connect,
+            "remote_directory",
+            lambda *_, **__: contextlib.nullcontext(directory_of(server, **changes)),
+        )
 
     def configure(self, opens: int = 360, closes: int = 480, **changes: Any) -> None:
         """Writes the configuration; its window lies so many minutes from now."""
@@ -123,14 +138,15 @@ class Host:
 
     def _deliver(
         self, feed: config.Feed, secret: bytes, source: Path, size: int, facts: Any, **options: Any
-    ) -> sftp.Delivered:
+    ) -> upload.Delivered:
         self.options = {"secret": secret, "size": size, **options}
         self.sent.append(source.read_bytes())
         facts.address, facts.server = "192.0.2.1", VENDOR
         facts.seconds["write"] = 1.5
+        facts.holds, facts.learned = self.holds, self.learned
         if self.ends:
             raise self.ends.pop(0)
-        return sftp.Delivered(size, "rename", "hash")
+        return upload.Delivered(size, "rename", "hash")
 
     def _heartbeat(self, _feed: config.Feed, _secrets: Path | None, code: int | None) -> list[str]:
         self.alerts.append(("heartbeat", code))
@@ -159,6 +175,11 @@ class Host:
     @property
     def last(self) -> dict[str, Any]:
         return self.ledger.receipts()[-1]
+
+    @property
+    def profile(self) -> Profile:
+        """What was learned of the server."""
+        return Profile.from_json((self.state / "server.json").read_text())
 
     @property
     def outcomes(self) -> list[str]:
@@ -228,6 +249,9 @@ def test_the_transfer_gets_what_it_needs(host: Host, monkeypatch: pytest.MonkeyP
         "sha256": digest_of(OLD),
         "profile": None,
         "limit": 100 + delivery.MARGIN_SECONDS,
+        "learns": True,
+        "restores_first": False,
+        "times": Times(),
     }
     progress(7)  # nobody looks, and that does no harm
 
@@ -278,22 +302,22 @@ def test_only_what_was_accepted_becomes_the_baseline(host: Host, failure: BaseEx
 
 def test_the_baseline_is_on_the_disk_before_the_transfer(host: Host) -> None:
     found: list[list[str]] = []
-    deliver = sftp.deliver
+    deliver = upload.deliver
 
-    def look(*arguments: Any, **options: Any) -> sftp.Delivered:
+    def look(*arguments: Any, **options: Any) -> upload.Delivered:
         found.append([path.name for path in host.state.glob("accepted-*")])
         return deliver(*arguments, **options)
 
-    host.patch.setattr(sftp, "deliver", look)
+    host.patch.setattr(upload, "deliver", look)
     host.send()
     assert found == [[f"accepted-{digest_of(OLD)[:16]}.npz"]]
 
 
 def test_both_locks_are_held_while_it_is_transferred(host: Host) -> None:
     busy: list[Exit] = []
-    deliver = sftp.deliver
+    deliver = upload.deliver
 
-    def start_another(feed: config.Feed, *arguments: Any, **options: Any) -> sftp.Delivered:
+    def start_another(feed: config.Feed, *arguments: Any, **options: Any) -> upload.Delivered:
         for lock in (
             locks.feed_lock(host.state),
             locks.turn(host.state.parent / ".turns", feed, 0, host.said.append),
@@ -303,7 +327,7 @@ def test_both_locks_are_held_while_it_is_transferred(host: Host) -> None:
             busy.append(failure.value.code)
         return deliver(feed, *arguments, **options)
 
-    host.patch.setattr(sftp, "deliver", start_another)
+    host.patch.setattr(upload, "deliver", start_another)
     assert host.send() == Exit.OK
     assert busy == [Exit.BUSY, Exit.BUSY]
     with locks.feed_lock(host.state):
@@ -354,7 +378,7 @@ def test_what_breaks_the_rules_is_refused(host: Host) -> None:
 def test_an_export_is_stale_from_its_limit_on(
     host: Host, command: str, late: int, code: Exit
 ) -> None:
-    host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(mock.Mock()))
+    host.at(Server())
     host.configure(maximum_age_hours=5)
     started = dt.datetime.now(dt.UTC).replace(microsecond=0)
     os.utime(host.export, (started.timestamp() - 5 * 3600 - late,) * 2)
@@ -423,7 +447,7 @@ def test_what_was_taken_back_by_hand_stays_back(host: Host) -> None:
 
 @pytest.mark.parametrize("command", ["rehearse", "resend"])
 def test_a_command_by_hand_is_done_though_unchanged(host: Host, command: str) -> None:
-    host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(mock.Mock()))
+    host.at(Server())
     host.configure(-30, 30, unchanged="skip")
     host.send()
     digest = digest_of(OLD) if command == "resend" else ""
@@ -460,10 +484,47 @@ def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Ex
 
 def test_what_is_in_is_recorded_whatever_comes(host: Host) -> None:
     """A signal that comes behind the transfer must not cost its receipt."""
-    seen: list[bool] = []
-    host.patch.setattr("roster_upload.ring.Ring.add", lambda *_: seen.append(host.made.is_over))
-    host.send()
-    assert (seen, host.made.is_over) == ([True], True)
+
+    def stopped(*_: object) -> None:
+        raise stop.Stopped("SIGTERM")
+
+    host.patch.setattr("roster_upload.ring.Ring.add", stopped)
+    assert host.send() == Exit.OK
+    assert host.last["outcome"] == "sent"
+    assert "sent" in host.message
+
+
+@pytest.mark.parametrize("holds", list(Holds))
+def test_a_stop_is_not_tried_again_and_says_what_the_vendor_has(host: Host, holds: Holds) -> None:
+    host.configure(attempts=9)
+    host.ends = [stop.Stopped("SIGTERM")]
+    host.holds = holds
+    assert host.send() == Exit.STOPPED
+    assert (len(host.sent), host.waits) == (1, [])
+    assert host.message == f"stopped by SIGTERM; {holds.words}"
+    assert (host.last["outcome"], host.last["exit_code"]) == ("failed", Exit.STOPPED)
+    assert ("tell", "failure") in host.alerts
+
+
+def test_a_stop_before_the_transfer_says_that_nothing_was_sent(host: Host) -> None:
+    host.patch.setattr(validate, "check", mock.Mock(side_effect=stop.Stopped("SIGINT")))
+    assert host.send() == Exit.STOPPED
+    assert host.message == f"stopped by SIGINT; {delivery.NOTHING_SENT}"
+    assert host.sent == []
+
+
+def test_a_stop_between_tries_is_one(host: Host) -> None:
+    host.configure(attempts=9)
+    host.ends = [Failure(Exit.VANISHED, "it broke")]
+    host.patch.setattr("time.sleep", mock.Mock(side_effect=stop.Stopped("SIGTERM")))
+    assert host.send() == Exit.STOPPED
+    assert len(host.sent) == 1
+
+
+def test_a_stop_while_others_are_told_ends_that_alone(host: Host) -> None:
+    host.patch.setattr(tell, "heartbeat", mock.Mock(side_effect=[[], stop.Stopped("SIGTERM")]))
+    assert host.send() == Exit.OK
+    assert host.outcomes == ["sent"]
 
 
 @pytest.mark.parametrize("code", ALL_CODES)
@@ -527,10 +588,11 @@ def test_how_long_may_be_waited(minutes: int, in_window: bool, left: float) -> N
 
 
 def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
-    place = mock.Mock()
-    host.patch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(place))
+    server = Server()
+    host.at(server)
     assert host.run("rehearse") == Exit.OK
-    place.names.assert_called_once_with()
+    assert "opendir" in server.requests
+    assert server.files == {FINAL: YESTERDAY}
     assert host.message == f"{GOOD['district']}: all is ready for tonight; nothing was sent"
     assert (host.sent, host.outcomes) == ([], ["rehearsed"])
     assert not list(host.state.glob("accepted-*"))
@@ -538,10 +600,72 @@ def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
     host.send()
     host.export.write_bytes(SMALL)
     assert host.run("rehearse") == Exit.HELD
-    host.patch.setattr(sftp, "place_of", mock.Mock(side_effect=Failure(Exit.LOGIN, "no")))
+    refusing = mock.Mock(side_effect=Failure(Exit.LOGIN, "no"))
+    host.patch.setattr(connect, "remote_directory", refusing)
     host.export.write_bytes(OLD)
     assert host.run("rehearse") == Exit.LOGIN
     assert host.last["remote"]["host"] == "sftp.example.org"
+
+
+def test_the_first_rehearsal_learns_the_servers_ways(host: Host) -> None:
+    host.at(Server(refuse={"posix-rename": 8}))
+    host.run("rehearse")
+    assert host.profile.rename == "rename"
+    server = Server()
+    host.at(server)
+    host.run("rehearse")
+    assert host.profile.rename == "rename", "it is known"
+    assert "write" not in server.requests
+    host.at(server, verify_by_writing=True)
+    host.run("rehearse")
+    assert "write" in server.requests
+    assert server.files == {FINAL: YESTERDAY}
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ({"room": (0, 0)}, Exit.DISK_FULL),
+        ({"room": (9, 1)}, Exit.READ_ONLY),
+        ({"refuse": {"open": 3}}, None),
+    ],
+)
+def test_a_rehearsal_finds_what_the_night_would(
+    host: Host, faults: dict[str, Any], code: Exit | None
+) -> None:
+    host.at(Server(**faults))
+    if code:
+        assert host.run("rehearse") == code
+    else:
+        with pytest.raises(Exception, match="status 3"):  # a Failure, by the real connection
+            host.run("rehearse")
+
+
+def test_the_first_delivery_learns_and_a_broken_one_keeps_it(host: Host) -> None:
+    host.configure(attempts=3)
+    host.ends = [Failure(Exit.VANISHED, "it broke")]
+    host.learned = PROFILE
+    seen: list[tuple[object, object]] = []
+    deliver = upload.deliver
+
+    def look(*arguments: Any, **options: Any) -> upload.Delivered:
+        seen.append((options["profile"], options["learns"]))
+        return deliver(*arguments, **options)
+
+    host.patch.setattr(upload, "deliver", look)
+    assert host.send() == Exit.OK
+    assert seen == [(None, True), (PROFILE, False)]
+    assert host.profile == PROFILE
+
+
+@pytest.mark.parametrize("holds", list(Holds))
+def test_a_vendor_without_a_file_does_not_wait_long(host: Host, holds: Holds) -> None:
+    host.configure(attempts=3, retry_seconds=60)
+    host.ends = [Failure(Exit.VANISHED, "it broke") for _ in range(2)]
+    host.holds = holds
+    assert host.send() == Exit.OK
+    assert host.waits == ([5, 5] if holds is Holds.NOTHING else [60, 120])
+    assert host.options["restores_first"] is (holds is Holds.NOTHING)
 
 
 def test_a_package_comes_back(host: Host) -> None:
@@ -708,7 +832,7 @@ def test_another_version_of_the_server_is_probed_behind_the_delivery(
     file = host.state / "server.json"
     file.write_text(old.to_json())
     probe = mock.Mock(side_effect=[found])
-    host.patch.setattr(server, "probe", probe)
+    host.patch.setattr(prober, "probe", probe)
     assert host.send() == Exit.OK
     assert host.options["profile"] == old
     told = host.last["remote"].get("server_changed")

@@ -9,11 +9,12 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
-from roster_upload import checks, config, server, sftp
+from roster_upload import checks, config
 from roster_upload.exits import Exit, Failure
+from roster_upload.transfer import connect, probe
+from unit.sftp_server import Server, directory_of, profile
 from unit.test_config import GOOD
 
 NOW = dt.datetime(2026, 11, 24, 6, 0, 0, tzinfo=dt.UTC)
@@ -158,18 +159,45 @@ def test_a_blackout_is_told_and_no_fault(host: Host, day: str, is_paused: bool) 
 
 @pytest.mark.parametrize("by_writing", [True, False])
 def test_a_login_writes_where_the_feed_lets_it_alone(
-    monkeypatch: pytest.MonkeyPatch, by_writing: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_writing: bool
 ) -> None:
-    place, probe = mock.Mock(), mock.Mock()
-    monkeypatch.setattr(sftp, "place_of", lambda *_: contextlib.nullcontext(place))
-    monkeypatch.setattr(server, "Probe", probe)
-    told = checks.login(config.parse({**GOOD, "verify_by_writing": by_writing}), b"secret")
-    place.names.assert_called_once_with()
-    assert probe.return_value.write.called is by_writing
-    assert told.endswith("is writable" if by_writing else "is there, not tried by writing")
-    place.names.side_effect = Failure(Exit.LOGIN, "no")
-    with pytest.raises(Failure):
-        checks.login(config.parse(GOOD), b"secret")
+    server = Server()
+    place = directory_of(server, verify_by_writing=by_writing)
+    monkeypatch.setattr(connect, "remote_directory", lambda *_, **__: contextlib.nullcontext(place))
+    file = tmp_path / "server.json"
+    told = checks.login(place.feed, b"secret", file)
+    assert ("opendir" in server.requests, "write" in server.requests) == (
+        not by_writing, by_writing
+    )  # fmt: skip
+    assert ("is writable;" if by_writing else "is there, not tried by writing;") in told
+    assert told.endswith("the first rehearsal or delivery learns how")
+    file.write_text(profile("aside").to_json())
+    assert "the old file is moved aside" in checks.login(place.feed, b"secret", file)
+
+
+@pytest.mark.parametrize(
+    ("room", "code"),
+    [((0, 0), Exit.DISK_FULL), ((1, 0), Exit.DISK_FULL), ((2, 1), Exit.READ_ONLY)],
+)
+def test_a_folder_without_room_is_found_before_the_night(room: tuple[int, int], code: Exit) -> None:
+    place = directory_of(Server(room=room))
+    with pytest.raises(Failure, match=place.folder) as failed:
+        probe.inspect(place, None, 2 * 4096)
+    assert failed.value.code is code
+
+
+@pytest.mark.parametrize(
+    "faults", [{"room": (2, 0)}, {"refuse": {"statvfs": 4}}, {"extensions": ()}]
+)
+def test_a_folder_with_room_is_good(faults: dict[str, Any]) -> None:
+    probe.inspect(directory_of(Server(**faults)), None, 2 * 4096)
+
+
+def test_a_folder_that_cannot_be_listed_is_no_fault_where_that_is_known() -> None:
+    server = Server(refuse={"opendir": 3, "stat": 3})
+    with pytest.raises(Exception, match="status 3"):
+        probe.inspect(directory_of(server), profile("rename"), 1)
+    probe.inspect(directory_of(server), profile("rename", lists=False), 1)
 
 
 def test_a_credential_is_outlived_by_a_delivery_that_began_after_it(tmp_path: Path) -> None:

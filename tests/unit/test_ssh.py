@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import socket
 import time
 from collections.abc import Iterator
@@ -15,9 +14,12 @@ import paramiko
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from roster_upload import config, ssh
+from roster_upload import config
 from roster_upload.config import HostKey
 from roster_upload.exits import Exit, Failure
+from roster_upload.transfer import ssh
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.watchdog import Watchdog
 from unit.test_config import BLOB, GOOD
 
 FEED = config.parse(GOOD)
@@ -88,7 +90,7 @@ def other(*taken: str) -> paramiko.BadAuthenticationType:
 def test_a_login_is_tried_once(
     method: str, secret: bytes, call: str, end: Any, is_active: bool, code: Exit | None, told: str
 ) -> None:
-    made, facts = transport(**{call: end}, is_active=is_active), ssh.Facts()
+    made, facts = transport(**{call: end}, is_active=is_active), ConnectionInfo()
     if code is None:
         ssh.log_in(made, FEED, secret, method, facts)
     else:
@@ -103,7 +105,7 @@ def test_a_login_is_tried_once(
 
 def test_a_password_goes_as_it_is_and_by_no_other_way() -> None:
     made = transport()
-    ssh.log_in(made, FEED, PASSWORD.encode(), "password", ssh.Facts())
+    ssh.log_in(made, FEED, PASSWORD.encode(), "password", ConnectionInfo())
     made.auth_password.assert_called_once_with(FEED.username, PASSWORD, fallback=False)
 
 
@@ -115,7 +117,7 @@ def test_only_a_password_may_be_asked_for_at_a_prompt(method: str) -> None:
     made = transport(**{call: other("keyboard-interactive")})
     expected = ssh.OtherMethod if method == "password" else Failure
     with pytest.raises(expected):
-        ssh.log_in(made, FEED, KEY, method, ssh.Facts())
+        ssh.log_in(made, FEED, KEY, method, ConnectionInfo())
 
 
 @pytest.mark.parametrize("secret", [KEY, b"\n" + KEY, KEY[:40]])
@@ -135,7 +137,7 @@ def connected(monkeypatch: pytest.MonkeyPatch, *made: mock.Mock) -> Iterator[Non
 
 
 def open_login(secret: bytes, method: str = "") -> None:
-    with ssh.logged_in(FEED, secret, ssh.Facts(), ssh.Watch(), method):
+    with ssh.logged_in(FEED, secret, ConnectionInfo(), Watchdog(), method):
         pass
 
 
@@ -255,14 +257,14 @@ def test_a_private_key_is_read_from_memory() -> None:
 # ---- the right server ---------------------------------------------------------------------------
 
 
-def negotiated(blob: bytes, **changes: Any) -> ssh.Facts:
-    made, facts = mock.Mock(), ssh.Facts(address="192.0.2.1")
+def negotiated(blob: bytes, **changes: Any) -> ConnectionInfo:
+    made, facts = mock.Mock(), ConnectionInfo(address="192.0.2.1")
     made.initial_kex_done = True
     made.remote_version = "SSH-2.0-V"
     made.get_remote_server_key.return_value.asbytes.return_value = blob
     for name, value in changes.items():
         setattr(made, name, value)
-    ssh.negotiate(made, FEED, facts, ssh.Watch())
+    ssh.negotiate(made, FEED, facts, Watchdog())
     return facts
 
 
@@ -333,15 +335,6 @@ def test_old_algorithms_are_offered_where_the_feed_says_so(algorithms: str) -> N
 # ---- time ---------------------------------------------------------------------------------------
 
 
-def test_a_watch_leaves_no_step_more_than_there_is() -> None:
-    assert (ssh.Watch().ends, ssh.Watch().left(60)) == (math.inf, 60)
-    assert 25 < ssh.Watch(30).left(60) <= 30
-    assert ssh.Watch(0).left(60) == 0.01
-    assert (ssh.Watch(0).is_over, ssh.Watch(60).is_over, ssh.Watch().is_over) == (
-        True, False, False
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("limit", "code", "result"),
     [
@@ -356,7 +349,7 @@ def test_a_watch_leaves_no_step_more_than_there_is() -> None:
 def test_a_failure_for_want_of_time_is_told_as_such(
     limit: float | None, code: Exit, result: Exit
 ) -> None:
-    with pytest.raises(Failure) as failed, ssh.in_time(ssh.Watch(limit), limit):
+    with pytest.raises(Failure) as failed, ssh.in_time(Watchdog(limit), limit):
         raise Failure(code, "why")
     assert failed.value.code is result
     assert ("were over: why" in failed.value.message) is (result is not code)
@@ -388,7 +381,7 @@ def test_each_address_is_tried_until_one_answers(monkeypatch: pytest.MonkeyPatch
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (f"192.0.2.{n}", 22)) for n in "123"]
     tried: list[str] = []
 
-    def connect(connection: socket.socket, address: Any, facts: ssh.Facts, _: float) -> Any:
+    def connect(connection: socket.socket, address: Any, facts: ConnectionInfo, _: float) -> Any:
         tried.append(address[0])
         if len(tried) < 2:
             raise OSError(111, "Connection refused")
@@ -397,10 +390,28 @@ def test_each_address_is_tried_until_one_answers(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(ssh, "_resolved", lambda *_: addresses)
     monkeypatch.setattr(ssh, "_connected", connect)
-    facts = ssh.Facts()
-    ssh.open_socket(FEED, facts, ssh.Watch()).close()
+    facts = ConnectionInfo()
+    ssh.open_socket(FEED, facts, Watchdog()).close()
     assert (tried, facts.address) == (["192.0.2.1", "192.0.2.2"], "192.0.2.2")
     monkeypatch.setattr(ssh, "_connected", mock.Mock(side_effect=OSError(113, "No route")))
     with pytest.raises(Failure, match=r"192.0.2.1: No route; .*192.0.2.3: No route") as failed:
-        ssh.open_socket(FEED, facts, ssh.Watch())
+        ssh.open_socket(FEED, facts, Watchdog())
     assert failed.value.code is Exit.NETWORK
+
+
+@pytest.mark.parametrize(
+    ("prompt", "finds"),
+    [
+        ("Password: ", None),
+        ("rosters@maple.example's password: ", None),
+        ("Spinach password: ", None),
+        ("PIN: ", ssh.CODE),
+        ("Enter OTP code", ssh.CODE),
+        ("Enter new password:", ssh.NEW_PASSWORD),
+        ("Change your password now", ssh.NEW_PASSWORD),
+        ("Your password has expired", ssh.NEW_PASSWORD),
+    ],
+)
+def test_what_a_prompt_is_taken_for(prompt: str, finds: object) -> None:
+    matching = [words for words in (ssh.CODE, ssh.NEW_PASSWORD) if words.search(prompt)]
+    assert matching == ([finds] if finds else [])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import waiting
 from roster_upload import commands, config, unit
 from roster_upload.exits import Exit, Failure
 from roster_upload.ledger import Ledger
@@ -122,3 +126,53 @@ def test_a_masked_unit_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(Failure, match="is masked") as failed:
         commands.through_unit(given, "send")
     assert failed.value.code == Exit.LOCAL
+
+
+ENDLESS = """#!/bin/sh
+case $1 in
+show) printf '%s\n' ActiveState={state} LoadState=loaded Result=exit-code \\
+    ExecMainStatus=16 InvocationID=$([ -e {folder}/started ] && echo new) ;;
+start) touch {folder}/started; while [ ! -e {folder}/stopped ]; do sleep 0.02; done; exit 1 ;;
+stop) echo "$2" > {folder}/stopped ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("state", ["inactive", "activating"])
+def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
+    tmp_path: Path, state: str
+) -> None:
+    """Typed at a terminal, `send` waits for its unit: to interrupt it is to stop the delivery."""
+    for name, text in (
+        ("systemctl", ENDLESS.format(folder=tmp_path, state=state)),
+        ("journalctl", "#!/bin/sh\n"),
+    ):
+        program = tmp_path / name
+        program.write_text(text)
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    code = (
+        "import argparse, pathlib, sys; from roster_upload import commands, config\n"
+        "from roster_upload.exits import Failure\n"
+        "config.load = lambda path: None\n"
+        f"given = argparse.Namespace(feed='a', config_dir=pathlib.Path({str(tmp_path)!r}))\n"
+        "try: sys.exit(commands.through_unit(given, 'send'))\n"
+        "except Failure as failure: print(failure.message); sys.exit(failure.code)\n"
+    )
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(commands.__file__).parents[1]),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        waiting.until((tmp_path / "started").exists, "the start")
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=waiting.HANG_SECONDS)
+    (tmp_path / "stopped").touch()
+    assert process.returncode == Exit.STOPPED
+    if state == "inactive":
+        assert (tmp_path / "stopped").read_text() == "roster-upload@a.service\n"
+    else:
+        assert "ran before and goes on" in told
+        assert "systemctl stop roster-upload@a.service" in told

@@ -11,24 +11,21 @@ import contextlib
 import hashlib
 import io
 import logging
-import math
 import queue
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import paramiko
 
+from roster_upload import stop
 from roster_upload.config import Feed, HostKey
 from roster_upload.exits import RETRYABLE, Exit, Failure
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.watchdog import Watchdog, hang_up
 
-CONNECT_SECONDS = 30
-ANSWER_SECONDS = 60
-TIDY_SECONDS = 10  # for an answer after a failure; the unit has 30 s to end
 KEEPALIVE_SECONDS = 15
 
 # What is offered, the best first; each paramiko takes of it what it has.
@@ -64,6 +61,7 @@ OLD = {
     "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc"),
     "digests": ("hmac-sha1",),
 }
+CHACHA = "chacha20-poly1305@openssh.com"
 RSA = {
     "modern": ("rsa-sha2-512", "rsa-sha2-256"),
     "legacy": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
@@ -88,84 +86,7 @@ class OtherMethod(Exception):
     """The server takes another login method than the one that was offered."""
 
 
-@dataclass
-class Facts:
-    """What was learned on the way, whether or not it led to the end."""
-
-    address: str = ""
-    server: str = ""
-    host_key: str = ""
-    method: str = ""  # of login
-    extensions: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Adds what the block takes to a phase's seconds."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            total = self.seconds.get(name, 0.0) + time.monotonic() - start
-            self.seconds[name] = round(total, 4)
-
-
-class Watch:
-    """The time that a delivery has, in seconds; it hangs up on a connection that stands still.
-
-    Each step has its own limit. The watch is for what has none: paramiko waits for ever for the
-    answer to a subsystem's request and for room in a socket that nobody reads.
-    """
-
-    def __init__(self, limit: float | None = None) -> None:
-        self.ends = math.inf if limit is None else time.monotonic() + limit
-        self.has_hung_up = False
-        self._moved = time.monotonic()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the delivery's time is up."""
-        return time.monotonic() >= self.ends
-
-    def left(self, seconds: float) -> float:
-        """Of a step's seconds those that the delivery still has, never quite none."""
-        return max(0.01, min(seconds, self.ends - time.monotonic()))
-
-    def moved(self) -> None:
-        """Something has happened."""
-        self._moved = time.monotonic()
-
-    @contextlib.contextmanager
-    def over(self, connection: socket.socket) -> Iterator[None]:
-        """Watches a connection for the time of the block."""
-        done = threading.Event()
-        threading.Thread(target=self._watch, args=(connection, done), daemon=True).start()
-        try:
-            yield
-        finally:
-            done.set()
-
-    @property
-    def _due(self) -> float:
-        # The steps' own limits come first, with better words, and leave time to tidy up.
-        return min(self._moved + ANSWER_SECONDS, self.ends) + 1.5 * TIDY_SECONDS
-
-    def _watch(self, connection: socket.socket, done: threading.Event) -> None:
-        self.moved()
-        while not done.wait(max(0.0, self._due - time.monotonic())):
-            if time.monotonic() >= self._due:
-                self.has_hung_up = True
-                _hang_up(connection)
-                return
-
-
-def _hang_up(connection: socket.socket) -> None:
-    """Ends a connection at once, even while paramiko's thread waits for something from it."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-class Overheard(logging.Handler):
+class HandshakeLog(logging.Handler):
     """What paramiko tells its log of the handshake, and nowhere else."""
 
     def __init__(self) -> None:
@@ -186,6 +107,11 @@ class Overheard(logging.Handler):
         """What the server said before, or instead of, its version."""
         words = " ".join(" ".join(self.banner).split())[:200]
         return f"; it says: {words}" if words else ""
+
+    @property
+    def has_chacha_alone(self) -> bool:
+        """Whether the server offers no other cipher, as tinyssh does."""
+        return self.offers.get("client encrypt") == [CHACHA]
 
     def lacking(self, transport: paramiko.Transport) -> str:
         """Of which kinds of algorithm server and program share none, with both lists."""
@@ -213,17 +139,17 @@ def offered_key_types(pins: tuple[HostKey, ...], algorithms: str = "modern") -> 
     return list(dict.fromkeys(offered))
 
 
-def open_socket(feed: Feed, facts: Facts, watch: Watch) -> socket.socket:
+def open_socket(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> socket.socket:
     """Connects to the first of the server's addresses that answers."""
     where = f"{feed.remote_host}, port {feed.remote_port}"
-    with facts.phase("dns"):
-        found = _resolved(feed, watch.left(CONNECT_SECONDS))
+    with info.phase("dns"):
+        found = _resolved(feed, watchdog.left(watchdog.times.connect))
     told = []
-    with facts.phase("tcp"):
+    with info.phase("tcp"):
         for family, kind, protocol, _, address in found:
             try:
                 connection = socket.socket(family, kind, protocol)
-                return _connected(connection, address, facts, watch.left(CONNECT_SECONDS))
+                return _connected(connection, address, info, watchdog.left(watchdog.times.connect))
             except OSError as error:
                 told.append(f"{address[0]}: {error.strerror or 'no answer'}")
     raise Failure(
@@ -260,7 +186,7 @@ def _resolved(feed: Feed, seconds: float) -> list[Any]:
 
 
 def _connected(
-    connection: socket.socket, address: Any, facts: Facts, seconds: float
+    connection: socket.socket, address: Any, info: ConnectionInfo, seconds: float
 ) -> socket.socket:
     connection.settimeout(seconds)
     try:
@@ -269,7 +195,7 @@ def _connected(
     except BaseException:
         connection.close()
         raise
-    facts.address = str(address[0])
+    info.address = str(address[0])
     return connection
 
 
@@ -296,25 +222,28 @@ def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
     return transport
 
 
-def overhear(transport: paramiko.Transport) -> Overheard:
+def overhear(transport: paramiko.Transport) -> HandshakeLog:
     """Lets a transport log to a handler of its own, and to nothing else."""
-    handler = Overheard()
+    handler = HandshakeLog()
     transport.logger = logging.Logger("handshake", logging.DEBUG)
     transport.logger.addHandler(handler)
     return handler
 
 
-def negotiate(transport: paramiko.Transport, feed: Feed, facts: Facts, watch: Watch) -> None:
+def negotiate(
+    transport: paramiko.Transport, feed: Feed, info: ConnectionInfo, watchdog: Watchdog
+) -> None:
     """Agrees on keys with the server and compares its host key with the pinned ones."""
-    where = f"{feed.remote_host} ({facts.address})"
+    where = f"{feed.remote_host} ({info.address})"
     overheard = overhear(transport)
-    transport.banner_timeout = seconds = watch.left(CONNECT_SECONDS)
-    with facts.phase("kex"):
+    transport.banner_timeout = seconds = watchdog.left(watchdog.times.connect)
+    with info.phase("kex"):
         try:
             transport.start_client(timeout=seconds)
         except (paramiko.SSHException, OSError, EOFError) as error:
             if lacking := overheard.lacking(transport):
-                raise Failure(Exit.NEGOTIATION, _no_common(where, feed, lacking)) from None
+                message = _no_common(where, feed, lacking, overheard.has_chacha_alone)
+                raise Failure(Exit.NEGOTIATION, message) from None
             if isinstance(error, paramiko.SSHException):
                 why = f"answered, but not as an SSH server does: {error}"
             else:
@@ -324,27 +253,32 @@ def negotiate(transport: paramiko.Transport, feed: Feed, facts: Facts, watch: Wa
     if not transport.initial_kex_done:  # at its timeout paramiko returns as if all was well
         why = f"did not finish the handshake within {seconds:g} s"
         raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}")
-    facts.server = transport.remote_version
+    info.server = transport.remote_version
     blob = transport.get_remote_server_key().asbytes()
-    facts.host_key = fingerprint(blob)
+    info.host_key = fingerprint(blob)
     if blob not in {pin.blob for pin in feed.host_keys}:
         pins = ", ".join(fingerprint(pin.blob) for pin in feed.host_keys)
         raise Failure(
             Exit.HOST_KEY,
-            f"{where} shows the host key {facts.host_key}, pinned is {pins}; nothing was sent, not "
+            f"{where} shows the host key {info.host_key}, pinned is {pins}; nothing was sent, not "
             "even the password. Ask the vendor whether the key has changed before pinning it",
         )
 
 
-def _no_common(where: str, feed: Feed, lacking: str) -> str:
+def _no_common(where: str, feed: Feed, lacking: str, has_chacha_alone: bool) -> str:
     advice = "ask the vendor for a newer server, or pin a host key of the server's other types"
-    if feed.algorithms == "modern":
+    if has_chacha_alone:
+        advice = (
+            f"the server offers {CHACHA} alone, which this program's SSH library (paramiko) does "
+            "not have; ask the vendor to offer aes256-gcm@openssh.com or aes256-ctr, too"
+        )
+    elif feed.algorithms == "modern":
         advice += "; algorithms = legacy offers what old servers need"
     return f"{where} and this program have no algorithm in common ({lacking}); {advice}"
 
 
 def log_in(
-    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, facts: Facts
+    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, info: ConnectionInfo
 ) -> None:
     """Logs in, once: a refused login is never repeated, since servers lock accounts.
 
@@ -352,7 +286,7 @@ def log_in(
     login whose outcome is not known counts as refused, for the same reason.
     """
     account = f"{feed.username} at {feed.remote_host}"
-    with facts.phase("auth"):
+    with info.phase("auth"):
         try:
             if method == "publickey":
                 more = transport.auth_publickey(feed.username, private_key(secret))
@@ -389,7 +323,7 @@ def log_in(
             else:
                 end = "was ended by the server, which may have locked the account or this address"
             raise _refused(account, secret, end) from None
-    facts.method = method
+    info.method = method
 
 
 def _refused(account: str, secret: bytes, end: str) -> Failure:
@@ -471,25 +405,26 @@ def private_key(secret: bytes) -> paramiko.PKey:
 
 
 @contextlib.contextmanager
-def _agreed(feed: Feed, facts: Facts, watch: Watch) -> Iterator[paramiko.Transport]:
+def _agreed(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> Iterator[paramiko.Transport]:
     """A connection to the right server, before the login."""
     with (
-        contextlib.closing(open_socket(feed, facts, watch)) as connection,
-        watch.over(connection),
+        contextlib.closing(open_socket(feed, info, watchdog)) as connection,
+        watchdog.over(connection),
         contextlib.closing(make_transport(connection, feed)) as transport,
     ):
-        negotiate(transport, feed, facts, watch)
-        watch.moved()
-        transport.auth_timeout = watch.left(ANSWER_SECONDS)
+        with stop.deferred():
+            negotiate(transport, feed, info, watchdog)
+        watchdog.moved()
+        transport.auth_timeout = watchdog.left(watchdog.times.answer)
         try:
             yield transport
         finally:
-            _hang_up(connection)
+            hang_up(connection)
 
 
 @contextlib.contextmanager
 def logged_in(
-    feed: Feed, secret: bytes, facts: Facts, watch: Watch, method: str = ""
+    feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str = ""
 ) -> Iterator[paramiko.Transport]:
     """A connection that is logged in, for the time of the block.
 
@@ -498,29 +433,32 @@ def logged_in(
     """
     first = "publickey" if kind_of(secret) == "key" else method or "password"
     with contextlib.ExitStack() as stack:
-        transport = stack.enter_context(_agreed(feed, facts, watch))
+        transport = stack.enter_context(_agreed(feed, info, watchdog))
         try:
-            log_in(transport, feed, secret, first, facts)
+            with stop.deferred():
+                log_in(transport, feed, secret, first, info)
         except OtherMethod:
             stack.close()
-            with facts.phase("auth"):
-                _prove_turned_away(feed, secret, facts, watch)
-            transport = stack.enter_context(_agreed(feed, facts, watch))
-            log_in(transport, feed, secret, "keyboard-interactive", facts)
-        watch.moved()
+            with info.phase("auth"):
+                _prove_turned_away(feed, secret, info, watchdog)
+            transport = stack.enter_context(_agreed(feed, info, watchdog))
+            with stop.deferred():
+                log_in(transport, feed, secret, "keyboard-interactive", info)
+        watchdog.moved()
         transport.set_keepalive(KEEPALIVE_SECONDS)  # not before: some servers hang up
         yield transport
 
 
-def _prove_turned_away(feed: Feed, secret: bytes, facts: Facts, watch: Watch) -> None:
+def _prove_turned_away(feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog) -> None:
     """Raises Failure where a server that seemed not to take passwords takes them.
 
     Some servers offer a method no longer once it was refused; another login attempt by the next
     method could then be the one that locks the account.
     """
-    with _agreed(feed, facts, watch) as transport:
+    with _agreed(feed, info, watchdog) as transport:
         try:
-            transport.auth_none(feed.username)
+            with stop.deferred():
+                transport.auth_none(feed.username)
         except paramiko.BadAuthenticationType as error:
             if "password" not in error.allowed_types:
                 return
@@ -531,12 +469,12 @@ def _prove_turned_away(feed: Feed, secret: bytes, facts: Facts, watch: Watch) ->
 
 
 @contextlib.contextmanager
-def in_time(watch: Watch, limit: float | None) -> Iterator[None]:
+def in_time(watchdog: Watchdog, limit: float | None) -> Iterator[None]:
     """Tells of a failure for want of time, whatever it looked like, as of a server too slow."""
     try:
         yield
     except Failure as failure:
-        if limit is None or not watch.is_over or failure.code not in RETRYABLE:
+        if limit is None or not watchdog.is_over or failure.code not in RETRYABLE:
             raise
         raise Failure(
             Exit.SILENT, f"the {limit:g} s for this delivery were over: {failure.message}"

@@ -1,0 +1,76 @@
+"""The feed's folder, by way of a connection that is logged in."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator
+
+import paramiko
+
+from roster_upload import stop
+from roster_upload.config import Feed
+from roster_upload.exits import Exit, Failure
+from roster_upload.transfer.directory import NEW_LOGIN, RemoteDirectory
+from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.profile import Profile
+from roster_upload.transfer.protocol import BROKEN, ConnectionLost, Sftp, SftpStatusError
+from roster_upload.transfer.ssh import in_time, logged_in
+from roster_upload.transfer.watchdog import Times, Watchdog
+
+
+def _opened(
+    transport: paramiko.Transport, feed: Feed, info: ConnectionInfo, watchdog: Watchdog
+) -> Sftp:
+    """Open the SFTP session of a connection that is logged in; raise Failure."""
+    with info.phase("open"):
+        try:
+            with stop.deferred():
+                channel = transport.open_session(timeout=watchdog.left(watchdog.times.answer))
+                watchdog.moved()
+                channel.invoke_subsystem("sftp")
+            sftp = Sftp(channel, watchdog)
+        except (*BROKEN, paramiko.SSHException, EOFError, OSError) as error:
+            if watchdog.has_hung_up or "Timeout" in str(error):
+                code = Exit.SILENT
+            elif isinstance(error, ConnectionLost):
+                code = error.code
+            else:
+                code = Exit.PERMISSION if transport.is_active() else Exit.VANISHED
+            raise Failure(
+                code,
+                f"{feed.remote_host} ({info.address}) opens no SFTP session for {feed.username}: "
+                f"{error or 'no reason given'}. {NEW_LOGIN}",
+            ) from None
+    info.extensions = tuple(sorted(sftp.extensions))
+    return sftp
+
+
+@contextlib.contextmanager
+def remote_directory(
+    feed: Feed,
+    secret: bytes,
+    info: ConnectionInfo,
+    *,
+    profile: Profile | None = None,
+    limit: float | None = None,
+    times: Times | None = None,
+) -> Iterator[RemoteDirectory]:
+    """Connect to the feed's folder on its server for the time of the block.
+
+    After `limit` seconds, and those that a clean-up may take, it ends as `Exit.SILENT`. What is
+    refused or lost in the block becomes a Failure.
+    """
+    watchdog = Watchdog(limit, times)
+    # Learned with a password, or from before a key gave way to one.
+    login = profile.login if profile and profile.login != "publickey" else ""
+    with in_time(watchdog, limit), logged_in(feed, secret, info, watchdog, login) as transport:
+        sftp = _opened(transport, feed, info, watchdog)
+        learned = profile.temporary_name if profile else ""
+        directory = RemoteDirectory(sftp, feed, info, learned)
+        try:
+            yield directory
+        except SftpStatusError as refused:
+            raise directory.failure(refused) from None
+        except (ConnectionLost, struct.error) as error:
+            raise directory.broken(error) from None

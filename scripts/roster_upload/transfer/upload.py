@@ -1,0 +1,464 @@
+"""Brings one file to its place on the server, by way of a temporary name beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from roster_upload.config import Feed
+from roster_upload.exits import Exit, Failure
+from roster_upload.transfer.connect import remote_directory
+from roster_upload.transfer.directory import RemoteDirectory
+from roster_upload.transfer.info import ConnectionInfo, Holds
+from roster_upload.transfer.probe import learn
+from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
+from roster_upload.transfer.protocol import (
+    BROKEN,
+    CLOSE,
+    FAILURE,
+    FSTAT,
+    NO_SUCH_FILE,
+    POSIX_RENAME,
+    Listing,
+    SftpStatusError,
+)
+from roster_upload.transfer.watchdog import Times
+from roster_upload.transfer.writer import Pace, write
+
+# A server may take so long for a file's closing or renaming, beside the seconds of the setting.
+BYTES_A_SECOND = 1_000_000
+# Some servers tell the size of before for a moment.
+LOOK_AGAIN_SECONDS = (0.0, 0.5, 2.0)
+
+
+class UploadFailure(Failure):
+    """An upload that failed: `tried` are the ways to the final name that the server refused."""
+
+    def __init__(self, failure: Failure, holds: Holds, tried: set[str]) -> None:
+        super().__init__(failure.code, f"{failure.message}; {holds.words}")
+        self.tried = tried
+
+
+@dataclass
+class Delivered:
+    """What is known of a file that has arrived.
+
+    `verified` is by what: "hash", "size", "answers" (the server hides sizes, but has acknowledged
+    each request) or "taken" (so it has, and took the file away at once).
+    """
+
+    bytes: int | None  # None where the server does not tell
+    method: str  # one of RENAME_METHODS, or IN_PLACE
+    verified: str = "size"
+
+
+class AtomicUpload:
+    """One upload; the final name holds the old file or the new one, whole, as far as may be."""
+
+    def __init__(
+        self,
+        directory: RemoteDirectory,
+        *,
+        profile: Profile | None = None,
+        sha256: str = "",
+        progress: Callable[[int], None] | None = None,
+        restores_first: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        self.directory = directory
+        self.sftp = directory.sftp
+        self.info = directory.info
+        self.sha256 = sha256
+        self.progress = progress
+        self.pace = pace
+        self.asks_hash = bool(sha256) and (profile.hash if profile else self.sftp.offers_hash)
+        self.way = profile.rename if profile else RENAME_METHODS[0]  # the first to be tried
+        self.restores_first = restores_first or self.way == "aside"
+        self.target = directory.final if self.way == IN_PLACE else ""
+        self.before: object = UNKNOWN  # state of the final name, where it is written over
+        self.is_partial = False  # whether the target is there, but of no use, and may be removed
+        self.is_tidy = False  # whether a broken upload's leftovers were looked for
+        self.seen: int | None = None  # request for the final name's size, behind the renaming
+        self.refusals: list[SftpStatusError] = []  # of the present file, while it is written
+        self.tried: set[str] = set()  # ways to the final name that were refused
+
+    def run(self, source: Path, size: int) -> Delivered:
+        """Send, rename and verify; raise UploadFailure."""
+        self.info.holds = Holds.OLD
+        try:
+            if self.way == IN_PLACE:
+                return self._verified(self._write_in_place(source, size), size, IN_PLACE)
+            before = self._write_temporary(source, size)
+            is_hashed = self._is_hashed(self.target)  # while the old file is still there
+            with self.directory.step("rename"), self._finishing(size):
+                method = self._rename()
+            self.is_partial = False
+            return self._verified(before, size, method, is_hashed=is_hashed)
+        except SftpStatusError as refused:
+            failure = self.directory.failure(*(self.refusals or [refused]))
+        except BROKEN as error:
+            failure = self.directory.broken(error)
+        except Failure as known:
+            failure = known
+        except BaseException:
+            self._drop()
+            raise
+        self._drop()
+        raise UploadFailure(failure, self.info.holds, self.tried)
+
+    @contextlib.contextmanager
+    def _finishing(self, size: int) -> Iterator[None]:
+        """Allow the server to look through the file before it answers."""
+        seconds = self.sftp.watchdog.times.finish + size / BYTES_A_SECOND
+        with self.sftp.watchdog.allowing(seconds):
+            yield
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    def _write_temporary(self, source: Path, size: int) -> int | None:
+        """Write the temporary file; return the size that the server has for it.
+
+        It is looked at and closed without waiting for the last writes: all answers are checked
+        before it is renamed.
+        """
+        listing, self.target, handle = self.directory.begin()
+        self.is_partial = True
+        if self.restores_first:
+            self._tidy(listing)
+            listing = None
+        asked: list[int] = []  # for the size, and to close the file
+        with self.directory.step("write"), source.open("rb") as data:
+            try:
+                self._write(
+                    handle,
+                    data,
+                    meanwhile=lambda: self._tidy(listing),
+                    then=lambda: asked.extend(
+                        self.sftp.post(kind, handle) for kind in (FSTAT, CLOSE)
+                    ),
+                )
+            except SftpStatusError as refused:
+                self.refusals.append(refused)
+                self._refuse_closing(asked[1] if asked else self.sftp.post(CLOSE, handle))
+                raise
+        with self.directory.step("close"), self._finishing(size):
+            self._take_closing(asked[1])
+        there = None
+        with contextlib.suppress(SftpStatusError):
+            there = self._told(asked[0], self.target, size)
+        self._check_size(there, size, "the file as written")
+        return there
+
+    def _write_in_place(self, source: Path, size: int) -> int | None:
+        """Write over the final name; return the size that the server tells of it then.
+
+        Some servers show a file only once it is closed: what they tell before is of the old one.
+        """
+        final = self.directory.final
+        self._tidy_names(self.directory.look() or [])
+        self.before = before = self._state(final)
+        with self.directory.step("write"):
+            self.info.holds = Holds.PART
+            try:
+                handle = self.sftp.created(self.sftp.post_create(final))
+            except SftpStatusError:
+                self.info.holds = Holds.OLD
+                raise
+            there = self._state(final)
+            # Whether the old file is seen to be gone, so that nothing is lost by a removal.
+            self.is_partial = there not in (None, before, UNKNOWN)
+            if there == before and there not in (None, UNKNOWN):
+                self.info.holds = Holds.UNKNOWN  # the server shows the new file once it is closed
+            with source.open("rb") as data:
+                try:
+                    self._write(handle, data)
+                except SftpStatusError as refused:  # not closed, which would make it the new file
+                    self.refusals.append(refused)
+                    raise
+        with self.directory.step("close"), self._finishing(size):
+            self._take_closing(self.sftp.post(CLOSE, handle))
+        self.is_partial = False
+        return size
+
+    def _state(self, path: str) -> object:
+        """Return size and time of a file, None where there is none, UNKNOWN where not told."""
+        try:
+            state = self.sftp.look(path).state
+        except SftpStatusError as refused:
+            return None if refused.code == NO_SUCH_FILE else UNKNOWN
+        return UNKNOWN if state == (None, None) else state
+
+    def _write(
+        self,
+        handle: bytes,
+        data: BinaryIO,
+        meanwhile: Callable[[], None] | None = None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        write(
+            self.sftp, handle, data, self.progress,
+            meanwhile=meanwhile, then=then, pace=self.pace,
+        )  # fmt: skip
+
+    def _take_closing(self, number: int) -> None:
+        try:
+            self.sftp.take(number)
+        except SftpStatusError as refused:
+            self.refusals.append(refused)
+            raise
+
+    def _refuse_closing(self, number: int) -> None:
+        """Note what the server says to the closing: it may tell why a write was refused."""
+        with contextlib.suppress(SftpStatusError):
+            self._take_closing(number)
+
+    # ---- leftovers -----------------------------------------------------------------------------
+
+    def _tidy(self, listing: Listing | None) -> None:
+        """Remove what a broken upload left in the folder, where its names are told."""
+        if not listing:
+            return
+        doing = self.directory.doing
+        with self.directory.step("list"), contextlib.suppress(SftpStatusError):
+            self._tidy_names(listing.names())
+        self.directory.doing = doing
+
+    def _tidy_names(self, names: list[str]) -> None:
+        directory = self.directory
+        self.is_tidy = True
+        for name in filter(directory.is_own, names):
+            path = f"{directory.folder}/{name}"
+            if path == self.target:
+                continue
+            with contextlib.suppress(SftpStatusError):
+                if directory.is_own(name, "old") and directory.feed.remote_name not in names:
+                    self.sftp.rename(path, directory.final)  # the only whole file that there is
+                else:
+                    self.sftp.remove(path)
+
+    def _drop(self) -> None:
+        """Remove a partial file where the connection still lives; else the next run does."""
+        with contextlib.suppress(SftpStatusError, *BROKEN):
+            self.sftp.hurry()
+            if self.is_partial and self.target:
+                with contextlib.suppress(SftpStatusError):
+                    self.sftp.remove(self.target)
+            elif self.before not in (None, UNKNOWN) and self._state(self.target) == self.before:
+                self.info.holds = Holds.OLD
+            if self.directory.is_seen and not self.is_tidy:
+                self._tidy_names(self.sftp.names(self.directory.folder))
+
+    # ---- renaming ------------------------------------------------------------------------------
+
+    def _rename(self) -> str:
+        """Put the temporary file in its place; return by which way."""
+        refused = SftpStatusError(FAILURE, "")
+        tried = set()
+        for way in self._ways():
+            try:
+                if way == "aside":
+                    self._rename_aside()
+                else:
+                    self._rename_and_look(way)
+            except SftpStatusError as reason:  # some servers offer posix-rename and refuse it
+                refused = reason
+                tried.add(way)
+            else:
+                return way
+            if refused.code == NO_SUCH_FILE and not self.sftp.is_there(self.target):
+                self.tried = tried
+                raise Failure(
+                    Exit.VERIFY,
+                    f"{self.directory.feed.remote_host} took the file away under its temporary "
+                    "name as soon as it was closed",
+                )
+        self.tried = tried
+        raise refused
+
+    def _rename_and_look(self, way: str) -> None:
+        """Rename, and ask for the size of what is there then, without waiting in between."""
+        by = {"posix-rename": self.sftp.post_posix_rename, "rename": self.sftp.post_rename}
+        self.info.holds = Holds.UNKNOWN
+        renamed = by[way](self.target, self.directory.final)
+        seen = self.sftp.post_look(self.directory.final)
+        try:
+            self.sftp.take(renamed)
+        except SftpStatusError:
+            self.info.holds = Holds.OLD
+            raise
+        self.info.holds = Holds.NEW
+        self.seen = seen
+
+    def _ways(self) -> Iterator[str]:
+        """Give the ways of renaming that can help, from the first on, each asked in its turn."""
+        final = self.directory.final
+        if self.way == "posix-rename" and POSIX_RENAME in self.sftp.extensions:
+            yield "posix-rename"
+        if self.way != "aside" or not self.sftp.is_there(final):
+            yield "rename"
+        if self.sftp.is_there(final):  # else nothing stands in the way
+            self._check_no_folder()
+            yield "aside"
+
+    def _check_no_folder(self) -> None:
+        """Raise Failure where the final name is that of a folder, which is not ours to move."""
+        with contextlib.suppress(SftpStatusError):
+            if self.sftp.look(self.directory.final).is_folder:
+                raise Failure(
+                    Exit.REMOTE_PATH,
+                    f"{self.directory.final} is a folder on {self.directory.feed.remote_host}; "
+                    "compare remote_name with what the vendor gave you",
+                )
+
+    def _rename_aside(self) -> None:
+        """Make room for the new file, and put the old one back where that fails."""
+        final, aside = self.directory.final, self.directory.aside
+        self.info.holds = Holds.NOTHING
+        try:
+            self.sftp.rename(final, aside)
+        except SftpStatusError:
+            self.info.holds = Holds.OLD
+            raise
+        try:
+            self.sftp.rename(self.target, final)
+        except BaseException:
+            with contextlib.suppress(SftpStatusError, *BROKEN):  # else the next try does it
+                self.sftp.hurry()
+                self.sftp.rename(aside, final)
+                self.info.holds = Holds.OLD
+            raise
+        self.info.holds = Holds.NEW
+        with contextlib.suppress(SftpStatusError):
+            self.sftp.remove(aside)
+
+    # ---- what has arrived ----------------------------------------------------------------------
+
+    def _verified(
+        self, before: int | None, size: int, method: str, *, is_hashed: bool = False
+    ) -> Delivered:
+        """Compare the file in its place with what was sent; return what is known of it."""
+        self.info.holds = Holds.NEW
+        final = self.directory.final
+        with self.directory.step("verify"):
+            try:
+                there = self._told(self.seen, final, size)
+            except SftpStatusError:
+                self._check_done(method)
+                return Delivered(before, method, "taken")
+            if there not in (None, size):
+                self._check_done(method)
+            self._check_size(there, size, final)
+            if is_hashed or self._is_hashed(final):
+                return Delivered(there, method, "hash")
+        return Delivered(there, method, "answers" if there is None else "size")
+
+    def _told(self, asked: int | None, path: str, size: int) -> int | None:
+        """Return a size that was asked for ahead, or asked again where it is not the one wanted.
+
+        Requests of one file are to be answered as if each had waited for the one before
+        (filexfer-02, section 4.1), but not every server keeps that, and some know a file's size
+        only once it is closed. Raise SftpStatusError.
+        """
+        there = None
+        if asked is not None:
+            with contextlib.suppress(SftpStatusError):
+                there = self.sftp.size_told(asked)
+                if there in (None, size):
+                    return there
+        for seconds in LOOK_AGAIN_SECONDS:
+            time.sleep(seconds)
+            there = self.sftp.size(path)
+            if there in (None, size):
+                break
+        return there
+
+    def _check_done(self, method: str) -> None:
+        """Raise Failure where the renaming was acknowledged but not done."""
+        if method != IN_PLACE and self.sftp.is_there(self.target):
+            self.is_partial = True
+            self.info.holds = Holds.OLD
+            raise Failure(
+                Exit.VERIFY,
+                f"{self.directory.feed.remote_host} acknowledged the renaming to "
+                f"{self.directory.final}, but did not do it",
+            )
+
+    def _is_hashed(self, path: str) -> bool:
+        """Return whether the server has computed the hash of what was sent."""
+        if not self.asks_hash:
+            return False
+        with self.directory.step("verify"), self._finishing(0):
+            told = self.sftp.sha256(path)
+        if told is None or told == self.sha256:
+            return told is not None
+        raise Failure(
+            Exit.VERIFY,
+            f"{path} has the SHA-256 {told} on {self.directory.feed.remote_host}, {self.sha256} "
+            "was sent: the server has changed or damaged it",
+        )
+
+    def _check_size(self, there: int | None, size: int, what: str) -> None:
+        if there is None or there == size:
+            return
+        why = "is full, or cut it short" if there < size else "added to what was there"
+        raise Failure(
+            Exit.VERIFY,
+            f"{what} has {there} bytes on the server, {size} were sent: the server {why}",
+        )
+
+
+UNKNOWN = object()  # a file's state that the server does not tell
+
+
+def deliver(
+    feed: Feed,
+    secret: bytes,
+    source: Path,
+    size: int,
+    info: ConnectionInfo,
+    *,
+    profile: Profile | None = None,
+    learns: bool = False,
+    restores_first: bool = False,
+    sha256: str = "",
+    progress: Callable[[int], None] | None = None,
+    limit: float | None = None,
+    times: Times | None = None,
+    pace: Pace | None = None,
+) -> Delivered:
+    """Deliver a file of `size` bytes to the feed's place on its server; return what is known of it.
+
+    `info` is filled on the way; `info.holds` says what the vendor has, wherever it ends. `profile`
+    says by which way of renaming to begin, or to write in place. With `learns` the server's ways
+    are tried where there is none, or where none of them works any more: `info.learned`. With
+    `restores_first` an old file that a broken run left aside is put back before anything is sent.
+    `sha256`, in hexadecimal, is compared where the server computes it; `progress` is told the bytes
+    that the server has acknowledged; `limit` is what all may take, in seconds. Raise Failure.
+    """
+    with remote_directory(
+        feed, secret, info, profile=profile, limit=limit, times=times
+    ) as directory:
+        if learns and not profile:
+            profile = info.learned = learn(directory)
+
+        def run() -> Delivered:
+            return AtomicUpload(
+                directory, profile=profile, sha256=sha256.lower(), progress=progress,
+                restores_first=restores_first, pace=pace,
+            ).run(source, size)  # fmt: skip
+
+        try:
+            return run()
+        except UploadFailure as failure:
+            # None of the ways works any more that were learned, or begun with.
+            if info.learned or not (learns and failure.tried):
+                raise
+            info.learned = learn(directory)
+            if not info.learned or info.learned.rename in failure.tried:
+                raise
+            profile = info.learned
+            return run()

@@ -1,0 +1,116 @@
+"""Writes a remote file: many requests on their way, the answer to each one checked."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from roster_upload.transfer.protocol import Sftp
+
+SHORTEST_MEASURE_SECONDS = 0.25
+NOTE_SECONDS = 0.02
+LINE_SECONDS = 0.05  # after which a line that had too much to send is looked at again
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is sent before the server has answered."""
+
+    chunk_bytes: int = 32_640  # the longest; with its request's header it fits into one SSH packet
+    first_bytes: int = 4_096  # the shortest, so that a slow line shows progress from the start
+    requests: int = 64  # OpenSSH's window for a session: 64 packets of 32 KiB
+    seconds: float = 4  # in which the line has to drain what is on its way
+    unsent_bytes: int = 131_072  # the system's queue, while nothing is known of the line
+
+
+class Window:
+    """Decides how much may be sent now: what the line, as measured, drains within seconds.
+
+    A slow line would take minutes for a full window. A stop, a refusal or another feed's data
+    would wait behind it.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._answers: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def acknowledged(self, count: int) -> None:
+        """Note how many bytes of the file the server has acknowledged by now."""
+        now = time.monotonic()
+        if len(self._answers) > 1 and now - self._answers[-2][0] < NOTE_SECONDS:
+            self._answers.pop()
+        self._answers.append((now, count))
+        while len(self._answers) > 2 and now - self._answers[1][0] > self.pace.seconds:
+            self._answers.popleft()
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second that the server has acknowledged lately, 0 before the first answer."""
+        (began, before), (_, count) = self._answers[0], self._answers[-1]
+        return (count - before) / max(time.monotonic() - began, SHORTEST_MEASURE_SECONDS)
+
+    def chunk(self, sent: int) -> int:
+        """Return the length of the next request's data: what the line takes a second for."""
+        wanted = int(self.rate) if self._answers[-1][1] else sent
+        return max(self.pace.first_bytes, min(wanted, self.pace.chunk_bytes))
+
+    def is_open(self, in_flight: int, chunk: int) -> bool:
+        """Whether a request may be sent while so many bytes are without their answer."""
+        if not in_flight or not self._answers[-1][1]:
+            return True
+        return in_flight + chunk <= max(self.rate * self.pace.seconds, 2 * chunk)
+
+
+def write(
+    sftp: Sftp,
+    handle: bytes,
+    data: BinaryIO,
+    progress: Callable[[int], None] | None = None,
+    *,
+    meanwhile: Callable[[], None] | None = None,
+    then: Callable[[], None] | None = None,
+    pace: Pace | None = None,
+) -> None:
+    """Write all data to an open remote file, and wait for the answers.
+
+    `progress` is told the bytes that are acknowledged; `meanwhile` is done once, when as much is
+    on its way as may be, and `then` when all is, so that neither waits for the writing. Raise
+    SftpStatusError or ConnectionLost; the file is of no use then, closed or not.
+    """
+    pace = pace or Pace()
+    window = Window(pace)
+    sftp.begin_file()
+    offset = 0
+    beside = [meanwhile] if meanwhile else []
+
+    def await_answer() -> None:
+        before = sftp.acknowledged
+        sftp.await_write()
+        if sftp.acknowledged > before:
+            window.acknowledged(sftp.acknowledged)
+            if progress:
+                progress(sftp.acknowledged)
+
+    chunk = data.read(window.chunk(offset))
+    while chunk and not sftp.refused_write:
+        is_line_full = bool(sftp.writes) and sftp.watchdog.unsent() > pace.unsent_bytes
+        is_full = len(sftp.writes) >= pace.requests
+        if not (is_full or is_line_full) and window.is_open(offset - sftp.acknowledged, len(chunk)):
+            sftp.post_write(handle, offset, chunk)
+            offset += len(chunk)
+            chunk = data.read(window.chunk(offset))
+        elif beside:
+            beside.pop()()
+        elif not is_line_full or is_full or sftp.has_answer(LINE_SECONDS):
+            await_answer()
+    if then and not sftp.refused_write:
+        then()
+    if beside:
+        beside.pop()()
+    while sftp.writes:
+        await_answer()
+    if sftp.refused_write:
+        raise sftp.refused_write
