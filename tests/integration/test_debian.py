@@ -1,0 +1,131 @@
+"""The program on Debian's own Python and paramiko, of both releases, in containers of the lab."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rosters
+import waiting
+from integration.container import running
+from integration.district import FEED, SCRIPTS, District
+from integration.line import Line, Uplink
+from integration.vendor import OLD, PASSWORD, Vendor, serving
+from roster_upload.exits import Exit
+
+pytestmark = pytest.mark.lab
+INSTALL = """\
+set -e
+apt-get -qq update
+DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    python3-paramiko python3-numpy python3-rich >/dev/null
+python3 -c 'import paramiko; print("paramiko", paramiko.__version__)'
+echo "ready to deliver"
+trap 'exit 0' TERM
+sleep infinity & wait
+"""
+# By release: the version that it has.
+PARAMIKO = {"bookworm": "2.12", "trixie": "3.5"}
+LARGE = rosters.build(students=80_000)  # more than a window
+
+
+class Container:
+    """A container in which a district's commands run; its folders have their names there, too."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+
+    def start(self, district: District) -> subprocess.Popen[str]:
+        """Starts a delivery."""
+        settings = {
+            "PYTHONPATH": str(SCRIPTS),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CREDENTIALS_DIRECTORY": str(district.credential.parent),
+            "TMPDIR": str(district.folder / "tmp"),
+        }
+        options = [f"--env={key}={value}" for key, value in settings.items()]
+        folders = [f"--config-dir={district.folder}/config", f"--state-dir={district.folder}/state"]
+        return subprocess.Popen(
+            ["podman", "exec", *options, self.name, "python3", "-m", "roster_upload", *folders,
+             "send", FEED],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def send(self, district: District) -> tuple[int, str]:
+        """Delivers; returns the exit code and what was said."""
+        process = self.start(district)
+        told, _ = process.communicate(timeout=waiting.HANG_SECONDS)
+        return process.returncode, told
+
+    def stop(self, name: str) -> None:
+        """Sends a signal to the delivery."""
+        words = ["podman", "exec", self.name, "pkill", f"-{name}", "-f", "roster_upload"]
+        subprocess.run(words, check=True)
+
+
+@pytest.fixture(scope="module", params=PARAMIKO)
+def container(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Container]:
+    folder = tmp_path_factory.mktemp("debian")
+    name = f"roster-{uuid.uuid4().hex[:12]}"
+    options = (f"--name={name}", f"--volume={folder}:{folder}", f"--volume={SCRIPTS}:{SCRIPTS}:ro")
+    home = folder / "home"
+    home.mkdir()
+    with running(
+        request.param, home, "sh", "-c", INSTALL,
+        is_ready=lambda log: "ready to deliver\n" in log, options=options,
+    ):  # fmt: skip
+        assert f"paramiko {PARAMIKO[request.param]}" in (home / "log").read_text()
+        yield Container(name, folder)
+
+
+@pytest.fixture
+def at(container: Container) -> Iterator[tuple[Container, District, Vendor]]:
+    """A district in the container, and its vendor, which holds yesterday's file."""
+    folder = container.folder / uuid.uuid4().hex[:8]
+    with contextlib.ExitStack() as stack:
+        vendor = stack.enter_context(serving(Vendor(folder / "vendor", PASSWORD)))
+        (vendor.folder / "OneRoster.zip").write_bytes(OLD)
+        district = District(folder / "district", vendor, PASSWORD.encode())
+        district.export.write_bytes(LARGE)
+        assert len(LARGE) > 2_088_960
+        yield container, district, vendor
+
+
+def test_a_leftover_beside_a_large_package(at: tuple[Container, District, Vendor]) -> None:
+    container, district, vendor = at
+    vendor.cut_at, vendor.at_write, vendor.cut_once = "write", 40, True
+    assert container.send(district)[0] == Exit.VANISHED
+    assert len(vendor.held) == 2
+    code, told = container.send(district)
+    assert code == Exit.OK, told
+    assert vendor.held == {"OneRoster.zip": LARGE}
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_a_stop_while_it_sends(at: tuple[Container, District, Vendor], name: str) -> None:
+    container, district, vendor = at
+    with Line(vendor.port, Uplink(60_000)).up() as port:
+        district.configure(remote_port=port, attempts=5)
+        process = container.start(district)
+        waiting.until(lambda: vendor.writes > 3, "the transfer")
+        container.stop(name)
+        told, _ = process.communicate(timeout=waiting.HANG_SECONDS)
+    assert process.returncode == Exit.STOPPED, told
+    assert f"stopped by SIG{name}; " in district.last["message"]
+    assert vendor.held == {"OneRoster.zip": OLD}
+
+
+def test_a_server_that_renames_nothing(at: tuple[Container, District, Vendor]) -> None:
+    container, district, vendor = at
+    vendor.refuse = {"posix-rename": 4, "rename": 4}
+    code, told = container.send(district)
+    assert code == Exit.OK, told
+    assert district.last["remote"]["method"] == "in-place"
+    assert vendor.held == {"OneRoster.zip": LARGE}
