@@ -1,0 +1,6 @@
+# Net::SFTP::SftpServer, all of whose requests are allowed.
+use strict;
+use warnings;
+use Net::SFTP::SftpServer;
+
+Net::SFTP::SftpServer->new(home => "$ENV{HOME}/files", file_perms => 0644, dir_perms => 0755)->run();
