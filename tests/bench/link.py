@@ -1,14 +1,17 @@
 """A line with a round trip: forwards TCP connections to a port of this machine, each way delayed.
 
-    python -m bench.link ROUND_TRIP SERVER_PORT      says its own port, then serves until ended
+    python -m bench.link ROUND_TRIP SERVER_PORT [RATE]     says its own port, serves until ended
 
-The round trip is in seconds. It takes nothing but time: data is read as soon as it comes, however
-much is under way. A connection takes as long to come about as it would over such a line.
+The round trip is in seconds, the rate of the way to the server in bytes a second. Without a rate
+data is read as soon as it comes, however much is under way. With one no more is read than the line
+carries, so that the rest waits at the sender. A connection takes as long to come about as it would
+over such a line.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import socket
 import sys
@@ -16,16 +19,21 @@ import threading
 import time
 
 PIECE_BYTES = 1 << 18
+SHORT_PIECE_BYTES = 1460  # of a line with a rate: what a packet holds
+SHORT_BUFFER_BYTES = 16384
 
 Pieces = queue.SimpleQueue[tuple[float, bytes]]  # when each is to arrive, empty for the end
 
 
-def read(source: socket.socket, pieces: Pieces, delay: float) -> None:
-    """Takes from a connection what comes."""
+def read(source: socket.socket, pieces: Pieces, delay: float, rate: float = math.inf) -> None:
+    """Takes from a connection what comes, and what the line carries."""
+    free = time.monotonic()  # when the line has carried what it was given
     while True:
         data = b""
         with contextlib.suppress(OSError):  # a connection that breaks has ended, too
-            data = source.recv(PIECE_BYTES)
+            data = source.recv(PIECE_BYTES if rate == math.inf else SHORT_PIECE_BYTES)
+        free = max(free, time.monotonic()) + len(data) / rate
+        time.sleep(max(0.0, free - time.monotonic()))
         pieces.put((time.monotonic() + delay, data))
         if not data:
             return
@@ -50,7 +58,7 @@ def start(*work: object) -> threading.Thread:
     return thread
 
 
-def forward(client: socket.socket, server_port: int, delay: float) -> None:
+def forward(client: socket.socket, server_port: int, delay: float, rate: float) -> None:
     """Serves one connection until both ways have ended.
 
     A client may send two ways after its first packet, a server knows of it one way later.
@@ -58,7 +66,7 @@ def forward(client: socket.socket, server_port: int, delay: float) -> None:
     there: Pieces = queue.SimpleQueue()
     back: Pieces = queue.SimpleQueue()
     time.sleep(2 * delay)
-    start(read, client, there, delay)
+    start(read, client, there, delay, rate)
     time.sleep(delay)
     with client, socket.create_connection(("127.0.0.1", server_port)) as server:
         for connection in (client, server):
@@ -72,10 +80,15 @@ def forward(client: socket.socket, server_port: int, delay: float) -> None:
 def main() -> None:
     """Serves."""
     delay, server_port = float(sys.argv[1]) / 2, int(sys.argv[2])
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    rate = float(sys.argv[3]) if len(sys.argv) > 3 else math.inf
+    with socket.socket() as listener:
+        if rate != math.inf:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SHORT_BUFFER_BYTES)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         print(listener.getsockname()[1], flush=True)
         while True:
-            start(forward, listener.accept()[0], server_port, delay)
+            start(forward, listener.accept()[0], server_port, delay, rate)
 
 
 if __name__ == "__main__":

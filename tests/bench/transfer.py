@@ -32,10 +32,14 @@ from unittest import mock
 
 import paramiko
 from roster_upload import config
-from roster_upload.sftp import Facts, Sftp, deliver
+from roster_upload.transfer import upload, writer
+from roster_upload.transfer.info import ConnectionInfo
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ["openssh-client", "rclone", "lftp", "python3-paramiko", "python3-numpy"]
+PACKAGES = [
+    "openssh-client", "rclone", "lftp", "python3-paramiko", "python3-numpy",
+    "dropbear-bin", "openssh-sftp-server",
+]  # fmt: skip
 # The one cipher that the server of a release takes, of anyone: the quickest of its paramiko's.
 CIPHERS = {"trixie": "aes128-gcm@openssh.com", "bookworm": "aes128-ctr"}
 SETTINGS = """\
@@ -57,12 +61,29 @@ Subsystem sftp internal-sftp
 VENDOR = Path("/vendor")  # in the container, in memory
 TARGET = "/imagine/0123456-Bench/product/arrived.zip"
 SIZES = {"64 MB": 64 << 20, "2 MB": 2 << 20}
+SLOW_SIZES = {"300 kB": 300_000, "8 MB": 8_000_000}
 WINDOW_BYTES = 2 << 20  # of OpenSSH's channels: no client has more on its way
 ROUND_TRIP = 0.06  # seconds
 NEAR, PROXIED, FAR = "0 ms", "0 ms, by the delaying proxy", "60 ms"
+# Lines of few bytes a second: round trip in seconds, bytes a second, and the file.
+SLOW = {
+    "60 ms, 256 kbit/s": (0.06, 32_000, "300 kB"),
+    "80 ms, 16 Mbit/s": (0.08, 2_000_000, "8 MB"),
+}
+SLOW_ROUNDS = 2
+# A server that takes so little at once: Dropbear's window is 24 KB.
+NARROW = {"0 ms, window of 24 KB": 0.0, "60 ms, window of 24 KB": 0.06}
+NARROW_SIZE = "2 MB"
+FIRST = "until the first acknowledged bytes"
+FIRST_LIMIT = 1.0  # seconds
 DATA = "of it from the first request to the last answer"
 OURS, REFERENCE = "roster-upload", "OpenSSH sftp"
-LIMITS = {NEAR: 1.0, FAR: 0.87}  # of the reference's time
+LIMITS = {
+    NEAR: 1.0,
+    FAR: 0.87,
+    **dict.fromkeys(SLOW, 1.05),
+    **dict.fromkeys(NARROW, 1.3),
+}  # of the reference's time
 
 Phases = dict[str, float]  # seconds by phase of a delivery
 
@@ -111,16 +132,22 @@ class Bench:
 def ours(bench: Bench, port: int, size: str) -> Phases:
     """The program's own delivery, as `send` calls it."""
     feed = config.parse(bench.values(port, size))
-    facts = Facts()
+    facts = ConnectionInfo()
     secret = (bench.home / "key").read_bytes()
-    write = Sftp.write
+    write, began = writer.write, 0.0
 
     def timed(*given: Any, **named: Any) -> Any:
+        nonlocal began
+        began = time.monotonic()
         with facts.phase(DATA):
             return write(*given, **named)
 
-    with mock.patch.object(Sftp, "write", timed):
-        deliver(feed, secret, bench.source(size), SIZES[size], facts)
+    def progress(_count: int) -> None:
+        facts.seconds.setdefault(FIRST, time.monotonic() - began)
+
+    source = bench.source(size)
+    with mock.patch.object(upload, "write", timed):
+        upload.deliver(feed, secret, source, source.stat().st_size, facts, progress=progress)
     return facts.seconds
 
 
@@ -228,7 +255,7 @@ def server(home: Path, release: str) -> Iterator[tuple[Bench, int]]:
     shutil.copy(home / "key", home / "bench_current")  # the feed's credentials
     (home / "bench_state").write_bytes(os.urandom(32))
     bench = Bench(home, " ".join((home / "host_key.pub").read_text().split()[:2]))
-    for size, count in SIZES.items():
+    for size, count in {**SIZES, **SLOW_SIZES}.items():
         bench.source(size).write_bytes(os.urandom(count))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -237,21 +264,45 @@ def server(home: Path, release: str) -> Iterator[tuple[Bench, int]]:
     Path("/run/sshd").mkdir(exist_ok=True)
     (VENDOR / TARGET[1:]).parent.mkdir(parents=True)
     with process("/usr/sbin/sshd", "-D", "-f", f"{home}/sshd_config"):
-        end = time.monotonic() + 10
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            if time.monotonic() > end:
-                sys.exit("bench: sshd does not listen")
-            time.sleep(0.05)
+        wait_for(port)
         yield bench, port
 
 
+def wait_for(port: int) -> None:
+    """Waits until a server listens."""
+    end = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        if time.monotonic() > end:
+            sys.exit("bench: the server does not listen")
+        time.sleep(0.05)
+
+
 @contextlib.contextmanager
-def line(port: int, round_trip: float) -> Iterator[int]:
-    """A line to a port with a round trip in seconds, and its own port."""
+def narrow_server(home: Path) -> Iterator[tuple[Bench, int]]:
+    """A Dropbear server for the same key and files, and its port."""
+    host_key = home / "dropbear_key"
+    told = run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)])
+    [public] = [line for line in told.splitlines() if line.startswith("ssh-ed25519 ")]
+    (Path.home() / ".ssh").mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(home / "key.pub", Path.home() / ".ssh/authorized_keys")
+    root = Path("/imagine")  # it has no folder of its own as its root
+    if not root.is_symlink():
+        root.symlink_to(VENDOR / "imagine")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with process("dropbear", "-F", "-p", f"127.0.0.1:{port}", "-r", str(host_key)):
+        wait_for(port)
+        yield Bench(home, " ".join(public.split()[:2])), port
+
+
+@contextlib.contextmanager
+def line(port: int, round_trip: float, rate: float | None = None) -> Iterator[int]:
+    """A line to a port, with a round trip in seconds and bytes a second, and its own port."""
     words = [sys.executable, "-m", "bench.link", str(round_trip), str(port)]
+    words += [str(rate)] if rate else []
     with process(*words) as proxy:
         assert proxy.stdout
         yield int(proxy.stdout.readline())
@@ -287,6 +338,19 @@ def take_samples(home: Path, release: str, rounds: int) -> Samples:
                         sample = measure(client, bench, to, size)
                         if number:
                             samples.setdefault((name, size, client), []).append(sample)
+        for name, (round_trip, rate, size) in SLOW.items():
+            with line(port, round_trip, rate) as slow:
+                for _ in range(SLOW_ROUNDS):
+                    for client in random.sample([OURS, REFERENCE], 2):
+                        sample = measure(client, bench, slow, size)
+                        samples.setdefault((name, size, client), []).append(sample)
+        with narrow_server(home) as (narrow, narrow_port):
+            for name, round_trip in NARROW.items():
+                with line(narrow_port, round_trip) as to:
+                    for _ in range(SLOW_ROUNDS):
+                        for client in random.sample([OURS, REFERENCE], 2):
+                            sample = measure(client, narrow, to, NARROW_SIZE)
+                            samples.setdefault((name, NARROW_SIZE, client), []).append(sample)
     return samples
 
 
@@ -310,6 +374,26 @@ def report(samples: Samples) -> bool:
                 told = f"{limit:.2f}{' OVER' if ratio > limit else ''}" if limit else ""
                 is_good = is_good and not told.endswith("OVER")
                 print(f"{client:<34} {seconds:>8.3f} {speed:>6.0f} {ratio:>8.2f}  {told}")
+    return is_good
+
+
+def report_slow(samples: Samples) -> bool:
+    """Prints slow lines and a server that takes little; returns whether all targets are met."""
+    is_good = True
+    print(f"\n{'line':<24} {'file':>7} {'ours s':>8} {'sftp s':>8} {'to sftp':>8}  target")
+    sizes = {name: size for name, (_, _, size) in SLOW.items()} | dict.fromkeys(NARROW, NARROW_SIZE)
+    for name, size in sizes.items():
+        seconds = median(samples, name, size, OURS)
+        reference = median(samples, name, size, REFERENCE)
+        first = max(phases[FIRST] for _, phases in samples[name, size, OURS])
+        is_met = seconds / reference <= LIMITS[name] and first <= FIRST_LIMIT
+        is_good = is_good and is_met
+        told = f"{LIMITS[name]:.2f}; {first:.2f} s {FIRST} (limit {FIRST_LIMIT:g})"
+        ratio = seconds / reference
+        print(
+            f"{name:<24} {size:>7} {seconds:>8.2f} {reference:>8.2f} {ratio:>8.2f}  {told}"
+            f"{'' if is_met else ' OVER'}"
+        )
     return is_good
 
 
@@ -341,6 +425,7 @@ def bench_inside(release: str, rounds: int) -> int:
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(f"{os.cpu_count()} cores, {CIPHERS[release]}, medians of {rounds} rounds")
     is_good = report(samples)
+    is_good = report_slow(samples) and is_good
     report_phases(samples)
     return 0 if is_good else 1
 
