@@ -19,8 +19,10 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.upload import deliver
 from roster_upload.transfer.watchdog import Times
+from roster_upload.transfer.writer import Pace
 
 NEW = random.Random(1).randbytes(100_000)  # noqa: S311 - no secret
+PACE = Pace(chunk_bytes=4096, first_bytes=1024, requests=8)  # so that it is of three windows
 CLIENT_CUTS, SERVER_CUTS = 60, 24
 UNLIMITED = 1 << 40
 
@@ -108,7 +110,7 @@ def send(district: District, wire: Wire, limit: float | None = None) -> Exit:
         try:
             deliver(
                 feed, PASSWORD.encode(), district.export, len(NEW), ConnectionInfo(),
-                limit=limit, times=Times(tidy=0.2) if limit else None,
+                limit=limit, times=Times(tidy=0.2) if limit else None, pace=PACE,
             )  # fmt: skip
         except Failure as failure:
             return failure.code
