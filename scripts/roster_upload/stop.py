@@ -81,15 +81,16 @@ def heard() -> Iterator[None]:
         _signals.deferrals += 1
 
 
-@contextlib.contextmanager
-def deferred() -> Iterator[None]:
+class deferred:  # noqa: N801 - used as the functions beside it; a generator would cost more
     """Raise Stopped at the end of the block, in the place of whatever the block raises."""
-    _signals.deferrals += 1
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        _signals.deferrals += 1
+
+    def __exit__(self, *_: object) -> None:
         _signals.deferrals -= 1
-        _signals.raise_pending()
+        if _signals.pending:
+            _signals.raise_pending()
 
 
 def deferred_for() -> float:

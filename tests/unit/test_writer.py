@@ -129,28 +129,33 @@ PACE = Pace(chunk_bytes=32_000, first_bytes=4_000, seconds=4)
 
 def test_requests_grow_until_something_is_known(clock: Clock) -> None:
     window = Window(PACE)
-    assert [window.chunk(sent) for sent in (0, 4_000, 8_000, 16_000, 500_000)] == [
-        4_000, 4_000, 8_000, 16_000, 32_000
-    ]  # fmt: skip
+    lengths = []
+    for sent in (4_000, 8_000, 16_000, 500_000):
+        lengths.append(window.chunk)
+        window.sent(sent)
+    assert [*lengths, window.chunk] == [4_000, 4_000, 8_000, 16_000, 32_000]
     assert window.is_open(10**7, 32_000), "only the number of requests is a limit"
+    assert not window.is_quick, "and the system's queue"
 
 
 def test_no_more_is_on_its_way_than_the_line_drains_in_seconds(clock: Clock) -> None:
     window = Window(PACE)
     clock.now += 2
     window.acknowledged(40_000)
+    window.sent(10**6)
     assert window.rate == 20_000
-    assert window.chunk(10**6) == 20_000, "a second of the line"
+    assert window.chunk == 20_000, "a second of the line"
     assert window.is_open(60_000, 20_000)
     assert not window.is_open(60_001, 20_000)
     assert window.is_open(0, 32_000), "else nothing would ever be sent"
+    assert not window.is_quick
 
 
 def test_a_line_that_is_hardly_one_still_gets_requests(clock: Clock) -> None:
     window = Window(PACE)
     clock.now += 100
     window.acknowledged(4_000)
-    assert window.chunk(4_000) == 4_000
+    assert window.chunk == 4_000
     assert window.is_open(4_000, 4_000)
     assert not window.is_open(4_001, 4_000)
 
@@ -173,33 +178,49 @@ def test_the_rate_is_that_of_the_last_seconds(clock: Clock) -> None:
         clock.now += 1
         window.acknowledged(3_000_000 + 1_000 * second)
     assert window.rate == 1_000
-    clock.now += 10
-    assert window.rate < 1_000, "it falls while nothing comes"
 
 
-def test_a_quick_line_costs_little_memory(clock: Clock) -> None:
+def test_a_quick_line_costs_little(clock: Clock) -> None:
+    """It is measured when much has come, or after a moment, not with each answer."""
     window = Window(PACE)
-    for count in range(100_000):
+    window.acknowledged(4_000)
+    assert not window.is_quick
+    for count in range(1, 100_001):
         clock.now += 0.0001
-        window.acknowledged(count)
+        window.acknowledged(4_000 + 1_000 * count)
     assert len(window._answers) < 3 * PACE.seconds / writer.NOTE_SECONDS
-    assert window.rate == pytest.approx(10_000, rel=0.1)
+    assert window.rate == pytest.approx(10_000_000, rel=0.1)
+    assert window.is_quick
 
 
-@pytest.mark.parametrize(("unsent", "sent"), [(0, 8), (PACE.unsent_bytes, 8), (10**6, 1)])
-def test_the_systems_queue_stays_short(
-    monkeypatch: pytest.MonkeyPatch, unsent: int, sent: int
+@pytest.mark.parametrize(("rate", "is_quick"), [(511_999, False), (512_000, True)])
+def test_a_line_is_quick_where_it_drains_a_whole_window(
+    clock: Clock, rate: int, is_quick: bool
 ) -> None:
-    """While it is long, answers are waited for, for moments; else the next data would wait."""
+    """64 requests of 32,000 bytes within four seconds."""
+    window = Window(PACE)
+    clock.now += 1
+    window.acknowledged(rate)
+    assert window.is_quick is is_quick
+
+
+@pytest.mark.parametrize(
+    ("unsent", "sent"), [(0, [1, 2]), (PACE.unsent_bytes, [1, 2]), (10**6, [1, 1])]
+)
+def test_the_systems_queue_stays_short(
+    monkeypatch: pytest.MonkeyPatch, unsent: int, sent: list[int]
+) -> None:
+    """While it is long an answer is waited for, until the line has shown that it is quick."""
     connection = over(*map(status, range(1, 9)))
-    most: list[int] = []
+    on_their_way: list[int] = []
     monkeypatch.setattr(connection.watchdog, "unsent", lambda: unsent)
     post = connection.post_write
 
     def note(*given: Any) -> None:
         post(*given)
-        most.append(len(connection.writes))
+        on_their_way.append(len(connection.writes))
 
     monkeypatch.setattr(connection, "post_write", note)
     writer.write(connection, HANDLE, io.BytesIO(bytes(800)), pace=EVEN)
-    assert max(most) == sent
+    assert on_their_way[:2] == sent
+    assert max(on_their_way) == (7 if unsent > PACE.unsent_bytes else 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,33 +36,42 @@ class Window:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
+        self.chunk = pace.first_bytes  # length of the next request's data
+        self.is_quick = False  # whether the line drains more in time than may be on its way
+        self._allowed = math.inf  # bytes on their way, while nothing is known of the line
         self._answers: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def sent(self, count: int) -> None:
+        """Note how many bytes of the file were sent: requests grow until something is known."""
+        if len(self._answers) == 1:
+            self._measure_chunk(count)
 
     def acknowledged(self, count: int) -> None:
         """Note how many bytes of the file the server has acknowledged by now."""
         now = time.monotonic()
-        if len(self._answers) > 1 and now - self._answers[-2][0] < NOTE_SECONDS:
-            self._answers.pop()
+        last, former = self._answers[-1]
+        if len(self._answers) > 1 and now - last < NOTE_SECONDS and count < 2 * former:
+            return
         self._answers.append((now, count))
         while len(self._answers) > 2 and now - self._answers[1][0] > self.pace.seconds:
             self._answers.popleft()
+        self._measure_chunk(self.rate)
+        self._allowed = max(self.rate * self.pace.seconds, 2 * self.chunk)
+        self.is_quick = self._allowed >= self.pace.requests * self.pace.chunk_bytes
 
     @property
     def rate(self) -> float:
         """Bytes a second that the server has acknowledged lately, 0 before the first answer."""
-        (began, before), (_, count) = self._answers[0], self._answers[-1]
-        return (count - before) / max(time.monotonic() - began, SHORTEST_MEASURE_SECONDS)
+        (began, before), (now, count) = self._answers[0], self._answers[-1]
+        return (count - before) / max(now - began, SHORTEST_MEASURE_SECONDS)
 
-    def chunk(self, sent: int) -> int:
-        """Return the length of the next request's data: what the line takes a second for."""
-        wanted = int(self.rate) if self._answers[-1][1] else sent
-        return max(self.pace.first_bytes, min(wanted, self.pace.chunk_bytes))
+    def _measure_chunk(self, wanted: float) -> None:
+        """A request holds what the line takes a second for, within limits."""
+        self.chunk = max(self.pace.first_bytes, min(int(wanted), self.pace.chunk_bytes))
 
     def is_open(self, in_flight: int, chunk: int) -> bool:
         """Whether a request may be sent while so many bytes are without their answer."""
-        if not in_flight or not self._answers[-1][1]:
-            return True
-        return in_flight + chunk <= max(self.rate * self.pace.seconds, 2 * chunk)
+        return not in_flight or in_flight + chunk <= self._allowed
 
 
 def write(
@@ -94,14 +104,17 @@ def write(
             if progress:
                 progress(sftp.acknowledged)
 
-    chunk = data.read(window.chunk(offset))
+    chunk = data.read(window.chunk)
     while chunk and not sftp.refused_write:
-        is_line_full = bool(sftp.writes) and sftp.watchdog.unsent() > pace.unsent_bytes
+        is_line_full = (
+            not window.is_quick and bool(sftp.writes) and sftp.watchdog.unsent() > pace.unsent_bytes
+        )
         is_full = len(sftp.writes) >= pace.requests
         if not (is_full or is_line_full) and window.is_open(offset - sftp.acknowledged, len(chunk)):
             sftp.post_write(handle, offset, chunk)
             offset += len(chunk)
-            chunk = data.read(window.chunk(offset))
+            window.sent(offset)
+            chunk = data.read(window.chunk)
         elif beside:
             beside.pop()()
         elif not is_line_full or is_full or sftp.has_answer(LINE_SECONDS):
