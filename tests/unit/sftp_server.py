@@ -66,12 +66,16 @@ class Channel:
         version = struct.pack(">IBI", 5 + len(offered), protocol.VERSION, 3) + offered
         self.data = version + b"".join(answers)
         self.sent: list[bytes] = []
+        self.is_ahead = False  # whether answers come before they are waited for
 
     def settimeout(self, seconds: float) -> None:
         pass
 
     def sendall(self, data: bytes) -> None:
         self.sent.append(data)
+
+    def recv_ready(self) -> bool:
+        return self.is_ahead and bool(self.data)
 
     def recv(self, _count: int) -> bytes:
         data, self.data = self.data[:3], self.data[3:]
@@ -130,6 +134,7 @@ class Server:
         self.shows_on_close = False  # as object stores: before, there is the old file
         self.kind_of_folder = 0  # mode of the upload path
         self.missing_as = protocol.NO_SUCH_FILE  # the status of what lies in no folder
+        self.is_prompt = False  # whether answers come before they are waited for
         self.shuffles: random.Random | None = None  # the answers, and the pieces they come in
         self.requests: list[str] = []
         for name, value in faults.items():
@@ -156,6 +161,9 @@ class Server:
                 self._out += version + offered
             elif not self._is_cut:
                 self._take(kind, struct.unpack(">I", rest[:4])[0], rest[4:])
+
+    def recv_ready(self) -> bool:
+        return self.is_prompt and bool(self._answers or self._out)
 
     def recv(self, count: int) -> bytes:
         if self.shuffles:

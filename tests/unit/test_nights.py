@@ -56,7 +56,9 @@ class Nights(RuleBasedStateMachine):
         self.night += 1
         new = (f"{self.night} ".encode() * (size + 1))[:size] or b"x"
         noise = random.Random(seed)  # noqa: S311 - no secret
-        server = Server(files=self.files, shuffles=noise, **self.ways, **faults)
+        server = Server(
+            files=self.files, shuffles=noise, is_prompt=seed % 2 == 0, **self.ways, **faults
+        )
         self.good = server.files.get(FINAL, self.good)
         place = directory_of(server)
         once = upload.AtomicUpload(

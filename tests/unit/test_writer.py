@@ -105,6 +105,25 @@ def test_a_file_begins_with_answers_of_its_own() -> None:
     assert told == [100]
 
 
+def test_answers_that_have_come_are_taken_before_the_window_is_full() -> None:
+    """A server's own window may be so small that ours never is: the bar moves all the same."""
+    connection = over()
+    post, at = connection.post_write, list[int]()
+    told: list[int] = []
+
+    def note(*given: Any) -> None:
+        post(*given)
+        at.append(len(told))
+        if len(at) % 2 == 0:
+            connection.channel.data += status(len(at) - 1) + status(len(at))
+            connection.channel.is_ahead = True
+
+    connection.post_write = note
+    writer.write(connection, HANDLE, io.BytesIO(bytes(400)), told.append, pace=EVEN)
+    assert told == [200, 400]
+    assert at == [0, 0, 1, 1]
+
+
 # ---- the window, by a clock that stands still until it is set -----------------------------------
 
 

@@ -207,6 +207,16 @@ class Session:
         if self.refused_write:
             raise self.refused_write
 
+    def receive_ready(self) -> None:
+        """Receive the answers that have come, and wait for none."""
+        while self._is_whole() or self.channel.recv_ready():
+            self._receive_answer()
+
+    def _is_whole(self) -> bool:
+        """Return whether an answer has come to its end."""
+        head = self._buffer[:4]
+        return len(head) == 4 and len(self._buffer) >= 4 + int.from_bytes(head, "big")
+
     def _receive_answer(self) -> None:
         """Receive the answer to one of the outstanding requests."""
         kind, body = self._receive()

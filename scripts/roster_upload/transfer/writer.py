@@ -93,16 +93,20 @@ def write(
     pace = pace or Pace()
     window = Window(pace)
     sftp.begin_file()
-    offset = 0
+    offset = known = 0
     beside = [meanwhile] if meanwhile else []
 
-    def await_answer() -> None:
-        before = sftp.acknowledged
-        sftp.await_write()
-        if sftp.acknowledged > before:
-            window.acknowledged(sftp.acknowledged)
+    def note() -> None:
+        nonlocal known
+        if sftp.acknowledged > known:
+            known = sftp.acknowledged
+            window.acknowledged(known)
             if progress:
-                progress(sftp.acknowledged)
+                progress(known)
+
+    def await_answer() -> None:
+        sftp.await_write()
+        note()
 
     chunk = data.read(window.chunk)
     while chunk and not sftp.refused_write:
@@ -115,6 +119,8 @@ def write(
             offset += len(chunk)
             window.sent(offset)
             chunk = data.read(window.chunk)
+            sftp.receive_ready()  # a server's window may be so small that ours is never full
+            note()
         elif beside:
             beside.pop()()
         elif not is_line_full or is_full or sftp.has_answer(LINE_SECONDS):
