@@ -218,6 +218,7 @@ def test_a_conversation_that_breaks_off(error: Exception, code: Exit, way: str) 
         raise error
 
     connection = over()
+    connection.watchdog.allowed = 0  # seconds of silence
     setattr(connection.channel, way, broken)
     with pytest.raises(protocol.ConnectionLost) as lost:
         connection.remove("x")
