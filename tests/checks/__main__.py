@@ -87,12 +87,12 @@ PARTS = [
     verified("delivery"),  # mostly waits for its minutes
     whole("measured", "--provisioned", needs=["provisioned"]),
     Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False, is_patient=True),
+    Part("unit", pytest("-n", "2", "-m", "not lab"), in_copy=False, is_patient=True),
     Part(
         "integration",
         ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],
         is_patient=True,
     ),
-    Part("unit", pytest("-n", "2", "-m", "not lab"), in_copy=False, is_patient=True),
 ]
 
 
