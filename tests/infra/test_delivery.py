@@ -203,7 +203,8 @@ def test_an_interrupt_at_the_terminal_stops_the_delivery(
         name = feed["feed"]
         new_export(feed, tmp_path)
         there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))
-        holds = "for n in 0 1 2 3; do flock /run/roster-upload/place-$n.lock sleep 15 & done"
+        hold = "runuser -u roster-upload -- flock /run/roster-upload/place-$n.lock sleep 15"
+        holds = f"for n in 0 1 2 3; do {hold} & done"
         code, told = sh(
             feed, f"{holds}; timeout --preserve-status -s INT 4 roster-upload send {name}"
         )

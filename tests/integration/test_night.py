@@ -329,7 +329,10 @@ def test_a_rehearsal_does_all_but_the_sending(district: District, vendor: Vendor
     assert code == Exit.OK, told
     assert district.last["outcome"] == "rehearsed"
     assert (at_vendor(vendor), len(vendor.logins)) == (OLD, 1)
-    assert "write" not in vendor.requests
+    assert list(vendor.held) == ["OneRoster.zip"], "the first one has learned the server's ways"
+    vendor.requests.clear()
+    assert district.run("rehearse", FEED)[0] == Exit.OK
+    assert "write" not in vendor.requests, "and the others do not write"
     # What it would hold can be approved in the afternoon.
     assert district.send()[0] == Exit.OK
     district.export.write_bytes(rosters.build(students=2000, drop_students=1000))
