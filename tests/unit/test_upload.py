@@ -103,6 +103,7 @@ SIZE = len(TODAY)
         ({"shows_on_close": True}, None, f"posix-rename, {SIZE}, size"),
         ({"shows_on_close": True}, "in-place", f"in-place, {SIZE}, size"),
         ({"shows_on_close": True, "files": {}}, "in-place", f"in-place, {SIZE}, size"),
+        ({"refuse": {"opendir": 3, "stat": 3}}, "in-place", "in-place, None, answers"),
         ({"takes": "posix-rename"}, None, f"posix-rename, {SIZE}, taken"),
         ({"takes": "close"}, "in-place", f"in-place, {SIZE}, taken"),
         (HASHES, None, f"posix-rename, {SIZE}, hash"),

@@ -159,7 +159,8 @@ class AtomicUpload:
         Some servers show a file only once it is closed: what they tell before is of the old one.
         """
         final = self.directory.final
-        self._tidy_names(self.directory.look() or [])
+        with contextlib.suppress(SftpStatusError):  # the writing tells what is wrong
+            self._tidy_names(self.directory.look() or [])
         self.before = before = self._state(final)
         with self.directory.step("write"):
             self.info.holds = Holds.PART
