@@ -135,7 +135,8 @@ class State:
 
 def say(text: str) -> None:
     """A word to the journal, or to who is looking."""
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads it, which is no reason to end
+        print(text, file=sys.stderr, flush=True)
 
 
 class Run:
@@ -159,6 +160,7 @@ class Run:
         self.feed: Feed | None = None
         self.before: list[dict[str, Any]] = []  # the feed's receipts so far
         self.holds = ""  # what the vendor has, where a transfer has begun
+        self.left: Any = None  # the same, as a try leaves it to the next one
         self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.receipt: dict[str, Any] = {
             "feed": name,
@@ -449,11 +451,11 @@ class Run:
         """Facts of a connection, which come into the receipt however it ends."""
         from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415 - as in _send
 
-        info = ConnectionInfo()
+        info = ConnectionInfo(holds=self.left or ConnectionInfo.holds)
         try:
             yield info
         finally:
-            self.holds = info.holds.words
+            self.left, self.holds = info.holds, info.holds.words
             if info.learned:
                 self._keep_profile(info.learned)
             self.receipt["remote"] = {
@@ -510,7 +512,10 @@ class Run:
                     )
                     self.receipt["outcome"] = "sent"
                 break
-            except Failure as failure:
+            except Failure as failed:
+                failure = failed
+                if info.holds is not Holds.OLD and info.holds.words not in failed.message:
+                    failure = Failure(failed.code, f"{failed.message}; {info.holds.words}")
                 profile = info.learned or profile
                 has_nothing = info.holds is Holds.NOTHING
                 wait = min(feed.retry_seconds * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
@@ -522,7 +527,7 @@ class Run:
                     or attempt == feed.attempts
                     or wait > night.seconds_left()
                 ):
-                    raise
+                    raise failure from None
                 say(f"try {attempt} of {feed.attempts}: {failure.message}. Again in {wait:.0f} s")
                 time.sleep(wait)
         self.receipt["remote"] |= {

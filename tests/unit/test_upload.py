@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
+import os
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
-from roster_upload import config
+from roster_upload import config, stop
 from roster_upload.exits import Exit, Failure
 from roster_upload.transfer import connect, directory, info, protocol, upload, writer
+from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
 from unit.sftp_server import (
@@ -601,3 +606,84 @@ def test_a_server_that_tells_no_room_may_be_full(
 ) -> None:
     code, told = attempt(Server(refuse={"write": 4}, extensions=extensions), tmp_path)
     assert (code, "may be full" in told) == (Exit.TRANSFER, hints)
+
+
+@pytest.mark.parametrize("way", ["posix-rename", "rename"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"hides": ("stat", "fstat")},  # the answers alone would prove it
+        {**HASHES, "files": {FINAL: bytes(SIZE)}},  # of the same size as the new one
+        {},
+    ],
+)
+def test_a_renaming_that_was_not_done_never_counts(
+    tmp_path: Path, faults: Faults, way: str
+) -> None:
+    server = Server(**faults, does_nothing=("posix-rename", "rename"))
+    before = dict(server.files)
+    code, told = attempt(server, tmp_path, known=profile(way), sha256=TODAYS_HASH)
+    assert (code, "did not do it" in told, OLD in told) == (Exit.VERIFY, True, True)
+    assert server.files == before
+
+
+def test_a_file_in_the_way_of_the_old_one_goes(tmp_path: Path) -> None:
+    """It was left by a broken run, and nobody may look into the folder."""
+
+    class Strict(Server):
+        def _rename(self, name: str, old: str, new: str) -> int:
+            return protocol.FAILURE if new in self.files else super()._rename(name, old, new)
+
+    server = Strict(**NO_REPLACING, refuse={"opendir": 3})
+    server.files[leftover(server, "old")] = b"older"
+    assert attempt(server, tmp_path, known=profile("aside"))[0] == Exit.OK
+    assert server.files == {FINAL: TODAY}
+
+
+def test_a_second_way_has_all_the_time_that_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the clean-up behind the first one."""
+    ends: list[float] = []
+    write = writer.write
+
+    def note(session: protocol.Sftp, *given: Any, **named: Any) -> None:
+        ends.append(session.ends)
+        write(session, *given, **named)
+
+    monkeypatch.setattr(upload, "write", note)
+    sent(Server(**NO_RENAMING), tmp_path, monkeypatch, profile=profile("rename"), learns=True)
+    assert ends == [math.inf, math.inf]
+
+
+@pytest.mark.parametrize("holds", [Holds.NOTHING, Holds.PART, Holds.UNKNOWN])
+def test_what_a_try_before_has_left_is_not_forgotten(tmp_path: Path, holds: Holds) -> None:
+    source = tmp_path / "roster"
+    source.write_bytes(TODAY)
+    place = directory_of(Server(files={}, cut=("open", 1)))
+    place.info.holds = holds
+    with pytest.raises(Failure, match=re.escape(holds.words)):
+        upload.AtomicUpload(place).run(source, SIZE)
+
+
+@pytest.mark.parametrize("kind", ["open", "write", "close"])
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_stop_behind_any_request_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lists: bool
+) -> None:
+    """The request was sent, and its answer is still to come."""
+    server = Server(refuse={} if lists else {"opendir": 3})
+    place = directory_of(server)
+    source = tmp_path / "roster"
+    source.write_bytes(TODAY)
+    send = server.sendall
+
+    def sendall(data: bytes) -> None:
+        send(data)
+        if server.requests[-1] == kind and server.requests.count(kind) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(server, "sendall", sendall)
+    with pytest.raises(stop.Stopped), stop.listening(), stop.heard():
+        upload.AtomicUpload(place, pace=EVEN).run(source, SIZE)
+    assert server.files == {FINAL: YESTERDAY}

@@ -109,6 +109,7 @@ class RemoteDirectory:
         chosen = [feed.temporary_name] if feed.temporary_name else [learned, *usual]
         self.patterns = list(dict.fromkeys(filter(None, chosen)))  # the first is in use
         self.is_seen = False  # whether something was read or made in the folder
+        self.pending = ""  # the last temporary path that was asked for, there or not
         self.is_missing = False  # whether it is known not to be there, and has to be made
         self.doing = STEPS["list"]
 
@@ -187,7 +188,7 @@ class RemoteDirectory:
 
     def _begin(self) -> tuple[Listing | None, str, bytes]:
         asked = Listing(self.sftp, self.folder)
-        path = self.temporary()
+        path = self.pending = self.temporary()
         number = self.sftp.post_create(path)
         refusals = []
         listing: Listing | None = asked
@@ -220,7 +221,7 @@ class RemoteDirectory:
                 break
             former = self.patterns[0]
             self.use(pattern)
-            path = self.temporary(what)
+            path = self.pending = self.temporary(what)
             try:
                 return path, self.sftp.created(self.sftp.post_create(path))
             except SftpStatusError as refused:

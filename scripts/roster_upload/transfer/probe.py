@@ -38,6 +38,7 @@ def learn(directory: RemoteDirectory) -> Profile | None:
         return None  # the upload tells better what is wrong
     finally:
         directory.doing = doing
+        directory.sftp.go_on()
 
 
 def inspect(directory: RemoteDirectory, profile: Profile | None, size: int) -> None:
@@ -99,6 +100,9 @@ class Probe:
         """Write a small file and remove it: whether the account may. Raise SftpStatusError."""
         try:
             self._put()
+        except BaseException:
+            self.sftp.hurry()
+            raise
         finally:
             with contextlib.suppress(*BROKEN):
                 self._remove_all()
@@ -142,8 +146,8 @@ class Probe:
     def _put_one(self) -> str:
         path = self.directory.temporary("probe-")
         with self.directory.step("write"):
+            self.made.append(path)  # before it is: a signal may come behind that
             handle = self.sftp.created(self.sftp.post_create(path))
-            self.made.append(path)
             write(self.sftp, handle, io.BytesIO(SAMPLE))
             self.can_tell_size |= self.sftp.size_of(handle) is not None
         with self.directory.step("close"):

@@ -90,8 +90,12 @@ class Session:
         self.extensions = dict(_strings_in_pairs(body[4:]))
 
     def hurry(self) -> None:
-        """Take no longer for all that follows than a clean-up may."""
+        """Take no longer for all that follows than a clean-up may, until `go_on`."""
         self.ends = time.monotonic() + self.watchdog.times.tidy
+
+    def go_on(self) -> None:
+        """Take the time of the whole upload again, behind a clean-up."""
+        self.ends = self.watchdog.ends
 
     def _seconds_left(self) -> float:
         """Return the seconds until the conversation has to end; raise ConnectionLost at 0."""
@@ -109,8 +113,14 @@ class Session:
     def _silent(self) -> ConnectionLost:
         return ConnectionLost(f"no answer within {self.watchdog.allowed:g} s", Exit.SILENT)
 
-    def _send(self, kind: int, *body: bytes, numbered: bool = True) -> int:
-        """Send a request; its parts are joined once, since they are copied by that."""
+    def _send(
+        self, kind: int, *body: bytes, numbered: bool = True, data_bytes: int | None = None
+    ) -> int:
+        """Send a request; its parts are joined once, since they are copied by that.
+
+        It is outstanding before it is sent, so that a signal behind that does not lose its answer.
+        `data_bytes` are those of a write.
+        """
         number = b""
         if numbered:
             self._number += 1
@@ -123,11 +133,15 @@ class Session:
         data = b"".join((struct.pack(">IB", length, kind), number, *body))
         try:
             with stop.deferred():  # a packet that is cut off by a signal ends the connection
+                if data_bytes is not None:
+                    self.writes[self._number] = data_bytes
+                elif numbered:
+                    self._posted.add(self._number)
                 self.channel.sendall(data)
                 self._is_torn = False
+                self.watchdog.sent()
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._lost(error) from None
-        self.watchdog.sent()
         return self._number
 
     def _receive(self) -> tuple[int, bytes]:
@@ -152,8 +166,10 @@ class Session:
         """
         self.channel.settimeout(min(seconds, self._seconds_left()))
         try:
-            with stop.deferred():
+            with stop.deferred():  # what was received must not be lost to a signal
                 data = self.channel.recv(65536)
+                self._buffer += data
+                self.watchdog.moved()
         except TimeoutError:
             if self.watchdog.silent_for() > 0:
                 raise self._silent() from None
@@ -162,8 +178,6 @@ class Session:
             raise self._lost(error) from None
         if not data:
             raise self._lost("it was closed")
-        self._buffer += data
-        self.watchdog.moved()
 
     def has_answer(self, seconds: float) -> bool:
         """Wait some seconds for an answer to begin; return whether one has."""
@@ -173,14 +187,12 @@ class Session:
 
     def post(self, kind: int, body: bytes) -> int:
         """Send a request and do not wait for its answer; return its number."""
-        number = self._send(kind, body)
-        self._posted.add(number)
-        return number
+        return self._send(kind, body)
 
     def post_write(self, handle: bytes, offset: int, data: bytes) -> None:
         """Send a piece of a file."""
         where = struct.pack(">QI", offset, len(data))
-        self.writes[self._send(WRITE, handle, where, data)] = len(data)
+        self._send(WRITE, handle, where, data, data_bytes=len(data))
 
     def take(self, number: int, expected: int = STATUS) -> bytes:
         """Return the answer to a posted request; raise SftpStatusError where it is an error."""

@@ -254,7 +254,10 @@ def negotiate(
         why = f"did not finish the handshake within {seconds:g} s"
         raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}")
     info.server = transport.remote_version
-    blob = transport.get_remote_server_key().asbytes()
+    try:
+        blob = transport.get_remote_server_key().asbytes()
+    except paramiko.SSHException as error:  # it has hung up meanwhile
+        raise Failure(Exit.VANISHED, f"{where} ended the connection at once ({error})") from None
     info.host_key = fingerprint(blob)
     if blob not in {pin.blob for pin in feed.host_keys}:
         pins = ", ".join(fingerprint(pin.blob) for pin in feed.host_keys)

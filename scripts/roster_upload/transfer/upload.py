@@ -17,6 +17,7 @@ from roster_upload.transfer.info import ConnectionInfo, Holds
 from roster_upload.transfer.probe import learn
 from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
 from roster_upload.transfer.protocol import (
+    ATTRS,
     BROKEN,
     CLOSE,
     FAILURE,
@@ -83,12 +84,15 @@ class AtomicUpload:
         self.is_partial = False  # whether the target is there, but of no use, and may be removed
         self.is_tidy = False  # whether a broken upload's leftovers were looked for
         self.seen: int | None = None  # request for the final name's size, behind the renaming
+        self.left: int | None = None  # request for what the temporary name still is, behind it
         self.refusals: list[SftpStatusError] = []  # of the present file, while it is written
         self.tried: set[str] = set()  # ways to the final name that were refused
 
     def run(self, source: Path, size: int) -> Delivered:
-        """Send, rename and verify; raise UploadFailure."""
-        self.info.holds = Holds.OLD
+        """Send, rename and verify; raise UploadFailure.
+
+        What the vendor has is what a try before has left, until something changes it.
+        """
         try:
             if self.way == IN_PLACE:
                 return self._verified(self._write_in_place(source, size), size, IN_PLACE)
@@ -238,6 +242,7 @@ class AtomicUpload:
             with contextlib.suppress(SftpStatusError):
                 if directory.is_own(name, "old") and directory.feed.remote_name not in names:
                     self.sftp.rename(path, directory.final)  # the only whole file that there is
+                    self.info.holds = Holds.OLD
                 else:
                     self.sftp.remove(path)
 
@@ -245,9 +250,12 @@ class AtomicUpload:
         """Remove a partial file where the connection still lives; else the next run does."""
         with contextlib.suppress(SftpStatusError, *BROKEN):
             self.sftp.hurry()
-            if self.is_partial and self.target:
+            partial = (
+                self.target if self.is_partial else "" if self.target else self.directory.pending
+            )
+            if partial:
                 with contextlib.suppress(SftpStatusError):
-                    self.sftp.remove(self.target)
+                    self.sftp.remove(partial)
             elif self.before not in (None, UNKNOWN) and self._state(self.target) == self.before:
                 self.info.holds = Holds.OLD
             if self.directory.is_seen and not self.is_tidy:
@@ -285,14 +293,14 @@ class AtomicUpload:
         by = {"posix-rename": self.sftp.post_posix_rename, "rename": self.sftp.post_rename}
         self.info.holds = Holds.UNKNOWN
         renamed = by[way](self.target, self.directory.final)
-        seen = self.sftp.post_look(self.directory.final)
+        seen, left = map(self.sftp.post_look, (self.directory.final, self.target))
         try:
             self.sftp.take(renamed)
         except SftpStatusError:
             self.info.holds = Holds.OLD
             raise
         self.info.holds = Holds.NEW
-        self.seen = seen
+        self.seen, self.left = seen, left
 
     def _ways(self) -> Iterator[str]:
         """Give the ways of renaming that can help, from the first on, each asked in its turn."""
@@ -320,7 +328,10 @@ class AtomicUpload:
         final, aside = self.directory.final, self.directory.aside
         self.info.holds = Holds.NOTHING
         try:
-            self.sftp.rename(final, aside)
+            try:
+                self.sftp.rename(final, aside)
+            except SftpStatusError as refused:
+                self._make_room_aside(refused)
         except SftpStatusError:
             self.info.holds = Holds.OLD
             raise
@@ -333,8 +344,21 @@ class AtomicUpload:
                 self.info.holds = Holds.OLD
             raise
         self.info.holds = Holds.NEW
+        self.left = self.sftp.post_look(self.target)
         with contextlib.suppress(SftpStatusError):
             self.sftp.remove(aside)
+
+    def _make_room_aside(self, refused: SftpStatusError) -> None:
+        """Move the old file aside where a broken run has left another one there.
+
+        Raise the refusal where that was not the cause.
+        """
+        try:
+            self.sftp.look(self.directory.final)  # else the other one is the only whole file
+            self.sftp.remove(self.directory.aside)
+            self.sftp.rename(self.directory.final, self.directory.aside)
+        except SftpStatusError:
+            raise refused from None
 
     # ---- what has arrived ----------------------------------------------------------------------
 
@@ -345,13 +369,11 @@ class AtomicUpload:
         self.info.holds = Holds.NEW
         final = self.directory.final
         with self.directory.step("verify"):
+            self._check_done()
             try:
                 there = self._told(self.seen, final, size)
             except SftpStatusError:
-                self._check_done(method)
                 return Delivered(before, method, "taken")
-            if there not in (None, size):
-                self._check_done(method)
             self._check_size(there, size, final)
             if is_hashed or self._is_hashed(final):
                 return Delivered(there, method, "hash")
@@ -377,16 +399,24 @@ class AtomicUpload:
                 break
         return there
 
-    def _check_done(self, method: str) -> None:
+    def _check_done(self) -> None:
         """Raise Failure where the renaming was acknowledged but not done."""
-        if method != IN_PLACE and self.sftp.is_there(self.target):
-            self.is_partial = True
-            self.info.holds = Holds.OLD
-            raise Failure(
-                Exit.VERIFY,
-                f"{self.directory.feed.remote_host} acknowledged the renaming to "
-                f"{self.directory.final}, but did not do it",
-            )
+        if self.left is None:
+            return
+        for asked in (self.left, None):
+            try:  # told too early, it is asked again
+                self.sftp.take(
+                    asked if asked is not None else self.sftp.post_look(self.target), ATTRS
+                )
+            except SftpStatusError:
+                return
+        self.is_partial = True
+        self.info.holds = Holds.OLD
+        raise Failure(
+            Exit.VERIFY,
+            f"{self.directory.feed.remote_host} acknowledged the renaming to "
+            f"{self.directory.final}, but did not do it",
+        )
 
     def _is_hashed(self, path: str) -> bool:
         """Return whether the server has computed the hash of what was sent."""
@@ -458,6 +488,7 @@ def deliver(
             # None of the ways works any more that were learned, or begun with.
             if info.learned or not (learns and failure.tried):
                 raise
+            directory.sftp.go_on()
             info.learned = learn(directory)
             if not info.learned or info.learned.rename in failure.tried:
                 raise
