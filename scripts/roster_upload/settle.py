@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from roster_upload import stop
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 
@@ -190,8 +191,11 @@ def workplace() -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(prefix="roster-upload-")
     except OSError as error:
         raise Failure(Exit.LOCAL, f"no place for a private copy: {error.strerror}") from None
-    with folder as path:
-        yield Path(path)
+    try:
+        yield Path(folder.name)
+    finally:
+        with stop.deferred():  # a second signal must not leave what is private
+            folder.cleanup()
 
 
 class Hashing:

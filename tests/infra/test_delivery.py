@@ -135,12 +135,7 @@ def test_status_tells_the_operator(feeds: list[Feed]) -> None:
 
 def operate(feed: Feed, command: str) -> tuple[int, str]:
     """What an operator sees of a command typed on the feed's host."""
-    return sh(feed, f"roster-upload {command}")
-
-
-def sh(feed: Feed, script: str) -> tuple[int, str]:
-    """What an operator sees of a line typed on the feed's host."""
-    done = connect(feed["host"]).run(script)
+    done = connect(feed["host"]).run(f"roster-upload {command}")
     assert "Traceback" not in done.stderr
     return done.rc, done.stdout + done.stderr
 
@@ -193,22 +188,3 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         assert f'roster_upload_last_success_timestamp_seconds{{feed="{name}"}}' in (
             metrics.content_string
         )
-
-
-def test_an_interrupt_at_the_terminal_stops_the_delivery(
-    feeds: list[Feed], vendor: Host, tmp_path: Path
-) -> None:
-    """While it waits for its turn: all places of the host are taken for some seconds."""
-    for feed in (feeds[0], feeds[-1]):
-        name = feed["feed"]
-        new_export(feed, tmp_path)
-        there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))
-        hold = "runuser -u roster-upload -- flock /run/roster-upload/place-$n.lock sleep 15"
-        holds = f"for n in 0 1 2 3; do {hold} & done"
-        code, told = sh(
-            feed, f"{holds}; timeout --preserve-status -s INT 4 roster-upload send {name}"
-        )
-        assert code == 16, told
-        assert receipts(feed)[-1]["exit_code"] == 16
-        assert "stopped by SIGTERM; " in receipts(feed)[-1]["message"]
-        assert vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed)) == there
