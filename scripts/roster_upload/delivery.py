@@ -448,7 +448,7 @@ class Run:
 
     @contextlib.contextmanager
     def _connected(self, feed: Feed) -> Iterator[Any]:
-        """Facts of a connection, which come into the receipt however it ends."""
+        """Give what is learned of a connection, which comes into the receipt however it ends."""
         from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415 - as in _send
 
         info = ConnectionInfo(holds=self.left or ConnectionInfo.holds)

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import os
 import resource
+import shutil
+import signal
 import tempfile
 import time
 import zipfile
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roster_upload import config, settle
+from roster_upload import config, settle, stop
 from roster_upload.exits import Exit, Failure
 from unit.test_config import GOOD
 
@@ -472,3 +474,24 @@ def test_a_pattern_is_what_a_shell_knows(tmp_path: Path, pattern: str, found: st
     else:
         with pytest.raises(Failure, match="there is no export"):
             settle.find(tmp_path / pattern)
+
+
+def test_a_signal_while_the_private_copy_is_removed_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remove = shutil.rmtree
+
+    def interrupted(*given: Any, **named: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        remove(*given, **named)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    folders: list[Path] = []
+    with (
+        pytest.raises(stop.Stopped),
+        stop.listening(),
+        stop.heard(),
+        settle.workplace() as folder,
+    ):
+        folders.append(folder)
+    assert not folders[0].exists()
