@@ -3,8 +3,8 @@
 Every person, school and class in them is made up; the same options give the same bytes. Anything
 but a defect is written as it is made, so that size costs time, but no memory.
 
-    python tests/rosters.py OUT.zip [--students N] [--seed S] [--revision R] [--defect NAME]
-    python tests/rosters.py OUT.zip --district NAME [--revision R] [--defect NAME]
+    python tests/rosters.py OUT.zip [--students N] [--seed S] [--revision R] [--defect NAME]...
+    python tests/rosters.py OUT.zip --district NAME [--revision R] [--defect NAME]...
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 import io
 import random
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class District:
     the classes to other rooms and changes nothing else. One school by its number and the first few
     students can be gone: from a bulk package they are absent, in one of `mode` "delta", which
     otherwise holds all that there is, they are `tobedeleted`. `rekey` gives every user another
-    sourcedId. `full` adds the files for grades and resources.
+    sourcedId. With `disabled` no user is enabled. `full` adds the files for grades and resources.
     """
 
     students: int = 300
@@ -78,6 +78,7 @@ class District:
     without_school: int | None = None
     drop_students: int = 0
     rekey: bool = False
+    disabled: bool = False
     full: bool = False
     mode: str = "bulk"
 
@@ -265,11 +266,12 @@ def _results(d: District) -> Iterator[Record]:
 
 def _users(d: District) -> Iterator[Record]:
     chance = d.chance("users")
+    enabled = "false" if d.disabled else "true"
     schools = [d.id(f"school-{s}") for s in range(d.schools)]
 
     def row(name: str, teacher: int, role: str, grade: str) -> Row:
         return [
-            d.user_id(name), "true", schools[teacher % d.schools], role, f"u.{name}",
+            d.user_id(name), enabled, schools[teacher % d.schools], role, f"u.{name}",
             f"{{LDAP:{name}}}", chance.choice(GIVEN), chance.choice(FAMILY), "", name,
             f"{name}@invented.example", "", "", "", grade, "",
         ]  # fmt: skip
@@ -378,10 +380,16 @@ class Defect:
     change: Callable[[Package], None] | None = None
     pack: Callable[[list[tuple[str, bytes]]], bytes] | None = None
     full: bool = False  # whether it is in the files for grades and resources
+    severity: str = ""  # where it is another one than the rule's own
 
 
-def _value(rule: str, file: str, column: str, value: str, row: int = 3) -> Defect:
-    return Defect(rule, f"{file}.csv", column, row, lambda p: p.set(file, row, column, value))
+def _value(
+    rule: str, file: str, column: str, value: str, row: int = 3, severity: str = ""
+) -> Defect:
+    def change(package: Package) -> None:
+        package.set(file, row, column, value)
+
+    return Defect(rule, f"{file}.csv", column, row, change, severity=severity)
 
 
 def _bytes(rule: str, file: str, change: Callable[[bytes], bytes], row: int = 0) -> Defect:
@@ -403,6 +411,11 @@ def _rename(old: str, new: str) -> Callable[[list[tuple[str, bytes]]], list[tupl
 
 def _duplicate(p: Package) -> None:
     p.set("users", 5, "sourcedId", p.tables["users"][3][0])
+
+
+def _absent(p: Package, file: str) -> None:
+    del p.tables[file]
+    p.manifest[p.manifest.index([f"file.{file}", "bulk"])][1] = "absent"
 
 
 def _manifest_alone(p: Package) -> None:
@@ -452,10 +465,10 @@ DEFECTS: dict[str, Defect] = {
     "member-twice": _members("package.duplicate", "users.csv", lambda m: [*m, *[x for x in m if x[0] == "users.csv"]]),
     "foreign-member": _members("package.foreign", "another file", lambda m: [*m, ("notes.txt", b"x")]),
     "archive-within": _members("package.nested", "another file", lambda m: [*m, ("inner.zip", b"x")]),
-    "without-needed": _members("package.needs", "classes.csv", lambda m: [x for x in m if x[0] != "courses.csv"]),
+    "without-needed": Defect("package.needs", "classes.csv", change=lambda p: _absent(p, "courses")),
     "manifest-alone": Defect("manifest.only", "manifest.csv", change=_manifest_alone),
     "no-manifest": _members("manifest.missing", "manifest.csv", lambda m: m[1:]),
-    "no-demographics": _members("imagine.required-file", "demographics.csv", lambda m: [x for x in m if x[0] != "demographics.csv"]),
+    "no-demographics": Defect("imagine.required-file", "demographics.csv", change=lambda p: _absent(p, "demographics")),
     "announced-not-there": _members("manifest.not-delivered", "courses.csv", lambda m: [x for x in m if x[0] != "courses.csv"]),
     "there-not-announced": Defect("manifest.not-announced", "courses.csv", change=lambda p: p.manifest.__setitem__(7, ["file.courses", "absent"])),
     "manifest-property-missing": Defect("manifest.property", "manifest.csv", "file.results", change=lambda p: p.manifest.remove(["file.results", "absent"])),
@@ -475,17 +488,17 @@ DEFECTS: dict[str, Defect] = {
     "quote-open": _bytes("csv.quotes", "orgs", lambda c: c.replace(b"Invented School 1", b'"Invented School 1', 1)),
     "ragged": _bytes("csv.row-width", "orgs", lambda c: c.replace(b"Invented School 0,", b"Invented School 0,extra,", 1), 3),
     "line-break": Defect("csv.line-break", "orgs.csv", "", 3, lambda p: p.set("orgs", 3, "name", "two\nlines")),
-    "required-empty": _value("value.required", "users", "username", ""),
+    "required-empty": _value("value.required", "users", "familyName", "", 30),
     "bulk-with-status": _value("value.bulk-only-empty", "users", "status", "active"),
     "role": _value("value.enum", "users", "role", "Student", 20),
     "boolean": _value("value.enum", "users", "enabledUser", "TRUE"),
     "date": _value("value.format", "academicSessions", "startDate", "08/10/2026"),
     "no-such-day": _value("value.format", "academicSessions", "startDate", "2026-02-30"),
-    "user-ids": _value("value.format", "users", "userIds", "plain"),
+    "user-ids": _value("value.format", "users", "userIds", "plain", severity="warning"),
     "odd-sourcedid": _value("value.unusual", "academicSessions", "sourcedId", "fall term", 3),
-    "list-blank": _value("value.list-blank", "classes", "termSourcedIds", "fall, spring"),
+    "list-blank": _value("value.list-blank", "classes", "termSourcedIds", "fall, spring", severity="fault"),
     "duplicate-sourcedid": Defect("value.unique", "users.csv", "sourcedId", 5, _duplicate),
-    "unknown-class": _value("reference.missing", "enrollments", "classSourcedId", "class-99999"),
+    "unknown-class": _value("reference.missing", "enrollments", "classSourcedId", "class-99999", 30),
     "unknown-parent": _value("reference.missing", "orgs", "parentSourcedId", "nowhere"),
     "unknown-in-list": _value("reference.missing", "classes", "termSourcedIds", "fall,never"),
     "school-is-district": _value("reference.type", "classes", "schoolSourcedId", "district"),
@@ -506,11 +519,18 @@ DEFECTS: dict[str, Defect] = {
 
 def build(*, defect: str = "", **values: Any) -> bytes:
     """The bytes of a package; raises KeyError for a defect that is not in `DEFECTS`."""
-    wrong = DEFECTS[defect] if defect else Defect("", "")
-    package = invent(**{"full": wrong.full, **values})
-    if wrong.change:
-        wrong.change(package)
-    return (wrong.pack or to_zip)(package.members())
+    return build_with([defect] if defect else [], **values)
+
+
+def build_with(defects: Sequence[str], **values: Any) -> bytes:
+    """Return the bytes of a package with some defects; one of them may be in how it is packed."""
+    wrong = [DEFECTS[name] for name in defects]
+    package = invent(**{"full": any(each.full for each in wrong), **values})
+    for each in wrong:
+        if each.change:
+            each.change(package)
+    pack = next((each.pack for each in wrong if each.pack), to_zip)
+    return pack(package.members())
 
 
 # Options that are values of a District: what they say to a person.
@@ -526,6 +546,7 @@ NUMBERS = {
 }
 SWITCHES = {
     "rekey": "every user has another sourcedId",
+    "disabled": "no user is enabled",
     "full": "all files, those for grades and resources, too",
 }
 
@@ -542,16 +563,16 @@ def main() -> None:
     for name, told in SWITCHES.items():
         parser.add_argument(f"--{name}", action="store_true", help=told)
     parser.add_argument("--mode", choices=["bulk", "delta"], default=District.mode)
-    parser.add_argument("--defect", choices=sorted(DEFECTS), default="")
+    parser.add_argument("--defect", choices=sorted(DEFECTS), action="append", default=[])
     parser.add_argument("--district", help="sets seed and size, the same for the same name")
     values = vars(parser.parse_args())
-    out, defect, name = (values.pop(key) for key in ("out", "defect", "district"))
+    out, defects, name = (values.pop(key) for key in ("out", "defect", "district"))
     if name:
         values["seed"] = int(hashlib.sha256(name.encode()).hexdigest()[:6], 16)
         values["students"] = 200 + values["seed"] % 300
     out.parent.mkdir(parents=True, exist_ok=True)
-    if defect:
-        out.write_bytes(build(defect=defect, **values))
+    if defects:
+        out.write_bytes(build_with(defects, **values))
     else:
         write(out, **values)
 

@@ -20,9 +20,11 @@ import forks
 import pytest
 import rosters
 import share
-from roster_upload import config, guard, oneroster
-from roster_upload.census import Census
-from roster_upload.validate import Terms, check
+from roster_upload import config
+from roster_upload.guard import guard
+from roster_upload.guard.baseline import Baseline
+from roster_upload.validation import enrollments
+from roster_upload.validation.check import ValidationOptions, check
 from unit.test_config import GOOD
 from unit.test_traditional import COLUMNS, FILES
 
@@ -37,9 +39,9 @@ ODD_COLUMNS: dict[str, Any] = {
     "users": {"key": "nowhere"},
 }
 TERMS = (
-    Terms(),
-    Terms(format="traditional-math", traditional_columns=COLUMNS),
-    Terms(format="traditional-literacy", traditional_columns=ODD_COLUMNS),
+    ValidationOptions(),
+    ValidationOptions(format="traditional-math", traditional_columns=COLUMNS),
+    ValidationOptions(format="traditional-literacy", traditional_columns=ODD_COLUMNS),
 )
 NAMES = (*rosters.GIVEN, *rosters.FAMILY)
 
@@ -50,7 +52,7 @@ def look_at(folder: Path, base: Path) -> None:
     Too much work or an exception ends the process, so that the last name is that of the culprit.
     """
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
-    old, feed = check(base, key=KEY).census, config.parse(GOOD)
+    old, feed = check(base, key=KEY).baseline, config.parse(GOOD)
     for path in sorted(folder.iterdir()):
         print(path.name, flush=True)
         limit = int(time.process_time()) + 1 + CPU_SECONDS
@@ -59,8 +61,8 @@ def look_at(folder: Path, base: Path) -> None:
             report = check(path, terms, key=KEY)
             told = json.dumps(report.record()) + "".join(f.text() for f in report.findings)
             assert not any(name in told for name in NAMES)
-            guard.judge(feed, old, report.census, dt.date(2026, 11, 1))
-            guard.judge(feed, guard.accepted(old, report.census), old, dt.date(2026, 11, 1))
+            guard.judge(feed, old, report.baseline, dt.date(2026, 11, 1))
+            guard.judge(feed, guard.accepted(old, report.baseline), old, dt.date(2026, 11, 1))
         assert most_resident() < RESIDENT_BYTES
     print("end", flush=True)
 
@@ -190,18 +192,18 @@ def test_mutated_packages_end_in_a_report(folder: Path, base: Path) -> None:
     run(folder, base)
 
 
-def test_a_mutated_census_is_read_or_refused(tmp_path: Path, base: Path) -> None:
-    check(base, key=KEY).census.save(tmp_path / "good", KEY)
+def test_a_mutated_baseline_is_read_or_refused(tmp_path: Path, base: Path) -> None:
+    check(base, key=KEY).baseline.save(tmp_path / "good", KEY)
     good, feed = (tmp_path / "good").read_bytes(), config.parse(GOOD)
     for seed in range(share.of(300)):
         chance = random.Random(seed)  # noqa: S311 - no secret
-        path = tmp_path / "census"
+        path = tmp_path / "baseline"
         path.write_bytes(mutate(good, OUTSIDE, chance))
         try:
-            old = Census.load(path, KEY)
-        except ValueError:
+            old = Baseline.load(path, KEY)
+        except (OSError, ValueError):
             continue
-        guard.judge(feed, old, check(base, key=KEY).census, dt.date(2026, 11, 1))
+        guard.judge(feed, old, check(base, key=KEY).baseline, dt.date(2026, 11, 1))
 
 
 # ---- named cases --------------------------------------------------------------------------------
@@ -396,7 +398,7 @@ def test_a_hostile_package_ends_in_a_report(folder: Path, base: Path, name: str)
 
 def test_more_days_than_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As where a time stamp stands for the day: millions of them, here as many as bits are left."""
-    monkeypatch.setattr(oneroster, "PLACE_BITS", 3)
+    monkeypatch.setattr(enrollments, "NUMBER_BITS", 3)
     path = tmp_path / "OneRoster.zip"
     rows = enrolled(*[f"1-s0,student,,{day}T00:00:00Z,2026-12-01" for day in days(300)])
     path.write_bytes(with_rows("enrollments", rows))

@@ -21,10 +21,13 @@ import share
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from roster_feeds import to_toml
-from roster_upload import config, guard, table
-from roster_upload.census import Kind, Prints
-from roster_upload.findings import Findings, Report
-from roster_upload.validate import Terms, check
+from roster_upload import config
+from roster_upload.guard import guard
+from roster_upload.guard.baseline import KeyedHasher
+from roster_upload.guard.comparison import Comparison, Roster
+from roster_upload.validation import csv_reader
+from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.findings import Findings, Report
 from unit.test_config import GOOD
 
 KEY = b"k" * 32
@@ -40,37 +43,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(folder: Path, content: bytes, **terms: Any) -> Report:
     path = folder / "OneRoster.zip"
     path.write_bytes(content)
-    return check(path, Terms(**terms), key=KEY)
+    return check(path, ValidationOptions(**terms), key=KEY)
 
 
 @contextmanager
 def small_pieces(piece: int, block: int) -> Iterator[None]:
     """Lets pieces of text end everywhere."""
-    was = table.PIECE_BYTES, table.BLOCK_BYTES
-    table.PIECE_BYTES, table.BLOCK_BYTES = piece, block
+    was = csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES
+    csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = piece, block
     try:
         yield
     finally:
-        table.PIECE_BYTES, table.BLOCK_BYTES = was
+        csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = was
 
 
-# ---- table --------------------------------------------------------------------------------------
+# ---- the CSV reader -----------------------------------------------------------------------------
 
 
-def read(content: bytes, piece: int) -> tuple[table.Rows, dict[int, list[str]], Findings]:
+def read(content: bytes, piece: int) -> tuple[csv_reader.Rows, dict[int, list[str]], Findings]:
     """A file of three columns as it is read in pieces: its rows of that width by number."""
     package = zipfile.ZipFile(io.BytesIO(rosters.to_zip([("a.csv", content)])))
     findings = Findings()
     found: dict[int, list[str]] = {}
     with small_pieces(piece, 64):
-        made = table.Rows(package, package.infolist()[0], "a.csv", findings)
+        made = csv_reader.Rows(package, package.infolist()[0], "a.csv", findings)
         assert made.header == HEADER
-        with suppress(table.Unreadable):
+        with suppress(csv_reader.Unreadable):
             for batch in made:
-                whole = zip(*batch.columns, strict=True)
+                whole = zip(*map(batch.values, range(len(HEADER))), strict=True)
                 for number, row in enumerate(whole, batch.first):
                     found[number] = list(row)
-                    assert batch.lines[number - batch.first] == ",".join(row)
+                    assert batch.lines()[number - batch.first] == ",".join(row)
     return made, found, findings
 
 
@@ -114,24 +117,39 @@ def test_a_file_is_read_as_the_csv_reader_reads_it(
     text: str, ends: str, mark: bool, piece: int
 ) -> None:
     text = "x,y,z" + ends + text
-    expected, is_whole = parsed(text)
+    expected, is_whole = parsed(as_read(text))
     assume(expected[:1] == [HEADER])
     made, found, findings = read(b"\xef\xbb\xbf" * mark + text.encode(), piece)
-    assert {f.rule for f in findings.errors} <= {"csv.row-width", "csv.quotes"}
+    told = {"csv.row-width", "csv.quotes", "csv.blank-line", "csv.line-ends"}
+    assert {f.rule for f in findings.errors} <= told
     by_rule = {f.rule: f for f in findings}
     assert ("csv.quotes" in by_rule) is not is_whole
-    if is_whole:
-        numbered = list(enumerate(expected[1:], 2))
-        assert found == {n: row for n, row in numbered if len(row) == 3}
-        odd = [n for n, row in numbered if len(row) != 3]
-        told = by_rule.get("csv.row-width")
-        assert (told.count, told.rows) == (len(odd), odd[:5]) if told else not odd
-        broken = [n for n, row in found.items() if "\n" in "".join(row) or "\r" in "".join(row)]
-        breaks = by_rule.get("csv.line-break")
-        assert (breaks.count, breaks.rows) == (len(broken), broken[:5]) if breaks else not broken
-        assert made.count == len(expected)
-    else:
+    if not is_whole:
         assert by_rule["csv.quotes"].rows == [len(expected) + 1]
+        return
+    numbered = list(enumerate(expected[1:], 2))
+    assert found == {n: row for n, row in numbered if len(row) == 3}
+    blank = [n for n, row in numbered if not "".join(row).strip() and len(row) < 2]
+    last = max([1, *(n for n, _ in numbered if n not in blank)])
+    lines = {
+        "csv.row-width": [n for n, row in numbered if len(row) != 3 and n not in blank],
+        "csv.line-break": [n for n, row in found.items() if "\n" in "".join(row)
+                           or "\r" in "".join(row)],
+        "csv.blank-line": [n for n in blank if n < last],
+        "csv.blank-end": [n for n in blank if n > last],
+    }  # fmt: skip
+    for rule, rows in lines.items():
+        finding = by_rule.get(rule)
+        assert ((finding.count, finding.rows) if finding else (0, [])) == (len(rows), rows[:5])
+    assert made.count == last
+
+
+def as_read(text: str) -> str:
+    """A text as it is read where its line ends are CR alone, or CR CR LF, throughout."""
+    if "\n" not in text:
+        return text.replace("\r", "\n")
+    other = text.replace("\r\r\n", "")
+    return text if "\r" in other or "\n" in other else text.replace("\r\r\n", "\n")
 
 
 @pytest.mark.parametrize("length", [131_073, 500_000])
@@ -144,7 +162,7 @@ def test_a_long_field_is_read_with_quotes_and_without(length: int) -> None:
 
 @given(content=st.binary(max_size=400), piece=st.sampled_from([1, 16, 1 << 16]))
 def test_any_bytes_as_a_member_end_in_a_report(folder: Path, content: bytes, piece: int) -> None:
-    members = dict(rosters.invent(students=3, schools=1).members())
+    members = dict(rosters.invent(students=30, schools=1).members())
     header = members["users.csv"].split(b"\r\n")[0] + b"\r\n"
     for body in (content, header + content):
         with small_pieces(piece, 64):
@@ -196,7 +214,7 @@ def test_what_the_rules_allow_changes_nothing(
     """The order of rows and of members, quotes, and further columns behind the last."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     package = rosters.invent(students=20, schools=2)
-    before = look(folder, rosters.to_zip(package.members())).census
+    before = look(folder, rosters.to_zip(package.members())).baseline
     for rows_ in package.tables.values():
         header, *body = rows_
         chance.shuffle(body)
@@ -218,9 +236,9 @@ def test_what_the_rules_allow_changes_nothing(
     chance.shuffle(members)
     report = look(folder, rosters.to_zip(members))
     assert {f.rule for f in report.findings} == ({"csv.line-ends"} if feeds else set())
-    for name, kind in report.census.kinds.items():
-        assert np.array_equal(kind.ids, before.kinds[name].ids)
-        assert np.array_equal(kind.tags, before.kinds[name].tags) is not extra
+    for name, kind in report.baseline.records.items():
+        assert np.array_equal(kind.ids, before.records[name].ids)
+        assert np.array_equal(kind.tags, before.records[name].tags)
 
 
 @given(data=st.data())
@@ -231,7 +249,7 @@ def test_a_row_that_others_need_is_missed(folder: Path, data: st.DataObject) -> 
     rows_ = package.tables[file]
     gone = rows_.pop(data.draw(st.integers(1, len(rows_) - 1)))
     report = look(folder, rosters.to_zip(package.members()))
-    assert any(f.rule == "reference.missing" for f in report.findings.errors)
+    assert any(f.rule == "reference.missing" for f in report.findings)
     assert not any(gone[0] in f.text().split() for f in report.findings)
 
 
@@ -299,7 +317,7 @@ def test_what_has_changed_is_counted_exactly(
 ) -> None:
     """By kind and by school, from a bulk package and from a delta, in whatever order rows come."""
     old = rosters.invent(students=len(fates), schools=2)
-    was = look(folder, rosters.to_zip(old.members())).census
+    was = look(folder, rosters.to_zip(old.members())).baseline
     censuses = []
     for told_as in (as_bulk, as_delta):
         package, fate_of = after(fates, added)
@@ -308,7 +326,7 @@ def test_what_has_changed_is_counted_exactly(
             header, *rows = table_
             chance.shuffle(rows)
             table_[:] = [header, *rows]
-        censuses.append(look(folder, rosters.to_zip(package.members())).census)
+        censuses.append(look(folder, rosters.to_zip(package.members())).baseline)
     bulk, delta = censuses
     count = {fate: fates.count(fate) for fate in FATES}
     lost = count["gone"] + count["promoted"]
@@ -326,14 +344,13 @@ def test_what_has_changed_is_counted_exactly(
 
     held = guard.accepted(was, delta)
     assert held.rows == bulk.rows
-    assert held.kinds.keys() == bulk.kinds.keys()
-    for name, kind in bulk.kinds.items():
-        assert np.array_equal(held.kinds[name].ids, kind.ids)
+    assert held.records.keys() == bulk.records.keys()
+    for name, kind in bulk.records.items():
+        assert np.array_equal(held.records[name].ids, kind.ids)
     for now in (held, bulk):
-        comparison = guard.Comparison(was.kinds[KIND], now.kinds.get(KIND, Kind.none()))
-        leaving = lost + count["moved"]
-        left = list(comparison.left_schools(was, now))
-        assert left == ([("school-0", leaving, len(fates))] if leaving else [])
+        pair = (Roster(one, TODAY, None, has_tags=True).records(KIND) for one in (was, now))
+        schools = Comparison(*pair, has_tags=True).difference().schools
+        assert schools["school-0"] == (lost + count["moved"], len(fates))
 
 
 values = st.lists(
@@ -344,7 +361,7 @@ values = st.lists(
 
 @given(some=values, others=values)
 def test_a_hash_depends_on_its_value_alone(some: list[str], others: list[str]) -> None:
-    prints = Prints(KEY)
+    prints = KeyedHasher(KEY)
     alone = [prints.of([value])[0] for value in some]
     together = prints.of([*others, *some])[len(others) :]
     assert alone == together.tolist()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import rosters
-from roster_upload.validate import check
+from roster_upload.validation.check import check
 
 PLANS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -144,6 +144,25 @@ def test_the_command_line_has_all_of_it(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.argv", ["rosters.py", str(path), *options, "--full", "--rekey"])
     rosters.main()
     assert path.read_bytes() == rosters.build(**values, full=True, rekey=True)
+
+
+def test_nobody_is_enabled_and_nothing_else_is_changed() -> None:
+    old, new = records(), records(disabled=True)
+    assert {row["enabledUser"] for row in new["users"].values()} == {"false"}
+    for row in new["users"].values():
+        row["enabledUser"] = "true"
+    assert new == old
+
+
+def test_a_package_can_have_several_defects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, defects = tmp_path / "OneRoster.zip", ["unknown-class", "required-empty"]
+    options = [f"--defect={name}" for name in defects]
+    monkeypatch.setattr("sys.argv", ["rosters.py", str(path), *options])
+    rosters.main()
+    found = [finding.rule for finding in check(path).findings]
+    assert sorted(found) == sorted(rosters.DEFECTS[name].rule for name in defects)
 
 
 def test_a_district_by_name_is_always_the_same(

@@ -7,45 +7,59 @@ https://help.imaginelearning.com/hc/en-us/articles/360057791574-Traditional-Assi
 
 from __future__ import annotations
 
-import re
+import datetime as dt
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roster_upload import archive
-from roster_upload.census import Counter, Places, Prints
-from roster_upload.findings import Findings, Report, spec
-from roster_upload.table import Batch, Rows, Unreadable
+from roster_upload.guard.baseline import KeyedHasher, RecordCollector, ValueIndex
+from roster_upload.guard.baseline import Rows as Records
+from roster_upload.spec import spec
+from roster_upload.validation import archive, text
+from roster_upload.validation.columns import sums_of_strings
+from roster_upload.validation.csv_reader import Batch, Rows, Unreadable
+from roster_upload.validation.findings import Findings, Report
+from roster_upload.validation.oneroster import have_lost_zeros
 
 if TYPE_CHECKING:
-    from roster_upload.validate import Terms
+    from roster_upload.validation.check import ValidationOptions
 
 
-def check(package: zipfile.ZipFile, report: Report, prints: Prints, terms: Terms) -> None:
-    """Checks a set and counts it."""
-    Package(package, report, prints, terms).check()
+def check(
+    package: zipfile.ZipFile,
+    report: Report,
+    hasher: KeyedHasher,
+    options: ValidationOptions,
+    _night: dt.date,
+) -> None:
+    """Check a set and remember it."""
+    Package(package, report, hasher, options).check()
 
 
 class Package:
     """One set under check."""
 
     def __init__(
-        self, package: zipfile.ZipFile, report: Report, prints: Prints, terms: Terms
+        self,
+        package: zipfile.ZipFile,
+        report: Report,
+        hasher: KeyedHasher,
+        options: ValidationOptions,
     ) -> None:
         self.archive = package
         self.report = report
         self.findings = report.findings
-        self.prints = prints
-        self.allow_delete_unlisted = terms.allow_delete_unlisted
+        self.hasher = hasher
+        self.allow_delete_unlisted = options.allow_delete_unlisted
         self.spec = spec("traditional")
         # Kind: what is known of its columns, the feed's own words added.
         self.kinds: dict[str, Mapping[str, Any]] = {
-            kind: {**known, **terms.traditional_columns.get(kind, {})}
+            kind: {**known, **options.traditional_columns.get(kind, {})}
             for kind, known in self.spec["kinds"].items()
         }
-        self.places = Places()
+        self.schools = ValueIndex()
 
     def check(self) -> None:
         """Checks the layout, then each file."""
@@ -68,10 +82,11 @@ class Package:
                 self.findings.add("package.duplicate", kind)
             for name in names[:1]:
                 File(self, kind, members[name]).check()
-        self.report.census.places = list(self.places)
+        self.report.baseline.schools = list(self.schools)
 
-    def _recognise(self, name: str) -> str:
-        return name if name.lower().endswith((".csv", ".xls", ".xlsx", ".txt")) else ""
+    def _recognise(self, name: str) -> tuple[str, bool]:
+        is_one = name.lower().endswith((".csv", ".xls", ".xlsx", ".txt"))
+        return name if is_one else "", is_one
 
     def _kinds(self, name: str) -> list[str]:
         return [kind for kind in self.kinds if self.kinds[kind]["word"] in name.lower()]
@@ -90,23 +105,26 @@ class File:
         self.kind = kind
         self.known = package.kinds[kind]
         self.info = info
-        self.counter = Counter(package.prints)
+        self.collector = RecordCollector(package.hasher)
 
     def check(self) -> None:
         """Checks all rows."""
         try:
             rows = Rows(self.package.archive, self.info, self.kind, self.findings)
             rows.on_ragged = lambda number, row: self._directive(number, [",".join(row)])
-            header = [name.strip().lower() for name in rows.header]
+            header = [text.plain(name).lower() for name in rows.header]
             self._directive(1, [",".join(rows.header)])
             if self._header(header):
                 self._rows(rows, header)
             elif rows.header:
                 for batch in rows:
-                    self._directive(batch.first, batch.lines)
+                    self._directive(batch.first, batch.lines())
             if rows.count == 1:
                 self.findings.add("csv.no-rows", self.kind)
-            self.package.report.rows[self.kind] = max(rows.count - 1, 0)
+            count = max(rows.count - 1, 0)
+            self.package.report.rows[self.kind] = count
+            if faulty := self.findings.close(self.kind, count):
+                self.package.report.faulty_rows[self.kind] = faulty
         except Unreadable:
             pass
 
@@ -141,35 +159,37 @@ class File:
             name: {} for name in self._named("unique") if name.lower() in at
         }
         for batch in rows:
-            self._directive(batch.first, batch.lines)
-            for name, values in zip(header, batch.columns, strict=True):
-                filled[name] += len(values) - values.count("")
+            self._directive(batch.first, batch.lines())
+            columns = [batch.values(place) for place in range(len(header))]
+            for name, values in zip(header, columns, strict=True):
+                filled[name] += sum(not text.is_blank(value) for value in values)
             self._values(batch, at)
             for name, numbers in seen.items():
-                for row, value in enumerate(batch.columns[at[name.lower()]], batch.first):
-                    if value and numbers.setdefault(value.lower(), row) != row:
+                for row, value in enumerate(batch.values(at[name.lower()]), batch.first):
+                    if not text.is_blank(value) and numbers.setdefault(value.lower(), row) != row:
                         self.findings.add("traditional.unique", self.kind, name, row=row)
             self._count(batch, at)
         self._parents(at, seen)
         for name, numbers in seen.items():
-            if _lost_zeros(numbers):
+            if have_lost_zeros(list(numbers)):
                 self.findings.add("traditional.leading-zeros", self.kind, name)
-        census = self.package.report.census
-        census.kinds |= self.counter.finish({0: self.kind})[0]
-        census.rows[self.kind] = max(rows.count - 1, 0)
-        census.filled[self.kind] = filled
+        baseline = self.package.report.baseline
+        faulty = self.findings.faulty(self.kind)
+        baseline.records |= self.collector.finish({0: self.kind}, faulty)[0]
+        baseline.rows[self.kind] = max(rows.count - 1, 0)
+        baseline.filled[self.kind] = filled
 
     def _values(self, batch: Batch, at: Mapping[str, int]) -> None:
         """Required values, and those of a vocabulary."""
         for name in self._named("required"):
-            for row, value in enumerate(batch.columns[at[name.lower()]], batch.first):
-                if not value.strip():
+            for row, value in enumerate(batch.values(at[name.lower()]), batch.first):
+                if text.is_blank(value):
                     self.findings.add("value.required", self.kind, name, row=row)
         for name, allowed in self.known.get("values", {}).items():
             detail = f"allowed: {', '.join(allowed)}"
-            values = batch.columns[at[name.lower()]] if name.lower() in at else ()
+            values = batch.values(at[name.lower()]) if name.lower() in at else ()
             for row, value in enumerate(values, batch.first):
-                if value and value.lower() not in allowed:
+                if not text.is_blank(value) and value.lower() not in allowed:
                     self.findings.add("value.enum", self.kind, name, detail=detail, row=row)
 
     def _parents(self, at: Mapping[str, int], seen: Mapping[str, Mapping[str, int]]) -> None:
@@ -179,8 +199,8 @@ class File:
             return
         again = Rows(self.package.archive, self.info, self.kind, Findings())
         for batch in again:
-            for number, value in enumerate(batch.columns[at[parent.lower()]], batch.first):
-                if value.strip() and value.strip().lower() not in seen[child]:
+            for number, value in enumerate(batch.values(at[parent.lower()]), batch.first):
+                if not text.is_blank(value) and value.lower() not in seen[child]:
                     self.findings.add("reference.missing", self.kind, parent, row=number)
 
     def _directive(self, first: int, lines: Sequence[str]) -> None:
@@ -196,26 +216,21 @@ class File:
         """Counts a batch for the guard; without a key column each row is its own."""
         key = at.get(self.known.get("key", "").lower())
         school = at.get(self.known.get("school", "").lower())
-        count = len(batch)
-        ids: Sequence[str] = (
-            batch.lines if key is None else [value.lower() for value in batch.columns[key]]
+        count, lines = len(batch), batch.lines()
+        ids = lines if key is None else [value.lower() for value in batch.values(key)]
+        places = [0] * count
+        if school is not None:
+            places = [self.package.schools[value] for value in batch.values(school)]
+        self.collector.add(
+            Records(
+                batch.numbers,
+                self.package.hasher.of(ids),
+                sums_of_strings(lines),
+                np.array(places, np.uint32),
+                when=np.zeros(count, np.uint32),
+                present=np.ones(count, np.bool_),
+                gone=np.zeros(count, np.bool_),
+                identity=np.zeros((count, 0), np.uint32),
+                kinds=np.zeros(count, np.uint8),
+            )
         )
-        told = ("",) * count if school is None else batch.columns[school]
-        self.counter.add(
-            batch.first,
-            ids,
-            batch.lines,
-            places=self.package.places.of(told),
-            kinds=np.zeros(count, np.uint8),
-            gone=np.zeros(count, np.bool_),
-        )
-
-
-def _lost_zeros(values: Mapping[str, int]) -> bool:
-    """Whether numbers of different lengths stand in a column, none with a leading zero."""
-    numbers = [value for value in values if re.fullmatch(r"\d+", value)]
-    return (
-        len(numbers) == len(values) > 1
-        and len(set(map(len, numbers))) > 1
-        and not any(value.startswith("0") for value in numbers)
-    )

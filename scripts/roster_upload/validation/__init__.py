@@ -1,0 +1,1 @@
+"""Validation: a package against the rules of its format, which are data in `spec/`."""

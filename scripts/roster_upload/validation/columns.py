@@ -1,0 +1,364 @@
+"""Columns of a batch as arrays, and what is looked up in them.
+
+A value becomes a checksum of 64 bits, made of whole columns at once. Rules are asked about distinct
+values that are not known to keep them, so that a value that is met a million times is judged once.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from roster_upload.guard.baseline import LONGEST_VALUE, ChunkedArray
+from roster_upload.validation.csv_reader import Batch
+
+Sums = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.uint32]
+KNOWN_BITS = 15
+NUMBERED_BITS = 12
+# Odd numbers without a pattern in their bits, for checksums (the fractions of e, pi and phi).
+MIX, LENGTHEN, COLUMN = (
+    np.uint64(0xADF85458A2BB4A9B),
+    np.uint64(0x9E3779B97F4A7C15),
+    0xC90FDAA22168C235,
+)
+SHIFT = np.uint64(29)
+WORD = 8
+BLOCK = 16
+
+
+@functools.cache
+def _masks(width: int) -> Bytes:
+    """Return, for each length up to `width`, which bytes belong to a value of that length."""
+    return np.where(np.tri(width + 1, width, -1, dtype=bool), 255, 0).astype(np.uint8)
+
+
+class Values:
+    """One column of a batch."""
+
+    def __init__(self, batch: Batch, column: int) -> None:
+        self.batch, self.column = batch, column
+        self.starts, self.ends = batch.starts[:, column], batch.ends[:, column]
+        self.lengths: Places = self.ends - self.starts
+        self.longest = int(self.lengths.max())
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @functools.cached_property
+    def filled(self) -> Flags:
+        """Which values are not of length 0."""
+        return self.lengths > 0
+
+    @functools.cached_property
+    def texts(self) -> Bytes:
+        """The first 256 bytes of each value, padded with zeros to the same multiple of 16."""
+        longest = min(max(self.longest, 1), LONGEST_VALUE)
+        width = -(-longest // BLOCK) * BLOCK
+        padded = self.batch.padded
+        windows = np.ndarray((len(padded) - width + 1,), f"V{width}", padded.data, 0, (1,))
+        texts = windows[self.starts].view(np.uint8).reshape(-1, width)
+        texts &= _masks(width)[np.minimum(self.lengths, width)]
+        return texts
+
+    @functools.cached_property
+    def sums(self) -> Sums:
+        """A checksum of each value, 0 for the empty one."""
+        if not self.longest:
+            return np.zeros(len(self), np.uint64)
+        sums = sums_of(self.texts, self.lengths)
+        for row in np.flatnonzero(self.lengths > LONGEST_VALUE):
+            value = self.batch.data[self.starts[row] : self.ends[row]]
+            sums[row] = int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "big")
+        return sums
+
+    @functools.cached_property
+    def lowered(self) -> Sums:
+        """A checksum of each value whose capitals of ASCII do not count."""
+        if not self.longest:
+            return self.sums
+        capitals = ((self.texts - np.uint8(65)) < 26).view(np.uint8)
+        return sums_of(self.texts | (capitals << np.uint8(5)), self.lengths)
+
+    def strings(self, rows: Places) -> list[str]:
+        """Return the values of some rows."""
+        data = self.batch.data
+        places = zip(self.starts[rows].tolist(), self.ends[rows].tolist(), strict=True)
+        return [data[start:end].decode() for start, end in places]
+
+    def distinct(self, rows: Places) -> tuple[list[str], Sums]:
+        """Return the distinct values of some rows, and their checksums."""
+        sums, first = np.unique(self.sums[rows], return_index=True)
+        return self.strings(rows[first]), sums
+
+    def rows_of(self, sums: Sums) -> Places:
+        """Return the rows whose values have one of these checksums."""
+        found = self.sums == sums[0] if len(sums) == 1 else np.isin(self.sums, sums)
+        return np.flatnonzero(found)
+
+
+def sums_of(texts: Bytes, lengths: Places) -> Sums:
+    """Return checksums of padded texts, 0 for those of length 0."""
+    words = texts.view(np.uint64)
+    sums = lengths.astype(np.uint64) * LENGTHEN
+    for number in range(words.shape[1]):
+        # A value takes as many words as it needs, whatever else is in the batch.
+        further = (sums ^ words[:, number]) * MIX
+        further ^= further >> SHIFT
+        needed = lengths > number * WORD
+        sums = further if needed.all() else np.where(needed, further, sums)
+    return sums
+
+
+def sums_of_strings(values: Sequence[str]) -> Sums:
+    """Return the checksums of texts that are in no batch."""
+    if not values:
+        return np.zeros(0, np.uint64)
+    return Values(Batch.of_rows(0, [[value] for value in values]), 0).sums
+
+
+def row_sums(count: int, columns: Sequence[Values]) -> Sums:
+    """Return a checksum of the values of each of so many rows."""
+    total = np.zeros(count, np.uint64)
+    for number, values in enumerate(columns):
+        if values.longest:
+            factor = (COLUMN * (2 * number + 1)) & 0xFFFFFFFFFFFFFFFF
+            total += values.sums * np.uint64(factor | 1)
+    return total
+
+
+class Known:
+    """Checksums of values that are known to keep a column's rules; a few may be forgotten."""
+
+    def __init__(self) -> None:
+        self._table = np.zeros(1 << KNOWN_BITS, np.uint64)
+
+    def has(self, sums: Sums) -> Flags:
+        """Return which of the checksums are known; that of the empty value always is."""
+        found: Flags = self._table[self._slots(sums)] == sums
+        return found
+
+    def add(self, sums: Sums) -> None:
+        """Remember some."""
+        self._table[self._slots(sums[sums != 0])] = sums[sums != 0]
+
+    @staticmethod
+    def _slots(sums: Sums) -> Places:
+        # The empty value has a place that no other one takes, where nothing is ever written.
+        slots = (sums >> np.uint64(64 - KNOWN_BITS)).astype(np.int64)
+        return np.where(sums == 0, 0, np.maximum(slots, 1))
+
+
+class Numbered:
+    """A number for each distinct value of a column, 0 for the empty one."""
+
+    def __init__(self) -> None:
+        self.texts = [""]
+        self._numbers: dict[int, int] = {0: 0}
+        # Where most values are found at once. Some share a place, of which the last one has it.
+        self._sums = np.zeros(1 << NUMBERED_BITS, np.uint64)
+        self._places = np.zeros(1 << NUMBERED_BITS, np.uint32)
+
+    def of(self, values: Values) -> Numbers:
+        """Return the number of each value."""
+        if not values.longest:
+            return np.zeros(len(values), np.uint32)
+        sums = values.sums
+        slots = (sums >> np.uint64(64 - NUMBERED_BITS)).astype(np.intp)
+        numbers = self._places[slots]
+        others = np.flatnonzero(self._sums[slots] != sums)
+        if len(others):
+            distinct, first, back = np.unique(sums[others], return_index=True, return_inverse=True)
+            found = [
+                self._number(values, o, rows)
+                for o, rows in zip(distinct.tolist(), others[first], strict=True)
+            ]
+            numbers[others] = np.array(found, np.uint32)[back.ravel()]
+            self._sums[slots[others]], self._places[slots[others]] = sums[others], numbers[others]
+        numbers[sums == 0] = 0
+        return numbers
+
+    def _number(self, values: Values, one: int, row: np.intp) -> int:
+        number = self._numbers.get(one)
+        if number is None:
+            number = self._numbers[one] = len(self.texts)
+            self.texts += values.strings(np.array([row]))
+        return number
+
+
+class IdIndex:
+    """The sourcedIds of a file, to be found by their checksums, each with the number of its row.
+
+    Numbers count from 0 in the order in which the ids were added. An id that appears twice has the
+    number of its first row.
+    """
+
+    def __init__(self) -> None:
+        self.types = Numbered()  # of users, orgs and sessions: what kind of one it is
+        self._added, self._types = ChunkedArray(), ChunkedArray()
+        self._sums: Sums = np.zeros(0, np.uint64)
+        self._type_of: Numbers = np.zeros(0, np.uint32)
+        # A hash table with open addressing: the place of an id's number is that of its checksum,
+        # or the next one that was free.
+        self._table = np.full(1, -1, np.int32)
+
+    def add(self, ids: Values, types: Values | None) -> None:
+        """Add a batch."""
+        self._added.add(ids.sums)
+        self._types.add(self.types.of(types) if types else np.zeros(len(ids), np.uint32))
+
+    def _make_table(self) -> None:
+        """Make the table, once all ids were added."""
+        if not self._added:
+            return
+        self._sums, self._type_of = self._added.joined(), self._types.joined()
+        self._table = np.full(1 << (2 * len(self._sums)).bit_length(), -1, np.int32)
+        numbers = np.flatnonzero(self._sums).astype(np.int32)
+        slots = self._slots(self._sums[numbers])
+        while len(numbers):
+            is_free = self._table[slots] < 0
+            # Of several ids for one place the last that is written wins, which is to be the first.
+            self._table[slots[is_free][::-1]] = numbers[is_free][::-1]
+            left = self._sums[self._table[slots]] != self._sums[numbers]  # not one that is in it
+            numbers, slots = numbers[left], self._next(slots[left])
+
+    def _slots(self, sums: Sums) -> Places:
+        return (sums & np.uint64(len(self._table) - 1)).astype(np.int64)
+
+    def _next(self, slots: Places) -> Places:
+        return (slots + 1) & (len(self._table) - 1)
+
+    def __len__(self) -> int:
+        self._make_table()
+        return len(self._sums)
+
+    def find(self, sums: Sums) -> Places:
+        """Return the number of each checksum, -1 where it is not known."""
+        self._make_table()
+        found = np.full(len(sums), -1)
+        if not len(self._sums):
+            return found
+        rows = np.flatnonzero(sums)
+        slots = self._slots(sums[rows])
+        while len(rows):
+            numbers = self._table[slots]
+            is_it = self._sums[numbers] == sums[rows]
+            is_it &= numbers >= 0
+            found[rows[is_it]] = numbers[is_it]
+            left = (numbers >= 0) & ~is_it
+            rows, slots = rows[left], self._next(slots[left])
+        return found
+
+    def has(self, values: Sequence[str]) -> list[bool]:
+        """Return which of some texts are sourcedIds of the file."""
+        return [bool(one) for one in self.find(sums_of_strings(values)) >= 0]
+
+    def type_numbers(self, numbers: Places) -> Numbers:
+        """Return the numbers of the types of rows that were found."""
+        return self._type_of[numbers]
+
+    def type_of(self, value: str) -> str:
+        """Return the type of a sourcedId, "" where it is not known."""
+        number = int(self.find(sums_of_strings([value]))[0])
+        return self.types.texts[self._type_of[number]] if number >= 0 else ""
+
+
+# The faulty ones of a set of values. None of them is empty or has white space at its edges.
+Faulty = Callable[[set[str]], set[str]]
+# Which rows keep a column's rules for sure.
+Quick = Callable[[Values], Flags]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule that a column's values keep or break, each by itself."""
+
+    rule: str
+    faulty: Faulty
+    detail: str = ""
+    severity: str = ""  # another one than the rule's own
+
+
+class Distinct:
+    """The rules for the distinct values of a column."""
+
+    def __init__(
+        self, checks: Sequence[Check], quick: Quick | None, plain: Callable[[str], str]
+    ) -> None:
+        """`plain` takes away what is told by itself: white space at the edges and commas."""
+        self._checks, self._quick, self._plain = checks, quick, plain
+        self._known = Known()
+
+    def look(self, values: Values) -> list[tuple[Check, Places]]:
+        """Return the checks that rows of a batch do not keep, and these rows."""
+        if not values.longest:
+            return []
+        good = self._quick(values) if self._quick else np.zeros(len(values), np.bool_)
+        if good.all():
+            return []
+        rows = np.flatnonzero(~(good | self._known.has(values.sums)))
+        if not len(rows):
+            return []
+        strings, sums = values.distinct(rows)
+        plain = list(map(self._plain, strings))
+        left, found = set(plain) - {""}, []
+        for check in self._checks:
+            faulty = check.faulty(left)
+            if faulty:
+                left -= faulty
+                is_faulty = np.fromiter((text in faulty for text in plain), np.bool_, len(plain))
+                found.append((check, values.rows_of(sums[is_faulty])))
+        is_good = np.fromiter((not t or t in left for t in plain), np.bool_, len(plain))
+        self._known.add(sums[is_good])
+        return found
+
+
+def not_in(allowed: Sequence[str]) -> Faulty:
+    """Return what is not one of these."""
+    known = frozenset(allowed)
+    return lambda values: values - known
+
+
+def each_item(faulty: Faulty) -> Faulty:
+    """Return lists of which one item is faulty; empty items do not count."""
+
+    def look(values: set[str]) -> set[str]:
+        items = {value: set(value.split(",")) - {""} for value in values}
+        bad = faulty(set().union(*items.values()))
+        return {value for value, its in items.items() if not bad.isdisjoint(its)} if bad else set()
+
+    return look
+
+
+def only(allowed: Flags, longest: int) -> Quick:
+    """Return whether values hold nothing but some bytes, and at least one of them.
+
+    `allowed` is true for each byte that is, and for the padding.
+    """
+
+    def look(values: Values) -> Flags:
+        is_short = values.filled & (values.lengths <= min(longest, LONGEST_VALUE))
+        return is_short & allowed[values.texts].all(axis=1)
+
+    return look
+
+
+def bytes_allowed(characters: str) -> Flags:
+    """Return a table of bytes: whether each is one of these characters of ASCII, or padding."""
+    table = np.zeros(256, np.bool_)
+    table[np.frombuffer(characters.encode(), np.uint8)] = True
+    table[0] = True
+    return table
+
+
+def code_of(index: IdIndex, wanted: str) -> int:
+    """Return the number of a type in an index, -1 where no row has it."""
+    return index.types.texts.index(wanted) if wanted in index.types.texts else -1
