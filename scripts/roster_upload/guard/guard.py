@@ -1,0 +1,315 @@
+"""The guard: compares an export with the last accepted one, and holds what would wipe a district.
+
+The vendor takes what it gets as the truth, so a truncated export removes people, and so does one
+that disables them. Both exports are judged for tonight: what ends on schedule removes nothing.
+Limits are by share and by number, for each kind of record and for each school. Some things are
+always held. What is held changes nothing at the vendor, and an operator who has looked can let
+exactly that file through.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
+
+from roster_upload.config import Feed
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.comparison import Comparison, Difference, Roster, come_back
+from roster_upload.guard.limits import (
+    RENUMBERED_FILES,
+    Limits,
+    are_ids_ignored,
+    expected,
+    file_of,
+    is_share_above,
+)
+from roster_upload.guard.merge import accepted, is_bulk
+from roster_upload.guard.people import of_duplicates, of_identity
+from roster_upload.guard.terms import ENROLLMENTS, Term, of_crowds, of_sessions, term
+from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, percentage
+from roster_upload.spec import spec
+
+__all__ = [
+    "Change",
+    "Limits",
+    "Reason",
+    "Rule",
+    "Verdict",
+    "accepted",
+    "expected",
+    "judge",
+]
+
+SCHOOLS_NAMED = 5
+# A school that empties is told from this many records on; a column, from this share of rows on.
+SCHOOL_RECORDS = 5
+FILLED_PERCENT = 10
+# A column counts as emptied where less than this part of its share of rows is left.
+EMPTIED_PART = 10
+# Where so many ids are gone and as many are new, the SIS has given everyone a new one.
+RENUMBERED_PERCENT = 50
+# Files that are judged as a whole, too, beside each kind of their records.
+SUMMED = (ENROLLMENTS,)
+PEOPLE = ("users", "students", "demographics")
+# In a break nothing of these is present, and a minimum would hold each of its nights.
+IN_SESSION = ("classes", ENROLLMENTS)
+
+Unused = Mapping[str, Sequence[str]]
+
+
+def unused_columns() -> Unused:
+    """Return the columns by file that the vendor does not use for rostering."""
+    found: Unused = spec("imagine-learning").get("unused", {})
+    return found
+
+
+def judge(
+    feed: Feed,
+    old: Baseline | None,
+    new: Baseline,
+    night: dt.date,
+    *,
+    unused: Unused | None = None,
+) -> Verdict:
+    """Return what an export changes against the last accepted one, and why it is held.
+
+    A first delivery has minima and sessions alone. A package that says that nothing has changed is
+    never held.
+    """
+    if new.is_unchanged:
+        return Verdict({})
+    return _Judgement(feed, old, new, night).verdict(unused_columns() if unused is None else unused)
+
+
+class _Judgement:
+    """One export, the last accepted one, and the night."""
+
+    def __init__(self, feed: Feed, old: Baseline | None, new: Baseline, night: dt.date) -> None:
+        self.feed, self.old, self.new, self.night = feed, old, new, night
+        before, after = old or Baseline(), accepted(old, new)
+        self.has_tags = before.has_tags and after.has_tags
+        last = dt.date.fromisoformat(before.night) if before.night else None
+        self.before = Roster(before, night, last, has_tags=self.has_tags)
+        self.after = Roster(after, night, last, has_tags=self.has_tags)
+
+    def verdict(self, unused: Unused) -> Verdict:
+        """Return what has changed, and each reason to hold the export."""
+        changes: dict[str, Change] = {}
+        of_kinds: list[Reason] = []
+        for file in self._files():
+            for kind, change, reasons in self._of_file(file):
+                of_kinds += reasons
+                if kind == file or file not in SUMMED:
+                    changes[kind] = change
+        before, after = self.before.baseline, self.after.baseline
+        reasons = [
+            *_of_files(before, self.new),
+            *_of_columns(before, self.new, unused),
+            *of_kinds,
+            *of_identity(self.feed, self.before, self.after, self.night),
+        ]
+        if is_bulk(self.new, ENROLLMENTS):
+            reasons += of_crowds(self.feed, self.before, self.after, self.night)
+        reasons += of_duplicates(self.feed, self.old, after)
+        if not expected(self.feed, self.night):
+            reasons += of_sessions(after.sessions, self.night)
+        reasons += self._of_minima()
+        return Verdict(changes, tuple(reasons))
+
+    def _files(self) -> list[str]:
+        """Return the files that are compared: all, or those of a package that has but some."""
+        both = (self.before.baseline, self.after.baseline)
+        names = [*(name for one in both for name in one.rows)]
+        names += [file_of(kind) for one in both for kind in one.records]
+        is_whole = not self.new.is_incremental
+        return [name for name in dict.fromkeys(names) if is_whole or name in self.new.rows]
+
+    def _of_file(self, file: str) -> Iterator[tuple[str, Change, list[Reason]]]:
+        """Give the change and the reasons of a file's kinds, that of the whole file first."""
+        both = [*self.before.baseline.records, *self.after.baseline.records]
+        kinds = [kind for kind in dict.fromkeys(both) if file_of(kind) == file]
+        if not kinds or (are_ids_ignored(self.feed, file) and not self.has_tags):
+            difference = self._by_count(file)
+            yield file, difference.change, self._of_kind(file, difference, [])
+            return
+        if file in SUMMED and not self.has_tags:
+            kinds = [file]  # version 1 knows no kinds of them
+        parts = {kind: self._comparison(kind) for kind in kinds}
+        own = {kind: part.difference() for kind, part in parts.items()}
+        rules: set[Rule] = set()
+        if file in SUMMED and kinds != [file]:
+            for one, other in itertools.permutations(parts.values(), 2):
+                one.reunite(other)
+            whole = reduce(add, [part.difference() for part in parts.values()])
+            reasons = self._of_kind(file, whole, list(parts.values()))
+            rules = {reason.rule for reason in reasons}
+            yield file, whole.change, reasons
+        for kind, difference in own.items():
+            reasons = self._of_kind(kind, difference, [parts[kind]])
+            if Rule.RENUMBERED in rules:
+                reasons = [one for one in reasons if one.rule is Rule.EMPTIED]
+            # What the whole file is held for is not told again.
+            yield kind, difference.change, [one for one in reasons if one.rule not in rules]
+
+    def _comparison(self, kind: str) -> Comparison:
+        if kind in SUMMED and not self.has_tags:
+            pair = self.before.joined(kind), self.after.joined(kind)
+        else:
+            pair = self.before.records(kind), self.after.records(kind)
+        if are_ids_ignored(self.feed, kind):
+            pair = pair[0].by_content(), pair[1].by_content()
+        return Comparison(*pair, has_tags=self.has_tags)
+
+    def _by_count(self, file: str) -> Difference:
+        """Return the difference of numbers, of what has no records that can be compared."""
+        before, now = (one.rows.get(file, 0) for one in (self.before.baseline, self.after.baseline))
+        change = Change(before, now, max(now - before, 0), max(before - now, 0), 0)
+        return Difference(change, 0, 0, 0, 0, {})
+
+    def _of_kind(
+        self, kind: str, difference: Difference, parts: Sequence[Comparison]
+    ) -> list[Reason]:
+        """Return the reasons of a kind of record, or of a whole file."""
+        limits = Limits.of(self.feed, kind, self.night)
+        change = difference.change
+        if change.before and not change.now:
+            return [Reason(Rule.EMPTIED, kind, f"{kind}: {_all(change)}{_listed(difference)}")]
+        if _is_renumbered(difference, limits) and not are_ids_ignored(self.feed, kind):
+            back = None
+            if file_of(kind) in RENUMBERED_FILES and self.has_tags:
+                back = come_back(parts)
+            return [Reason(Rule.RENUMBERED, kind, _renumbered(kind, difference, back))]
+        return [*_of_limits(kind, difference, limits), *_of_schools(kind, difference, limits)]
+
+    def _of_minima(self) -> Iterator[Reason]:
+        """Give the reasons that lie in too few records, present tonight once the package is in."""
+        is_break = term(self.after.baseline.sessions, self.night) is Term.BREAK
+        known = {*self.before.baseline.rows, *self.after.baseline.rows}
+        known |= {*self.before.baseline.records, *self.after.baseline.records}
+        for name, least in self.feed.guard_minimum.items():
+            if is_break and file_of(name) in IN_SESSION:
+                continue
+            if self.feed.format == "oneroster-1.1" or name in known:
+                now = self._present(name)
+                if now < least:
+                    text = f"{name}: {now:,} in all, guard_minimum asks for {least:,}"
+                    yield Reason(Rule.MINIMUM, name, text)
+
+    def _present(self, name: str) -> int:
+        """Return how many records of a kind or a file are present; its rows where it has none."""
+        after = self.after.baseline
+        if any(name in (kind, file_of(kind)) for kind in after.records):
+            return self.after.present(name)
+        return after.rows.get(name, 0)
+
+
+def _all(change: Change) -> str:
+    if change.before == 1:
+        return "the only one would be removed"
+    return f"all {change.before:,} would be removed"
+
+
+def _listed(difference: Difference) -> str:
+    """Return what is said of removed records that the export still has."""
+    count = difference.listed
+    if not count:
+        return ""
+    return f", {count:,} of them in the export but disabled, over or faulty"
+
+
+def _is_renumbered(difference: Difference, limits: Limits) -> bool:
+    change, new = difference.change, difference.unforeseen
+    return (
+        min(change.removed, new) > limits.floor
+        and 100 * min(change.removed, new) >= RENUMBERED_PERCENT * change.before
+        and 100 * change.removed > limits.removed * change.before
+    )
+
+
+def _renumbered(kind: str, difference: Difference, back: int | None) -> str:
+    """Return the text for ids that nearly all are other ones; accounts are of people only."""
+    file, change = file_of(kind), difference.change
+    told = (
+        f"{kind}: {change.removed:,} of {change.before:,} sourcedIds are gone and "
+        f"{difference.unforeseen:,} are new"
+    )
+    if file in PEOPLE:
+        return (
+            f"{told}. The SIS seems to have given everyone a new sourcedId, which would make new "
+            "accounts and lose the history of the old ones"
+        )
+    if back is not None:
+        told += f", {back:,} with the same class, user and role as before"
+    told += f". The SIS seems to number its {file} anew"
+    if file in RENUMBERED_FILES:
+        told += (
+            f". If it does so each night, set guard_limits: {{{file}: {{removed: 100}}}}, "
+            "and the guard compares contents instead"
+        )
+    return told
+
+
+def _of_limits(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
+    """Give the reasons of shares and numbers."""
+    change = difference.change
+    later, listed = "that begin later would be removed", _listed(difference)
+    for rule, count, base, limit, words in (
+        (Rule.REMOVED, change.removed, change.before, limits.removed, f"would be removed{listed}"),
+        (Rule.UPCOMING, difference.cancelled, difference.upcoming, limits.removed, later),
+        (Rule.ADDED, difference.unforeseen, change.before, limits.added, "would be added"),
+        (Rule.CHANGED, change.changed, change.before, limits.changed, "would be changed"),
+    ):
+        if is_share_above(count, base, limit, limits.floor):
+            share = percentage(count, base, limit)
+            yield Reason(rule, kind, f"{kind}: {count:,} of {base:,} {words} ({share})")
+    if 0 < limits.removed_count < change.removed:
+        text = f"{kind}: {change.removed:,} would be removed, the limit is {limits.removed_count:,}"
+        yield Reason(Rule.REMOVED_COUNT, kind, text)
+
+
+def _of_schools(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
+    """Give the reasons of schools that lose much of a kind, though it is little of the district."""
+    over = [
+        (lost, total, school)
+        for school, (lost, total) in difference.schools.items()
+        if (lost == total >= SCHOOL_RECORDS and limits.removed < 100)
+        or is_share_above(lost, total, limits.removed, limits.floor)
+    ]
+    over.sort(key=lambda one: (-one[0], one[2]))
+    for lost, total, school in over[:SCHOOLS_NAMED]:
+        text = f"{kind}: the school {school} would lose {lost:,} of {total:,}"
+        yield Reason(Rule.SCHOOL, kind, text)
+    if more := len(over[SCHOOLS_NAMED:]):
+        schools = "school loses" if more == 1 else "schools lose"
+        yield Reason(Rule.SCHOOL, kind, f"{kind}: {more:,} more {schools} too many")
+
+
+def _of_files(old: Baseline, new: Baseline) -> Iterator[Reason]:
+    """Give the reasons of files that are gone from a package that has all of them."""
+    for name, rows in old.rows.items():
+        if rows and name not in new.rows and not new.is_incremental:
+            number = "1 row" if rows == 1 else f"{rows:,} rows"
+            text = f"{name}.csv was in the last accepted export ({number}) and is gone"
+            yield Reason(Rule.FILE_GONE, name, text)
+
+
+def _of_columns(old: Baseline, new: Baseline, unused: Unused) -> Iterator[Reason]:
+    """Give the reasons of columns that have become empty, or nearly so."""
+    for file, columns in old.filled.items():
+        was, rows = old.rows.get(file, 0), new.rows.get(file, 0)
+        if not rows or not is_bulk(new, file):
+            continue
+        for column, count in columns.items():
+            now = new.filled.get(file, {}).get(column)
+            if now is None or column in unused.get(file, ()):
+                continue
+            if 100 * count >= FILLED_PERCENT * was and EMPTIED_PART * now * was < count * rows:
+                yield Reason(
+                    Rule.COLUMN_EMPTIED,
+                    file,
+                    f"{file}.csv: the column {column} has a value in {now:,} of {rows:,} rows, "
+                    f"and had one in {count:,} of {was:,}",
+                )
