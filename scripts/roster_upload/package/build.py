@@ -1,0 +1,276 @@
+"""Makes the package that is sent from the export, by the steps that the feed declares.
+
+The steps have a fixed order: repairs, scope, faulty rows, removals that wait. The same export, feed
+and last accepted package give the same bytes. The export itself is never changed.
+
+An export that cannot be opened as a package, or would unpack to too much, is the package itself, so
+that validation says what is wrong with it. A file in it that cannot be taken apart (another header,
+another separator, broken quotes) is copied as it is, except for its byte order mark.
+Neither could be held to a scope. `Built.unscoped` names them, and nothing must be sent then, even
+where the feed turns the findings down.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from roster_upload.package.graph import Graph, Selection
+from roster_upload.package.repairs import Repairs
+from roster_upload.package.rewrite import Changes, Done, rewrite
+from roster_upload.package.rows import Part
+from roster_upload.package.scope import InScope, Scope, ScopeFacts, chooses_rows
+from roster_upload.package.source import MANIFEST, Source, Unusable
+from roster_upload.package.values import Flags
+from roster_upload.package.waiting import rows_that_wait
+
+THE_PACKAGE = "the package"
+ANOTHER_FILE = "another file"
+LEAVE_OUT, WAIT = "leave-out", "wait"
+# Part of a scope: the file without which it cannot be held.
+NEEDED = {"schools": "orgs", "courses": "courses", "enrolled_only": "enrollments"}
+
+
+class Feed(Protocol):
+    """What of a feed's configuration says how a package is made."""
+
+    @property
+    def scope(self) -> Scope:
+        """What the vendor gets."""
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """The names of the repairs."""
+
+    @property
+    def faulty_rows(self) -> str:
+        """Whether rows with faults are sent or left out."""
+
+    @property
+    def removals(self) -> str:
+        """Whether a night over the limit of removals is held, or its removals wait."""
+
+
+class Findings(Protocol):
+    """The rows with faults."""
+
+    def faulty(self, file: str) -> npt.NDArray[np.bool_]:
+        """Return which rows of a file have a fault, by the row's number; it may be short."""
+
+
+class Report(Protocol):
+    """What validation found."""
+
+    @property
+    def findings(self) -> Findings:
+        """The findings."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the package may be sent."""
+
+
+Check = Callable[[Path], Report]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The package.
+
+    path      where it is: `out`, or the export where no step changed or could change it
+    bytes     its size
+    sha256    its digest
+    steps     what the steps did, as counts that hold no value of a row
+    unscoped  files that could not be held to the feed's scope; with any, nothing must be sent
+    report    that of `check`, where the very package was checked
+    """
+
+    path: Path
+    bytes: int
+    sha256: str
+    steps: Mapping[str, Any] = field(default_factory=dict)
+    unscoped: tuple[str, ...] = ()
+    report: Report | None = None
+
+
+def build(
+    feed: Feed,
+    export: Path,
+    out: Path,
+    previous: Path | None = None,
+    *,
+    check: Check,
+    night: dt.date,
+) -> Built | None:
+    """Return the package `out`, or None where the feed declares no step.
+
+    `previous` is the last accepted package, where removals are to wait tonight. `check` validates a
+    package, and is asked only where rows with faults are left out. `out` is made once it is whole.
+    Raise OSError where the export cannot be read, or where `out` exists or cannot be written.
+    """
+    waits = previous is not None and feed.removals == WAIT
+    if (
+        feed.scope.is_everything
+        and not feed.repairs
+        and feed.faulty_rows != LEAVE_OUT
+        and not waits
+    ):
+        return None
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".package-") as folder:
+        work = _Work(feed, Path(folder), export)
+        try:
+            if feed.repairs or not feed.scope.is_everything:
+                work.repair_and_scope()
+            if feed.faulty_rows == LEAVE_OUT:
+                work.leave_faulty_out(check)
+            if waits and previous:
+                work.let_wait(previous, night)
+        except Unusable:
+            unscoped = () if feed.scope.is_everything else (THE_PACKAGE,)
+            return Built(export, *_size_and_digest(export), {}, unscoped)
+        path = export
+        if work.package != export:
+            os.link(work.package, out)
+            path = out
+        return Built(path, *_size_and_digest(path), work.steps, work.unscoped, work.report)
+
+
+class _Work:
+    """The steps of one package, each from one file to the next."""
+
+    def __init__(self, feed: Feed, folder: Path, export: Path) -> None:
+        self.package = export
+        self.steps: dict[str, Any] = {}
+        self.unscoped: tuple[str, ...] = ()
+        self.report: Report | None = None
+        self._feed, self._folder = feed, folder
+
+    def repair_and_scope(self) -> None:
+        """Repair the export and leave out what the feed does not ask for."""
+        out = self._folder / "scoped"
+        repairs = Repairs(self._feed.repairs)
+        with Source(self.package, self._feed.repairs) as source:
+            self.unscoped = self._scope(source, out, repairs, self.steps)
+        self._add("repairs", repairs.counts)
+        self.package = out
+
+    def _scope(
+        self, source: Source, out: Path, repairs: Repairs, steps: dict[str, Any]
+    ) -> tuple[str, ...]:
+        """Write a package in scope; return the files that could not be held to it."""
+        scope = self._feed.scope
+        facts = ScopeFacts(scope)
+        selection = InScope(scope, Graph(source, facts)) if chooses_rows(scope) else None
+        blanked = _blanked(source, scope.blank)
+        changes = Changes(selection, blanked, keeps_foreign=scope.is_everything)
+        done = rewrite(source, out, repairs, changes)
+        if selection:
+            _add(steps, "scope", selection.gone)
+            _add(steps, "references", selection.references)
+            _add(steps, "unmatched", facts.unmatched)
+        _add(steps, "blanked", done.blanked)
+        return () if scope.is_everything else _unscoped(source, scope, done)
+
+    def leave_faulty_out(self, check: Check) -> None:
+        """Leave rows with faults out, and what depends on them, where the budget covers them.
+
+        A package that is not accepted stays as it is, and is refused with its findings.
+        """
+        self.report = check(self.package)
+        if not self.report.accepted:
+            return
+        out = self._folder / "faultless"
+        with Source(self.package) as source:
+            faulty = {name: self.report.findings.faulty(f"{name}.csv") for name in source.files}
+            if not any(flags.any() for flags in faulty.values()):
+                return
+            selection = _without(faulty, Graph(source, _no_facts))
+            rewrite(source, out, Repairs(()), Changes(selection))
+        self._add("faulty_rows", selection.gone)
+        self.package, self.report = out, None
+
+    def let_wait(self, previous: Path, night: dt.date) -> None:
+        """Keep rows of the last accepted package whose removal waits."""
+        out = self._folder / "waiting"
+        with Source(self._in_scope(previous)) as old, Source(self.package) as source:
+            waiting = rows_that_wait(old, source, night)
+            if not waiting.counts:
+                return
+            rewrite(source, out, Repairs(()), Changes(waiting, added=waiting.added))
+        self._add("waiting", waiting.counts)
+        self.package, self.report = out, None
+
+    def _in_scope(self, previous: Path) -> Path:
+        """Return the last accepted package without what the feed does not ask for any more."""
+        if self._feed.scope.is_everything:
+            return previous
+        out = self._folder / "previous"
+        with Source(previous) as source:
+            unscoped = self._scope(source, out, Repairs(()), {})
+        self.unscoped = tuple(dict.fromkeys((*self.unscoped, *unscoped)))
+        return out
+
+    def _add(self, step: str, counts: Mapping[str, Any]) -> None:
+        _add(self.steps, step, counts)
+
+
+def _add(steps: dict[str, Any], step: str, counts: Mapping[str, Any]) -> None:
+    """Add the counts of a step, where there are any."""
+    counts = {name: count for name, count in sorted(counts.items()) if count}
+    if counts:
+        steps[step] = counts
+
+
+def _without(faulty: Mapping[str, Flags], graph: Graph) -> Selection:
+    """Return all rows but some, and but those that depend on them."""
+    keep = graph.all_rows()
+    for name, flags in faulty.items():
+        if name in keep:
+            size = min(len(flags), len(keep[name]))
+            keep[name][:size] &= ~flags[:size]
+        else:
+            keep[name] = ~flags
+    return Selection(graph, keep)
+
+
+def _no_facts(_file: str, _part: Part) -> dict[str, Flags]:
+    return {}
+
+
+def _blanked(source: Source, columns: tuple[str, ...]) -> dict[str, list[int]]:
+    """Return the numbers of the columns that are emptied, by file."""
+    blanked: dict[str, list[int]] = {}
+    for name in source.files:
+        names = [column["name"] for column in source.columns(name)]
+        places = [i for i, column in enumerate(names) if f"{name}.{column}" in columns]
+        if places:
+            blanked[name] = places
+    return blanked
+
+
+def _unscoped(source: Source, scope: Scope, done: Done) -> tuple[str, ...]:
+    """Return the files that may hold more than the feed asks for."""
+    files = [name for name in source.files if name != MANIFEST]
+    found = [name for name in done.unreadable if name != MANIFEST]
+    if chooses_rows(scope):
+        # What a delta file refers to is not in the package.
+        found += [name for name in files if source.modes.get(name) == "delta"]
+        found += [to for part, to in NEEDED.items() if getattr(scope, part) and to not in files]
+    if any(source.is_stray(info) for info in source.others):
+        found.append(ANOTHER_FILE)
+    return tuple(dict.fromkeys(found)) if files or source.others else ()
+
+
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return path.stat().st_size, digest

@@ -1,0 +1,89 @@
+"""What is taken away from a part of a file, and what is written in small letters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roster_upload.package.rows import Part
+from roster_upload.package.values import Fields, Flags
+from roster_upload.validation.csv_reader import Places
+
+SMALL = np.uint8(0x20)  # the bit by which a small letter differs from its capital
+
+
+class Edits:
+    """The edits of one part. Places may overlap."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.gone: Flags = np.zeros(len(part.starts), np.bool_)  # rows, by their place in the part
+        self._cuts: list[tuple[Places, Places]] = []
+        self._lowered: list[Places] = []
+
+    def cut(self, starts: Places, ends: Places) -> None:
+        """Take bytes away."""
+        if len(starts):
+            self._cuts.append((starts, ends))
+
+    def trim(self, old: Fields, new: Fields) -> Flags:
+        """Take away what is between the old and the new edges. Return which fields change."""
+        changed: Flags = (old.starts != new.starts) | (old.ends != new.ends)
+        which = np.flatnonzero(changed)
+        self.cut(old.starts[which], new.starts[which])
+        self.cut(new.ends[which], old.ends[which])
+        return changed
+
+    def blank(self, fields: Fields) -> None:
+        """Empty fields, their quotes included."""
+        quoted = fields.are_quoted
+        self.cut(fields.starts - quoted, fields.ends + quoted)
+
+    def cut_items(self, lists: Fields, owners: Places, items: Fields, cuts: Flags) -> None:
+        """Take items out of lists, each with one comma. A list without items is emptied."""
+        left = np.zeros(len(lists), np.bool_)
+        left[owners[~cuts]] = True
+        emptied = np.zeros(len(lists), np.bool_)
+        emptied[owners[cuts]] = True
+        self.blank(lists.at(np.flatnonzero(emptied & ~left)))
+        cuts = cuts & left[owners]
+        which = np.flatnonzero(cuts)
+        is_last = np.append(owners[1:] != owners[:-1], True)[which]
+        before = which[~is_last]
+        self.cut(items.starts[before], items.starts[before + 1])
+        # Behind the last item that is left, all goes, and the comma before it.
+        kept = np.maximum.accumulate(np.where(cuts, 0, np.arange(len(cuts))))
+        ending = which[is_last]
+        self.cut(items.ends[kept[ending]], items.ends[ending])
+
+    def lower(self, fields: Fields, length: int) -> None:
+        """Write the first letters of fields small."""
+        for offset in range(length):
+            self._lowered.append(fields.starts + offset)
+
+    def result(self) -> bytes:
+        """Return the part's bytes, edited."""
+        part = self.part
+        if not (self._cuts or self._lowered or self.gone.any()):
+            return part.data
+        if self.gone.all():
+            return b""
+        buffer = part.buffer[: len(part.data)]
+        if self._lowered:
+            buffer = buffer.copy()
+            for places in self._lowered:
+                buffer[places] |= SMALL
+        if self._cuts or self.gone.any():
+            buffer = buffer[self._kept(len(buffer))]
+        return buffer.tobytes()
+
+    def _kept(self, size: int) -> Flags:
+        kept = np.ones(size, np.bool_)
+        if self.gone.any():
+            kept = np.repeat(~self.gone, np.diff(self.part.bounds))
+        if self._cuts:
+            depth = np.zeros(size + 1, np.int16)
+            for starts, ends in self._cuts:
+                np.add.at(depth, starts, 1)
+                np.add.at(depth, ends, -1)
+            kept &= np.cumsum(depth[:-1], dtype=np.int16) == 0
+        return kept

@@ -1,0 +1,250 @@
+"""The rows of a file as bytes that can be copied, and the places of their fields.
+
+The reader of validation (`csv_reader`) gives values. Here the bytes of each line are needed, too:
+quotes, line ends and all that validation passes over. A piece of plain lines is taken apart by
+`csv_reader.split`. Any other is taken apart field by field.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+import functools
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from roster_upload.package.values import Fields, padded
+from roster_upload.spec import spec
+from roster_upload.validation.csv_reader import Bytes, Places, split
+
+FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')
+# A quoted value, whose line breaks are its own, or the end of a line.
+LINE_END = re.compile(rb'"[^"]*"|\r{0,2}\n|\r')
+NO_PLACES = np.zeros((0, 0), np.int64)
+CRLF = b"\r\n"
+CARRIAGE_RETURN = CRLF[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some whole rows that follow each other.
+
+    first         the number of the first row
+    count         how many rows
+    data          their bytes
+    starts, ends  where each field begins and ends in `data`, by row and column
+    bounds        where each row begins in `data`, and the end of the last one
+    is_plain      whether each row is one line
+    is_blank      whether the lines hold white space only
+
+    Lines that are no rows of the header's width have no places. They are copied as they are.
+    """
+
+    first: int
+    count: int
+    data: bytes
+    starts: Places = field(default_factory=lambda: NO_PLACES)
+    ends: Places = field(default_factory=lambda: NO_PLACES)
+    bounds: Places = field(default_factory=NO_PLACES.ravel)
+    is_plain: bool = False
+    is_blank: bool = False
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the fields are known."""
+        return bool(self.starts.size)
+
+    @property
+    def numbers(self) -> slice:
+        """The numbers of the rows, for arrays that are indexed by them."""
+        return slice(self.first, self.first + self.count)
+
+    @functools.cached_property
+    def buffer(self) -> Bytes:
+        """The bytes of `data`, and a few more."""
+        return padded(self.data)
+
+    def column(self, number: int) -> Fields:
+        """Return the fields of a column."""
+        return Fields(self.data, self.buffer, self.starts[:, number], self.ends[:, number])
+
+    def all_fields(self) -> Fields:
+        """Return the fields of all columns, row by row."""
+        return Fields(self.data, self.buffer, self.starts.ravel(), self.ends.ravel())
+
+    def placed(self, fields: Fields) -> Part:
+        """Return the part with other places of all its fields."""
+        shape = self.starts.shape
+        return dataclasses.replace(
+            self, starts=fields.starts.reshape(shape), ends=fields.ends.reshape(shape)
+        )
+
+
+class Table:
+    """A file of a package, read once from its chunks.
+
+    header       the names of its columns
+    begin        the bytes of the header's line, a byte order mark among them
+    is_mended    whether a line end was made to be CRLF
+    is_readable  false from where on the rest cannot be taken apart. It comes as one part after
+                 another without places.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], columns: Sequence[str], *, mends_line_ends: bool = False
+    ) -> None:
+        """`columns` are those of the format; a file with any other header is not readable."""
+        self._mends_line_ends = mends_line_ends
+        self.is_mended = False
+        self._chunks = iter(chunks)
+        self._longest: int = spec("limits")["line_bytes"]
+        self._rest = self._until_line_end()
+        self._next = 2
+        end = self._rest.find(b"\n") + 1 or len(self._rest)
+        self.begin, self.header = self._rest[:end], header_names(self._rest[:end])
+        self.is_readable = trimmed_names(self.header)[: len(columns)] == list(columns)
+        if self.is_readable:
+            self._rest = self._rest[end:]
+            self.begin = self._mended(self.begin)
+        else:
+            self.begin = b""
+
+    def _mended(self, lines: bytes) -> bytes:
+        """Return lines with CRLF at their ends, where that is asked for."""
+        if not self._mends_line_ends:
+            return lines
+        mended = with_crlf(lines)
+        self.is_mended = self.is_mended or mended != lines
+        return mended
+
+    def _until_line_end(self) -> bytes:
+        start = b""
+        while (
+            b"\n" not in start
+            and len(start) <= self._longest
+            and (chunk := next(self._chunks, b""))
+        ):
+            start += chunk
+        return start
+
+    @property
+    def count(self) -> int:
+        """The number of the row behind the last one that was read."""
+        return self._next
+
+    def __iter__(self) -> Iterator[Part]:
+        while self.is_readable:
+            end = self._rest.rfind(b"\n") + 1
+            if end:
+                yield from self._parts(end, is_last=False)
+            self.is_readable = len(self._rest) <= self._longest
+            chunk = next(self._chunks, b"")
+            if not chunk and self._rest:
+                yield from self._parts(len(self._rest), is_last=True)
+                self.is_readable = self.is_readable and not self._rest
+            if not chunk:
+                break
+            self._rest += chunk
+        if self._rest:
+            yield Part(self._next, 0, self._rest)
+            yield from (Part(self._next, 0, chunk) for chunk in self._chunks)
+
+    def _parts(self, end: int, *, is_last: bool) -> Iterator[Part]:
+        """Yield the rows of the first bytes; what is not whole is left for later."""
+        data, self._rest = self._rest[:end], self._rest[end:]
+        part = self._plain(data)
+        if self._mends_line_ends and not (part and part.data.endswith(CRLF)):
+            if data.count(b'"') % 2 and not is_last and len(data) <= self._longest:
+                self._rest = data + self._rest  # a quoted value may go on
+                return
+            data = self._mended(data)
+            part = self._plain(data)
+        if part:
+            self._next += part.count
+            yield part
+            return
+        done = yield from self._slow_parts(data, is_last=is_last)
+        self._rest = data[done:] + self._rest
+
+    def _plain(self, data: bytes) -> Part | None:
+        """Return whole lines with one kind of line end and one row a line."""
+        returns = data.count(b"\r")
+        places = None
+        if data.endswith(b"\n"):
+            places = split(data, len(self.header))
+        if places is None or returns not in (0, len(places[0])):
+            return None
+        starts, ends = places
+        first = Fields(data, padded(data), starts[:, 0], ends[:, 0])
+        bounds = np.append(first.starts - first.are_quoted, len(data))
+        if returns and not (first.buffer[bounds[1:] - 2] == CARRIAGE_RETURN).all():
+            return None
+        return Part(self._next, len(starts), data, starts, ends, bounds, is_plain=True)
+
+    def _slow_parts(self, data: bytes, *, is_last: bool) -> Generator[Part, None, int]:
+        """Yield parts of rows of one kind each; return the bytes that were taken apart."""
+        run: list[list[tuple[int, int]]] = []
+        bounds = [0]
+        kind = ""
+        for row, end in _rows(data, is_last=is_last):
+            of = "row" if len(row) == len(self.header) else "ragged"
+            start = bounds[-1]
+            if len(row) == 1 and not data[start:end].decode("utf-8", "replace").strip():
+                of = "blank"
+            if run and of != kind:
+                yield self._run(data, kind, run, bounds)
+                run, bounds = [], [start]
+            kind = of
+            run.append(row)
+            bounds.append(end)
+        if run:
+            yield self._run(data, kind, run, bounds)
+        return bounds[-1]
+
+    def _run(
+        self, data: bytes, kind: str, rows: list[list[tuple[int, int]]], bounds: list[int]
+    ) -> Part:
+        text = data[bounds[0] : bounds[-1]]
+        first, self._next = self._next, self._next + len(rows)
+        if kind != "row":
+            return Part(first, len(rows), text, is_blank=kind == "blank")
+        places = np.array(rows, np.int64) - bounds[0]
+        starts, ends = np.ascontiguousarray(places[:, :, 0]), np.ascontiguousarray(places[:, :, 1])
+        return Part(first, len(rows), text, starts, ends, np.array(bounds) - bounds[0])
+
+
+def _rows(data: bytes, *, is_last: bool) -> Iterator[tuple[list[tuple[int, int]], int]]:
+    """Yield the places of each row's fields, and where the row ends, as far as rows are whole."""
+    at = 0
+    row: list[tuple[int, int]] = []
+    while at < len(data) or row:
+        found = FIELD.match(data, at)
+        if not found or (not found[3] and not is_last):
+            return
+        row.append(found.span(1) if found[1] is not None else found.span(2))
+        at = found.end()
+        if found[3] != b",":
+            yield row, at
+            row = []
+
+
+def with_crlf(text: bytes) -> bytes:
+    """Return whole lines with CRLF at their ends, whichever end they had."""
+    if b"\r" not in text and b'"' not in text:
+        return text.replace(b"\n", CRLF)
+    return LINE_END.sub(lambda found: found[0] if found[0][:1] == b'"' else CRLF, text)
+
+
+def header_names(line: bytes) -> list[str]:
+    """Return the columns' names in a header's line."""
+    text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n")
+    return next(csv.reader([text]), []) if "\0" not in text else []
+
+
+def trimmed_names(names: Sequence[str]) -> list[str]:
+    """Return names without blanks at their edges."""
+    return [name.strip() for name in names]

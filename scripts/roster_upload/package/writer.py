@@ -1,0 +1,92 @@
+"""Writes a zip whose bytes depend on its content only, packed by a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import warnings
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+LEVEL = 1  # of zlib: the fastest, and a roster is small on the wire
+STAMP = (1980, 1, 1, 0, 0, 0)
+PARTS_AHEAD = 8
+LARGEST_WITHOUT_ZIP64 = 1 << 30
+
+
+class PackageWriter:
+    """A new zip file that nobody else may read."""
+
+    def __init__(self, path: Path) -> None:
+        """Raise FileExistsError, or another OSError."""
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.fdopen(handle, "w+b")
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
+
+    def __enter__(self) -> PackageWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file:
+            self._zip.close()
+
+    def add(self, name: str, parts: Iterable[bytes], size: int) -> None:
+        """Add a member of about `size` bytes. Raise OSError, and what the parts raise."""
+        info = zipfile.ZipInfo(name, STAMP)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info.create_system = 3  # Unix, on each system
+        info.external_attr = 0o600 << 16
+        is_large = size > LARGEST_WITHOUT_ZIP64
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a name that appears twice stays so
+            with self._zip.open(info, "w", force_zip64=is_large) as member, Packer(member) as out:
+                for part in parts:
+                    out.put(part)
+
+
+class Packer:
+    """A thread that packs what it is given. zlib leaves the interpreter free meanwhile."""
+
+    def __init__(self, member: object) -> None:
+        self._write = member.write  # type: ignore[attr-defined]
+        self._waiting: queue.Queue[bytes] = queue.Queue(PARTS_AHEAD)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Packer:
+        self._thread.start()
+        return self
+
+    def put(self, part: bytes) -> None:
+        """Give it some bytes. Raise what the packing of earlier ones raised."""
+        if self._error:
+            raise self._error
+        if part:
+            self._waiting.put(part)
+
+    def _run(self) -> None:
+        while part := self._waiting.get():
+            if self._error is None:
+                try:
+                    self._write(part)
+                except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+                    self._error = error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._waiting.put(b"")
+        self._thread.join()
+        if self._error and not error:
+            raise self._error
