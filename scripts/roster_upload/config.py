@@ -14,16 +14,18 @@ import difflib
 import re
 import tomllib
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from roster_upload.exits import Exit, Failure
+from roster_upload.spec import spec
 
 OPAQUE = "other"
-FORMATS = ("oneroster-1.1", "traditional-literacy", "traditional-math", OPAQUE)
+ONEROSTER = "oneroster-1.1"
+FORMATS = (ONEROSTER, "traditional-literacy", "traditional-math", OPAQUE)
 AUTHS = ("password", "key")
 KEY_TYPES = (
     "ssh-ed25519",
@@ -34,6 +36,23 @@ KEY_TYPES = (
 )
 SEVERITIES = ("error", "warning", "ignore")
 TRADITIONAL_KINDS = ("organizations", "classes", "users", "students")
+REPAIRS = (
+    "booleans",
+    "edge-blanks",
+    "list-blanks",
+    "byte-order-mark",
+    "folder",
+    "file-names",
+    "blank-lines",
+    "line-ends",
+    "bulk-status",
+)
+FAULTY_ROWS = ("send", "leave-out")
+REMOVALS = ("hold", "wait")
+# Files whose records the guard divides into kinds by their role, and the roles' vocabulary.
+ROLES = {"users": "user_role", "enrollments": "enrollment_role"}
+# What the guard limits in percent, and the most that each limit may be.
+LIMITS = {"removed": 100, "added": 10**6, "changed": 100}
 LONGEST_WINDOW_MINUTES = 12 * 60
 
 DEFAULTS: Mapping[str, object] = MappingProxyType(
@@ -44,6 +63,8 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
         "window_start": "07:10",
         "deadline": "09:00",
         "rules": {},
+        "faulty_rows_percent": 0.5,
+        "faulty_rows_count": 5,
         "traditional_columns": {},
         "allow_delete_unlisted": False,
         "minimum_bytes": 1,
@@ -52,15 +73,29 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
         "settle_minutes": 20,
         "maximum_age_hours": 36,
         "unchanged": "send",
+        "unchanged_nights": 10,
         "blackouts": [],
         "guard_removed_percent": 10,
         "guard_removed_count": 0,
         "guard_added_percent": 50,
-        "guard_changed_percent": 100,
+        "guard_changed_percent": 75,
+        "guard_identity_percent": 10,
+        "guard_concentration_percent": 10,
+        "guard_limits": {},
         "guard_floor": 20,
-        "guard_minimum": {"users.student": 10, "users.teacher": 1, "classes": 1, "enrollments": 10},
+        "guard_minimum": {
+            "users.student": 10,
+            "users.teacher": 1,
+            "classes": 1,
+            "enrollments.student": 10,
+        },
         "expected_changes": [],
         "expected_percent": 100,
+        "scope": {},
+        "repairs": [],
+        "faulty_rows": "send",
+        "removals": "hold",
+        "wait_nights": 7,
         "make_remote_dir": False,
         "verify_by_writing": False,
         "temporary_name": "",
@@ -124,6 +159,23 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """The part of an export that is sent. An empty tuple limits nothing."""
+
+    schools: tuple[str, ...] = ()  # sourcedIds or identifiers of orgs
+    grades: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    courses: tuple[str, ...] = ()  # course codes or sourcedIds
+    enrolled_only: bool = False
+    blank: tuple[str, ...] = ()  # columns that are emptied, as `file.column`
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether the export is sent as it is."""
+        return self == Scope()
+
+
+@dataclass(frozen=True)
 class Feed:
     """A feed: one file that one district delivers to one product.
 
@@ -143,7 +195,9 @@ class Feed:
     host_keys: tuple[HostKey, ...]
     window_start: int  # minutes after midnight, UTC
     deadline: int  # minutes after midnight, UTC
-    rules: Mapping[str, str]  # rule to severity
+    rules: Mapping[str, str]  # `rule` or `rule:file.column` to severity
+    faulty_rows_percent: float
+    faulty_rows_count: int
     traditional_columns: Mapping[str, Mapping[str, Any]]
     allow_delete_unlisted: bool
     minimum_bytes: int
@@ -152,15 +206,24 @@ class Feed:
     settle_minutes: int
     maximum_age_hours: int
     unchanged: str
+    unchanged_nights: int  # 0 = never told
     blackouts: tuple[Span, ...]
     guard_removed_percent: int
     guard_removed_count: int  # 0 = no limit
     guard_added_percent: int
     guard_changed_percent: int
+    guard_identity_percent: int
+    guard_concentration_percent: int
+    guard_limits: Mapping[str, Mapping[str, int]]  # kind to `LIMITS` to percent
     guard_floor: int
     guard_minimum: Mapping[str, int]  # kind to rows
     expected_changes: tuple[Span, ...]
     expected_percent: int
+    scope: Scope
+    repairs: tuple[str, ...]
+    faulty_rows: str
+    removals: str
+    wait_nights: int
     make_remote_dir: bool
     verify_by_writing: bool
     temporary_name: str  # a pattern with one asterisk, "" = learned
@@ -179,6 +242,12 @@ class Feed:
     smtp_port: int
     smtp_security: str
     smtp_username: str
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether the package that is sent may be another one than the export."""
+        is_made = bool(self.repairs) or self.faulty_rows == "leave-out"
+        return is_made or not self.scope.is_everything
 
     @property
     def is_opaque(self) -> bool:
@@ -257,6 +326,18 @@ def _choice(allowed: Sequence[str]) -> Callable[[str], str | None]:
     return check
 
 
+def _known(name: object, known: Collection[str], noun: str, listed: str = "") -> str | None:
+    """Return what is wrong with an unknown name: the near one, or those that there are.
+
+    `listed` says where they are listed, if they are too many for a message.
+    """
+    if name in known:
+        return None
+    near = difflib.get_close_matches(str(name), known, 1)
+    rest = listed or f"known are: {', '.join(known)}"
+    return f"unknown {noun} {name!r}; " + (f"did you mean {near[0]}?" if near else rest)
+
+
 def _source(value: str) -> str | None:
     if not value.startswith("/") or value.endswith("/"):
         return f"{value!r} must be the absolute path of a file or a folder"
@@ -275,8 +356,8 @@ def _port(value: int) -> str | None:
     return None if 0 < value < 65536 else f"{value} is no port (1 to 65535)"
 
 
-def _between(low: int, high: int) -> Callable[[int], str | None]:
-    def check(value: int) -> str | None:
+def _between(low: int, high: int) -> Callable[[float], str | None]:
+    def check(value: float) -> str | None:
         return None if low <= value <= high else f"{value} must be {low:,} to {high:,}"
 
     return check
@@ -325,15 +406,104 @@ def _span(value: str) -> str | None:
 
 
 def _rules(value: dict[str, Any]) -> str | None:
-    from roster_upload.findings import rules  # noqa: PLC0415 - it is read where it is asked for
-
-    for rule, severity in value.items():
-        if rule not in rules():
-            near = difflib.get_close_matches(rule, rules(), 1)
-            return f"{rule!r} is no rule" + (f"; did you mean {near[0]}?" if near else "")
+    known = [f"{group}.{name}" for group, names in spec("rules").items() for name in names]
+    for key, severity in value.items():
+        rule = str(key).partition(":")[0]
+        if message := _known(rule, known, "rule", "spec/rules.toml lists them all"):
+            return message
         if severity not in SEVERITIES:
-            return f"{rule}: {severity!r} is not one of: {', '.join(SEVERITIES)}"
+            return f"{key}: {severity!r} is not one of: {', '.join(SEVERITIES)}"
     return None
+
+
+def _limits(value: dict[str, Any]) -> str | None:
+    for kind, limits in value.items():
+        if not isinstance(limits, dict) or not limits:
+            return f"{kind} must be a table of: {', '.join(LIMITS)}"
+        for word, percent in limits.items():
+            if message := _known(word, LIMITS, "limit"):
+                return f"{kind}: {message}"
+            if not isinstance(percent, int) or isinstance(percent, bool):
+                return f"{kind}.{word} must be a whole number"
+            if message := _between(0, LIMITS[word])(percent):
+                return f"{kind}.{word}: {message}"
+    return None
+
+
+def _named(known: Sequence[str], noun: str) -> Callable[[str], str | None]:
+    return lambda value: _known(value, known, noun)
+
+
+def _user_role(value: str) -> str | None:
+    return _known(value, spec(ONEROSTER)["enums"]["user_role"], "role")
+
+
+def _blank(value: str) -> str | None:
+    """Return why a column may not be emptied."""
+    if message := _column(value, ONEROSTER):
+        return message
+    file, _, name = value.partition(".")
+    if _columns(ONEROSTER)[file][name] != "no":
+        return f"{value} is a required column, which must not be blank"
+    return None
+
+
+# Key of a scope: its type, and the check of an entry of its list.
+SCOPE: Mapping[str, tuple[type, Callable[[str], str | None]]] = MappingProxyType(
+    {
+        "schools": (list, _words),
+        "grades": (list, _words),
+        "roles": (list, _user_role),
+        "courses": (list, _words),
+        "enrolled_only": (bool, _any),
+        "blank": (list, _blank),
+    }
+)
+
+
+def _scope(value: dict[str, Any]) -> str | None:
+    for key, item in value.items():
+        if message := _known(key, SCOPE, "key of a scope"):
+            return message
+        kind, check = SCOPE[key]
+        if not isinstance(item, kind):
+            return f"{key} must be {TYPE_NAMES[kind]}"
+        if item == []:
+            return f"{key} is an empty list; leave the key out to send all"
+        if isinstance(item, list) and (message := _each(check)(item)):
+            return f"{key}: {message}"
+    return None
+
+
+def _column(value: str, form: str) -> str | None:
+    """Return what is wrong with a `file.column` of a format."""
+    file, _, name = value.partition(".")
+    if not name:
+        return f"{value!r} must be written as file.column, such as users.email"
+    files = _columns(form)
+    if message := _known(file, files, f"file of the format {form}"):
+        return message
+    return _known(name, files[file], f"column of {file}") if files[file] else None
+
+
+def _columns(form: str) -> Mapping[str, Mapping[str, str]]:
+    """Return file to column to whether it is required; no column where a file may have any."""
+    if form == ONEROSTER:
+        files = spec(ONEROSTER)["files"].items()
+        return {
+            file: {column["name"]: column["required"] for column in table["columns"]}
+            for file, table in files
+        }
+    return {} if form == OPAQUE else {kind: {} for kind in TRADITIONAL_KINDS}
+
+
+def record_kinds(form: str) -> list[str]:
+    """Return the kinds of records that the guard tells apart in a format."""
+    if form != ONEROSTER:
+        return ["bytes"] if form == OPAQUE else list(TRADITIONAL_KINDS)
+    table = spec(ONEROSTER)
+    roles = [f"{file}.{role}" for file, words in ROLES.items() for role in table["enums"][words]]
+    return [*table["data_files"], *roles]
 
 
 def _minimum(value: dict[str, Any]) -> str | None:
@@ -425,6 +595,8 @@ KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
         "window_start": (str, _time),
         "deadline": (str, _time),
         "rules": (dict, _rules),
+        "faulty_rows_percent": (float, _between(0, 100)),
+        "faulty_rows_count": (int, _between(0, 10**9)),
         "traditional_columns": (dict, _traditional),
         "allow_delete_unlisted": (bool, _any),
         "minimum_bytes": (int, _between(1, 2**40)),
@@ -433,15 +605,24 @@ KEYS: Mapping[str, tuple[type, Callable[[Any], str | None]]] = MappingProxyType(
         "settle_minutes": (int, _between(0, 12 * 60)),
         "maximum_age_hours": (int, _between(1, 24 * 365)),
         "unchanged": (str, _choice(("send", "skip"))),
+        "unchanged_nights": (int, _between(0, 400)),
         "blackouts": (list, _each(_span)),
         "guard_removed_percent": (int, _between(0, 100)),
         "guard_removed_count": (int, _between(0, 10**9)),
         "guard_added_percent": (int, _between(0, 10**6)),
         "guard_changed_percent": (int, _between(0, 100)),
+        "guard_identity_percent": (int, _between(0, 100)),
+        "guard_concentration_percent": (int, _between(0, 100)),
+        "guard_limits": (dict, _limits),
         "guard_floor": (int, _between(0, 10**6)),
         "guard_minimum": (dict, _minimum),
         "expected_changes": (list, _each(_span)),
         "expected_percent": (int, _between(1, 10**6)),
+        "scope": (dict, _scope),
+        "repairs": (list, _each(_named(REPAIRS, "repair"))),
+        "faulty_rows": (str, _choice(FAULTY_ROWS)),
+        "removals": (str, _choice(REMOVALS)),
+        "wait_nights": (int, _between(1, 60)),
         "make_remote_dir": (bool, _any),
         "verify_by_writing": (bool, _any),
         "temporary_name": (str, _optional(_pattern)),
@@ -466,26 +647,29 @@ TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
 TYPE_NAMES = {
     str: "a text",
     int: "a whole number",
+    float: "a number",
     list: "a list",
     dict: "a table",
     bool: "true or false",
 }
 
 
-def problems(mapping: Mapping[str, object]) -> list[Problem]:
-    """What is wrong with one feed's values, in the order of `KEYS`; empty where all is well."""
-    found = []
-    for key in mapping:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are: {', '.join(KEYS)}"
-            found.append(Problem(str(key), f"is not a key of a feed{hint}"))
+def problems(mapping: Mapping[str, object], *, may_lack: Collection[str] = ()) -> list[Problem]:
+    """Return what is wrong with one feed's values, in the order of `KEYS`.
+
+    `may_lack` has the keys that need not be there although they have no default.
+    """
+    found = [
+        Problem(str(key), message)
+        for key in mapping
+        if (message := _known(str(key), KEYS, "key of a feed"))
+    ]
     values = {**DEFAULTS, **mapping}
     for key, (kind, check) in KEYS.items():
         value = values.get(key)
         if value is None:
-            found.append(Problem(key, "is missing"))
-        elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            found += [] if key in may_lack else [Problem(key, "is missing")]
+        elif not _is(value, kind):
             found.append(Problem(key, f"must be {TYPE_NAMES[kind]}"))
         elif message := check(value):
             found.append(Problem(key, message))
@@ -494,15 +678,40 @@ def problems(mapping: Mapping[str, object]) -> list[Problem]:
         length = window_minutes(minutes(start), minutes(deadline))
         if not 0 < length <= LONGEST_WINDOW_MINUTES:
             found.append(Problem("window_start", f"{start} is after the deadline {deadline} (UTC)"))
-    if not found and values["smtp_username"] and values["smtp_security"] == "none":
-        found.append(Problem("smtp_security", "must be tls or starttls for a login by password"))
-    if not found and values["mail_to"]:
-        found += [
-            Problem(key, "is missing; mail_to needs it")
-            for key in ("mail_from", "smtp_host")
-            if not values[key]
-        ]
-    return found
+    return found or [*_format_problems(values), *_needs(values)]
+
+
+def _is(value: object, kind: type) -> bool:
+    """Return whether a value is of a type of TOML; a whole number is a number, a switch is none."""
+    kinds = (int, float) if kind is float else kind
+    return isinstance(value, kinds) and isinstance(value, bool) == (kind is bool)
+
+
+def _format_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Return what does not fit the format of the export."""
+    form = values.get("format", ONEROSTER)
+    for key in values["rules"]:
+        rule, colon, column = str(key).partition(":")
+        if colon and (message := _column(column, form)):
+            yield Problem("rules", f"{rule}: {message}")
+    for kind in values["guard_limits"]:
+        if message := _known(kind, record_kinds(form), "kind of record"):
+            yield Problem("guard_limits", message)
+    for key in () if form == ONEROSTER else ("scope", "repairs", "faulty_rows", "removals"):
+        if values[key] != DEFAULTS[key]:
+            yield Problem(key, f"is for the format {ONEROSTER} only; the feed has {form}")
+
+
+def _needs(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Return what one value needs of another."""
+    if values["smtp_username"] and values["smtp_security"] == "none":
+        yield Problem("smtp_security", "must be tls or starttls for a login by password")
+    if values["removals"] == "wait" and not values["keep_packages"]:
+        yield Problem("keep_packages", "must be 1 or more for `removals: wait`")
+    if values["mail_to"]:
+        for key in ("mail_from", "smtp_host"):
+            if not values[key]:
+                yield Problem(key, "is missing; mail_to needs it")
 
 
 def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
@@ -549,12 +758,35 @@ def parse(
         found.append(Problem("feed", f"{mapping['feed']!r} must be the file's name, {name!r}"))
     if found:
         raise ConfigError(where, found)
-    values: dict[str, Any] = {**DEFAULTS, **mapping}
+    return _feed({**DEFAULTS, **mapping})
+
+
+def for_comparison(
+    mapping: Mapping[str, object] = MappingProxyType({}), where: str = "configuration"
+) -> Feed:
+    """Return a feed that goes nowhere, with the limits of a file that may be a part of a feed's.
+
+    Raise ConfigError.
+    """
+    without = {key: kind() for key, (kind, _) in KEYS.items() if key not in DEFAULTS}
+    if found := problems(mapping, may_lack=without):
+        raise ConfigError(where, found)
+    return _feed({**without, "format": ONEROSTER, **DEFAULTS, **mapping})
+
+
+def _feed(values: dict[str, Any]) -> Feed:
+    """Return a feed of values without a problem."""
     values["source"] = Path(values["source"])
     values["host_keys"] = tuple(parse_host_key(line) for line in values["host_keys"])
     values["blackouts"] = tuple(map(span, values["blackouts"]))
     values["expected_changes"] = tuple(map(span, values["expected_changes"]))
     values["mail_to"] = tuple(values["mail_to"])
+    values["repairs"] = tuple(values["repairs"])
+    values["faulty_rows_percent"] = float(values["faulty_rows_percent"])
+    scope: dict[str, Any] = {
+        key: tuple(item) if SCOPE[key][0] is list else item for key, item in values["scope"].items()
+    }
+    values["scope"] = Scope(**scope)
     values["window_start"] = minutes(values["window_start"])
     values["deadline"] = minutes(values["deadline"])
     return Feed(**values)

@@ -224,12 +224,21 @@ def test_the_program_and_the_role_have_the_same_defaults() -> None:
         ("format", config.FORMATS),
         ("auth", config.AUTHS),
         ("unchanged", ("send", "skip")),
+        ("faulty_rows", config.FAULTY_ROWS),
+        ("removals", config.REMOVALS),
         ("algorithms", ("modern", "legacy")),
         ("smtp_security", ("none", "starttls", "tls")),
     ):
         assert options[f"roster_upload_{key}"]["choices"] == list(choices)
         for choice in choices:
             assert config.problems({**GOOD, key: choice}) == []
+    assert options["roster_upload_repairs"]["choices"] == list(config.REPAIRS)
+    assert config.problems({**GOOD, "repairs": list(config.REPAIRS)}) == []
+
+
+def test_the_role_writes_every_key_of_a_feed() -> None:
+    role = yaml.safe_load((ROOT / "roles/roster_upload/vars/main.yml").read_text())
+    assert role["__roster_upload_keys"] == list(config.KEYS)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +255,12 @@ def test_the_program_and_the_role_have_the_same_defaults() -> None:
         ("guard_removed_count", 0, 10**9),
         ("guard_added_percent", 0, 10**6),
         ("guard_changed_percent", 0, 100),
+        ("guard_identity_percent", 0, 100),
+        ("guard_concentration_percent", 0, 100),
+        ("faulty_rows_percent", 0, 100),
+        ("faulty_rows_count", 0, 10**9),
+        ("unchanged_nights", 0, 400),
+        ("wait_nights", 1, 60),
         ("guard_floor", 0, 10**6),
         ("expected_percent", 1, 10**6),
         ("attempts", 1, 100),
@@ -279,6 +294,12 @@ def test_a_number_lies_within_its_limits(key: str, low: int, high: int) -> None:
         ("remote_name", "..."),
         ("rules", {"value.enum": "error"}),
         ("rules", {"value.enum": "warning", "value.order": "ignore"}),
+        ("rules", {"value.enum:enrollments.role": "ignore", "value.enum": "error"}),
+        ("faulty_rows_percent", 0.25),
+        ("guard_limits", {"enrollments": {"removed": 100, "added": 10**6, "changed": 0}}),
+        ("guard_limits", {"users.student": {"removed": 5}, "enrollments.teacher": {"added": 0}}),
+        ("scope", {"schools": ["s-1"], "grades": ["03"], "roles": ["student", "teacher"]}),
+        ("scope", {"courses": ["MAT"], "enrolled_only": True, "blank": ["users.email"]}),
         ("guard_minimum", {"classes": 0}),
         ("traditional_columns", {kind: {} for kind in config.TRADITIONAL_KINDS}),
         (
@@ -338,7 +359,48 @@ def test_a_right_value_is_taken(key: str, value: object) -> None:
         ("webhook_url", "https://a.example:0/", "must be an address"),
         ("blackouts", [5], "entry 1: must be a text"),
         ("blackouts", ["2027-01-01", "x"], "entry 2"),
-        ("rules", {"no.rule.at.all": "error"}, "'no.rule.at.all' is no rule"),
+        ("rules", {"value.enun:users.role": "error"}, "did you mean value.enum?"),
+        ("rules", {"value.enum:users.rolle": "error"}, "did you mean role?"),
+        ("rules", {"value.enum:user.role": "error"}, "did you mean users?"),
+        ("rules", {"value.enum:users": "error"}, "file.column"),
+        ("rules", {"value.enum:": "error"}, "file.column"),
+        ("rules", {"value.enum:users.role": "fault"}, "error, warning, ignore"),
+        ("rules", {7: "error"}, "unknown rule '7'"),
+        ("faulty_rows_percent", "1", "must be a number"),
+        ("faulty_rows_percent", True, "must be a number"),
+        ("faulty_rows_percent", float("nan"), "0 to 100"),
+        ("faulty_rows_percent", 100.1, "0 to 100"),
+        ("faulty_rows_count", 0.5, "a whole number"),
+        ("guard_limits", {"enrolments": {"removed": 1}}, "did you mean enrollments?"),
+        ("guard_limits", {"users.pupil": {"removed": 1}}, "unknown kind of record"),
+        ("guard_limits", {"classes.student": {"removed": 1}}, "unknown kind of record"),
+        ("guard_limits", {"users": {"remove": 1}}, "did you mean removed?"),
+        ("guard_limits", {"users": 5}, "users must be a table of: removed, added, changed"),
+        ("guard_limits", {"users": {}}, "users must be a table of: removed, added, changed"),
+        ("guard_limits", {"users": {"removed": 0.5}}, "users.removed must be a whole number"),
+        ("guard_limits", {"users": {"removed": True}}, "users.removed must be a whole number"),
+        ("guard_limits", {"users": {"removed": 101}}, "users.removed: 101 must be 0 to 100"),
+        ("guard_limits", {"users": {"changed": 101}}, "users.changed: 101 must be 0 to 100"),
+        ("guard_limits", {"users": {"added": -1}}, "0 to 1,000,000"),
+        ("guard_limits", {7: {"added": 1}}, "unknown kind of record 7"),
+        ("scope", {"school": ["a"]}, "did you mean schools?"),
+        ("scope", {"schools": []}, "schools is an empty list"),
+        ("scope", {"schools": "a"}, "schools must be a list"),
+        ("scope", {"schools": ["a", ""]}, "schools: entry 2: must not be empty"),
+        ("scope", {"grades": [3]}, "grades: entry 1: must be a text"),
+        ("scope", {"roles": ["students"]}, "did you mean student?"),
+        ("scope", {"enrolled_only": "yes"}, "enrolled_only must be true or false"),
+        ("scope", {"blank": ["users.e-mail"]}, "did you mean email?"),
+        ("scope", {"blank": ["user.email"]}, "did you mean users?"),
+        ("scope", {"blank": ["email"]}, "file.column"),
+        ("scope", {"blank": ["users.username"]}, "users.username is a required column"),
+        ("scope", {"blank": ["demographics.sourcedId"]}, "is a required column"),
+        ("scope", {"blank": ["users.status"]}, "is a required column"),
+        ("repairs", ["boolean"], "did you mean booleans?"),
+        ("repairs", ["spelling"], "known are: booleans"),
+        ("faulty_rows", "drop", "send, leave-out"),
+        ("removals", "soft", "hold, wait"),
+        ("rules", {"no.rule.at.all": "error"}, "unknown rule 'no.rule.at.all'; spec"),
         ("guard_minimum", {"classes": True}, "no number of rows"),
         ("guard_minimum", {"classes": "1"}, "no number of rows"),
         ("traditional_columns", {"users": []}, "must be a table of: columns"),
@@ -497,3 +559,105 @@ def test_a_file_that_is_none_is_told(
         config.load(path)
     assert [problem.key for problem in error.value.problems] == ["file"]
     assert error.value.code is Exit.CONFIG
+
+
+# ---- what depends on the format, and on one another --------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["traditional-literacy", "traditional-math", "other"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("scope", {"schools": ["a"]}),
+        ("repairs", ["booleans"]),
+        ("faulty_rows", "leave-out"),
+        ("removals", "wait"),
+    ],
+)
+def test_what_is_sent_differs_from_a_oneroster_export_only(
+    form: str, key: str, value: object
+) -> None:
+    [problem] = config.problems({**GOOD, "format": form, key: value})
+    assert problem.key == key
+    assert form in problem.message
+    assert config.problems({**GOOD, key: value}) == []
+    assert config.problems({**GOOD, "format": form, key: config.DEFAULTS[key]}) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "column", "is_right"),
+    [
+        ("traditional-math", "students.anything", True),
+        ("traditional-math", "enrollments.role", False),
+        ("oneroster-1.1", "students.role", False),
+        ("other", "users.role", False),
+    ],
+)
+def test_a_rule_of_one_column_needs_a_column_of_the_format(
+    form: str, column: str, is_right: bool
+) -> None:
+    found = config.problems({**GOOD, "format": form, "rules": {f"value.enum:{column}": "ignore"}})
+    assert [problem.key for problem in found] == ([] if is_right else ["rules"])
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "is_right"),
+    [
+        ("traditional-math", "students", True),
+        ("traditional-math", "users.student", False),
+        ("other", "bytes", True),
+        ("oneroster-1.1", "bytes", False),
+        ("oneroster-1.1", "demographics", True),
+    ],
+)
+def test_a_limit_is_for_a_kind_of_the_format(form: str, kind: str, is_right: bool) -> None:
+    found = config.problems({**GOOD, "format": form, "guard_limits": {kind: {"removed": 1}}})
+    assert [problem.key for problem in found] == ([] if is_right else ["guard_limits"])
+
+
+def test_removals_that_wait_need_the_last_package() -> None:
+    waits = {**GOOD, "removals": "wait"}
+    assert config.problems({**waits, "keep_packages": 1}) == []
+    assert config.problems({**GOOD, "keep_packages": 0}) == []
+    [problem] = config.problems({**waits, "keep_packages": 0})
+    assert problem.key == "keep_packages"
+
+
+def test_a_scope_has_its_parts_in_their_types() -> None:
+    assert config.parse(GOOD).scope.is_everything
+    assert config.parse({**GOOD, "scope": {"enrolled_only": False}}).scope.is_everything
+    feed = config.parse(
+        {
+            **GOOD,
+            "scope": {"schools": ["a"], "enrolled_only": True, "blank": ["users.sms"]},
+            "repairs": ["booleans"],
+            "faulty_rows_percent": 1,
+        }
+    )
+    wanted = config.Scope(schools=("a",), enrolled_only=True, blank=("users.sms",))
+    assert feed.scope == wanted
+    assert feed.repairs == ("booleans",)
+    assert isinstance(feed.faulty_rows_percent, float)
+
+
+@pytest.mark.parametrize(
+    "part", [{"schools": ("a",)}, {"grades": ("a",)}, {"roles": ("a",)}, {"courses": ("a",)},
+             {"enrolled_only": True}, {"blank": ("a",)}],
+)  # fmt: skip
+def test_any_part_of_a_scope_leaves_something_out(part: dict[str, Any]) -> None:
+    assert not config.Scope(**part).is_everything
+
+
+def test_a_comparison_needs_limits_only() -> None:
+    feed = config.for_comparison()
+    assert {key: getattr(feed, key) for key in ("format", "remote_host", "guard_floor")} == {
+        "format": "oneroster-1.1",
+        "remote_host": "",
+        "guard_floor": config.DEFAULTS["guard_floor"],
+    }
+    assert config.for_comparison({"guard_floor": 3}).guard_floor == 3
+    assert config.for_comparison(GOOD).remote_host == GOOD["remote_host"]
+    with pytest.raises(config.ConfigError, match=r"a\.toml: guard_floor"):
+        config.for_comparison({"guard_floor": -1}, "a.toml")
+    with pytest.raises(config.ConfigError, match="remote_host"):
+        config.for_comparison({"remote_host": "a b"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from roster_feeds import (
     feed_destinations,
     feed_problems,
     planned_starts,
+    resolve_feeds,
     schedule_problems,
+    to_toml,
     upkeep_problems,
 )
 
@@ -77,3 +80,33 @@ def test_a_feed_that_the_list_forgets_is_told() -> None:
     [told] = [p for p in feed_problems(resolved, [{"feed": "fir"}], "elm") if "does not name" in p]
     assert "roster_upload_feeds: does not name elm" in told
     assert not [p for p in feed_problems([], [], "elm") if "does not name" in p]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.5,
+        1e-7,
+        100,
+        True,
+        'a "quoted" \\ text\x7f',
+        [],
+        {},
+        {"schools": ["s-1", "ü"], "enrolled_only": True, "blank": ["users.sms"]},
+        {"enrollments": {"removed": 100}, "users.student": {"added": 5, "changed": 0}},
+        {"value.enum:enrollments.role": "warning"},
+    ],
+)
+def test_a_value_reaches_the_program_as_it_is(value: object) -> None:
+    read = tomllib.loads(f"key = {to_toml(value)}\n")["key"]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_a_feed_of_the_list_has_a_scope_and_limits_of_its_own() -> None:
+    flat = {"scope": {"schools": ["a"]}, "faulty_rows_percent": 0.5, "feed": "fir"}
+    item = {"feed": "elm", "scope": {"grades": ["03"]}, "guard_limits": {"enrolments": {}}}
+    [own, other] = resolve_feeds([item, {}], flat)
+    assert (own["scope"], other["scope"]) == ({"grades": ["03"]}, {"schools": ["a"]})
+    told = [text for text in feed_problems([own, other], [item, {}]) if "guard_limits" in text]
+    assert told
+    assert told[0].startswith("roster_upload_feeds[0].guard_limits: ")
