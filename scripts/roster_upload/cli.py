@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import logging
 import os
 import sys
@@ -24,6 +25,8 @@ examples:
   roster-upload send maple-grove               deliver now
   roster-upload status                         what became of it
   roster-upload explain maple-grove            why it failed, who must act, what to write to them
+  roster-upload diff maple-grove               who would be removed, added, changed
+  roster-upload compare before.zip after.zip   what the guard would say, without a feed
   roster-upload approve maple-grove --digest 3f1c... --why "three schools closed"
 """
 
@@ -69,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
         "--format", choices=config.FORMATS, default=config.FORMATS[0], help="of --file"
     )
     as_json(one)
+
+    _comparisons(command, as_json)
 
     one = command("send", "deliver a feed's export now; its unit does this every night")
     one.add_argument("feed", metavar="FEED")
@@ -133,6 +138,59 @@ def parser() -> argparse.ArgumentParser:
     return main
 
 
+def _comparisons(
+    command: Callable[..., argparse.ArgumentParser],
+    as_json: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """The commands that compare one package with another."""
+    one = command(
+        "compare",
+        "what the guard would say if one package followed another",
+        "It needs no feed, no host and no root. It exits with 17 if AFTER would be held, and with "
+        "4 if it would be refused.",
+    )
+    one.add_argument("before", metavar="BEFORE", type=Path, help="a zip or a folder of CSV files")
+    one.add_argument("after", metavar="AFTER", type=Path, help="the same")
+    one.add_argument(
+        "--night",
+        metavar="YYYY-MM-DD",
+        type=_day,
+        help="the day on which AFTER would be sent; default: today (UTC)",
+    )
+    one.add_argument(
+        "--config",
+        metavar="FILE.toml",
+        type=Path,
+        help="limits, or a feed's whole configuration; default: the default limits",
+    )
+    as_json(one)
+
+    one = command(
+        "diff",
+        "who would be removed, added and changed by a feed's export",
+        "It compares the export with the last accepted package. It names people, so it writes to "
+        "root's terminal and nowhere else.",
+    )
+    one.add_argument("feed", metavar="FEED")
+    one.add_argument(
+        "--school", metavar="ID", default="", help="only of this school: sourcedId or identifier"
+    )
+    one.add_argument(
+        "--kind",
+        default="",
+        help="only this kind of record, such as users.student, classes or enrollments; "
+        "default: all people",
+    )
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is not a day such as 2026-11-01"
+        raise argparse.ArgumentTypeError(message) from None
+
+
 def _views(
     command: Callable[..., argparse.ArgumentParser],
     as_json: Callable[[argparse.ArgumentParser], None],
@@ -157,6 +215,8 @@ def _views(
 COMMANDS = {
     "check-config": commands.check_config,
     "check": commands.check,
+    "compare": commands.compare,
+    "diff": commands.diff,
     "send": commands.deliver,
     "rehearse": commands.deliver,
     "resend": commands.deliver,

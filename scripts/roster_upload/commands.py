@@ -16,10 +16,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from roster_upload import checks, config, delivery, settle, stop, tell, unit, validate, views
+from roster_upload import checks, config, delivery, receipts, stop, tell, unit, views
+from roster_upload import compare as comparing
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import Ledger
+from roster_upload.validation.check import ValidationOptions
 
 SHORTEST_DIGEST = 12
 # The unit that logs in with the credential of a slot, as `roster-...@FEED`.
@@ -64,31 +66,85 @@ def state_of(given: argparse.Namespace) -> Path:
 
 
 def check(given: argparse.Namespace) -> int:
-    """Checks a package and prints what was found."""
+    """Check a package and print what was found."""
+    now = dt.datetime.now(dt.UTC)
     if given.file:
-        path, terms = given.file, validate.Terms(format=given.format)
+        path, options = given.file, ValidationOptions(format=given.format)
+        report = comparing.check_path(path, options, now.date())
     else:
         feed = config.load(config_file(given))
-        path, terms = feed.source, validate.Terms.of(feed)
-    export = settle.find(path, is_opaque=terms.format == config.OPAQUE)
-    if export.is_folder:
-        with settle.snapshot(export) as copy:
-            report = validate.check(copy.path, terms, name=export.path.name)
-    else:
-        try:
-            report = validate.check(export.path, terms)
-        except OSError as error:
-            message = f"{export.path} cannot be read: {error.strerror}"
-            raise Failure(Exit.SOURCE, message) from None
+        path = feed.source
+        report = comparing.check_export(feed, Night.of(feed, now).deadline.date())
     if given.json:
         print(json.dumps(report.record(), indent=2))
     else:
-        for finding in report.findings:
+        for finding in report.findings.told:
             print(finding.text())
         rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
         verdict = "good" if report.accepted else "REFUSED"
-        print(f"{export.path}: {verdict}; rows: {rows or 'none read'}")
+        if report.accepted and report.faulty_rows:
+            verdict += f", with {views.several(sum(report.faulty_rows.values()), 'faulty row')}"
+        print(f"{path}: {verdict}; rows: {rows or 'none read'}")
     return Exit.OK if report.accepted else Exit.REFUSED
+
+
+def compare(given: argparse.Namespace) -> int:
+    """Print what the guard would say if one package followed another."""
+    feed = config.for_comparison()
+    if given.config:
+        feed = config.for_comparison(config.read(given.config), str(given.config))
+    night = given.night or dt.datetime.now(dt.UTC).date()
+    done = comparing.compare(given.before, given.after, feed, night)
+    print(json.dumps(done.record(), indent=2) if given.json else done.text())
+    return done.code
+
+
+def diff(given: argparse.Namespace) -> int:
+    """Show who would be removed, added and changed, on root's terminal and nowhere else."""
+    # Only this needs them.
+    from roster_upload.diff import channel, kept  # noqa: PLC0415
+    from roster_upload.diff.people import Wish  # noqa: PLC0415
+    from roster_upload.diff.render import text  # noqa: PLC0415
+
+    if runtime := os.environ.get("RUNTIME_DIRECTORY"):  # this is the unit
+        with channel.connected(channel.socket_path(Path(runtime), given.feed)) as (wish, root):
+            feed = config.load(config_file(given))
+            channel.send(root, *kept.differences(feed, state_of(given), wish))
+        return Exit.OK
+    _needs_private_terminal(given)
+    feed, wish = config.load(config_file(given)), Wish(given.school, given.kind)
+    kept.check(feed, wish)
+    if needs_unit(given):
+        path = channel.socket_path(PROGRESS_DIR, given.feed)
+        PROGRESS_DIR.mkdir(exist_ok=True)  # systemd gives it to the unit's user
+        with channel.Listener(path, kept.owner(feed, state_of(given)), wish) as listener:
+            if code := through_unit(given, "diff"):
+                return code
+        if listener.answer is None:
+            raise Failure(Exit.LOCAL, f"roster-diff@{given.feed}.service sent no answer; try again")
+        found, schools = channel.received(listener.answer)
+    else:
+        found, schools = kept.differences(feed, state_of(given), wish)
+    shown = text(found, schools, shutil.get_terminal_size().columns) + "\n"
+    sys.stdout.buffer.write(shown.encode(sys.stdout.encoding, "backslashreplace"))
+    sys.stdout.flush()
+    return Exit.OK
+
+
+def _needs_private_terminal(given: argparse.Namespace) -> None:
+    """Raise Failure where people's names would not go to root's terminal."""
+    if is_installed(given) and os.geteuid() != 0:
+        raise Failure(Exit.LOCAL, "diff names people, so it is for root; use sudo")
+    if not sys.stdout.isatty():
+        raise Failure(
+            Exit.USAGE,
+            "diff names people, so it writes to a terminal only; run it without a pipe or a file",
+        )
+
+
+def is_installed(given: argparse.Namespace) -> bool:
+    """Whether a command is about the host's own feeds."""
+    return bool(given.config_dir == Path("/etc/roster-upload"))
 
 
 def needs_unit(given: argparse.Namespace) -> bool:
@@ -96,7 +152,7 @@ def needs_unit(given: argparse.Namespace) -> bool:
     return (
         os.geteuid() == 0
         and "CREDENTIALS_DIRECTORY" not in os.environ
-        and given.config_dir == Path("/etc/roster-upload")
+        and is_installed(given)
         and shutil.which("systemctl") is not None
     )
 
@@ -347,11 +403,11 @@ def watch(given: argparse.Namespace) -> int:
 
 
 def approve(given: argparse.Namespace) -> int:
-    """Lets one export that the guard holds through, once."""
+    """Let one export that the guard holds through, once."""
     config_file(given)
     ledger = Ledger(given.state_dir / given.feed)
     try:
-        held = [r for r in ledger.receipts() if r.get("outcome") == "held"]
+        held = [r for r in ledger.receipts() if receipts.is_held(r)]
     except PermissionError as error:
         raise _closed(error) from None
     digests = {r["source"]["sha256"] for r in held}
@@ -366,7 +422,10 @@ def approve(given: argparse.Namespace) -> int:
         )
     digest = matching.pop()
     if given.check:
-        print(f"{given.feed}: would let the held export {digest[:16]} through once")
+        print(
+            f"{given.feed}: would let the held export {digest[:16]} through once. See who is "
+            f"affected: roster-upload diff {given.feed}"
+        )
         return Exit.OK
     now = stamp(dt.datetime.now(dt.UTC))
     who = os.environ.get("SUDO_USER") or getpass.getuser()

@@ -1,0 +1,100 @@
+"""A feed's last accepted package and its export of tonight, compared."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+from roster_upload import settle
+from roster_upload.config import ONEROSTER, Feed, record_kinds
+from roster_upload.delivery import Night, credential
+from roster_upload.diff.package import Package
+from roster_upload.diff.people import Diff, Wish, between
+from roster_upload.exits import Exit, Failure
+from roster_upload.ledger import Ledger
+from roster_upload.package.outgoing import build_package
+from roster_upload.ring import Damaged, Entry, Ring
+from roster_upload.validation.check import ValidationOptions
+from roster_upload.validation.check import check as check_package
+
+ACCEPTED = "%Y%m%dT%H%M%S%fZ"  # how a kept package says when it was accepted
+
+
+def check(feed: Feed, wish: Wish) -> None:
+    """Raise Failure where a feed has no such records."""
+    if feed.format != ONEROSTER:
+        raise Failure(Exit.USAGE, f"diff reads {ONEROSTER} only; the feed has {feed.format}")
+    kinds = record_kinds(feed.format)
+    if wish.kind not in ("", *kinds):
+        raise Failure(Exit.USAGE, f"{wish.kind!r} is not one of: {', '.join(kinds)}")
+
+
+def owner(feed: Feed, state: Path) -> int:
+    """Return the number of the user as whom the feed's units run. Raise Failure."""
+    try:
+        return state.stat().st_uid
+    except FileNotFoundError:
+        raise _nothing_kept(feed) from None
+
+
+def differences(feed: Feed, state: Path, wish: Wish) -> tuple[Diff, dict[str, str]]:
+    """Return what tonight's export would do, and the names of its schools. Raise Failure."""
+    night = Night.of(feed, dt.datetime.now(dt.UTC)).deadline.date()
+    with settle.workplace() as folder, _tonight(feed, night) as export:
+        last = _package(
+            feed, _last(feed, state, folder / "last"), "the last accepted package", night
+        )
+        new = _package(feed, export, "tonight's export", night)
+        schools = {key: name for one in (last, new) for key, (name, _) in one.orgs.items()}
+        return between(last, new, wish), schools
+
+
+def _package(feed: Feed, path: Path, title: str, night: dt.date) -> Package:
+    report = check_package(path, ValidationOptions.from_feed(feed), night=night)
+    return Package(path, title, night, report.findings.faulty)
+
+
+@contextlib.contextmanager
+def _tonight(feed: Feed, night: dt.date) -> Iterator[Path]:
+    """Give a private copy of what would be sent tonight. Raise Failure."""
+    export = settle.find(feed.source)
+    with settle.snapshot(export) as copy:
+        out = copy.path.with_name("package.zip")
+        built = build_package(feed, copy.path, out, night)
+        yield built.path if built else copy.path
+
+
+def _last(feed: Feed, state: Path, path: Path) -> Path:
+    """Decrypt the last accepted package to a path and return it. Raise Failure."""
+    packages = Ring(state / "packages", credential(feed.feed, "state"), feed.keep_packages)
+    kept = packages.entries()
+    if not kept:
+        raise _nothing_kept(feed)
+    _is_last(feed, state, kept[-1])
+    try:
+        packages.decrypt(kept[-1], path)
+    except (Damaged, OSError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise Failure(Exit.LOCAL, f"the last accepted package cannot be read: {why}") from None
+    return path
+
+
+def _is_last(feed: Feed, state: Path, entry: Entry) -> None:
+    """Raise Failure where a package was accepted after the one that was kept last."""
+    accepted = Ledger(state).accepted()
+    kept = dt.datetime.strptime(entry.accepted, ACCEPTED).replace(tzinfo=dt.UTC)
+    if accepted and dt.datetime.fromisoformat(accepted[-1]["started"]) > kept:
+        raise _nothing_kept(feed)
+
+
+def _nothing_kept(feed: Feed) -> Failure:
+    """Return why there is nothing to compare with, and what to do."""
+    remedy = (
+        "the next accepted delivery is kept"
+        if feed.keep_packages
+        else "set roster_upload_keep_packages to 1 or more and run site.yml; the next accepted "
+        "delivery is kept then"
+    )
+    return Failure(Exit.SOURCE, f"the last accepted package of {feed.feed} is not kept; {remedy}")

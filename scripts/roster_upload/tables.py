@@ -1,0 +1,55 @@
+"""Rows as columns of plain text, for terminals. A row takes microseconds, so there may be many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from rich.cells import cell_len
+
+GAP = "  "
+NARROWEST = 4  # a column, in cells of the terminal
+
+
+def table(rows: Sequence[Sequence[str]], width: int, *, numbers: bool = False) -> list[list[str]]:
+    """Return the lines of each row, as wide as `width` at most.
+
+    Cells that are too wide go on in the next line. With `numbers` all columns but the first are
+    aligned to the right.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    room = width - len(GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return [_lines(row, widths, numbers=numbers) for row in rows]
+
+
+def _lines(row: Sequence[str], widths: Sequence[int], *, numbers: bool) -> list[str]:
+    cells = [fold(cell, width) for cell, width in zip(row, widths, strict=True)]
+    return [
+        GAP.join(
+            _padded(part, width, is_right=numbers and at > 0)
+            for at, (part, width) in enumerate(zip(parts, widths, strict=True))
+        ).rstrip()
+        for parts in zip_longest(*cells, fillvalue="")
+    ]
+
+
+def _padded(text: str, width: int, *, is_right: bool) -> str:
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if is_right else text + blanks
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Return a text in pieces of so many cells at most."""
+    if cell_len(text) <= width:
+        return [text]
+    lines, used = [""], 0
+    for character in text:
+        size = cell_len(character)
+        if used + size > width:
+            lines.append("")
+            used = 0
+        lines[-1] += character
+        used += size
+    return lines
