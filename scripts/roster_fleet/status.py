@@ -10,7 +10,10 @@ A host's report is what the module `roster_receipts` has found there, as JSON:
         nights                   [[night, outcome, exit code, bytes, students, teachers, classes,
                                  enrollments, minutes left to the deadline, seconds], ...]
         last, last_sent, rehearsal, watch    receipts in brief, or null
-        held                     {digest, reasons, command, finished}, or null
+        held                     {digest, reasons, command, finished}, or null; also where removals
+                                 wait although the export was sent
+        cautions                 of the last delivery that went well, what of its receipt is to be
+                                 looked at, or null; not in reports of an older version
         broken_at                the line at which the receipts' chain is broken, or null
         trouble                  what could not be read, or null
 
@@ -35,6 +38,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
+from roster_upload import views
 
 from roster_fleet import atomic
 
@@ -272,6 +276,7 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
     if feed.get("trouble"):
         problems.append(Problem("red", feed["trouble"]))
     problems += _by_hand(feed, nights, _delivery(feed, nights, due))
+    problems += [Problem("amber", text) for text in views.cautions(feed.get("cautions"))]
     problems += _rehearsal(feed)
     if not feed["starts"].get("roster-upload"):
         problems.append(Problem("amber", "no delivery is planned"))

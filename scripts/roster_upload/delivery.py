@@ -13,17 +13,22 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from roster_upload import __version__, guard, ring, settle, stop, tell, validate, views
-from roster_upload.census import Census
+from roster_upload import __version__, receipts, ring, settle, stop, tell, views
 from roster_upload.config import Feed, load, window_minutes
 from roster_upload.exits import RETRYABLE, Exit, Failure
-from roster_upload.findings import Findings, Report
+from roster_upload.guard import guard
+from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import Ledger
 from roster_upload.locks import feed_lock, turn
+from roster_upload.package.build import Built, build
+from roster_upload.package.outgoing import require_scope
+from roster_upload.validation.archive import content_digest
+from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.findings import Findings, Report
 
 LONGEST_WAIT_SECONDS = 600
 # A try has to begin so long before the deadline, and a wait for anything ends then.
@@ -32,7 +37,24 @@ OUTSIDE_THE_WINDOW_SECONDS = 3600
 PROBE_SECONDS = 60  # behind a delivery that is in, and not recorded yet
 SHORT_WAIT_SECONDS = 5  # where the vendor has no file until the next try
 NOTHING_SENT = "nothing was sent, the vendor still has what it had before"
+# What a receipt says of the file that would be sent.
+OF_THE_FILE = ("package", "rows", "faulty_rows", "findings", "changes")
 OUTCOMES = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
+
+Outgoing = settle.Snapshot | Built  # what is sent: the export itself, or what was made of it
+
+
+class AtVendor(Exception):
+    """The vendor has the file already. `leaves_receipt`: whether that is worth a receipt."""
+
+    def __init__(self, message: str, *, leaves_receipt: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.leaves_receipt = leaves_receipt
+
+
+class CannotWait(Exception):
+    """Why removals may not wait, or no longer."""
 
 
 @dataclass(frozen=True)
@@ -111,26 +133,45 @@ class State:
         """What was learned of the server."""
         return self.folder / "server.json"
 
-    def _census(self, sha256: str) -> Path:
+    def _path(self, sha256: str) -> Path:
         return self.folder / f"accepted-{sha256[:16]}.npz"
 
-    def baseline(self, accepted: dict[str, Any] | None, key: bytes) -> Census | None:
-        """What the vendor holds after an accepted delivery; raises OSError or ValueError."""
-        return Census.load(self._census(accepted["source"]["sha256"]), key) if accepted else None
+    def baseline(self, accepted: dict[str, Any] | None, key: bytes) -> Baseline | None:
+        """Return what the vendor holds after a delivery. Raise OSError or ValueError."""
+        return Baseline.load(self._path(receipts.sent_sha256(accepted)), key) if accepted else None
 
-    def prepare(self, census: Census, sha256: str, key: bytes) -> None:
-        """Writes down what the vendor will hold, before it does: a power cut loses nothing.
+    def prepare(self, baseline: Baseline, sha256: str, key: bytes) -> None:
+        """Write down what the vendor will hold, before it does: a power cut loses nothing.
 
-        What belongs to no accepted delivery is removed; raises OSError.
+        Remove what belongs to no accepted delivery. Raise OSError.
         """
         accepted = self.ledger.accepted()
-        kept = self._census(accepted[-1]["source"]["sha256"]) if accepted else None
+        kept = self._path(receipts.sent_sha256(accepted[-1])) if accepted else None
         for path in self.folder.glob("accepted-*"):
             if path != kept:
                 path.unlink(missing_ok=True)
-        path = self._census(sha256)
-        census.save(path.with_suffix(".new"), key)
+        path = self._path(sha256)
+        baseline.save(path.with_suffix(".new"), key)
         path.with_suffix(".new").replace(path)
+
+
+def _file(file: Outgoing) -> dict[str, Any]:
+    """Return what a receipt says of a file."""
+    return {"bytes": file.bytes, "sha256": file.sha256, "content": content_digest(file.path)}
+
+
+def _report(file: Outgoing) -> Report | None:
+    """Return what was found when that very file was made; None where it was not looked at."""
+    return cast("Report | None", file.report) if isinstance(file, Built) else None
+
+
+def _unscoped(file: Outgoing) -> tuple[str, ...]:
+    """Return the files that may hold more than the feed's scope, which must not be sent."""
+    return file.unscoped if isinstance(file, Built) else ()
+
+
+def _no_room(error: OSError) -> Failure:
+    return Failure(Exit.LOCAL, f"no room for a private copy: {error.strerror}")
 
 
 def say(text: str) -> None:
@@ -156,7 +197,8 @@ class Run:
         self.command = command
         self.digest = digest
         self.started = dt.datetime.now(dt.UTC)
-        self.report = Report(Findings(), Census())
+        self.report = Report(Findings(), Baseline())
+        self.of_export: Report | None = None  # where faulty rows are left out of what is sent
         self.feed: Feed | None = None
         self.before: list[dict[str, Any]] = []  # the feed's receipts so far
         self.holds = ""  # what the vendor has, where a transfer has begun
@@ -176,7 +218,9 @@ class Run:
             "in_window": False,
             "minutes_to_deadline": None,
             "source": {},
+            "package": {},
             "rows": {},
+            "faulty_rows": {},
             "findings": [],
             "changes": {},
             "held": [],
@@ -192,8 +236,10 @@ class Run:
         leaves_receipt = True
         try:
             with stop.heard():
-                message, leaves_receipt = self._deliver()
+                message = self._deliver()
             code = Exit.OK
+        except AtVendor as end:
+            code, message, leaves_receipt = Exit.OK, end.message, end.leaves_receipt
         except stop.Stopped as stopped:
             code, message = self._stopped(stopped)
         except Failure as failure:
@@ -230,8 +276,8 @@ class Run:
         self.receipt["exit_code"] = int(Exit.PAUSED)
         return any(all(r.get(key) == self.receipt[key] for key in same) for r in self.before)
 
-    def _deliver(self) -> tuple[str, bool]:
-        """The line of steps; returns the message, and whether there is something to record."""
+    def _deliver(self) -> str:
+        """Take the steps in their order. Return the message; raise AtVendor or Failure."""
         self.feed = feed = load(self.config_file)
         self.before = self._receipts()
         night = Night.of(feed, self.started)
@@ -245,38 +291,90 @@ class Run:
         }
         with contextlib.ExitStack() as stack:
             stack.enter_context(feed_lock(self.state.folder))
+            self.before = self._receipts()  # another delivery may have ended meanwhile
             self._blackout(feed, night)
             if self.command == "send":
                 tell.heartbeat(feed, secrets_folder(), None)
             copy = stack.enter_context(self._taken(feed, night))
-            self.receipt["source"] |= {
-                "bytes": copy.bytes,
-                "sha256": copy.sha256,
-                "modified": stamp(copy.modified),
-            }
+            self._describe(feed, copy)
             if self.command == "send":
                 self._fresh(feed, copy)
-                if night.in_window and self._is_delivered(feed, copy, stamp(night.opened)):
-                    return (
-                        f"{feed.district}: tonight's delivery of this export is in already",
-                        False,
-                    )
-                if feed.unchanged == "skip" and self._is_delivered(feed, copy, "", last=True):
-                    self.receipt["outcome"] = "skipped"
-                    return f"{feed.district}: the vendor has this very export already", True
-            with self._phase("validate"):
-                self._validate(feed, copy)
-            with self._phase("guard"):
-                census = self._guard(feed, copy, night)
+            package = self._package(feed, copy, night)
+            self._unless_at_vendor(feed, night)
+            self._validate(feed, package, night)
+            package, baseline = self._guard(feed, copy, package, night)
             if self.command == "rehearse":
-                return self._rehearse(feed, night, copy), True
-            self._prepare(feed, census, copy)
-            return self._transfer(feed, copy, night), True
+                return self._rehearse(feed, night, package)
+            self._prepare(feed, baseline, package)
+            return self._transfer(feed, package, night)
 
-    def _prepare(self, feed: Feed, census: Census, copy: settle.Snapshot) -> None:
-        """Writes down what the vendor will hold, while there is still time to fail."""
+    def _describe(self, feed: Feed, copy: settle.Snapshot) -> None:
+        """Record what the export is, and for how long it has been the same."""
+        self.receipt["source"] |= {**_file(copy), "modified": stamp(copy.modified)}
+        if self.command == "send":
+            source, night = self.receipt["source"], self.receipt["night"]
+            self.receipt["unchanged_nights"] = receipts.unchanged_nights(self.before, source, night)
+            self.receipt["unchanged_limit"] = feed.unchanged_nights
+
+    def _package(
+        self, feed: Feed, copy: settle.Snapshot, night: Night, previous: Path | None = None
+    ) -> Outgoing:
+        """Return the file to send: the export, or what the feed's declared steps make of it.
+
+        `previous` is the accepted package whose rows stay in it.
+        """
+        if self.command == "resend":
+            return copy  # it was made when it was accepted
+        day = night.deadline.date()
+
+        def look(path: Path) -> Report:
+            report = self._read(feed, path, day)
+            self.of_export = replace(report, baseline=Baseline())  # what was found, and no more
+            return report
+
+        out = copy.path.with_name("waiting.zip" if previous else "package.zip")
+        with self._phase("package"):
+            try:
+                built = build(feed, copy.path, out, previous, check=look, night=day)
+            except OSError as error:
+                raise _no_room(error) from None
+        if not built:
+            return copy
+        if built.report:
+            self.of_export = None  # no row was left out
+        self.receipt["package"] = {**_file(built), "steps": built.steps}
+        return built
+
+    def _unless_at_vendor(self, feed: Feed, night: Night) -> None:
+        """Raise AtVendor where nothing has to be sent: tonight's is in, or nothing has changed.
+
+        Another start in a window brings nothing again that somebody has replaced by hand.
+        """
+        if self.command != "send":
+            return
+        file, target = receipts.sent_file(self.receipt), self._target(feed)
+        accepted = [r for r in self.before if r.get("outcome") == "sent"]
+        last = receipts.sent_last(accepted, target)
+        is_tonights = night.in_window and last and last.get("started", "") >= stamp(night.opened)
+        if last and is_tonights and receipts.is_same(receipts.sent_file(last), file):
+            raise AtVendor(
+                f"{feed.district}: tonight's delivery of this export is in already",
+                leaves_receipt=False,
+            )
+        if feed.unchanged == "skip" and any(
+            receipts.is_same(receipts.sent_file(r), file) and receipts.is_target(r, target)
+            for r in accepted[-1:]
+        ):
+            self.receipt["outcome"] = "skipped"
+            raise AtVendor(
+                f"{feed.district}: the vendor has this very export already", leaves_receipt=True
+            )
+
+    def _prepare(self, feed: Feed, baseline: Baseline, package: Outgoing) -> None:
+        """Write down what the vendor will hold, while there is still time to fail."""
+        baseline.night = self.receipt["night"]
         try:
-            self.state.prepare(census, copy.sha256, credential(feed.feed, "state"))
+            self.state.prepare(baseline, package.sha256, credential(feed.feed, "state"))
         except OSError as error:
             raise Failure(
                 Exit.LOCAL,
@@ -290,7 +388,8 @@ class Run:
         try:
             yield
         finally:
-            self.receipt["seconds"][name] = round(time.monotonic() - start, 4)
+            seconds = self.receipt["seconds"]
+            seconds[name] = round(seconds.get(name, 0) + time.monotonic() - start, 4)
 
     @staticmethod
     def _blackout(feed: Feed, night: Night) -> None:
@@ -321,7 +420,7 @@ class Run:
         """A package of the ring: the one that was named, or the last good one."""
         packages = self._ring(feed)
         accepted = self.ledger.accepted()
-        at_vendor = accepted[-1]["source"]["sha256"] if accepted else ""
+        at_vendor = receipts.sent_sha256(accepted[-1]) if accepted else ""
         kept = packages.entries()
         if self.digest:
             wanted = [entry for entry in kept if entry.sha256.startswith(self.digest)]
@@ -337,7 +436,7 @@ class Run:
         except ring.Damaged as error:
             raise Failure(Exit.LOCAL, f"{error}; was the host set up anew?") from None
         except OSError as error:
-            raise Failure(Exit.LOCAL, f"no room for a private copy: {error.strerror}") from None
+            raise _no_room(error) from None
         when = dt.datetime.strptime(entry.accepted, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=dt.UTC)
         return settle.Snapshot(copy, copy.stat().st_size, entry.sha256, when)
 
@@ -354,16 +453,9 @@ class Run:
                 f"ago; {feed.maximum_age_hours} h is the limit. Look at the SIS's own schedule",
             )
 
-    def _validate(self, feed: Feed, copy: settle.Snapshot) -> None:
-        self.report = validate.check(
-            copy.path,
-            validate.Terms.of(feed),
-            name=Path(self.receipt["source"]["path"]).name,
-            key=credential(feed.feed, "state"),
-        )
-        findings = list(self.report.findings)
-        self.receipt["rows"] = self.report.rows
-        self.receipt["findings"] = [finding.record() for finding in findings]
+    def _validate(self, feed: Feed, file: Outgoing, night: Night) -> None:
+        """Check a file by the rules. Raise Failure where it breaks one that refuses it."""
+        self._check(feed, file, night)
         if not self.report.accepted:
             errors = self.report.findings.errors
             raise Failure(
@@ -371,49 +463,128 @@ class Run:
                 f"the export breaks {len(errors)} rule{'s' if len(errors) > 1 else ''} and was not "
                 f"sent; first: {errors[0].text()}. The whole list: roster-upload check {self.name}",
             )
+        if isinstance(file, Built):
+            require_scope(file)
 
-    def _guard(self, feed: Feed, copy: settle.Snapshot, night: Night) -> Census:
-        """Compares with the last accepted delivery; returns what the vendor will hold."""
-        accepted = self.ledger.accepted()
-        last = accepted[-1] if accepted else None
-        reasons: list[str] = []
-        try:
-            old = self.state.baseline(last, credential(feed.feed, "state"))
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            reasons.append(f"what was accepted before cannot be compared with ({why})")
-            old = None
-        verdict = guard.judge(feed, old, self.report.census, night.deadline.date())
-        reasons += verdict.reasons
-        self.receipt["changes"] = verdict.record()
-        self.receipt["held"] = reasons
+    def _check(self, feed: Feed, file: Outgoing, night: Night) -> None:
+        """Check a file by the rules, and record what is found: also in rows that were left out."""
+        self.report = Report(Findings(), Baseline())  # frees what was read before
+        with self._phase("validate"):
+            known = _report(file)
+            self.report = report = known or self._read(feed, file.path, night.deadline.date())
+        export = self.of_export or Report(Findings(), Baseline())
+        faults = [finding for finding in export.findings if finding.severity == "fault"]
+        self.receipt["rows"] = report.rows
+        self.receipt["faulty_rows"] = {**export.faulty_rows, **report.faulty_rows}
+        self.receipt["findings"] = [f.record() for f in (*report.findings, *faults)]
+
+    def _read(self, feed: Feed, path: Path, day: dt.date) -> Report:
+        return check(
+            path,
+            ValidationOptions.from_feed(feed),
+            name=Path(self.receipt["source"]["path"]).name,
+            key=credential(feed.feed, "state"),
+            night=day,
+        )
+
+    def _guard(
+        self, feed: Feed, copy: settle.Snapshot, package: Outgoing, night: Night
+    ) -> tuple[Outgoing, Baseline]:
+        """Compare with the last accepted delivery.
+
+        Return the file that may be sent, and what the vendor holds then. Raise Failure.
+        """
+        with self._phase("guard"):
+            old, lost = self._last_baseline(feed)
+        verdict = self._compare(feed, old, night)
+        self.receipt["held"] = reasons = [*lost, *verdict.texts]
         if span := guard.expected(feed, night.deadline.date()):
             self.receipt["expected_change"] = str(span)
         if reasons and self.command != "resend":
-            approval = self.ledger.approval(copy.sha256)
-            if not approval:
-                more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-                raise Failure(
-                    Exit.HELD,
-                    f"the guard holds the export: {reasons[0]}{more}. Nothing was sent, the vendor "
-                    "keeps the last roster. Look at it, then either mend it in the SIS or let "
-                    f"this very file through: roster-upload approve {self.name} --digest "
-                    f'{copy.sha256[:16]} --why "..."',
-                )
-            self.receipt["approved"] = {key: approval[key] for key in ("who", "why", "finished")}
-        return guard.accepted(old, self.report.census)
+            if approval := self.ledger.approval(copy.sha256):
+                self.receipt["approved"] = {
+                    key: approval[key] for key in ("who", "why", "finished")
+                }
+            elif feed.removals == "wait" and verdict.is_removals_only and not lost:
+                try:
+                    package = self._let_wait(feed, copy, old, verdict, night)
+                except CannotWait as why:
+                    raise self._held(copy, f"{why}. ") from None
+            else:
+                raise self._held(copy)
+        return package, guard.accepted(old, self.report.baseline)
 
-    def _is_delivered(
-        self, feed: Feed, copy: settle.Snapshot, since: str, *, last: bool = False
-    ) -> bool:
-        """Whether this very export went to this very place since a moment, or as the last one."""
-        target = self._target(feed)
-        return any(
-            receipt["source"].get("sha256") == copy.sha256
-            and receipt.get("started", "") >= since
-            and {key: receipt.get("remote", {}).get(key) for key in target} == target
-            for receipt in self.ledger.accepted()[-1 if last else 0 :]
+    def _last_baseline(self, feed: Feed) -> tuple[Baseline | None, list[str]]:
+        """Return what the vendor holds, or the reason why that is not known."""
+        accepted = self.ledger.accepted()
+        last = accepted[-1] if accepted else None
+        try:
+            return self.state.baseline(last, credential(feed.feed, "state")), []
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            return None, [f"what was accepted before cannot be compared with ({why})"]
+
+    def _compare(self, feed: Feed, old: Baseline | None, night: Night) -> guard.Verdict:
+        with self._phase("guard"):
+            verdict = guard.judge(feed, old, self.report.baseline, night.deadline.date())
+        self.receipt["changes"] = verdict.record()
+        return verdict
+
+    def _held(self, copy: settle.Snapshot, why: str = "") -> Failure:
+        """Return the failure of an export that the guard holds. `why`: why it does not wait."""
+        first, *others = self.receipt["held"]
+        more = f" (and {len(others)} more)" if others else ""
+        return Failure(
+            Exit.HELD,
+            f"the guard holds the export: {first}{more}. {why}Nothing was sent, the vendor keeps "
+            f"the last roster. See who is affected: roster-upload diff {self.name} (on the host, "
+            "as root). Then either correct it in the SIS or let this very file through: "
+            f"roster-upload approve {self.name} --digest {copy.sha256[:16]} "
+            '--why "..."',
         )
+
+    def _let_wait(
+        self,
+        feed: Feed,
+        copy: settle.Snapshot,
+        old: Baseline | None,
+        verdict: guard.Verdict,
+        night: Night,
+    ) -> Outgoing:
+        """Return a package from which nobody is removed yet. Raise CannotWait or AtVendor."""
+        removed = {kind: c.removed for kind, c in verdict.changes.items() if c.removed}
+        waits = receipts.waiting(self.before, night.date, removed)
+        if waits["nights"] > feed.wait_nights:
+            self.receipt["waiting"] = waits  # else tomorrow would begin another wait
+            raise CannotWait(
+                f"The removals have waited {feed.wait_nights} nights, as wait_nights allows"
+            )
+        of_export = {key: self.receipt[key] for key in OF_THE_FILE}
+        package = self._package(feed, copy, night, self._last_package(feed, copy))
+        self.receipt["waiting"] = waits
+        self._unless_at_vendor(feed, night)
+        self._check(feed, package, night)
+        is_good = self.report.accepted and not _unscoped(package)
+        if not is_good or self._compare(feed, old, night).reasons:
+            self.receipt |= of_export
+            del self.receipt["waiting"]
+            raise CannotWait("The removals cannot wait: the rest may not be sent without them")
+        return package
+
+    def _last_package(self, feed: Feed, copy: settle.Snapshot) -> Path:
+        """Return the last accepted package in the clear, beside the copy. Raise CannotWait."""
+        packages, path = self._ring(feed), copy.path.with_name("previous.zip")
+        sha256 = receipts.sent_sha256(self.ledger.accepted()[-1])
+        entry = next((entry for entry in packages.entries() if entry.sha256 == sha256), None)
+        if not entry:
+            raise CannotWait("The removals cannot wait: the last accepted package is not kept")
+        try:
+            packages.decrypt(entry, path)
+        except ring.Damaged as error:
+            raise CannotWait(f"The removals cannot wait: {error}") from None
+        except OSError as error:
+            raise _no_room(error) from None
+        return path
 
     @staticmethod
     def _target(feed: Feed) -> dict[str, Any]:
@@ -424,7 +595,7 @@ class Run:
             "name": feed.remote_name,
         }
 
-    def _rehearse(self, feed: Feed, night: Night, copy: settle.Snapshot) -> str:
+    def _rehearse(self, feed: Feed, night: Night, package: Outgoing) -> str:
         """Look at the upload path, and learn the server's ways where they are not known."""
         from roster_upload.transfer import connect, probe  # noqa: PLC0415 - as in _send
 
@@ -438,7 +609,7 @@ class Run:
         ):
             if not profile or profile.server != info.server:
                 info.learned = probe.Probe(directory).run()
-            probe.inspect(directory, info.learned or profile, copy.bytes)
+            probe.inspect(directory, info.learned or profile, package.bytes)
         self.receipt["outcome"] = "rehearsed"
         return f"{feed.district}: all is ready for tonight; nothing was sent"
 
@@ -467,23 +638,25 @@ class Run:
             }
             self.receipt["seconds"] |= info.seconds
 
-    def _transfer(self, feed: Feed, copy: settle.Snapshot, night: Night) -> str:
+    def _transfer(self, feed: Feed, package: Outgoing, night: Night) -> str:
         secret = credential(feed.feed, "current")
         with turn(self._turns(), feed, night.seconds_left(), say):
-            self._send(feed, secret, copy, night)
+            self._send(feed, secret, package, night)
         try:
-            self._ring(feed).add(copy.path, copy.sha256)
+            self._ring(feed).add(package.path, package.sha256)
         except OSError as error:  # it is no part of the delivery
             say(f"the package could not be kept for a later resend: {error.strerror}")
         return self._summary()
 
     def _summary(self) -> str:
-        """Return the morning's line of a delivery that is sent."""
+        """Return the morning's line of a delivery that is sent, and record what it has to tell."""
         self.receipt["finished"] = stamp(dt.datetime.now(dt.UTC))
+        if self.command == "send":
+            self.receipt["told"] = receipts.news(self.before, self.receipt)
         accepted = self.ledger.accepted()
         return views.morning(self.receipt, accepted[-1] if accepted else None)
 
-    def _send(self, feed: Feed, secret: bytes, copy: settle.Snapshot, night: Night) -> None:
+    def _send(self, feed: Feed, secret: bytes, package: Outgoing, night: Night) -> None:
         """Send; try again what may be cured by it, with longer and longer waits."""
         # Only a transfer needs paramiko.
         from roster_upload.transfer import upload  # noqa: PLC0415
@@ -499,14 +672,14 @@ class Run:
                     done = upload.deliver(
                         feed,
                         secret,
-                        copy.path,
-                        copy.bytes,
+                        package.path,
+                        package.bytes,
                         info,
                         profile=profile,
                         learns=attempt == 1,  # a server that it breaks is sent to without
                         restores_first=has_nothing,
-                        sha256=copy.sha256,
-                        progress=lambda count: self.progress(count, copy.bytes),
+                        sha256=package.sha256,
+                        progress=lambda count: self.progress(count, package.bytes),
                         limit=night.seconds_left() + MARGIN_SECONDS,
                         times=Times(finish=feed.finish_seconds),
                     )

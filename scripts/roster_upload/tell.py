@@ -25,8 +25,9 @@ from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit
-from roster_upload.findings import spec
-from roster_upload.views import DELIVERIES, GREEN, epoch, is_delivery, next_step, seconds_left
+from roster_upload.receipts import DELIVERIES, GREEN, is_delivery, sent_file, told_findings
+from roster_upload.spec import spec
+from roster_upload.views import epoch, next_step, seconds_left, told_texts
 
 CHANNEL_SECONDS = 10
 ALL_SECONDS = 15
@@ -37,7 +38,9 @@ SUBJECTS = {
     "rehearsal": "{district}: tonight's roster would not be delivered",
     "recovery": "{district}: the roster is delivered again",
     "deadline": "{district}: the deadline is near and tonight's roster is not delivered",
+    "findings": "{district}: the roster is delivered, with findings to correct in the SIS",
 }
+FINDINGS_STEP = "roster-upload check {feed} shows all findings. Correct the rows in the SIS."
 OUTCOMES = ("sent", "skipped", "held", "refused", "stale", "failed")
 # Words of ours for what libraries raise; theirs may hold an address with its secret.
 REASONS: Mapping[type[Exception], str] = {
@@ -63,16 +66,19 @@ class Trouble(Exception):
 
 
 def event(before: Sequence[Mapping[str, Any]], receipt: Mapping[str, Any]) -> str | None:
-    """What is worth telling of a receipt, given those before it: `failure`, `recovery` or nothing.
+    """Return what is worth telling of a receipt, given those before it: a key of `SUBJECTS`.
 
     A failure is told once a night for each exit code, and again after a delivery; a rehearsal's
     failure is told by itself. A delivery is a recovery after a failure or the watcher's alarm,
-    whatever was skipped since. A start that found the feed busy counts for neither.
+    whatever was skipped since. A start that found the feed busy counts for neither. Findings that
+    people have to be told of come with the recovery, or by themselves.
     """
     if receipt["outcome"] == "sent":
         tries = [r for r in before if is_delivery(r) or r.get("command") == "watch"]
         last = [r for r in tries if r["outcome"] != "skipped" and not _is_busy(r)][-1:]
-        return "recovery" if any(r["outcome"] != "sent" for r in last) else None
+        if any(r["outcome"] != "sent" for r in last):
+            return "recovery"
+        return "findings" if receipt.get("told") else None
     commands = DELIVERIES if is_delivery(receipt) else ("rehearse",)
     if receipt.get("command", "send") not in commands or receipt["outcome"] in NO_NEWS:
         return None
@@ -227,9 +233,17 @@ def _news(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> bytes:
         "host": socket.gethostname(),
         **{key: receipt.get(key) for key in keys},
         "time": receipt.get("finished"),
-        "action": next_step(receipt),
+        "action": _action(kind, receipt),
+        "findings": told_findings(receipt),
     }
     return json.dumps(told).encode()
+
+
+def _action(kind: str, receipt: Mapping[str, Any]) -> str:
+    """Return what to do about what is told."""
+    if kind == "findings":
+        return FINDINGS_STEP.format(feed=receipt["feed"])
+    return next_step(receipt)
 
 
 def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.EmailMessage:
@@ -245,7 +259,9 @@ def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.Em
     message["Message-ID"] = email.utils.make_msgid(domain=feed.mail_from.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
     lines = [str(receipt.get("message", ""))]
-    if kind != "recovery":
+    if kind == "findings":
+        lines += ["", "Who must act: SIS administrator", f"Next step: {_action(kind, receipt)}"]
+    elif kind != "recovery":
         lines += [
             "",
             f"Cause: {told.get('cause', 'unknown')}",
@@ -253,6 +269,7 @@ def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.Em
             f"Next step: {next_step(receipt)}",
             *(f"- {reason}" for reason in receipt.get("held", ())),
         ]
+    lines += [f"- {text}" for text in told_texts(receipt)]
     lines += [
         "",
         f"Feed: {feed.feed} on {socket.gethostname()}",
@@ -340,7 +357,7 @@ def exposition(feed: str, receipts: Sequence[Mapping[str, Any]]) -> str:
         (
             "package_bytes",
             "Size of the last package that the vendor got.",
-            [({}, r["source"]["bytes"]) for r in sent],
+            [({}, sent_file(r)["bytes"]) for r in sent],
         ),
         (
             "package_rows",

@@ -14,33 +14,36 @@ import socket
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from roster_upload.config import Feed
 from roster_upload.exits import MEANINGS, Exit
-from roster_upload.findings import Finding, rules, spec
+from roster_upload.receipts import (
+    GREEN,
+    Receipt,
+    is_delivery,
+    is_held,
+    is_same,
+    sent_file,
+    sent_sha256,
+    told_findings,
+)
+from roster_upload.spec import spec
+from roster_upload.validation.findings import Finding, rules
 
-# A rehearsal is none, nor is an approval or the watcher's alarm.
-DELIVERIES = ("send", "resend")
-GREEN = ("sent", "skipped")
 LOOK_SECONDS = 0.2  # between two looks at how far a transfer is
 WIDTH = 120  # of what is not shown on a terminal
 DIGEST_SHOWN = 16
+OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # whose letters are about the SIS's own file
 LONGEST_OUTCOME = 9  # in letters: rehearsed
 BARS = "▁▂▃▄▅▆▇█"
 TREND_NIGHTS = 14
 STUDENTS = "users.student"
 # Kinds of the morning's line, and their words; the first of each pair that a package has.
 TOLD_KINDS = ((STUDENTS, "students"), ("users.teacher", "teachers"), ("classes", "classes"))
-Receipt = Mapping[str, Any]
-
-
-def is_delivery(receipt: Receipt) -> bool:
-    """Whether a receipt is of a delivery; those of version 1 name no command."""
-    return receipt.get("command", "send") in DELIVERIES
 
 
 def epoch(text: str) -> float:
@@ -58,7 +61,12 @@ def seconds_left(receipt: Receipt) -> float | None:
 
 def next_step(receipt: Receipt) -> str:
     """What to do about a receipt's exit code, its feed and digest filled in."""
-    told: str = spec("explain").get(str(receipt.get("exit_code")), {}).get("do", "")
+    return _step(receipt, receipt.get("exit_code"))
+
+
+def _step(receipt: Receipt, code: int | None) -> str:
+    """Return the step of an exit code, filled in; approvals are for the export's digest."""
+    told: str = spec("explain").get(str(code), {}).get("do", "")
     digest = receipt.get("source", {}).get("sha256", "")
     names = {"FEED": receipt.get("feed", ""), "SHA256": digest[:DIGEST_SHOWN]}
     for placeholder, value in names.items():
@@ -85,7 +93,7 @@ def counts(receipt: Receipt) -> str:
     told = [_count(changes[kind], word) for kind, word in TOLD_KINDS if kind in changes]
     if not told:
         told = [f"{count:,} {name}" for name, count in receipt.get("rows", {}).items() if count]
-    return ", ".join(told) or f"{receipt['source'].get('bytes', 0):,} bytes"
+    return ", ".join(told) or f"{sent_file(receipt).get('bytes', 0):,} bytes"
 
 
 def morning(receipt: Receipt, before: Receipt | None, approval: Receipt | None = None) -> str:
@@ -105,10 +113,53 @@ def morning(receipt: Receipt, before: Receipt | None, approval: Receipt | None =
     if before:
         night = dt.date.fromisoformat(receipt["night"]) - dt.timedelta(days=1)
         then = "yesterday" if before["night"] == night.isoformat() else f"on {before['night']}"
-        is_same = before["source"]["sha256"] == receipt["source"]["sha256"]
-        told += f", same file as {then}: {'yes' if is_same else 'no'}"
-    changed = receipt["remote"].get("server_changed")
-    return told + (f"; the server has changed: {', '.join(changed)}" if changed else "")
+        same = is_same(sent_file(before), sent_file(receipt))
+        told += f", same file as {then}: {'yes' if same else 'no'}"
+    return "; ".join([told, *_notes(receipt)])
+
+
+def _notes(receipt: Receipt) -> Iterator[str]:
+    """Yield what a delivery leaves to look at."""
+    if faulty := sum(receipt.get("faulty_rows", {}).values()):
+        yield f"{several(faulty, 'faulty row')} told"
+    if warnings := sum(finding["severity"] == "warning" for finding in told_findings(receipt)):
+        yield f"{several(warnings, 'warning')} told"
+    if waits := receipt.get("waiting"):
+        yield f"removals wait: {_by_kind(waits['counts'])}"
+    if changed := receipt["remote"].get("server_changed"):
+        yield f"the server has changed: {', '.join(changed)}"
+
+
+def several(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' if count != 1 else ''}"
+
+
+def _by_kind(counts: Mapping[str, int]) -> str:
+    """Return how many of which kind: `12 users.student, 80 enrollments`."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+
+
+def cautions(receipt: Receipt | None) -> list[str]:
+    """Return what keeps the last delivery that went well from being green."""
+    if not receipt:
+        return []
+    feed, texts = receipt.get("feed", "FEED"), []
+    if waits := receipt.get("waiting"):
+        texts.append(
+            f"removals wait since {waits['since']} ({several(waits['nights'], 'night')}): "
+            f"{_by_kind(waits['counts'])}; roster-upload diff {feed} shows who"
+        )
+    if faulty := sum(receipt.get("faulty_rows", {}).values()):
+        faults = [f for f in receipt.get("findings", ()) if f["severity"] == "fault"]
+        first = f", first: {_finding(faults[0])}" if faults else ""
+        texts.append(
+            f"the export has {several(faulty, 'faulty row')}{first}; roster-upload check {feed} "
+            "shows all"
+        )
+    nights, limit = receipt.get("unchanged_nights", 0), receipt.get("unchanged_limit", 0)
+    if limit and nights >= limit:
+        texts.append(f"no record has changed for {nights} school nights; does the SIS export?")
+    return texts
 
 
 def _margin(receipt: Receipt) -> str:
@@ -121,7 +172,7 @@ def _margin(receipt: Receipt) -> str:
 
 def _approval(last: Receipt | None, receipts: Sequence[Receipt]) -> Receipt | None:
     """What lets a feed's last run, which was held, through; None where nobody did."""
-    if not last or last.get("outcome") != "held":
+    if not last or not is_held(last):
         return None
     latest = receipts[-1]
     is_it = latest.get("outcome") == "approved" and latest["digest"] == last["source"]["sha256"]
@@ -144,8 +195,14 @@ def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dic
         "last": last,
         "last_sent": sent[-1] if sent else None,
         "next_step": _after(last, receipts),
+        "cautions": cautions(went_well(runs)),
         "ledger_broken_at_line": broken_at,
     }
+
+
+def went_well(receipts: Sequence[Receipt]) -> Receipt | None:
+    """Return the last delivery that was sent, or skipped by plan; None where none was."""
+    return next((r for r in reversed(receipts) if is_delivery(r) and r["outcome"] in GREEN), None)
 
 
 def _after(last: Receipt | None, receipts: Sequence[Receipt]) -> str:
@@ -154,7 +211,7 @@ def _after(last: Receipt | None, receipts: Sequence[Receipt]) -> str:
         return ""
     if approval := _approval(last, receipts):
         return f"{approval['message']}: systemctl start roster-upload@{last['feed']}.service"
-    return next_step(last)
+    return _step(last, Exit.HELD) if last.get("waiting") else next_step(last)
 
 
 def status_text(told: Sequence[Mapping[str, Any]]) -> str:
@@ -170,9 +227,10 @@ def status_text(told: Sequence[Mapping[str, Any]]) -> str:
         if sent:
             when, zone = mountain(sent["finished"])
             remote = sent["remote"]
-            lines.append(f"  last sent  {when} {zone}, {sent['source']['bytes']:,} bytes")
-            lines.append(f"  sha256     {sent['source']['sha256']}")
+            lines.append(f"  last sent  {when} {zone}, {sent_file(sent)['bytes']:,} bytes")
+            lines.append(f"  sha256     {sent_sha256(sent)}")
             lines.append(f"  remote     {remote['host']}: {remote['dir']}/{remote['name']}")
+        lines += [f"  amber      {text}" for text in entry["cautions"]]
         if entry["next_step"]:
             lines.append(f"  next step  {entry['next_step']}")
         if entry["ledger_broken_at_line"]:
@@ -194,6 +252,8 @@ def history(receipts: Sequence[Receipt], nights: int) -> list[dict[str, Any]]:
     rows = []
     for receipt in receipts[-nights:]:
         change = receipt.get("changes", {}).get(STUDENTS)
+        # A resend asks for the digest of what was sent, an approval for that of the export.
+        file = sent_file(receipt) if receipt["outcome"] == "sent" else receipt.get("source", {})
         rows.append(
             {
                 "night": receipt.get("night", ""),
@@ -204,8 +264,8 @@ def history(receipts: Sequence[Receipt], nights: int) -> list[dict[str, Any]]:
                 "students": change["now"] if change else None,
                 "added": change["added"] if change else None,
                 "removed": change["removed"] if change else None,
-                "bytes": receipt.get("source", {}).get("bytes"),
-                "sha256": receipt.get("source", {}).get("sha256") or receipt.get("digest"),
+                "bytes": file.get("bytes"),
+                "sha256": file.get("sha256") or receipt.get("digest"),
                 "seconds": round(sum(receipt.get("seconds", {}).values()), 1),
                 "message": receipt["message"],
             }
@@ -302,7 +362,8 @@ class _Known(dict[str, str]):
 def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, str]:
     """What a letter can tell."""
     receipt = receipt or {}
-    remote, source = receipt.get("remote", {}), receipt.get("source", {})
+    remote = receipt.get("remote", {})
+    file = receipt.get("source", {}) if code in OF_THE_EXPORT else sent_file(receipt)
     facts = {
         "district": receipt.get("district"),
         "feed": receipt.get("feed"),
@@ -315,7 +376,7 @@ def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, 
         "host_key": remote.get("host_key"),
         "address": remote.get("address"),
         "exit_code": str(int(code)),
-        "sha256": source.get("sha256"),
+        "sha256": file.get("sha256"),
         "reasons": "\n".join(f"- {reason}" for reason in _reasons(receipt)),
     }
     if feed:
@@ -331,7 +392,13 @@ def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, 
 
 def _reasons(receipt: Receipt) -> list[str]:
     """What was found in an export, and why it is held."""
-    return [*map(_finding, receipt.get("findings", ())), *receipt.get("held", ())]
+    found = [f for f in receipt.get("findings", ()) if f["severity"] != "ignored"]
+    return [*map(_finding, found), *receipt.get("held", ())]
+
+
+def told_texts(receipt: Receipt) -> list[str]:
+    """Return the findings of which people are told, a line each."""
+    return list(map(_finding, told_findings(receipt)))
 
 
 def _finding(record: Mapping[str, Any]) -> str:

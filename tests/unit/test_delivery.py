@@ -7,9 +7,11 @@ import dataclasses
 import datetime as dt
 import errno
 import hashlib
+import io
 import os
 import signal
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,14 +19,18 @@ from unittest import mock
 import pytest
 import rosters
 from roster_feeds import to_toml
-from roster_upload import cli, config, delivery, locks, stop, tell, validate
+from roster_upload import cli, config, delivery, locks, stop, tell
 from roster_upload.exits import Exit, Failure
+from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import Ledger
+from roster_upload.package.build import Built
 from roster_upload.transfer import connect, upload
 from roster_upload.transfer import probe as prober
 from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
+from roster_upload.validation.check import check
+from roster_upload.validation.findings import Finding, Report
 from unit.sftp_server import FINAL, YESTERDAY, Server, directory_of
 from unit.test_config import GOOD
 
@@ -80,6 +86,7 @@ def test_the_night_of_a_moment(
 
 OLD, SMALL, BIG = (b"<roster>" + b"x" * count for count in (1000, 400, 1020))
 VENDOR = "SSH-2.0-Vendor_1"
+STEPS = ("faulty_rows", "removals", "wait_nights")
 ALL_CODES = sorted(set(Exit) - {Exit.OK})
 
 
@@ -112,6 +119,7 @@ class Host:
         monkeypatch.setattr("time.sleep", self.waits.append)
         monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # no power is cut here
         monkeypatch.setattr(delivery, "say", self.said.append)
+        monkeypatch.setattr(delivery, "load", self._load)
         monkeypatch.setattr(upload, "deliver", self._deliver)
         monkeypatch.setattr(tell, "heartbeat", self._heartbeat)
         monkeypatch.setattr(tell, "tell", self._tell)
@@ -127,7 +135,11 @@ class Host:
         )
 
     def configure(self, opens: int = 360, closes: int = 480, **changes: Any) -> None:
-        """Writes the configuration; its window lies so many minutes from now."""
+        """Writes the configuration; its window lies so many minutes from now.
+
+        Steps are for OneRoster alone: no file has them, and the tests' own take their part.
+        """
+        self.steps = {key: changes.pop(key) for key in STEPS if key in changes}
         now = dt.datetime.now(dt.UTC)
         start, deadline = (f"{now + dt.timedelta(minutes=m):%H:%M}" for m in (opens, closes))
         opaque = {"format": "other", "source": str(self.export), "remote_name": "roster.xml"}
@@ -135,6 +147,9 @@ class Host:
         values |= {"window_start": start, "deadline": deadline, **changes}
         text = "".join(f"{key} = {to_toml(value)}\n" for key, value in values.items())
         (self.folder / "maple-grove.toml").write_text(text)
+
+    def _load(self, path: Path) -> config.Feed:
+        return dataclasses.replace(config.load(path), **self.steps)
 
     def _deliver(
         self, feed: config.Feed, secret: bytes, source: Path, size: int, facts: Any, **options: Any
@@ -261,8 +276,9 @@ def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
     assert host.send(SMALL) == Exit.HELD
     assert host.sent == [OLD]
     assert host.last["outcome"] == "held"
-    assert host.last["held"] == ["bytes: 600 of 1,008 would be removed (59.5 %); the limit is 10 %"]
+    assert host.last["held"] == ["bytes: 600 of 1,008 would be removed (59.5 %, the limit is 10 %)"]
     assert f"--digest {digest_of(SMALL)[:16]} " in host.message
+    assert "roster-upload diff maple-grove" in host.message, "nobody approves blind"
     assert "approved" not in host.last
     # What is held changes nothing of what the next export is compared with.
     assert host.send(BIG) == Exit.OK
@@ -424,6 +440,46 @@ def test_an_unchanged_export(
     assert ("in already" in host.message) == (len(outcomes) == 1)
 
 
+def test_an_export_comes_back_that_another_one_has_replaced(host: Host) -> None:
+    host.configure(-30, 30)
+    for content in (OLD, BIG, OLD, OLD):
+        assert host.send(content) == Exit.OK
+    assert host.sent == [OLD, BIG, OLD]
+    assert "in already" in host.message
+
+
+def zip_of(content: bytes, year: int) -> bytes:
+    """A zip with one file that was written in a year."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("users.csv", (year, 1, 1, 0, 0, 0)), content)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("unchanged", ["send", "skip"])
+def test_a_zip_that_differs_by_its_time_stamps_is_the_same(host: Host, unchanged: str) -> None:
+    host.configure(-30, 30, unchanged=unchanged)
+    for content, year in ((OLD, 2024), (OLD, 2025), (BIG, 2025)):
+        assert host.send(zip_of(content, year)) == Exit.OK
+    assert host.sent == [zip_of(OLD, 2024), zip_of(BIG, 2025)]
+    host.configure(unchanged=unchanged)
+    assert host.send(zip_of(BIG, 2026)) == Exit.OK
+    assert host.outcomes[2] == {"send": "sent", "skip": "skipped"}[unchanged]
+
+
+def test_nights_without_a_change_are_counted(host: Host) -> None:
+    host.configure(unchanged_nights=3, maximum_age_hours=1000)
+    found = []
+    for number, content in enumerate((OLD, OLD, OLD, BIG, BIG)):
+        host.export.write_bytes(content)
+        assert host.run(hours=24 * number) == Exit.OK
+        found.append(host.last["unchanged_nights"])
+    assert found == [0, 1, 2, 0, 1]
+    assert host.last["unchanged_limit"] == 3
+    host.run("resend", digest_of(BIG)[:16])
+    assert "unchanged_nights" not in host.last
+
+
 def test_what_went_before_the_window_opened_goes_again(host: Host) -> None:
     host.configure(-30, 30)
     host.send()
@@ -507,7 +563,7 @@ def test_a_stop_is_not_tried_again_and_says_what_the_vendor_has(host: Host, hold
 
 
 def test_a_stop_before_the_transfer_says_that_nothing_was_sent(host: Host) -> None:
-    host.patch.setattr(validate, "check", mock.Mock(side_effect=stop.Stopped("SIGINT")))
+    host.patch.setattr(delivery, "check", mock.Mock(side_effect=stop.Stopped("SIGINT")))
     assert host.send() == Exit.STOPPED
     assert host.message == f"stopped by SIGINT; {delivery.NOTHING_SENT}"
     assert host.sent == []
@@ -694,6 +750,363 @@ def test_a_package_comes_back(host: Host) -> None:
     assert [kind for kind, _ in host.alerts].count("heartbeat") == 4, "of the two that were sent"
 
 
+# ---- what is sent is made of the export ---------------------------------------------------------
+
+
+class Steps:
+    """Stands in for the package's steps: makes a package of each export, of what may not go."""
+
+    def __init__(self, host: Host, *, mark: bytes = b"") -> None:
+        self.mark = mark  # comes to the end of each package
+        self.unscoped: tuple[str, ...] = ()
+        self.previous: list[bytes | None] = []
+        host.patch.setattr(delivery, "build", self)
+
+    def __call__(
+        self,
+        feed: config.Feed,
+        export: Path,
+        out: Path,
+        previous: Path | None = None,
+        *,
+        check: Callable[[Path], Report],
+        night: dt.date,
+    ) -> Built | None:
+        assert night >= dt.datetime.now(dt.UTC).date()
+        self.previous.append(previous.read_bytes() if previous else None)
+        if not self.mark and not previous:
+            return None
+        if feed.faulty_rows == "leave-out":
+            report = check(export)
+            if not report.accepted or not list(report.findings):
+                return Built(export, export.stat().st_size, "e" * 64, {}, (), report)
+        # Who would be removed stays: here, the longer one of both.
+        content = max(export.read_bytes(), self.previous[-1] or b"", key=len)
+        content = content.removesuffix(self.mark) + self.mark
+        out.write_bytes(content)
+        return Built(out, len(content), digest_of(content), {"rows": 7}, self.unscoped)
+
+
+def test_what_is_made_of_the_export_is_sent_kept_and_compared_with(host: Host) -> None:
+    steps = Steps(host, mark=b"!")
+    assert host.send() == Exit.OK, host.message
+    assert host.sent == [OLD + b"!"]
+    digest = digest_of(OLD + b"!")
+    assert (host.options["sha256"], host.options["size"]) == (digest, len(OLD) + 1)
+    assert host.last["source"]["sha256"] == digest_of(OLD)
+    assert host.last["package"].items() >= {("bytes", len(OLD) + 1), ("sha256", digest)}
+    assert host.last["package"]["steps"] == {"rows": 7}
+    assert host.last["changes"]["bytes"]["now"] == len(OLD) + 1
+    assert [path.name for path in host.state.glob("accepted-*")] == [f"accepted-{digest[:16]}.npz"]
+    assert host.export.read_bytes() == OLD
+    assert host.send(SMALL) == Exit.HELD
+    host.ledger.append({"outcome": "approved", "who": "it", "why": "w", "finished": "f",
+                        "digest": digest_of(SMALL)})  # fmt: skip
+    assert host.send(SMALL) == Exit.OK, "an approval is for the export"
+    steps.mark = b"?"
+    assert host.run("resend") == Exit.OK
+    assert host.sent == [OLD + b"!", SMALL + b"!", OLD + b"!"], "no step is taken twice"
+
+
+def test_other_steps_make_another_package_of_the_same_export(host: Host) -> None:
+    host.configure(unchanged="skip")
+    steps = Steps(host, mark=b"!")
+    assert [host.send(), host.send()] == [Exit.OK, Exit.OK]
+    assert host.outcomes == ["sent", "skipped"]
+    steps.mark = b"?"
+    assert host.send() == Exit.OK
+    assert host.sent == [OLD + b"!", OLD + b"?"]
+
+
+def test_the_night_is_kept_with_what_was_accepted(host: Host) -> None:
+    host.send()
+    [path] = host.state.glob("accepted-*")
+    assert Baseline.load(path, b"k" * 32).night == host.last["night"]
+
+
+class Found(list[Finding]):
+    """The findings of a report."""
+
+    @property
+    def errors(self) -> list[Finding]:
+        return [finding for finding in self if finding.severity == "error"]
+
+
+def find(host: Host, *findings: Finding) -> None:
+    """Lets the next checks find something in each file that has no mark at its end."""
+
+    def checked(path: Path, *arguments: Any, **options: Any) -> Report:
+        report = check(path, *arguments, **options)
+        if not path.read_bytes().endswith(b"!"):
+            report.findings = Found(findings)  # type: ignore[assignment]
+            report.faulty_rows = {f.file: f.count for f in findings if f.severity == "fault"}
+        return report
+
+    host.patch.setattr(delivery, "check", checked)
+
+
+FAULT = Finding("value.enum", "fault", "enrollments.csv", "role", count=2, rows=[5, 9])
+
+
+def test_a_faulty_row_is_delivered_and_told_once(host: Host) -> None:
+    find(host, FAULT)
+    assert [host.run(hours=24 * number) for number in range(2)] == [Exit.OK] * 2
+    first, second = host.ledger.receipts()
+    assert first["told"] == [
+        {"rule": "value.enum", "file": "enrollments.csv", "column": "role", "count": 2}
+    ]
+    assert second["told"] == []
+    for receipt in (first, second):
+        assert receipt["findings"] == [FAULT.record()], "the receipt has it always"
+        assert receipt["faulty_rows"] == {"enrollments.csv": 2}
+        assert receipt["message"].endswith("; 2 faulty rows told")
+    assert [told for told in host.alerts if told[0] == "tell"] == [("tell", "findings")]
+
+
+@pytest.mark.parametrize("end", [Failure(Exit.VANISHED, "it broke"), None])
+def test_a_finding_is_told_with_the_delivery_only(host: Host, end: Failure | None) -> None:
+    find(host, FAULT)
+    host.at(Server())
+    host.ends = [end] if end else []
+    if end:
+        host.send()
+    else:
+        host.run("rehearse")
+    assert "told" not in host.last
+    assert host.send() == Exit.OK
+    assert len(host.last["told"]) == 1
+    host.run("resend", digest_of(OLD)[:16])
+    assert "told" not in host.last
+
+
+def looks(host: Host) -> list[str]:
+    """The files that are validated from now on, by name."""
+    names: list[str] = []
+    check = delivery.check  # type: ignore[attr-defined]
+
+    def looked(path: Path, *arguments: Any, **options: Any) -> Report:
+        names.append(path.name)
+        report: Report = check(path, *arguments, **options)
+        return report
+
+    host.patch.setattr(delivery, "check", looked)
+    return names
+
+
+def test_rows_that_are_left_out_are_recorded_and_told(host: Host) -> None:
+    find(host, FAULT)
+    Steps(host, mark=b"!")
+    looked = looks(host)
+    host.configure(faulty_rows="leave-out")
+    assert host.send() == Exit.OK
+    assert host.sent == [OLD + b"!"]
+    assert looked == ["export", "package.zip"], "what is sent is looked at as ever"
+    assert host.last["findings"] == [FAULT.record()]
+    assert host.last["faulty_rows"] == {"enrollments.csv": 2}
+    assert len(host.last["told"]) == 1
+
+
+def test_where_no_row_is_left_out_the_export_is_read_once(host: Host) -> None:
+    Steps(host, mark=b"!")
+    looked = looks(host)
+    host.configure(faulty_rows="leave-out")
+    assert host.send() == Exit.OK
+    assert (host.sent, looked) == ([OLD], ["export"])
+    assert host.last["changes"]["bytes"]["now"] == len(OLD)
+
+
+def test_an_export_that_breaks_rules_is_refused_though_rows_may_be_left_out(host: Host) -> None:
+    error = dataclasses.replace(FAULT, severity="error")
+    find(host, error, FAULT)
+    Steps(host, mark=b"!")
+    host.configure(faulty_rows="leave-out")
+    assert host.send() == Exit.REFUSED
+    assert host.sent == []
+    assert host.last["findings"] == [error.record(), FAULT.record()], "each of them once"
+
+
+def test_what_cannot_be_held_to_its_scope_is_refused(host: Host) -> None:
+    steps = Steps(host, mark=b"!")
+    steps.unscoped = ("users", "another file")
+    assert host.send() == Exit.REFUSED
+    assert "scope (users, another file) and is not sent" in host.message
+    assert (host.sent, host.outcomes) == ([], ["refused"])
+    find(host, dataclasses.replace(FAULT, severity="error"))
+    steps.mark = b"?"
+    assert host.send() == Exit.REFUSED
+    assert "breaks 1 rule" in host.message, "that says more"
+
+
+# ---- removals that wait --------------------------------------------------------------------------
+
+
+def waiting(host: Host, nights: int = 2, **changes: Any) -> Steps:
+    """A feed whose removals may wait for so many nights; the vendor has OLD, the SIS SMALL."""
+    steps = Steps(host)
+    host.configure(removals="wait", wait_nights=nights, maximum_age_hours=1000, **changes)
+    assert host.send(OLD) == Exit.OK
+    host.export.write_bytes(SMALL)
+    return steps
+
+
+def test_removals_wait_for_some_nights_and_then_the_export_is_held(host: Host) -> None:
+    steps = waiting(host)
+    assert host.run(hours=24) == Exit.OK, host.message
+    assert host.sent == [OLD, OLD], "nobody is removed"
+    assert steps.previous == [None, None, OLD]
+    first = host.last
+    assert first["waiting"] == {"since": first["night"], "nights": 1, "counts": {"bytes": 600}}
+    assert first["source"]["sha256"] == digest_of(SMALL)
+    assert first["package"]["sha256"] == digest_of(OLD)
+    assert first["changes"]["bytes"]["removed"] == 0, "what was sent removes nobody"
+    assert first["held"] == ["bytes: 600 of 1,008 would be removed (59.5 %, the limit is 10 %)"]
+    assert "removals wait: 600 bytes" in host.message
+    assert host.run(hours=48) == Exit.OK
+    assert host.last["waiting"] == {**first["waiting"], "nights": 2}
+    for number in (3, 4):
+        assert host.run(hours=24 * number) == Exit.HELD
+        assert "The removals have waited 2 nights" in host.message
+        assert host.last["waiting"]["nights"] == number
+        assert host.last["changes"]["bytes"]["removed"] == 600
+        assert host.last["package"] == {}
+    assert len(host.sent) == 3
+
+
+def test_what_stays_is_as_in_the_last_accepted_package(host: Host) -> None:
+    host.send(OLD + b"x")
+    steps = waiting(host)
+    assert host.send(SMALL) == Exit.OK
+    assert steps.previous[-1] == OLD
+
+
+def test_several_starts_of_a_night_wait_for_one(host: Host) -> None:
+    waiting(host, 1)
+    assert [host.run(), host.run()] == [Exit.OK, Exit.OK]
+    assert host.last["waiting"]["nights"] == 1
+
+
+def test_an_approval_ends_a_wait(host: Host) -> None:
+    waiting(host)
+    assert host.run(hours=24) == Exit.OK
+    host.ledger.append({"outcome": "approved", "who": "it", "why": "w", "finished": "f",
+                        "digest": digest_of(SMALL), "command": "approve"})  # fmt: skip
+    assert host.run(hours=25) == Exit.OK
+    assert host.sent[-1] == SMALL
+    assert ("approved" in host.last, "waiting" in host.last) == (True, False)
+    assert host.run(hours=48) == Exit.OK
+    assert "waiting" not in host.last
+
+
+@pytest.mark.parametrize(
+    ("changes", "content"),
+    [
+        ({"removals": "hold"}, SMALL),
+        ({"guard_added_percent": 0, "guard_floor": 0}, BIG * 2),
+        ({"guard_minimum": {"bytes": 500}}, SMALL),  # and more than removals is amiss
+    ],
+)
+def test_only_removals_wait_and_only_where_they_may(
+    host: Host, changes: dict[str, Any], content: bytes
+) -> None:
+    steps = waiting(host)
+    host.configure(**{"removals": "wait", "wait_nights": 2, **changes})
+    assert host.send(content) == Exit.HELD
+    assert steps.previous == [None, None]
+    assert "waiting" not in host.last
+
+
+def test_removals_do_not_wait_where_nothing_is_known(host: Host) -> None:
+    waiting(host)
+    for path in host.state.glob("accepted-*"):
+        path.unlink()
+    assert host.send(SMALL) == Exit.HELD
+    assert len(host.sent) == 1
+
+
+def test_removals_do_not_wait_without_the_last_package(host: Host) -> None:
+    waiting(host, keep_packages=0)
+    assert host.send(SMALL) == Exit.HELD
+    assert "the last accepted package is not kept. Nothing was sent" in host.message
+    assert "waiting" not in host.last, "no night has passed of a wait"
+    host.configure(removals="wait", wait_nights=2, guard_removed_percent=100)
+    assert host.send(OLD) == Exit.OK
+    host.configure(removals="wait", wait_nights=2)
+    for path in (host.state / "packages").iterdir():
+        path.write_bytes(b"damaged")
+    assert host.send(SMALL) == Exit.HELD
+    assert "cannot be decrypted. Nothing was sent" in host.message
+
+
+def test_the_rest_is_guarded_as_ever(host: Host) -> None:
+    waiting(host)
+    host.patch.setattr(delivery, "build", bloated)
+    assert host.run(hours=24) == Exit.HELD
+    assert "the rest may not be sent" in host.message
+    assert host.last["changes"]["bytes"]["now"] == len(SMALL), "of the export, as the reasons are"
+    assert "waiting" not in host.last
+    assert host.last["package"] == {}
+    assert len(host.sent) == 1
+
+
+def bloated(
+    _feed: config.Feed, _export: Path, out: Path, previous: Path | None, **_: Any
+) -> Built | None:
+    """Adds too much where removals wait."""
+    if not previous:
+        return None
+    out.write_bytes(OLD * 3)
+    return Built(out, len(OLD) * 3, digest_of(OLD * 3), {})
+
+
+@pytest.mark.parametrize("declared", [{}, {"removals": "wait", "wait_nights": 2}])
+def test_a_full_disk_sends_no_part_of_a_package(host: Host, declared: dict[str, Any]) -> None:
+    waiting(host)
+    host.configure(**declared, maximum_age_hours=1000)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    what = "roster_upload.ring.Ring.decrypt" if declared else "roster_upload.delivery.build"
+    host.patch.setattr(what, mock.Mock(side_effect=full))
+    assert host.run(hours=24) == Exit.LOCAL
+    assert host.message == "no room for a private copy: No space left on device"
+    assert len(host.sent) == 1
+
+
+def test_the_rest_is_held_to_its_scope_as_ever(host: Host) -> None:
+    steps = waiting(host)
+    steps.unscoped = ("users",)
+    assert host.run(hours=24) == Exit.HELD
+    assert len(host.sent) == 1
+
+
+def test_the_rest_is_checked_as_ever(host: Host) -> None:
+    waiting(host)
+    refused = dataclasses.replace(FAULT, severity="error")
+
+    def checked(path: Path, *arguments: Any, **options: Any) -> Report:
+        report = check(path, *arguments, **options)
+        if path.name == "waiting.zip":
+            report.findings = Found([refused])  # type: ignore[assignment]
+        return report
+
+    host.patch.setattr(delivery, "check", checked)
+    assert host.run(hours=24) == Exit.HELD
+    assert host.last["findings"] == []
+    assert len(host.sent) == 1
+
+
+def test_what_waits_unchanged_is_skipped_or_in_already(host: Host) -> None:
+    waiting(host, unchanged="skip")
+    assert host.run(hours=24) == Exit.OK
+    assert host.outcomes == ["sent", "skipped"], "the vendor has just that"
+    assert host.last["waiting"]["nights"] == 1
+    host.configure(-30, 30, removals="wait", wait_nights=2, maximum_age_hours=1000)
+    assert host.run() == Exit.OK
+    assert "in already" in host.message
+    assert (len(host.outcomes), len(host.sent)) == (2, 1)
+
+
+# ---- what comes back -----------------------------------------------------------------------------
+
+
 def test_the_newest_of_the_good_packages_comes_back(host: Host) -> None:
     for content in (OLD, BIG, OLD + b"y"):
         host.send(content)
@@ -714,7 +1127,7 @@ def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
     ("what", "code", "sent"),
     [
         ("roster_upload.ring.Ring.add", Exit.OK, 1),  # it is no part of the delivery
-        ("roster_upload.census.Census.save", Exit.LOCAL, 0),
+        ("roster_upload.guard.baseline.Baseline.save", Exit.LOCAL, 0),
         ("roster_upload.ledger.Ledger.append", Exit.LOCAL, 1),
         ("roster_upload.ledger.Ledger.receipts", Exit.LOCAL, 0),
         ("roster_upload.ledger.Ledger.prune", Exit.OK, 1),

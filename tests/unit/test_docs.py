@@ -1,4 +1,4 @@
-"""The tables in the roles' READMEs are generated, up to date, and name tests that exist."""
+"""The tables and outputs in the documents are generated, up to date, and name tests that exist."""
 
 from __future__ import annotations
 
@@ -32,20 +32,41 @@ def check(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_tables_are_up_to_date() -> None:
+def test_the_documents_are_up_to_date() -> None:
     done = check(ROOT)
     assert done.returncode == 0, done.stdout
 
 
-def test_a_table_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
-    for part in ("roles", "scripts", "tests/infra"):
-        shutil.copytree(ROOT / part, tmp_path / part)
-    specification = tmp_path / "roles/district_hardening/meta/argument_specs.yml"
-    told = specification.read_text()
-    specification.write_text(told.replace("su(1) for members", "su(1) for some"))
+@pytest.mark.parametrize(
+    ("source", "told", "now", "document"),
+    [
+        (
+            "roles/district_hardening/meta/argument_specs.yml",
+            "su(1) for members",
+            "su(1) for some",
+            "roles/district_hardening/README.md",
+        ),
+        (
+            "tests/damages.py",
+            "a person of one name",
+            "a person of two names",
+            "scripts/roster_upload/README.md",
+        ),
+        ("tests/examples.py", '"drop_students": 200', '"drop_students": 201', "docs/guard.md"),
+    ],
+)
+def test_a_document_that_is_not_up_to_date_is_found(
+    tmp_path: Path, source: str, told: str, now: str, document: str
+) -> None:
+    for part in ("docs", "roles", "scripts", "tests"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / source
+    text = path.read_text()
+    assert told in text
+    path.write_text(text.replace(told, now))
     done = check(tmp_path)
-    assert done.returncode == 1
-    assert "roles/district_hardening/README.md is not up to date" in done.stdout
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == f"{document} is not up to date; type: scripts/docs\n"
 
 
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:

@@ -32,7 +32,7 @@ def test_the_same_sources_give_the_same_bytes() -> None:
 def test_it_runs_by_itself(tmp_path: Path) -> None:
     program, package = tmp_path / "roster-upload", tmp_path / "OneRoster.zip"
     program.write_bytes(build())
-    package.write_bytes(rosters.build(defect="role"))
+    package.write_bytes(rosters.build(defect="ragged"))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-I", str(program), *arguments]
@@ -40,7 +40,7 @@ def test_it_runs_by_itself(tmp_path: Path) -> None:
 
     done = run("check", "--file", str(package))
     assert done.returncode == 4, done.stderr
-    assert "[value.enum]" in done.stdout
+    assert "[csv.row-width]" in done.stdout
     done = run("--help")
     assert done.returncode == 0
     assert "exit codes:" in done.stdout

@@ -191,6 +191,40 @@ def test_a_hold_lasts_until_it_is_settled(folders: HostFolders) -> None:
     assert folders.feed()["held"] is None
 
 
+WAITS = {"since": "2026-11-23", "nights": 2, "counts": {"users.student": 40}}
+FINDINGS = [
+    {
+        "rule": rule, "severity": severity, "file": "users.csv", "column": "role",
+        "detail": "", "count": 3, "rows": [20],
+    } for rule, severity in (("a.b", "warning"), ("c.d", "fault"), ("e.f", "fault"))
+]  # fmt: skip
+
+
+def test_a_wait_shows_the_digest_until_it_is_settled(folders: HostFolders) -> None:
+    folders.add(receipt("2026-11-24", waiting=WAITS, held=["users.student: too many"]))
+    assert folders.feed()["held"]["digest"] == DIGEST
+    folders.add(receipt("2026-11-25"))
+    assert folders.feed()["held"] is None
+
+
+def test_what_is_to_be_looked_at_is_told_in_brief(folders: HostFolders) -> None:
+    assert folders.feed()["cautions"] is None
+    more: dict[str, Any] = {
+        "faulty_rows": {"users": 6},
+        "unchanged_nights": 3,
+        "unchanged_limit": 10,
+    }
+    folders.add(
+        receipt("2026-11-23", waiting=WAITS),
+        receipt("2026-11-24", findings=FINDINGS, **more),
+        receipt("2026-11-25", "held", waiting=WAITS),
+        receipt("2026-11-25", "rehearsed", "rehearse", waiting=WAITS),
+    )
+    assert folders.feed()["cautions"] == {"feed": "alder", "findings": [FINDINGS[1]], **more}
+    folders.add(receipt("2026-11-26", "skipped"))
+    assert folders.feed()["cautions"] == {"feed": "alder", "findings": []}
+
+
 def test_nothing_secret_is_told(folders: HostFolders) -> None:
     folders.add(receipt("2026-11-24"))
     told = json.dumps(folders.report())
@@ -311,6 +345,24 @@ def test_what_is_not_in_order_is_told(change: dict[str, Any], state: str, told: 
     row = judged(fleets.feed(20, 40) | change)
     assert row.state == state
     assert told in texts(row)
+
+
+@pytest.mark.parametrize(
+    ("caution", "told"),
+    [
+        ({"waiting": WAITS}, "40 users.student; roster-upload diff feed-0020 shows who"),
+        ({"faulty_rows": {"users": 3}, "findings": FINDINGS[1:2]}, "has 3 faulty rows, first: "),
+        ({"unchanged_nights": 10, "unchanged_limit": 10}, "changed for 10 school nights"),
+        ({"unchanged_nights": 9, "unchanged_limit": 10, "findings": []}, ""),
+    ],
+)
+def test_a_delivery_with_something_to_look_at_is_amber(caution: dict[str, Any], told: str) -> None:
+    row = judged(fleets.feed(20, 40) | {"cautions": {"feed": "feed-0020", **caution}})
+    assert row.state == ("amber" if told else "green")
+    assert told in texts(row)
+    red = judged(fleets.feed(20, 40, "held") | {"cautions": {"feed": "feed-0020", **caution}})
+    assert red.state == "red"
+    assert told in texts(red)
 
 
 def by_hand(outcome: str) -> dict[str, Any]:

@@ -296,6 +296,7 @@ NO_TURN = receipt("failed", Exit.BUSY)
 REHEARSED = receipt("rehearsed", command="rehearse")
 NOT_REHEARSED = receipt("held", Exit.HELD, command="rehearse")
 ALARM = receipt("failed", Exit.MISSED, command="watch")
+FOUND = {**receipt("sent"), "told": [{"rule": "r", "file": "f", "column": "", "count": 1}]}
 APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "finished": ""}
 
 
@@ -341,6 +342,11 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
         ([SENT_BEFORE], NO_TURN, "failure"),
         ([SENT_BEFORE, NO_TURN], receipt("sent"), "recovery"),
         ([HELD], APPROVED, None),
+        ([], FOUND, "findings"),
+        ([SENT_BEFORE, FOUND], FOUND, "findings"),
+        ([FOUND], {**FOUND, "told": []}, None),
+        ([HELD], FOUND, "recovery"),  # which tells of them, too
+        ([FOUND], HELD, "failure"),
     ],
 )
 def test_what_is_news(before: list[Any], now: Any, told: str | None) -> None:
@@ -358,7 +364,7 @@ def test_a_webhook_says_what_happened_and_what_to_do(web: Web, secrets: Path) ->
     same = ("command", "outcome", "exit_code", "message", "night", "deadline")
     assert {key: told.pop(key) for key in same} == {key: RECEIPT[key] for key in same}
     assert told.pop("action").startswith(
-        "If the change is right: roster-upload approve maple-grove --digest abababababababab "
+        "Look first: roster-upload diff maple-grove, on the host as root, shows who "
     )
     assert told == {
         "version": 1,
@@ -367,6 +373,7 @@ def test_a_webhook_says_what_happened_and_what_to_do(web: Web, secrets: Path) ->
         "district": GOOD["district"],
         "host": socket.gethostname(),
         "time": RECEIPT["finished"],
+        "findings": [],
     }
 
 
@@ -387,7 +394,8 @@ def test_a_mail_says_who_must_act(post: Post, secrets: Path) -> None:
         f"Night: 2026-11-20, deadline {RECEIPT['deadline']}",
     ):
         assert line in body.splitlines()
-    assert "Next step: If the change is right: roster-upload approve maple-grove" in body
+    assert "Next step: Look first: roster-upload diff maple-grove" in body
+    assert "roster-upload approve maple-grove --digest abababababababab " in body
     assert "Cause: The export differs" in body
     login = next(line for line in post.said if line.startswith("auth PLAIN "))
     assert base64.b64decode(login.split()[2]) == f"\0roster\0{PASSWORD}".encode()
@@ -397,9 +405,38 @@ def test_a_mail_says_who_must_act(post: Post, secrets: Path) -> None:
     ]
 
 
+FINDINGS = [
+    {
+        "rule": "value.enum", "severity": severity, "file": "users.csv", "column": column,
+        "detail": "", "count": 3, "rows": [20, 21, 22],
+    } for severity, column in (("fault", "role"), ("warning", "sex"), ("ignored", "grades"))
+]  # fmt: skip
+TOLD = [{"rule": "value.enum", "file": "users.csv", "column": "role", "count": 3}]
+
+
+@pytest.mark.parametrize("kind", ["findings", "recovery"])
+def test_new_findings_are_told_and_known_ones_are_not(
+    web: Web, post: Post, secrets: Path, kind: str
+) -> None:
+    found = {**SENT, "findings": FINDINGS, "told": TOLD}
+    configured = post.feed(webhook_url=f"{web.url}/x")
+    assert tell.tell(configured, kind, found, secrets) == []
+    told = json.loads(web.got[0][2])
+    assert told["findings"] == FINDINGS[:1]
+    body = post.message.get_content()
+    assert "- fault: users.csv, column role, rows 20, 21, 22: " in body
+    assert "column sex" not in body
+    assert "column grades" not in body
+    assert "Cause" not in body
+    is_alone = kind == "findings"
+    assert ("Next step: roster-upload check maple-grove shows all" in body) is is_alone
+    assert ("roster-upload check maple-grove" in told["action"]) is is_alone
+
+
 @pytest.mark.parametrize(
     ("kind", "command", "subject", "next_step"),
     [
+        ("findings", "send", "the roster is delivered, with findings to correct in the SIS", True),
         ("recovery", "send", "the roster is delivered again", False),
         ("deadline", "watch", "the deadline is near and tonight's roster is not delivered", True),
         ("failure", "rehearse", "tonight's roster would not be delivered", True),

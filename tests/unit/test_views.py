@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from roster_upload import config, tell, views
 from roster_upload.exits import Exit
-from roster_upload.findings import spec
+from roster_upload.spec import spec
 from unit.test_config import GOOD
 
 DIGEST = "3f1c9a7d" * 8
@@ -27,6 +27,8 @@ FINDING = {
     "count": 3,
     "rows": [4, 9, 17],
 }
+WARNING = {**FINDING, "severity": "warning"}
+TOLD = [{"rule": FINDING["rule"], "file": "users.csv", "column": "sourcedId", "count": 3}]
 SENT: dict[str, Any] = {
     "v": 2,
     "feed": "maple-grove",
@@ -128,7 +130,7 @@ WHO = {
 @pytest.fixture
 def finding() -> dict[str, Any]:
     """A finding of a rule that this program knows."""
-    from roster_upload.findings import rules  # noqa: PLC0415 - read where it is asked for
+    from roster_upload.validation.findings import rules  # noqa: PLC0415 - read where it is asked for
 
     return {**FINDING, "rule": next(iter(rules()))}
 
@@ -219,9 +221,9 @@ def test_a_letter_takes_braces_as_they_are() -> None:
 
 def test_an_explanation_has_evidence_and_a_command_to_copy(finding: dict[str, Any]) -> None:
     told = views.explain(Exit.HELD, {**HELD, "findings": [finding]}, feed())
-    assert told["do"].startswith(
-        "If the change is right: roster-upload approve maple-grove --digest 3f1c9a7d3f1c9a7d --why "
-    )
+    look, approve = "roster-upload diff maple-grove", "roster-upload approve maple-grove --digest "
+    assert 0 < told["do"].index(look) < told["do"].index(f"{approve}3f1c9a7d3f1c9a7d --why ")
+    assert look in told["letter"]
     message, text, *held, slowest = told["evidence"]
     assert message == HELD["message"]
     assert text.startswith("error: users.csv, column sourcedId, rows 4, 9, 17: ")
@@ -314,7 +316,93 @@ def test_without_time_zones_it_is_utc(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert views.mountain("2026-11-20T08:12:00Z") == ("2026-11-20 01:12", "Mountain")
 
 
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        ({"faulty_rows": {"users.csv": 2, "classes.csv": 1}}, "(+0 −1); 3 faulty rows told"),
+        ({"faulty_rows": {"users.csv": 1}}, "(+0 −1); 1 faulty row told"),
+        ({"findings": [WARNING], "told": TOLD}, "(+0 −1); 1 warning told"),
+        ({"findings": [WARNING], "told": []}, "611 classes (+0 −1)"),
+        (
+            {"waiting": {"since": "2026-11-19", "nights": 2, "counts": {"users.student": 1200}}},
+            "(+0 −1); removals wait: 1,200 users.student",
+        ),
+    ],
+)
+def test_the_mornings_line_tells_what_was_found(more: dict[str, Any], end: str) -> None:
+    assert views.morning({**SENT, **more}, None).endswith(end)
+
+
+def test_the_mornings_line_compares_what_was_sent() -> None:
+    package = {"package": {"sha256": "p" * 64}}
+    assert views.morning({**SENT, **package}, {**YESTERDAY, **package}).endswith("yesterday: yes")
+    assert views.morning({**SENT, **package}, {**YESTERDAY, "source": SENT["source"]}).endswith(
+        "yesterday: no"
+    )
+    one, other = ({"source": {"bytes": 1, "sha256": d, "content": "c"}} for d in "ab")
+    assert views.morning({**SENT, **one}, {**YESTERDAY, **other}).endswith("yesterday: yes")
+
+
+# ---- what keeps a delivery from being green ------------------------------------------------------
+
+WAITS = {"since": "2026-11-19", "nights": 2, "counts": {"users.student": 1200, "classes": 3}}
+
+
+def test_a_delivery_in_order_needs_no_caution() -> None:
+    assert views.cautions(SENT) == []
+    assert views.cautions(None) == []
+    assert views.cautions({**SENT, "findings": [WARNING], "faulty_rows": {}}) == []
+
+
+def test_faulty_rows_are_a_caution(finding: dict[str, Any]) -> None:
+    fault = {**finding, "severity": "fault"}
+    found = {**SENT, "findings": [WARNING, fault, FINDING], "faulty_rows": {"users.csv": 3}}
+    [text] = views.cautions(found)
+    assert text.startswith("the export has 3 faulty rows, first: fault: users.csv, column sourced")
+    assert text.endswith("; roster-upload check maple-grove shows all")
+
+
+@pytest.mark.parametrize(
+    ("nights", "limit", "is_told"), [(9, 10, False), (10, 10, True), (11, 10, True), (99, 0, False)]
+)
+def test_an_export_that_never_changes_is_a_caution(nights: int, limit: int, is_told: bool) -> None:
+    found = {**SENT, "unchanged_nights": nights, "unchanged_limit": limit}
+    told = [f"no record has changed for {nights} school nights; does the SIS export?"]
+    assert views.cautions(found) == (told if is_told else [])
+
+
+def test_removals_that_wait_are_a_caution() -> None:
+    assert views.cautions({**SENT, "waiting": WAITS}) == [
+        "removals wait since 2026-11-19 (2 nights): 1,200 users.student, 3 classes; "
+        "roster-upload diff maple-grove shows who"
+    ]
+
+
 # ---- status -------------------------------------------------------------------------------------
+
+
+def test_the_status_tells_cautions_of_the_last_delivery_that_went_well() -> None:
+    waits = {**SENT, "waiting": WAITS}
+    for receipts in ([waits], [waits, HELD], [waits, REHEARSED], [waits, ALARM]):
+        told = views.status("maple-grove", receipts, None)
+        assert told["cautions"] == views.cautions(waits)
+        assert f"  amber      {told['cautions'][0]}" in views.status_text([told]).splitlines()
+    for receipts in ([waits, SENT], [waits, {**SENT, "outcome": "skipped"}], []):
+        assert views.status("maple-grove", receipts, None)["cautions"] == []
+
+
+def test_removals_that_wait_can_be_let_through() -> None:
+    told = views.status("maple-grove", [{**SENT, "waiting": WAITS}], None)
+    assert "roster-upload approve maple-grove --digest 3f1c9a7d3f1c9a7d" in told["next_step"]
+    told = views.status("maple-grove", [{**SENT, "waiting": WAITS}, APPROVED], None)
+    assert told["next_step"].endswith("systemctl start roster-upload@maple-grove.service")
+
+
+def test_the_status_shows_what_was_sent() -> None:
+    package = {**SENT, "package": {"bytes": 77, "sha256": "p" * 64}}
+    text = views.status_text([views.status("maple-grove", [package], None)])
+    assert "Mountain, 77 bytes" in text
+    assert f"sha256     {'p' * 64}" in text
 
 
 def test_the_status_of_a_feed_in_order() -> None:
@@ -338,7 +426,8 @@ def test_the_status_of_a_red_feed_says_what_to_do() -> None:
     assert (told["last"], told["last_sent"]) == (HELD, SENT)
     text = views.status_text([told])
     assert "the vendor has the roster of 2026-11-20" in text
-    assert "  next step  If the change is right: roster-upload approve maple-grove" in text
+    assert "  next step  Look first: roster-upload diff maple-grove" in text
+    assert "amber" not in text
     assert "LEDGER     was changed by hand at line 3" in text
 
 
@@ -413,6 +502,26 @@ def test_history_has_a_row_for_each_receipt() -> None:
         "2026-11-19",
         "2026-11-20",
     ]
+
+
+def test_history_has_the_digest_that_the_next_command_asks_for() -> None:
+    package = {"package": {"bytes": 77, "sha256": "p" * 64}}
+    sent, held = views.history([{**SENT, **package}, {**HELD, **package}], 14)
+    assert (sent["sha256"], sent["bytes"]) == ("p" * 64, 77), "to send it again"
+    assert (held["sha256"], held["bytes"]) == (DIGEST, 1_942_113), "to approve it"
+
+
+def test_a_letter_names_the_file_that_it_is_about() -> None:
+    package = {**HELD, "package": {"sha256": "p" * 64}}
+    assert DIGEST in views.explain(Exit.HELD, package, None)["letter"]
+    assert DIGEST in views.explain(Exit.REFUSED, package, None)["letter"]
+    assert "p" * 64 in views.explain(Exit.VERIFY, package, None)["letter"]
+
+
+def test_what_is_ignored_is_told_to_nobody(finding: dict[str, Any]) -> None:
+    ignored = {**HELD, "findings": [{**finding, "severity": "ignored"}]}
+    told = views.explain(Exit.REFUSED, ignored, None)
+    assert not any(finding["rule"] in text for text in [*told["evidence"], told["letter"]])
 
 
 def test_the_history_is_read_at_80_columns() -> None:

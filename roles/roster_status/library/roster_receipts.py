@@ -76,6 +76,8 @@ SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline") 
 KINDS = ("users.student", "users.teacher", "classes", "enrollments")
 WELL = ("sent", "skipped")  # the vendor has that night's file, or was to get none
 JUDGED = ("held", "approved", "sent", "rehearsed")
+# What keeps a delivery that went well from being green; `roster_upload.views.cautions` reads it.
+CAUTIONS = ("feed", "faulty_rows", "unchanged_nights", "unchanged_limit", "waiting")
 TOLD = ("command", "outcome", "exit_code", "message", "finished", "night", "minutes_to_deadline")
 
 
@@ -123,13 +125,26 @@ def told(receipt):
     return {key: receipt.get(key) for key in TOLD} if receipt else None
 
 
+def cautions(receipts):
+    """Of the last delivery that went well, what is to be looked at; None without one.
+
+    Of its findings only the first faulty row is told.
+    """
+    well = [r for r in receipts if r["command"] in DELIVERIES and r["outcome"] in WELL]
+    if not well:
+        return None
+    faults = [f for f in well[-1].get("findings", []) if f["severity"] == "fault"]
+    brief = {key: well[-1][key] for key in CAUTIONS if key in well[-1]}
+    return {**brief, "findings": faults[:1]}
+
+
 def hold(receipts):
-    """The export that the guard holds still, with its reasons; None where none is.
+    """The export that the guard holds still, or of which removals wait; None where none is.
 
     Whatever the guard or a person said after it has settled it.
     """
     runs = [r for r in receipts if r["outcome"] in JUDGED]
-    if not runs or runs[-1]["outcome"] != "held":
+    if not runs or not (runs[-1]["outcome"] == "held" or runs[-1].get("waiting")):
         return None
     last = runs[-1]
     return {
@@ -162,6 +177,7 @@ def history(receipts, nights):
         "rehearsal": told(last.get("rehearse")),
         "watch": told(last.get("watch")),
         "held": hold(receipts),
+        "cautions": cautions(receipts),
     }
 
 
