@@ -80,6 +80,11 @@ def new_export(feed: dict[str, Any], folder: Path, *options: str) -> str:
         ],
         check=True,
     )
+    return put_export(feed, package)
+
+
+def put_export(feed: dict[str, Any], package: Path) -> str:
+    """Let the SIS write a package as its export; return its SHA-256."""
     # As an SIS does: written beside it and moved over it.
     source = feed["source"]
     put = f"sudo sh -c 'cat > {source}.new && mv {source}.new {source}'"

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.fleet import Host, connect, new_export, receipts, remote_path, sha256, wait_for
+from infra.fleet import (
+    Host,
+    connect,
+    new_export,
+    put_export,
+    receipts,
+    remote_path,
+    sha256,
+    wait_for,
+)
 
 Feed = dict[str, Any]
 
@@ -92,9 +103,8 @@ def test_the_planned_minute_starts_a_night(
             assert command in journal
 
 
-@pytest.mark.parametrize("defect", ["duplicate-sourcedid"])
 def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
-    feeds: list[Feed], vendor: Host, tmp_path: Path, defect: str
+    feeds: list[Feed], vendor: Host, tmp_path: Path
 ) -> None:
     feed = feeds[0]
     host = connect(feed["host"])
@@ -103,7 +113,7 @@ def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
     assert host.run("systemctl start %s", unit).succeeded
     kept = vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed))
     count = len(receipts(feed))
-    new_export(feed, tmp_path, f"--defect={defect}")
+    new_export(feed, tmp_path, "--defect=ragged")
 
     assert host.run("systemctl start %s", unit).failed
     receipt = receipts(feed)[-1]
@@ -113,10 +123,10 @@ def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
         "systemctl show -p ExecMainStatus --value %s", unit
     )
     finding = receipt["findings"][0]
-    place = finding["rule"], finding["file"], finding["column"], finding["rows"]
-    assert place == ("value.unique", "users.csv", "sourcedId", [5])
+    place = finding["rule"], finding["file"], finding["rows"]
+    assert place == ("csv.row-width", "orgs.csv", [3])
     journal = host.check_output("journalctl --no-pager -o cat -u %s --since -1min", unit)
-    assert "users.csv, column sourcedId, row 5" in journal
+    assert "orgs.csv, row 3" in journal
     assert vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed)) == kept
 
     # The next good export goes through again.
@@ -140,26 +150,92 @@ def operate(feed: Feed, command: str) -> tuple[int, str]:
     return done.rc, done.stdout + done.stderr
 
 
-def test_a_truncated_export_is_held_until_somebody_lets_it_through(
+def test_a_few_faulty_rows_are_sent_and_told_once(
+    feeds: list[Feed], vendor: Host, tmp_path: Path
+) -> None:
+    """A person with one name and an enrollment in an unknown class do not stop a district."""
+    faults = [
+        ("value.required", "users.csv", "familyName", [30]),
+        ("reference.missing", "enrollments.csv", "classSourcedId", [30]),
+    ]
+    options = ["--defect=required-empty", "--defect=unknown-class"]
+    for feed in (feeds[0], feeds[-1]):
+        name = feed["feed"]
+        was_told = any(receipt.get("told") for receipt in receipts(feed))  # by this test, before
+        for expected in ([] if was_told else faults, []):
+            digest = new_export(feed, tmp_path, *options)
+            code, told = operate(feed, f"send {name}")
+            assert code == 0, told
+            assert "2 faulty rows told" in told
+            assert sha256(vendor, remote_path(feed)) == digest
+            receipt = receipts(feed)[-1]
+            assert receipt["faulty_rows"] == {"users": 1, "enrollments": 1}
+            found = [f for f in receipt["findings"] if f["severity"] == "fault"]
+            assert [(f["rule"], f["file"], f["column"], f["rows"]) for f in found] == faults
+            keys = [(f["rule"], f["file"], f["column"]) for f in receipt["told"]]
+            assert keys == [fault[:3] for fault in expected]
+        code, told = operate(feed, f"status {name}")
+        assert "amber" in told
+        assert f"roster-upload check {name} shows all" in told
+
+
+def student_of(package: Path) -> tuple[str, str]:
+    """Return the sourcedId and the name of a package's last student."""
+    with zipfile.ZipFile(package) as archive:
+        users = archive.read("users.csv").decode().splitlines()
+    *_, student = csv.DictReader(users)
+    return student["sourcedId"], f"{student['givenName']} {student['familyName']}"
+
+
+def assert_root_alone_is_shown(feed: Feed, person: tuple[str, str], since: str) -> None:
+    """A diff names a person on root's terminal, and leaves the name nowhere."""
+    name, host = feed["feed"], connect(feed["host"])
+    # `script` gives its command a terminal.
+    shown = host.run("COLUMNS=200 script -qec %s /dev/null", f"roster-upload diff {name}")
+    assert shown.rc == 0, shown.stdout
+    assert [line for line in shown.stdout.splitlines() if all(word in line for word in person)]
+    code, told = operate(feed, f"diff {name}")
+    assert code == 2, told
+    assert "to a terminal only" in told
+    said = said_since(feed, since, f"roster-diff@{name}", f"roster-upload@{name}")
+    assert "guard holds the export" in said
+    assert f"roster-diff@{name}" in said
+    for word in person:
+        assert word not in told
+        assert word not in said
+        kept = host.run("grep -rle %s /run/roster-upload /var/lib/roster-upload", word)
+        assert (kept.rc, kept.stdout) == (1, "")
+
+
+def test_an_export_is_held_until_somebody_lets_this_very_file_through(
     feeds: list[Feed], vendor: Host, tmp_path: Path
 ) -> None:
     for feed in (feeds[0], feeds[-1]):
         name = feed["feed"]
         good = new_export(feed, tmp_path)
         assert operate(feed, f"send {name}")[0] == 0
-        truncated = new_export(feed, tmp_path, "--drop-students=150")
+        since = connect(feed["host"]).check_output("date '+%Y-%m-%d %H:%M:%S'")
+        disabled = new_export(feed, tmp_path, "--disabled")
+        package = tmp_path / f"{name}.zip"
+        code, told = operate(feed, f"send {name}")
+        assert code == 17, told
+        assert f"roster-upload diff {name}" in told
+        assert_root_alone_is_shown(feed, student_of(package), since)
+        options = f"--digest {disabled[:16]} --why 'the summer break'"
+        code, told = operate(feed, f"approve {name} {options}")
+        assert code == 0, told
+        # Another file is held as ever.
+        new_export(feed, tmp_path / "truncated", "--drop-students=150")
         code, told = operate(feed, f"send {name}")
         assert code == 17, told
         assert "150 of" in told
         assert sha256(vendor, remote_path(feed)) == good
         code, told = operate(feed, f"explain {name}")
         assert "SIS administrator" in told
-        options = f"--digest {truncated[:16]} --why 'a school has closed'"
-        code, told = operate(feed, f"approve {name} {options}")
-        assert code == 0, told
+        put_export(feed, package)
         assert operate(feed, f"send {name}")[0] == 0
-        assert sha256(vendor, remote_path(feed)) == truncated
-        assert receipts(feed)[-1]["approved"]["why"] == "a school has closed"
+        assert sha256(vendor, remote_path(feed)) == disabled
+        assert receipts(feed)[-1]["approved"]["why"] == "the summer break"
         # And back: the package before the last, kept encrypted on the host.
         code, told = operate(feed, f"resend {name} --last-good")
         assert code == 0, told

@@ -49,7 +49,7 @@ def test_a_truncated_export_is_held_and_approved_once(district: District, vendor
     receipt = district.last
     assert receipt["outcome"] == "held"
     assert receipt["changes"]["users.student"]["removed"] == 500
-    assert "users.student: 500 of 2,000 would be removed (25.0 %); the limit is 10 %" in told
+    assert "users.student: 500 of 2,000 would be removed (25.0 %, the limit is 10 %)" in told
     digest = receipt["source"]["sha256"]
     assert f"approve {FEED} --digest {digest[:16]}" in told
     assert at_vendor(vendor) == good

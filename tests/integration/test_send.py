@@ -860,7 +860,7 @@ def _wrong_config(district: District) -> None:
 
 
 def _refused(district: District) -> None:
-    district.export.write_bytes(rosters.build(defect="role"))
+    district.export.write_bytes(rosters.build(defect="ragged"))
 
 
 @pytest.mark.parametrize(
@@ -887,8 +887,8 @@ def test_what_stops_before_the_network(
     assert district.last["message"] in told
     assert (vendor.logins, vendor.requests) == ([], [])
     if code is Exit.REFUSED:
-        assert district.last["findings"][0]["rule"] == "value.enum"
-        assert "row 20" in told
+        assert district.last["findings"][0]["rule"] == "csv.row-width"
+        assert "orgs.csv, row 3" in told
 
 
 def test_two_deliveries_of_one_feed_do_not_meet(district: District, vendor: Vendor) -> None:

@@ -120,6 +120,8 @@ def assert_hardened() -> None:
 def test_a_delivery_goes_through_with_everything_in_force(inventory: Path, vendor: Vendor) -> None:
     assert_hardened()
     deliver(vendor)
+    shown = told(f"script -qec 'roster-upload diff {FEED}' /dev/null")  # by its socket
+    assert "nothing differs" in shown
     denied = root("journalctl -k --no-pager | grep 'apparmor=\"DENIED\".*roster-upload'").stdout
     assert denied == ""
 
