@@ -37,12 +37,12 @@ lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	mypy --scripts-are-modules $(PYTHON_FILES)
 	shellcheck scripts/setup .ci/run
 
-bench: ## what a validation, an upload, provisioning, a fleet and the status page cost
+bench: ## what a validation, a package, an upload, provisioning, a fleet and the status page cost
 	scripts/setup --dev
-	scripts/lab run -- sh -c 'code=0; for bench in validate transfer provision fleet status; do \
+	scripts/lab run -- sh -c 'code=0; for bench in validate package transfer provision fleet status; do \
 		PYTHONPATH=scripts:tests python -m bench.$$bench || code=1; done; exit $$code'
 
-docs: ## the tables in the roles' READMEs
+docs: ## the tables and outputs in the documents
 	scripts/docs
 
 lock: ## resolve the control node's packages anew

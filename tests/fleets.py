@@ -116,6 +116,7 @@ def feed(number: int, nights: int, fate: str = "sent") -> dict[str, Any]:
         "rehearsal": receipt("rehearse", "rehearsed", today - dt.timedelta(days=1), "all is ready"),
         "watch": None,
         "held": hold if fate == "held" else None,
+        "cautions": {"feed": f"feed-{number:04}", "unchanged_nights": 1, "unchanged_limit": 10},
     }
 
 

@@ -37,9 +37,10 @@ ENROLLMENTS_EACH = 7
 STUDENTS_OF_A_SCHOOL = 600
 ID_LENGTH = 14
 OURS, REFERENCE = "roster-upload", "csv.reader"
-LARGE, LARGE_RATIO, LARGE_MB = 600_000, 3.0, 512.0
-SMALL, SMALL_SECONDS = 10_000, 1.0
+LARGE, LARGE_RATIO, LARGE_MB = 600_000, 2.5, 512.0
+SMALL, SMALL_SECONDS = 10_000, 0.6
 KEY = bytes(32)
+NIGHT = dt.date(2026, 11, 1)
 FEED = {
     "feed": "bench",
     "district": "Bench",
@@ -97,20 +98,21 @@ def bare_pass(package: Path, _folder: Path) -> Work:
 
 def validation(package: Path, folder: Path) -> Work:
     """All rules, and the guard against what was accepted before, which was the same."""
-    from roster_upload import config, guard  # noqa: PLC0415 - for this process only
-    from roster_upload.census import Census  # noqa: PLC0415
-    from roster_upload.validate import check  # noqa: PLC0415
+    from roster_upload import config  # noqa: PLC0415 - for this process only
+    from roster_upload.guard import guard  # noqa: PLC0415
+    from roster_upload.guard.baseline import Baseline  # noqa: PLC0415
+    from roster_upload.validation.check import check  # noqa: PLC0415
 
     feed, before = config.parse(FEED), folder / "accepted.npz"
 
     def work() -> int:
-        report = check(package, key=KEY)
-        old = Census.load(before, KEY) if before.exists() else None
-        verdict = guard.judge(feed, old, report.census, dt.date(2026, 11, 1))
+        report = check(package, key=KEY, night=NIGHT)
+        old = Baseline.load(before, KEY) if before.exists() else None
+        verdict = guard.judge(feed, old, report.baseline, NIGHT)
         if list(report.findings) or verdict.reasons:
             sys.exit("bench: something was found in a good package")
         if old is None:
-            report.census.save(before, KEY)
+            report.baseline.save(before, KEY)
         return 0
 
     return work
