@@ -251,6 +251,14 @@ def test_rows_of_another_width_are_left_out_and_told() -> None:
     assert (found["csv.row-width"].rows, made and made.count) == ([3, 4], 5)
 
 
+@pytest.mark.parametrize("again", [b"a,b\r\n", b'"a","b"\r\n'])
+def test_a_header_among_the_rows_is_none_of_them(again: bytes) -> None:
+    rows, found, made = read(b"a,b\r\n" + ROW + again + b"a,c\r\n" + again)
+    assert made
+    assert (rows, made.count) == ([["1", "2"], ["a", "c"]], 5)
+    assert (found["csv.header-again"].rows, list(found)) == ([3, 5], ["csv.header-again"])
+
+
 def test_quotes_inside_fields_have_their_rows() -> None:
     rows, found, _ = read(b'a,b\r\n1,2\r\n5" pipe,x\r\n"a ""b""",c\r\nx"",y\r\n')
     assert rows[1:] == [['5" pipe', "x"], ['a "b"', "c"], ['x""', "y"]]

@@ -216,6 +216,7 @@ class Rows:
         self._longest: int = spec("limits")["line_bytes"]
         self._blanks: list[int] = []  # numbers of blank lines behind the last row
         self.header: list[str] = []
+        self._header_lines: list[bytes] = []  # how it may stand among the rows again
         try:
             self._texts = self._checked(archive.open(info))
         except UNPACKING_ERRORS:
@@ -357,6 +358,7 @@ class Rows:
                 self.findings.add("csv.no-header", self.name, detail=foreign, row=self.count)
             else:
                 self.header = rows[0]
+                self._header_lines = [mark.join(self.header).encode() for mark in (",", '","')]
                 break
 
     def _parsed(self, text: str, limit: int | None = None) -> tuple[list[list[str]], bytes]:
@@ -388,7 +390,7 @@ class Rows:
     def _batches(self, data: bytes) -> Iterator[Batch]:
         whole = data if data.endswith(b"\n") else data + (b"\r\n" if b"\r" in data else b"\n")
         places = split(whole, len(self.header))
-        if places:
+        if places and not any(line in whole for line in self._header_lines):
             self._rest = b""
             self._pass_blanks()
             first = self.count + 1
@@ -410,7 +412,7 @@ class Rows:
             self._look_for_stray_quotes(first, text, rows)
         run: list[list[str]] = []
         for number, row in enumerate(rows, first):
-            if len(row) == len(self.header) and not _is_blank_line(row, len(self.header)):
+            if self._is_plain(row):
                 self._pass_blanks()
                 run.append(row)
                 continue
@@ -420,12 +422,19 @@ class Rows:
             if _is_blank(row):
                 self._blanks.append(number)
                 continue
-            # A row of another width would put its values into the wrong columns.
             self._pass_blanks()
+            if row == self.header:
+                self.findings.add("csv.header-again", self.name, row=number)
+                continue
+            # A row of another width would put its values into the wrong columns.
             self.findings.add("csv.row-width", self.name, row=number)
             self.on_ragged(number, row)
         if run:
             yield self._batch(first + len(rows) - len(run), run)
+
+    def _is_plain(self, row: list[str]) -> bool:
+        """Return whether a row is as wide as the header, and neither the header nor blank."""
+        return len(row) == len(self.header) and row != self.header and not _is_blank(row)
 
     def _pass_blanks(self) -> None:
         """Tell of the blank lines before a row, which are not those at the end."""
@@ -464,11 +473,6 @@ class Rows:
 def _is_blank(row: Sequence[str]) -> bool:
     """Return whether a row is a line of nothing but white space."""
     return not row or (len(row) == 1 and not row[0].strip())
-
-
-def _is_blank_line(row: Sequence[str], width: int) -> bool:
-    """Return whether a row of one column is blank; of several columns, none is."""
-    return width == 1 and _is_blank(row)
 
 
 def _with_feeds(data: bytes, ends: str) -> bytes:
