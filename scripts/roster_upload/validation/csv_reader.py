@@ -216,7 +216,6 @@ class Rows:
         self._longest: int = spec("limits")["line_bytes"]
         self._blanks: list[int] = []  # numbers of blank lines behind the last row
         self.header: list[str] = []
-        self._header_lines: list[bytes] = []  # how it may stand among the rows again
         try:
             self._texts = self._checked(archive.open(info))
         except UNPACKING_ERRORS:
@@ -358,7 +357,6 @@ class Rows:
                 self.findings.add("csv.no-header", self.name, detail=foreign, row=self.count)
             else:
                 self.header = rows[0]
-                self._header_lines = [mark.join(self.header).encode() for mark in (",", '","')]
                 break
 
     def _parsed(self, text: str, limit: int | None = None) -> tuple[list[list[str]], bytes]:
@@ -390,7 +388,7 @@ class Rows:
     def _batches(self, data: bytes) -> Iterator[Batch]:
         whole = data if data.endswith(b"\n") else data + (b"\r\n" if b"\r" in data else b"\n")
         places = split(whole, len(self.header))
-        if places and not any(line in whole for line in self._header_lines):
+        if places and not self._may_hold_header(whole, *places):
             self._rest = b""
             self._pass_blanks()
             first = self.count + 1
@@ -398,6 +396,12 @@ class Rows:
             yield Batch(first, whole, *places)
             return
         yield from self._read_batches(data.decode())
+
+    def _may_hold_header(self, data: bytes, starts: Places, ends: Places) -> bool:
+        """Return whether a row begins as the header does."""
+        name = self.header[0].encode()
+        begins = starts[ends[:, 0] - starts[:, 0] == len(name), 0]
+        return any(data.startswith(name, at) for at in begins.tolist())
 
     def _read_batches(self, text: str) -> Iterator[Batch]:
         first = self.count + 1
