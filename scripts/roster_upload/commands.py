@@ -11,9 +11,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from roster_upload import checks, config, delivery, receipts, stop, tell, unit, views
@@ -166,11 +167,12 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     since = f"@{began.timestamp():.3f}"
     before = _shown(name)
     former, is_ours = unit.run_of(before), not unit.is_busy(before)
-    with subprocess.Popen(
+    with interrupts_kept() as hear, subprocess.Popen(
         # In a session of its own: an interrupt is for this program, which stops the unit.
         ["systemctl", "start", name], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as starting:  # fmt: skip
         try:
+            hear()
             if sys.stderr.isatty():
                 views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
             _, told = starting.communicate()
@@ -183,6 +185,27 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     sys.stdout.flush()
     code = unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
     return _left(given, command, began) if code == Exit.OK else code
+
+
+@contextlib.contextmanager
+def interrupts_kept() -> Iterator[Callable[[], None]]:
+    """Keep interrupts until there is something that they can stop: until the function is called.
+
+    It raises KeyboardInterrupt where one has come before. A blocked signal would still be heard,
+    since a library's threads do not block it.
+    """
+    kept: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _frame: kept.append(number))
+
+    def hear() -> None:
+        signal.signal(signal.SIGINT, former)
+        if kept:
+            raise KeyboardInterrupt
+
+    try:
+        yield hear
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def _interrupt(name: str, starting: subprocess.Popen[str], *, is_ours: bool) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120
+UNCHANGED_SECONDS = 600
 NOT_RUN = {2, 3, 4, 5}  # pytest's exit codes for tests that were not run to their end
 
 
@@ -118,7 +119,9 @@ RUN = {
 }
 
 
-async def run(tree: Path, tests: Iterable[str]) -> tuple[int | None, str]:
+async def run(
+    tree: Path, tests: Iterable[str], seconds: int | None = None
+) -> tuple[int | None, str]:
     """Run tests in a tree. Return pytest's exit code, None after a timeout, and its output."""
     environment = {
         name: value
@@ -135,7 +138,7 @@ async def run(tree: Path, tests: Iterable[str]) -> tuple[int | None, str]:
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(seconds or TIMEOUT_SECONDS):
             output, _ = await process.communicate()
         return process.returncode, output.decode(errors="replace")
     except TimeoutError:
@@ -192,7 +195,9 @@ async def check_unchanged(mutants: Iterable[Mutant], tree: Path) -> None:
     """Raise Broken where the mutants' tests fail in an unchanged tree."""
     tests = {test for mutant in mutants for test in mutant.tests}
     code, output = await run(
-        tree, sorted(t for t in tests if t.partition("::")[0] not in tests - {t})
+        tree,
+        sorted(t for t in tests if t.partition("::")[0] not in tests - {t}),
+        UNCHANGED_SECONDS,  # all of them in one run
     )
     if code != 0:
         raise Broken(f"the unchanged tests fail (exit code {code})\n{output}")

@@ -151,8 +151,13 @@ def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
         program.write_text(text)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     code = (
-        "import argparse, pathlib, sys; from roster_upload import commands, config\n"
+        "import argparse, pathlib, subprocess, sys, time\n"
+        "from roster_upload import commands, config\n"
         "from roster_upload.exits import Failure\n"
+        "class Slow(subprocess.Popen):\n"  # the interrupt comes before it is known what runs
+        "    def __init__(self, *words, **options):\n"
+        "        super().__init__(*words, **options); time.sleep(0.3)\n"
+        "subprocess.Popen = Slow\n"
         "config.load = lambda path: None\n"
         f"given = argparse.Namespace(feed='a', config_dir=pathlib.Path({str(tmp_path)!r}))\n"
         "try: sys.exit(commands.through_unit(given, 'send'))\n"
