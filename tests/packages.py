@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import rosters
-from roster_upload.package.build import Built, build
+from roster_upload.package.build import build
+from roster_upload.package.built import Built
 
 NIGHT = dt.date(2026, 11, 1)
 FORMAT = tomllib.loads(

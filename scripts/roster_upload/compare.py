@@ -13,7 +13,7 @@ from roster_upload import settle
 from roster_upload.config import OPAQUE, Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.guard import guard
-from roster_upload.package.outgoing import build_package, require_scope
+from roster_upload.package.built import require_scope
 from roster_upload.tables import table
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Report
@@ -97,6 +97,8 @@ def check_export(feed: Feed, night: dt.date) -> Report:
     options = ValidationOptions.from_feed(feed)
     if not feed.has_steps:
         return check_path(feed.source, options, night)
+    from roster_upload.package.outgoing import build_package  # noqa: PLC0415 - only steps need it
+
     with settle.snapshot(settle.find(feed.source, is_opaque=feed.is_opaque)) as copy:
         built = build_package(feed, copy.path, copy.path.with_name("package.zip"), night)
         report = check(built.path if built else copy.path, options, night=night)

@@ -24,8 +24,7 @@ from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import Ledger
 from roster_upload.locks import feed_lock, turn
-from roster_upload.package.build import Built, build
-from roster_upload.package.outgoing import require_scope
+from roster_upload.package.built import Built, require_scope
 from roster_upload.validation.archive import content_digest
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Findings, Report
@@ -325,6 +324,9 @@ class Run:
         """
         if self.command == "resend":
             return copy  # it was made when it was accepted
+        # Only a delivery needs it.
+        from roster_upload.package.build import build  # noqa: PLC0415
+
         day = night.deadline.date()
 
         def look(path: Path) -> Report:

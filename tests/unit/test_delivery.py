@@ -23,7 +23,7 @@ from roster_upload import cli, config, delivery, locks, stop, tell
 from roster_upload.exits import Exit, Failure
 from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import Ledger
-from roster_upload.package.build import Built
+from roster_upload.package.built import Built
 from roster_upload.transfer import connect, upload
 from roster_upload.transfer import probe as prober
 from roster_upload.transfer.info import Holds
@@ -760,7 +760,7 @@ class Steps:
         self.mark = mark  # comes to the end of each package
         self.unscoped: tuple[str, ...] = ()
         self.previous: list[bytes | None] = []
-        host.patch.setattr(delivery, "build", self)
+        host.patch.setattr("roster_upload.package.build.build", self)
 
     def __call__(
         self,
@@ -1039,7 +1039,7 @@ def test_removals_do_not_wait_without_the_last_package(host: Host) -> None:
 
 def test_the_rest_is_guarded_as_ever(host: Host) -> None:
     waiting(host)
-    host.patch.setattr(delivery, "build", bloated)
+    host.patch.setattr("roster_upload.package.build.build", bloated)
     assert host.run(hours=24) == Exit.HELD
     assert "the rest may not be sent" in host.message
     assert host.last["changes"]["bytes"]["now"] == len(SMALL), "of the export, as the reasons are"
@@ -1063,7 +1063,7 @@ def test_a_full_disk_sends_no_part_of_a_package(host: Host, declared: dict[str, 
     waiting(host)
     host.configure(**declared, maximum_age_hours=1000)
     full = OSError(errno.ENOSPC, "No space left on device")
-    what = "roster_upload.ring.Ring.decrypt" if declared else "roster_upload.delivery.build"
+    what = "roster_upload.ring.Ring.decrypt" if declared else "roster_upload.package.build.build"
     host.patch.setattr(what, mock.Mock(side_effect=full))
     assert host.run(hours=24) == Exit.LOCAL
     assert host.message == "no room for a private copy: No space left on device"

@@ -16,7 +16,7 @@ import share
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packages import Feed, Scope, contents, dangling, ids, make, tables, write
-from roster_upload.package.build import Built
+from roster_upload.package.built import Built
 
 SIZE = {"students": 60, "schools": 3, "full": True}
 

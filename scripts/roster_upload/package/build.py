@@ -17,13 +17,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from roster_upload.package.built import Built, Report
 from roster_upload.package.graph import Graph, Selection
 from roster_upload.package.repairs import Repairs
 from roster_upload.package.rewrite import Changes, Done, rewrite
@@ -60,46 +57,7 @@ class Feed(Protocol):
         """Whether a night over the limit of removals is held, or its removals wait."""
 
 
-class Findings(Protocol):
-    """The rows with faults."""
-
-    def faulty(self, file: str) -> npt.NDArray[np.bool_]:
-        """Return which rows of a file have a fault, by the row's number; it may be short."""
-
-
-class Report(Protocol):
-    """What validation found."""
-
-    @property
-    def findings(self) -> Findings:
-        """The findings."""
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the package may be sent."""
-
-
 Check = Callable[[Path], Report]
-
-
-@dataclass(frozen=True)
-class Built:
-    """The package.
-
-    path      where it is: `out`, or the export where no step changed or could change it
-    bytes     its size
-    sha256    its digest
-    steps     what the steps did, as counts that hold no value of a row
-    unscoped  files that could not be held to the feed's scope; with any, nothing must be sent
-    report    that of `check`, where the very package was checked
-    """
-
-    path: Path
-    bytes: int
-    sha256: str
-    steps: Mapping[str, Any] = field(default_factory=dict)
-    unscoped: tuple[str, ...] = ()
-    report: Report | None = None
 
 
 def build(

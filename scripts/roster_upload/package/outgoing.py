@@ -7,8 +7,8 @@ import functools
 from pathlib import Path
 
 from roster_upload.config import Feed
-from roster_upload.exits import Exit, Failure
-from roster_upload.package.build import Built, build
+from roster_upload.package.build import build
+from roster_upload.package.built import Built
 from roster_upload.validation.check import ValidationOptions, check
 
 
@@ -19,13 +19,3 @@ def build_package(feed: Feed, export: Path, out: Path, night: dt.date) -> Built 
     """
     look = functools.partial(check, options=ValidationOptions.from_feed(feed), night=night)
     return build(feed, export, out, check=look, night=night)
-
-
-def require_scope(package: Built) -> None:
-    """Raise Failure where a package may hold more than the feed's scope."""
-    if package.unscoped:
-        raise Failure(
-            Exit.REFUSED,
-            f"the export cannot be held to the feed's scope ({', '.join(package.unscoped)}) and "
-            "is not sent",
-        )
