@@ -11,6 +11,7 @@ import rosters
 from packages import Feed, Scope, contents, make, tables, write
 from roster_upload.package.build import build
 from roster_upload.package.rows import with_crlf
+from roster_upload.validation.text import BLANKS
 
 REPAIRS = (
     "booleans", "edge-blanks", "list-blanks", "byte-order-mark", "folder", "file-names",
@@ -75,6 +76,15 @@ AFTER = {
     "edge-blanks": with_value("users", 3, "username", "name"),
     "list-blanks": with_value("classes", 2, "termSourcedIds", "fall,spring"),
 }
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=lambda blank: f"{ord(blank):04x}")
+def test_what_validation_calls_white_space_is_taken_from_edges(tmp_path: Path, blank: str) -> None:
+    spoilt = with_value("users", 3, "username", f"{blank}name{blank}")
+    members, counts = repaired(tmp_path, spoilt, "edge-blanks")
+    after = members["users.csv"].replace(b'"name"', b"name")  # quotes may stay
+    assert after == AFTER["edge-blanks"]["users.csv"]
+    assert counts == {"edge-blanks": 1}
 
 
 def test_a_feed_without_steps_has_no_package_of_its_own(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from roster_upload.config import ONEROSTER
 from roster_upload.exits import Exit, Failure
 from roster_upload.guard.baseline import Calendar, Flags, State
 from roster_upload.spec import spec
+from roster_upload.validation.enrollments import day_after
 
 UNREADABLE = (
     zipfile.BadZipFile,
@@ -138,7 +139,7 @@ class Package:
     def _look_up(self) -> None:
         for columns, row in self.rows("academicSessions"):
             sourced_id, first, last = columns.values(row, ("sourcedId", "startDate", "endDate"))
-            self._sessions[sourced_id] = (first, _day_after(last))
+            self._sessions[sourced_id] = (first, day_after(last))
         for columns, row in self.rows("orgs"):
             sourced_id, *named = columns.values(row, ("sourcedId", "name", "identifier"))
             self.orgs[sourced_id] = (named[0], named[1])
@@ -176,11 +177,3 @@ def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
         if len(line) >= limit:
             raise ValueError
         yield line
-
-
-def _day_after(day: str) -> str:
-    """Return the day after a day (ISO 8601), and what is no day as it is."""
-    try:
-        return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
-    except (ValueError, OverflowError):
-        return day

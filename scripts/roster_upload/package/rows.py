@@ -20,6 +20,7 @@ import numpy as np
 from roster_upload.package.values import Fields, padded
 from roster_upload.spec import spec
 from roster_upload.validation.csv_reader import Bytes, Places, split
+from roster_upload.validation.text import plain
 
 FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')
 # A quoted value, whose line breaks are its own, or the end of a line.
@@ -247,4 +248,4 @@ def header_names(line: bytes) -> list[str]:
 
 def trimmed_names(names: Sequence[str]) -> list[str]:
     """Return names without blanks at their edges."""
-    return [name.strip() for name in names]
+    return list(map(plain, names))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.validation.csv_reader import COMMA, QUOTE, Bytes, Places
+from roster_upload.validation.text import BLANKS
 
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
@@ -15,14 +16,13 @@ WORD = 8  # bytes that are hashed at once
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 SEED = np.uint64(0xD6E8FEB86659FD93)
 MASKS = np.array([(1 << 8 * length) - 1 for length in range(WORD + 1)], np.uint64)
-ASCII_BLANKS = [bytes([code]) for code in range(128) if chr(code).isspace()]
+ASCII_BLANKS = [blank.encode() for blank in BLANKS if blank.isascii()]
 
 
 def _edge_table(*, first: bool) -> Flags:
     """Return which bytes may be the first, or the last, of a blank in UTF-8."""
     table = np.zeros(256, np.bool_)
-    blanks = [chr(code) for code in range(0x3001) if chr(code).isspace()]
-    table[[blank.encode()[0 if first else -1] for blank in blanks]] = True
+    table[[blank.encode()[0 if first else -1] for blank in BLANKS]] = True
     return table
 
 
@@ -107,12 +107,12 @@ class Fields:
         starts, ends = self.starts.copy(), self.ends.copy()
         for number in candidates.tolist():
             text = self.value(number).decode("utf-8", "surrogateescape")
-            bare = text.lstrip()
+            bare = text.lstrip(BLANKS)
             start = starts[number] + _size(text) - _size(bare)
             # What stood behind the blanks would become the quote that begins a field.
             if start < ends[number] and self.buffer[start] == QUOTE:
                 continue
-            starts[number], ends[number] = start, start + _size(bare.rstrip())
+            starts[number], ends[number] = start, start + _size(bare.rstrip(BLANKS))
         return Fields(self.data, self.buffer, starts, ends)
 
 
