@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import rosters
-from roster_upload import cli
-from roster_upload.exits import Exit
+from roster_upload import cli, config
+from roster_upload.compare import check_export
+from roster_upload.exits import Exit, Failure
 from unit.test_config import GOOD, write
 
 NIGHT = "2026-11-01"
@@ -202,3 +203,31 @@ def test_what_cannot_be_compared_is_told(
         cli.main(["compare", str(before), str(before), "--night=tomorrow"])
     assert failed.value.code == Exit.USAGE
     assert "'tomorrow' is not a day such as 2026-11-01" in capsys.readouterr().err
+
+
+def test_before_was_accepted_the_night_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a term adds on its first night is no mistake."""
+
+    def by_term(made: rosters.Package) -> None:
+        for row in range(7, len(made.tables["classes"]) + 1):
+            made.set("classes", row, "termSourcedIds", "spring")
+
+    def before_the_term(made: rosters.Package) -> None:
+        by_term(made)
+        late = {row[0] for row in made.tables["classes"][6:]}
+        made.tables["enrollments"] = [r for r in made.tables["enrollments"] if r[3] not in late]
+
+    before = package(tmp_path / "before.zip", before_the_term)
+    after = package(tmp_path / "after.zip", by_term)
+    for night, code in (("2027-01-05", Exit.OK), ("2027-01-06", Exit.HELD)):
+        assert compare(before, after, "--night", night) == code, capsys.readouterr().out
+
+
+def test_an_export_that_cannot_be_held_to_its_scope_is_not_called_good(tmp_path: Path) -> None:
+    package(tmp_path / "export.zip", mode="delta")  # what its rows refer to is not in it
+    values = {**GOOD, "source": str(tmp_path / "export.zip"), "scope": {"roles": ["student"]}}
+    with pytest.raises(Failure, match="cannot be held to the feed's scope") as caught:
+        check_export(config.parse(values), dt.date(2026, 11, 1))
+    assert caught.value.code == Exit.REFUSED

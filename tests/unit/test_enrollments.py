@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rosters
 from roster_upload.guard.baseline import Calendar, State
+from roster_upload.validation import enrollments
 from roster_upload.validation.check import check
 from roster_upload.validation.columns import Numbered
 from roster_upload.validation.enrollments import (
@@ -321,3 +322,12 @@ def test_enrollments_are_counted_by_class_and_days(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["enrollments", "classes"])
 def test_a_school_that_leads_nowhere_is_told_as_such(tmp_path: Path, file: str, value: str) -> None:
     assert len(rows(look(tmp_path, put(file, "schoolSourcedId", value, 2)))) == 1
+
+
+def test_enrollments_of_a_class_are_summed_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrollments, "COUNTED_AT_ONCE", 3)
+    crowd = enrollments.Crowd()
+    for lessons, whens in (([0, 1, 1, -1], [0, 0, 2, 0]), ([1, 0], [0, 0]), ([1, 1], [0, 2])):
+        crowd.add(np.array(lessons), np.array(whens, np.uint32))
+    found = zip(*(one.tolist() for one in crowd.all()), strict=True)
+    assert sorted(found) == [(0, 0, 2), (1, 0, 3), (1, 2, 2)]
