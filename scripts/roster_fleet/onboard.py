@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from roster_upload import config
+from roster_upload import atomic, config
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from roster_fleet import atomic, inventory, vault, yamlfile
+from roster_fleet import inventory, vault, yamlfile
 
 HOSTS_FILE = "hosts.yml"
 NEW_HOSTS_FILE = """\

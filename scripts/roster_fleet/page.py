@@ -15,9 +15,9 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from roster_upload import atomic
 from roster_upload.exits import MEANINGS
 
-from roster_fleet import atomic
 from roster_fleet.status import OUTCOMES, STATES, Night, Row
 
 ASSETS = Path(__file__).parent

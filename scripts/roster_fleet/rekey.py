@@ -15,8 +15,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
-
-from roster_fleet import atomic
+from roster_upload import atomic
 
 NEXT = "-next"
 # Of the files that wait to take the places of others, and of what these hold; hidden, so Ansible

@@ -38,9 +38,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
-from roster_upload import views
-
-from roster_fleet import atomic
+from roster_upload import atomic, views
 
 VERSION = 1  # of the report
 CREDENTIAL_WARNING_DAYS = 30

@@ -14,8 +14,7 @@ from typing import Any, NewType
 import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted, parse_vaulttext_envelope
-
-from roster_fleet import atomic
+from roster_upload import atomic
 
 SUFFIX = ".vault"
 # What an entry may hold, each a text; `since` is the day on which `secret` became the one in use.

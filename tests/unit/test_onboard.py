@@ -13,7 +13,8 @@ from ansible.parsing.vault import VaultSecret
 from ansible.plugins.loader import init_plugin_loader
 from hypothesis import given
 from hypothesis import strategies as st
-from roster_fleet import atomic, hostkey, inventory, onboard, vault, yamlfile
+from roster_fleet import hostkey, inventory, onboard, vault, yamlfile
+from roster_upload import atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = b"this key opens the example only; replace it in your copy"

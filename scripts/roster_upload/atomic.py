@@ -6,9 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
+OWNERS = 0o600
 
-def replace(path: Path, data: bytes, *, lasting: bool = True) -> None:
-    """Replaces a file at once, for its owner alone; raises OSError, and then it is as before.
+
+def replace(path: Path, data: bytes, *, mode: int = OWNERS, lasting: bool = True) -> None:
+    """Replace a file at once. Raise OSError, and then the file is as before.
 
     `lasting`: it outlives a power cut; what can be collected again need not.
     """
@@ -16,6 +18,7 @@ def replace(path: Path, data: bytes, *, lasting: bool = True) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as out:
+            os.fchmod(out.fileno(), mode)  # whatever the umask is
             out.write(data)
             if lasting:
                 out.flush()
@@ -29,7 +32,7 @@ def replace(path: Path, data: bytes, *, lasting: bool = True) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Has the names in a folder outlive a power cut."""
+    """Have the names in a folder outlive a power cut. Raise OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,0 +1,21 @@
+"""The one door for text from outside: servers, exports, file names, reports of other hosts.
+
+It goes through here where it enters, and again where the control node shows it.
+"""
+
+from __future__ import annotations
+
+LONGEST = 300  # characters of one line
+
+
+def printable(text: str | bytes, longest: int = LONGEST) -> str:
+    """Return text as one bounded line of printable characters.
+
+    Whatever could steer a terminal, break a line or turn the direction of writing round is shown
+    as an escape such as `\\x1b`. Text that went through once stays as it is.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    kept = text if len(text) <= longest else text[: longest - 1] + "…"
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
