@@ -83,6 +83,7 @@ PARTS = [
     whole("lifecycle", "--only=lab-sftp", is_patient=True),
     verified("rotation", "--only=lab-trixie,lab-sftp"),
     verified("safety"),
+    verified("hostile"),
     verified("fleet", "--only=lab-sftp"),
     verified("delivery"),  # mostly waits for its minutes
     whole("measured", "--provisioned", needs=["provisioned"]),
