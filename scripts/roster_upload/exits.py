@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from roster_upload.printable import printable_lines
+
 
 class Exit(IntEnum):
     """An exit code; its meaning is in `MEANINGS`."""
@@ -79,9 +81,12 @@ RETRYABLE = frozenset({Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT})
 
 
 class Failure(Exception):
-    """A failure with its exit code and one sentence for the operator: what, where, what to do."""
+    """A failure with its exit code and one sentence for the operator: what, where, what to do.
+
+    Whatever the sentence quotes, it holds no character that could steer a terminal.
+    """
 
     def __init__(self, code: Exit, message: str) -> None:
-        super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = printable_lines(message)
+        super().__init__(self.message)

@@ -282,8 +282,10 @@ def test_only_a_pinned_host_key_is_taken() -> None:
     ("error", "told"),
     [
         (paramiko.SSHException("no banner"), "not as an SSH server does: no banner"),
-        (EOFError(), "ended the connection at once"),
-        (OSError("reset"), "ended the connection at once (reset)"),
+        (EOFError(), "ended the connection in the handshake (no reason given)"),
+        (OSError("reset"), "ended the connection in the handshake (reset)"),
+        (IndexError("x"), "not as an SSH server does: its handshake is malformed (IndexError)"),
+        (paramiko.SSHException("\x1b]0;good\x07"), r"does: \x1b]0;good\x07"),
     ],
 )
 def test_a_handshake_that_breaks_off(error: Exception, told: str) -> None:
