@@ -23,6 +23,7 @@ from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import Ledger
 from roster_upload.output import say, show, show_json
+from roster_upload.printable import printable
 from roster_upload.validation.check import ValidationOptions
 
 SHORTEST_DIGEST = 12
@@ -45,11 +46,11 @@ def check_config(given: argparse.Namespace) -> int:
             in_place = path.resolve().parent == given.config_dir.resolve()
             config.parse(values[-1], str(path), name=path.stem if in_place else None)
         except config.ConfigError as error:
-            told.append(error.message)
+            told += error.message.split("\n")
     where = ", ".join(map(str, paths))
     told += [f"{where}: {p.key}: {p.message}" for p in config.cross_problems(values)]
     if told:
-        raise Failure(Exit.CONFIG, "\n".join(told))
+        raise Failure(Exit.CONFIG, *told)
     show(f"{len(paths)} configuration file{'s are' if len(paths) > 1 else ' is'} good")
     return Exit.OK
 
@@ -86,7 +87,7 @@ def check(given: argparse.Namespace) -> int:
         verdict = "good" if report.accepted else "REFUSED"
         if report.accepted and report.faulty_rows:
             verdict += f", with {views.several(sum(report.faulty_rows.values()), 'faulty row')}"
-        show(f"{path}: {verdict}; rows: {rows or 'none read'}")
+        show(f"{printable(str(path))}: {verdict}; rows: {rows or 'none read'}")
     return Exit.OK if report.accepted else Exit.REFUSED
 
 

@@ -131,8 +131,7 @@ class ConfigError(Failure):
     """A configuration that cannot be used."""
 
     def __init__(self, where: str, problems: Sequence[Problem]) -> None:
-        lines = "\n".join(f"{where}: {p.key}: {p.message}" for p in problems)
-        super().__init__(Exit.CONFIG, lines)
+        super().__init__(Exit.CONFIG, *(f"{where}: {p.key}: {p.message}" for p in problems))
         self.problems = tuple(problems)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from roster_upload.printable import printable_lines
+from roster_upload.printable import LONGEST_MESSAGE, printable
 
 
 class Exit(IntEnum):
@@ -81,12 +81,13 @@ RETRYABLE = frozenset({Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT})
 
 
 class Failure(Exception):
-    """A failure with its exit code and one sentence for the operator: what, where, what to do.
+    """A failure with its exit code and a sentence for the operator: what, where, what to do.
 
-    Whatever the sentence quotes, it holds no character that could steer a terminal.
+    Whatever the sentence quotes, it stays one line, and holds no character that steers a terminal.
+    A failure of several causes has a line for each.
     """
 
-    def __init__(self, code: Exit, message: str) -> None:
+    def __init__(self, code: Exit, *lines: str) -> None:
         self.code = code
-        self.message = printable_lines(message)
+        self.message = "\n".join(printable(line, LONGEST_MESSAGE) for line in lines)
         super().__init__(self.message)

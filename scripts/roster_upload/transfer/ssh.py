@@ -437,9 +437,9 @@ def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
             return []
         is_first = not asked
         asked.extend(prompt.strip() for prompt, _ in prompts)
-        told = printable("; ".join(asked), LONGEST_PROMPT)
+        told = "; ".join(asked)[:LONGEST_PROMPT]
         # Beside the first prompt an instruction may talk of anything; what follows it is meant.
-        words = told if is_first else printable(f"{title} {text} {told}", LONGEST_PROMPT)
+        words = told if is_first else f"{title} {text} {told}"[:LONGEST_PROMPT]
         if NEW_PASSWORD.search(words) or (not is_first and OLD_PASSWORD.search(words)):
             raise _expired(account, printable(told))
         if is_first and len(prompts) == 1 and not prompts[0][1] and not CODE.search(words):
