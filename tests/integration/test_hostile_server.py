@@ -114,7 +114,8 @@ class Hostile(paramiko.ServerInterface):
                 transport.start_server(threading.Event(), self)
             self.over.wait(waiting.HANG_SECONDS)
 
-    def _refuse(self, asked: Message) -> None:
+    def _refuse(self, *arguments: Message) -> None:
+        asked = arguments[-1]  # paramiko of Debian 12 gives the transport, too
         asked.get_text()
         answer = Message()
         answer.add_byte(cMSG_CHANNEL_OPEN_FAILURE)

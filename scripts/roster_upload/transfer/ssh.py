@@ -7,6 +7,7 @@ it stands beside each.
 from __future__ import annotations
 
 import base64
+import codecs
 import contextlib
 import hashlib
 import io
@@ -411,7 +412,12 @@ def kind_of(secret: bytes) -> str:
     Not by the feed's `auth`: while a password gives way to a key, the one in use is what counts;
     and a private key must never be sent to a server as if it were a password.
     """
-    return "key" if secret.lstrip().startswith(b"-----BEGIN ") else "password"
+    return "key" if _trimmed(secret).startswith(b"-----BEGIN ") else "password"
+
+
+def _trimmed(secret: bytes) -> bytes:
+    """Return a secret without what an editor puts before its first character."""
+    return secret.lstrip().removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def password(secret: bytes) -> str:
@@ -458,7 +464,7 @@ def private_key(secret: bytes) -> paramiko.PKey:
     kinds: list[Any] = [paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey]
     for kind in kinds:
         with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
-            text = secret.decode("utf-8").lstrip()
+            text = _trimmed(secret).decode("utf-8")
             key: paramiko.PKey = kind.from_private_key(io.StringIO(text))
             return key
     raise Failure(
