@@ -194,8 +194,8 @@ class Findings:
         """
         faulty = len(self._counted.get(file, ()))
         if not self._budget.covers(faulty, rows):
-            for finding in self._found.values():
-                if finding.file == printable(file) and finding.severity == "fault":
+            for (_, name, _), finding in self._found.items():
+                if name == file and finding.severity == "fault":
                     finding.severity = "error"
         return faulty
 
