@@ -32,12 +32,15 @@ def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(told) == value
 
 
-def test_nobody_has_to_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_has_to_read_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     closed = io.StringIO()
     closed.close()
     output.say("x", closed)
     monkeypatch.setattr(sys, "stderr", None)
     output.say("x")
+    assert capsys.readouterr().out == "", "it is no output of the command"
 
 
 @pytest.mark.parametrize("how", ["closed", "broken", "full"])
