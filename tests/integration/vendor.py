@@ -84,6 +84,7 @@ class Vendor:
     connected: int = 0
     connections: int = 0  # in all
     logins: list[str] = field(default_factory=list)
+    macs: list[str] = field(default_factory=list)  # that were agreed on
     requests: list[str] = field(default_factory=list)
     writes: int = 0
     moves: int = 0
@@ -271,6 +272,7 @@ class Door(asyncssh.SSHServer):
 
     async def validate_password(self, username: str, password: str) -> bool:
         self.vendor.logins.append(username)
+        self.vendor.macs.append(self.connection.get_extra_info("recv_mac"))
         if self.vendor.silent_login:
             await asyncio.Event().wait()
         if self.vendor.wants_new_password:
