@@ -14,6 +14,7 @@ from pathlib import Path
 
 from roster_upload import __version__, commands, config
 from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.output import discard, say
 from roster_upload.stop import Stopped
 
 CONFIG_DIR = Path("/etc/roster-upload")
@@ -242,19 +243,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(COMMANDS[given.command](given))
     except Failure as failure:
-        print(failure.message, file=sys.stderr)
+        say(failure.message)
         return int(failure.code)
     except (KeyboardInterrupt, Stopped):
         return int(Exit.STOPPED)
     except BrokenPipeError:  # of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         return int(Exit.OK)
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback is shown
         if os.environ.get("ROSTER_UPLOAD_DEBUG") == "1":
-            traceback.print_tb(error.__traceback__)
-        print(
+            say("".join(traceback.format_tb(error.__traceback__)))
+        say(
             f"an error of the program itself ({type(error).__name__}); please report it with the "
-            "output of ROSTER_UPLOAD_DEBUG=1",
-            file=sys.stderr,
+            "output of ROSTER_UPLOAD_DEBUG=1"
         )
         return int(Exit.INTERNAL)

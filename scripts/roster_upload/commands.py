@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime as dt
 import getpass
 import io
-import json
 import os
 import re
 import shutil
@@ -22,6 +22,8 @@ from roster_upload import compare as comparing
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import Ledger
+from roster_upload.output import say, show, show_json
+from roster_upload.printable import printable
 from roster_upload.validation.check import ValidationOptions
 
 SHORTEST_DIGEST = 12
@@ -44,12 +46,12 @@ def check_config(given: argparse.Namespace) -> int:
             in_place = path.resolve().parent == given.config_dir.resolve()
             config.parse(values[-1], str(path), name=path.stem if in_place else None)
         except config.ConfigError as error:
-            told.append(error.message)
+            told += error.message.split("\n")
     where = ", ".join(map(str, paths))
     told += [f"{where}: {p.key}: {p.message}" for p in config.cross_problems(values)]
     if told:
-        raise Failure(Exit.CONFIG, "\n".join(told))
-    print(f"{len(paths)} configuration file{'s are' if len(paths) > 1 else ' is'} good")
+        raise Failure(Exit.CONFIG, *told)
+    show(f"{len(paths)} configuration file{'s are' if len(paths) > 1 else ' is'} good")
     return Exit.OK
 
 
@@ -77,15 +79,15 @@ def check(given: argparse.Namespace) -> int:
         path = feed.source
         report = comparing.check_export(feed, Night.of(feed, now).deadline.date())
     if given.json:
-        print(json.dumps(report.record(), indent=2))
+        show_json(report.record())
     else:
         for finding in report.findings.told:
-            print(finding.text())
+            show(finding.text())
         rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
         verdict = "good" if report.accepted else "REFUSED"
         if report.accepted and report.faulty_rows:
             verdict += f", with {views.several(sum(report.faulty_rows.values()), 'faulty row')}"
-        print(f"{path}: {verdict}; rows: {rows or 'none read'}")
+        show(f"{printable(str(path))}: {verdict}; rows: {rows or 'none read'}")
     return Exit.OK if report.accepted else Exit.REFUSED
 
 
@@ -96,7 +98,10 @@ def compare(given: argparse.Namespace) -> int:
         feed = config.for_comparison(config.read(given.config), str(given.config))
     night = given.night or dt.datetime.now(dt.UTC).date()
     done = comparing.compare(given.before, given.after, feed, night)
-    print(json.dumps(done.record(), indent=2) if given.json else done.text())
+    if given.json:
+        show_json(done.record())
+    else:
+        show(done.text())
     return done.code
 
 
@@ -178,11 +183,12 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
             _, told = starting.communicate()
         except KeyboardInterrupt:
             told = _interrupt(name, starting, is_ours=is_ours)
-    show = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", name]
+    journal = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", name]
     subprocess.run(["journalctl", "--sync"], check=False, capture_output=True)
-    said = subprocess.run([*show, "-t", "roster-upload"], check=False, capture_output=True)
-    sys.stdout.write(said.stdout.decode("utf-8", "replace"))
-    sys.stdout.flush()
+    said = subprocess.run([*journal, "-t", "roster-upload"], check=False, capture_output=True)
+    if said.stdout:
+        show(said.stdout.decode("utf-8", "backslashreplace").removesuffix("\n"))
+        sys.stdout.flush()
     code = unit.ended(name, _shown(name), former, started=starting.returncode == 0, told=told)
     return _left(given, command, began) if code == Exit.OK else code
 
@@ -258,11 +264,8 @@ def deliver(given: argparse.Namespace) -> int:
 
     with stop.listening(is_last=True):
         code, message = run.execute()
-    out = sys.stdout if code in (Exit.OK, Exit.PAUSED) else sys.stderr
-    try:
-        print(message, file=out, flush=True)
-    except OSError:  # nobody reads it: the exit code and the receipt stay
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    # Where nobody reads it, the exit code and the receipt stay.
+    say(message, sys.stdout if code in (Exit.OK, Exit.PAUSED) else sys.stderr)
     return code
 
 
@@ -304,12 +307,12 @@ def probe(given: argparse.Namespace) -> int:
     state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     state.profile.write_text(new.to_json(), "utf-8")
     if given.json:
-        print(new.to_json())
+        show_json(dataclasses.asdict(new))
     else:
         for key, words in profile.WORDS.items():
-            print(f"{words}: {getattr(new, key)}")
+            show(f"{words}: {getattr(new, key)}")
         for difference in differences:
-            print(f"changed since the last probe: {difference}")
+            show(f"changed since the last probe: {difference}")
     return Exit.OK
 
 
@@ -321,7 +324,7 @@ def login(given: argparse.Namespace) -> int:
     secret, state = delivery.credential(feed.feed, given.slot), State(state_of(given))
     with stop.listening(), stop.heard():
         told = checks.login(feed, secret, state.profile)
-    print(f"{feed.district}: {told}")
+    show(f"{feed.district}: {told}")
     return Exit.OK
 
 
@@ -338,12 +341,12 @@ def verify(given: argparse.Namespace) -> int:
                 found[name].append(_login_check(given))
     if given.json:
         told = {name: [check.record() for check in looked] for name, looked in found.items()}
-        print(json.dumps(told, indent=2, ensure_ascii=False))
+        show_json(told)
     else:
         for name, looked in found.items():
             for check in looked:
                 word = "ok " if check.code == Exit.OK else "BAD"
-                print(f"{name}  {word}  {check.name:13}  {check.told}")
+                show(f"{name}  {word}  {check.name:13}  {check.told}")
     wrong = [check.code for looked in found.values() for check in looked if check.code]
     return wrong[0] if wrong else Exit.OK
 
@@ -365,12 +368,12 @@ def forget(given: argparse.Namespace) -> int:
     feed = config.load(config_file(given))
     path = checks.previous(given.config_dir, feed.feed)
     if not path.exists():
-        print(f"{feed.district}: no former credential is kept")
+        show(f"{feed.district}: no former credential is kept")
     elif checks.is_outlived(path, Ledger(given.state_dir / feed.feed).accepted()):
         path.unlink()
-        print(f"{feed.district}: a delivery was accepted since; the former credential is removed")
+        show(f"{feed.district}: a delivery was accepted since; the former credential is removed")
     else:
-        print(f"{feed.district}: the former credential stays until the next accepted delivery")
+        show(f"{feed.district}: the former credential stays until the next accepted delivery")
     return Exit.OK
 
 
@@ -391,10 +394,10 @@ def watch(given: argparse.Namespace) -> int:
         r for r in receipts if r.get("command") in ("send", "resend") and r.get("in_window", True)
     ]
     if any(receipt["outcome"] in ("sent", "skipped") for receipt in deliveries):
-        print(f"{feed.district}: tonight's delivery is in order")
+        show(f"{feed.district}: tonight's delivery is in order")
         return Exit.OK
     if any(night.deadline.date() in span for span in feed.blackouts):
-        print(f"{feed.district}: nothing is sent tonight, by plan")
+        show(f"{feed.district}: nothing is sent tonight, by plan")
         return Exit.OK
     last = deliveries[-1] if deliveries else None
     why = f"the last try: {last['message']}" if last else "no try was made tonight"
@@ -445,7 +448,7 @@ def approve(given: argparse.Namespace) -> int:
         )
     digest = matching.pop()
     if given.check:
-        print(
+        show(
             f"{given.feed}: would let the held export {digest[:16]} through once. See who is "
             f"affected: roster-upload diff {given.feed}"
         )
@@ -466,7 +469,7 @@ def approve(given: argparse.Namespace) -> int:
         ledger.append(entry)
     except PermissionError as error:
         raise _closed(error) from None
-    print(f"{entry['message']}. Send it: systemctl start roster-upload@{given.feed}.service")
+    show(f"{entry['message']}. Send it: systemctl start roster-upload@{given.feed}.service")
     return Exit.OK
 
 
@@ -505,11 +508,11 @@ def status(given: argparse.Namespace) -> int:
         for name, ledger in ledgers.items()
     ]
     if given.json:
-        print(json.dumps(told, indent=2, ensure_ascii=False))
+        show_json(told)
     elif told:
-        print(views.status_text(told))
+        show(views.status_text(told))
     else:
-        print(f"no feed is configured in {given.config_dir}")
+        show(f"no feed is configured in {given.config_dir}")
     return Exit.OK
 
 
@@ -518,7 +521,7 @@ def history(given: argparse.Namespace) -> int:
     [name] = feed_names(given)
     receipts = read_ledger(given, name).receipts()
     if given.json:
-        print(json.dumps(views.history(receipts, given.nights), indent=2, ensure_ascii=False))
+        show_json(views.history(receipts, given.nights))
     else:
         print(views.history_text(receipts, given.nights))
     return Exit.OK
@@ -545,7 +548,8 @@ def explain(given: argparse.Namespace) -> int:
         except config.ConfigError:
             feed = None  # it can be what has to be explained
     told = views.explain(code, receipt, feed)
-    print(
-        json.dumps(told, indent=2, ensure_ascii=False) if given.json else views.explain_text(told)
-    )
+    if given.json:
+        show_json(told)
+    else:
+        show(views.explain_text(told))
     return Exit.OK

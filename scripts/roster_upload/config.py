@@ -13,6 +13,7 @@ import datetime as dt
 import difflib
 import re
 import tomllib
+import unicodedata
 import urllib.parse
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,8 +131,7 @@ class ConfigError(Failure):
     """A configuration that cannot be used."""
 
     def __init__(self, where: str, problems: Sequence[Problem]) -> None:
-        lines = "\n".join(f"{where}: {p.key}: {p.message}" for p in problems)
-        super().__init__(Exit.CONFIG, lines)
+        super().__init__(Exit.CONFIG, *(f"{where}: {p.key}: {p.message}" for p in problems))
         self.problems = tuple(problems)
 
 
@@ -305,10 +305,13 @@ def in_window(moment: str, start: str, deadline: str) -> bool:
     return (minutes(moment) - opened) % (24 * 60) < window_minutes(opened, minutes(deadline))
 
 
+CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what a terminal or a mail's header obeys
+
+
 def _words(value: str) -> str | None:
     if not value.strip():
         return "must not be empty"
-    if re.search(r"[\x00-\x1f\x7f]", value):
+    if any(unicodedata.category(character) in CONTROLS for character in value):
         return "must not hold control characters"
     return None
 
@@ -530,8 +533,11 @@ def _traditional(value: dict[str, Any]) -> str | None:
     return None
 
 
+QUOTES = ("'", '"')
+
+
 def _remote_dir(value: str) -> str | None:
-    if value[:1] in "\"'" or value[-1:] in "\"'":
+    if value.startswith(QUOTES) or value.endswith(QUOTES):
         return f"{value!r} has quotes around it; write the bare path, blanks need none here"
     parts = r"/?imagine/[^/\s]+-[^/]*[^/\s][^/]*/(?!\.\.?$)[^/]+"
     if re.fullmatch(parts, value) and not _words(value):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from roster_upload.printable import LONGEST_MESSAGE, printable
+
 
 class Exit(IntEnum):
     """An exit code; its meaning is in `MEANINGS`."""
@@ -79,9 +81,13 @@ RETRYABLE = frozenset({Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT})
 
 
 class Failure(Exception):
-    """A failure with its exit code and one sentence for the operator: what, where, what to do."""
+    """A failure with its exit code and a sentence for the operator: what, where, what to do.
 
-    def __init__(self, code: Exit, message: str) -> None:
-        super().__init__(message)
+    Whatever the sentence quotes, it stays one line, and holds no character that steers a terminal.
+    A failure of several causes has a line for each.
+    """
+
+    def __init__(self, code: Exit, *lines: str) -> None:
         self.code = code
-        self.message = message
+        self.message = "\n".join(printable(line, LONGEST_MESSAGE) for line in lines)
+        super().__init__(self.message)

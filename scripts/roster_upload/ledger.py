@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from roster_upload.printable import printable_values
+
 VERSION = 2
 MODE = 0o640
 
@@ -66,7 +68,7 @@ class Ledger:
             descriptor = out.fileno()
             entries = self.entries()
             previous = hashlib.sha256(entries[-1][1]).hexdigest() if entries else ""
-            record = {"v": VERSION, **receipt, "previous": previous}
+            record = {"v": VERSION, **printable_values(receipt), "previous": previous}
             line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
             size = os.fstat(descriptor).st_size
             is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

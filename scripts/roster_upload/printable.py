@@ -5,7 +5,10 @@ It goes through here where it enters, and again where the control node shows it.
 
 from __future__ import annotations
 
+from typing import Any
+
 LONGEST = 300  # characters of one line
+LONGEST_MESSAGE = 4_000  # the same, of a line that is made of several such texts
 
 
 def printable(text: str | bytes, longest: int = LONGEST) -> str:
@@ -19,3 +22,19 @@ def printable(text: str | bytes, longest: int = LONGEST) -> str:
     kept = text if len(text) <= longest else text[: longest - 1] + "…"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def printable_lines(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    """Return text whose lines are printable each."""
+    return "\n".join(printable(line, longest) for line in text.split("\n"))
+
+
+def printable_values(value: Any) -> Any:
+    """Return a JSON value whose texts have printable lines."""
+    if isinstance(value, str):
+        return printable_lines(value)
+    if isinstance(value, dict):
+        return {printable_lines(key): printable_values(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable_values(one) for one in value]
+    return value

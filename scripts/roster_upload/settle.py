@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from roster_upload import stop
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
+from roster_upload.printable import printable
 
 COPIED_AT_ONCE = 1 << 20
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -154,7 +155,8 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
                 f"be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
             )
         if not has_said:
-            say(f"waiting until {export.path} has been quiet for {feed.quiet_seconds} s")
+            where = printable(str(export.path))
+            say(f"waiting until {where} has been quiet for {feed.quiet_seconds} s")
         has_said = True
         time.sleep(min(1.0, max(feed.quiet_seconds - (now - since), 0.05), end - now))
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit
+from roster_upload.printable import LONGEST_MESSAGE, printable, printable_lines
 from roster_upload.receipts import DELIVERIES, GREEN, is_delivery, sent_file, told_findings
 from roster_upload.spec import spec
 from roster_upload.views import epoch, next_step, seconds_left, told_texts
@@ -153,7 +154,7 @@ def _all(channels: Mapping[str, Channel], seconds: float) -> list[str]:
             threads.append(thread)
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0))
-    return [f"the {name} did not work: {why}" for name, why in dict(told).items()]
+    return [f"the {name} did not work: {printable(why)}" for name, why in dict(told).items()]
 
 
 def _reason(error: Exception) -> str:
@@ -231,12 +232,16 @@ def _news(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> bytes:
         "feed": feed.feed,
         "district": feed.district,
         "host": socket.gethostname(),
-        **{key: receipt.get(key) for key in keys},
+        **{key: _shown(receipt.get(key)) for key in keys},
         "time": receipt.get("finished"),
         "action": _action(kind, receipt),
         "findings": told_findings(receipt),
     }
     return json.dumps(told).encode()
+
+
+def _shown(value: object) -> object:
+    return printable(value, LONGEST_MESSAGE) if isinstance(value, str) else value
 
 
 def _action(kind: str, receipt: Mapping[str, Any]) -> str:
@@ -276,7 +281,7 @@ def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.Em
         f"Night: {receipt.get('night', '')}, deadline {receipt.get('deadline', '')}",
         f"Time: {receipt.get('finished', '')}",
     ]
-    message.set_content("\n".join(lines))
+    message.set_content(printable_lines("\n".join(lines)))
     return message
 
 

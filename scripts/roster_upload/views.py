@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from roster_upload.config import Feed
 from roster_upload.exits import MEANINGS, Exit
+from roster_upload.printable import LONGEST_MESSAGE, printable
 from roster_upload.receipts import (
     GREEN,
     Receipt,
@@ -301,14 +302,14 @@ def history_text(receipts: Sequence[Receipt], nights: int, width: int | None = N
         table.add_row(
             mountain(row["finished"])[0],
             Text(
-                _outcome(row),
+                printable(_outcome(row)),
                 style="red" if row["exit_code"] and row["outcome"] not in GREEN else "",
             ),
             f"{row['students']:,}" if has_students else "",
             f"+{row['added']:,} −{row['removed']:,}" if has_students else "",
             decimal(row["bytes"]) if row["bytes"] else "",
             f"{row['seconds']:.1f}",
-            (row["sha256"] or "")[:12],
+            Text(printable(row["sha256"] or "")[:12]),
         )
     has_colours = terminal and "NO_COLOR" not in os.environ
     out = Console(file=io.StringIO(), width=width, force_terminal=has_colours)
@@ -323,7 +324,8 @@ def history_text(receipts: Sequence[Receipt], nights: int, width: int | None = N
         lines[-1] += f"  {min(recent):,} to {max(recent):,}"
     for row in rows:
         if row["outcome"] != "sent":
-            told = f"{mountain(row['finished'])[0]}  {row['message']}"
+            why = printable(row["message"], LONGEST_MESSAGE)
+            told = f"{mountain(row['finished'])[0]}  {why}"
             lines += textwrap.wrap(told, width, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
 

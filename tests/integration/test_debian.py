@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from integration.district import FEED, SCRIPTS, District
 from integration.line import Line, Uplink
 from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload.exits import Exit
+from unit.test_packets import TITLE, VERSION, offer
+from unit.test_packets import serving as raw_server
 
 pytestmark = pytest.mark.lab
 INSTALL = """\
@@ -30,14 +34,17 @@ sleep infinity & wait
 """
 # By release: the version that it has.
 PARAMIKO = {"bookworm": "2.12", "trixie": "3.5"}
+# What is agreed on with AES-CTR: packets can be cut out under the second one without strict kex.
+MAC = {"2.12": "hmac-sha2-256", "3.5": "hmac-sha2-256-etm@openssh.com"}
 LARGE = rosters.build(students=80_000)  # more than a window
 
 
 class Container:
     """A container in which a district's commands run; its folders have their names there, too."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, paramiko: str) -> None:
         self.name = name
+        self.paramiko = paramiko
         self.folder = folder
 
     def start(self, district: District) -> subprocess.Popen[str]:
@@ -82,7 +89,7 @@ def container(
         is_ready=lambda log: "ready to deliver\n" in log, options=options,
     ):  # fmt: skip
         assert f"paramiko {PARAMIKO[request.param]}" in (home / "log").read_text()
-        yield Container(name, folder)
+        yield Container(name, folder, PARAMIKO[request.param])
 
 
 @pytest.fixture
@@ -129,3 +136,39 @@ def test_a_server_that_renames_nothing(at: tuple[Container, District, Vendor]) -
     assert code == Exit.OK, told
     assert district.last["remote"]["method"] == "in-place"
     assert vendor.held == {"OneRoster.zip": LARGE}
+
+
+def test_no_packet_can_be_cut_out_unseen(at: tuple[Container, District, Vendor]) -> None:
+    """CVE-2023-48795, where the server offers AES-CTR alone."""
+    container, district, _ = at
+    ctr = {"encryption_algs": ["aes128-ctr"]}
+    with serving(Vendor(container.folder / uuid.uuid4().hex[:8], PASSWORD, options=ctr)) as vendor:
+        district.configure(remote_port=vendor.port, host_keys=[vendor.host_key])
+        code, told = container.send(district)
+        assert code == Exit.OK, told
+        assert set(vendor.macs) == {MAC[container.paramiko]}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (VERSION + struct.pack(">I", 0xFFFF_FFFC) * 4, "a packet's length is wrong"),
+        (VERSION + offer(b"\xff\xfe"), "its handshake is malformed (UnicodeDecodeError)"),
+        (VERSION + offer(TITLE), "no algorithm in common"),
+        (TITLE + b"\r\n", r"it says: \x1b]0;All districts delivered\x07"),
+    ],
+)
+def test_a_server_that_speaks_no_good_ssh(
+    at: tuple[Container, District, Vendor], said: bytes, told: str
+) -> None:
+    container, district, _ = at
+
+    def talk(server: socket.socket) -> None:
+        server.sendall(said)
+        server.shutdown(socket.SHUT_WR)
+
+    with raw_server(talk) as feed:
+        district.configure(remote_port=feed.remote_port)
+        _, shown = container.send(district)
+    assert told in shown
+    assert all(map(str.isprintable, shown.split("\n")))

@@ -267,7 +267,7 @@ def test_an_opaque_file_has_rules_of_size_only(district: District, vendor: Vendo
     export.write_bytes(b"<roster>" + b"x" * 600)
     code, told = district.send()
     assert code == Exit.HELD
-    assert "bytes: 400 of 1,008 would be removed" in told
+    assert "the file's size in bytes: 400 of 1,008 would be removed" in told
     export.write_bytes(b"<roster>")
     code, told = district.send()
     assert code == Exit.REFUSED

@@ -27,7 +27,8 @@ from roster_upload.transfer.upload import deliver
 # What breaks careless tools.
 PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
 OLD = b"yesterday's roster"
-CLOSE, STATUS, EXTENDED, EXTENDED_REPLY = 4, 101, 200, 201
+CLOSE, STATUS, NAME, EXTENDED, EXTENDED_REPLY = 4, 101, 104, 200, 201
+LISTED_AT_ONCE = 1000  # names in an answer, where there is no end of them
 KINDS = {
     3: "open", 4: "close", 6: "write", 8: "fstat", 9: "setstat", 10: "setstat", 11: "opendir",
     12: "readdir", 13: "remove", 14: "mkdir", 17: "stat", 18: "rename",
@@ -63,6 +64,7 @@ class Vendor:
     # What it offers and tells.
     without: tuple[str, ...] = ()  # extensions
     space: tuple[int, int] = (1 << 20, 0)  # free blocks, flags of the file system
+    lists_without_end: bool = False  # the names in a folder
     hashes: str = ""  # "named", "bare" and "unannounced" are right, "wrong" is not
     options: dict[str, Any] = field(default_factory=dict)  # of asyncssh's server
     key_kind: str = "ssh-ed25519"
@@ -82,6 +84,7 @@ class Vendor:
     connected: int = 0
     connections: int = 0  # in all
     logins: list[str] = field(default_factory=list)
+    macs: list[str] = field(default_factory=list)  # that were agreed on
     requests: list[str] = field(default_factory=list)
     writes: int = 0
     moves: int = 0
@@ -125,6 +128,10 @@ class Requests(protocol.SFTPServerHandler):
         elif is_due and kind in vendor.refuse:
             body = UInt32(vendor.refuse[kind]) + String(vendor.words) + String("")
             self.send_packet(STATUS, pktid, UInt32(pktid), body)
+        elif kind == "readdir" and vendor.lists_without_end:
+            names = (String(f"{n}") + String("long") + UInt32(0) for n in range(LISTED_AT_ONCE))
+            body = UInt32(LISTED_AT_ONCE) + b"".join(names)
+            self.send_packet(NAME, pktid, UInt32(pktid), body)
         elif kind == "check-file-name" and vendor.hashes:
             reply = self._hash(packet)
             self.send_packet(EXTENDED_REPLY, pktid, UInt32(pktid), reply)
@@ -265,6 +272,7 @@ class Door(asyncssh.SSHServer):
 
     async def validate_password(self, username: str, password: str) -> bool:
         self.vendor.logins.append(username)
+        self.vendor.macs.append(self.connection.get_extra_info("recv_mac"))
         if self.vendor.silent_login:
             await asyncio.Event().wait()
         if self.vendor.wants_new_password:

@@ -58,6 +58,12 @@ def packed(*texts: str) -> bytes:
     return b"".join(struct.pack(">I", len(text.encode())) + text.encode() for text in texts)
 
 
+class Transport:
+    """What a channel goes through, as far as a session asks for it."""
+
+    saved_exception: Exception | None = None
+
+
 class Channel:
     """Takes all requests, and answers with what it was given, a few bytes at a time."""
 
@@ -67,6 +73,9 @@ class Channel:
         self.data = version + b"".join(answers)
         self.sent: list[bytes] = []
         self.is_ahead = False  # whether answers come before they are waited for
+
+    def get_transport(self) -> type[Transport]:
+        return Transport
 
     def settimeout(self, seconds: float) -> None:
         pass
@@ -145,6 +154,9 @@ class Server:
         self._out = bytearray()
         self._is_cut = False
         self._handles: dict[str, list[Any]] = {}  # handle: path, data, whether it was listed
+
+    def get_transport(self) -> type[Transport]:
+        return Transport
 
     def settimeout(self, seconds: float) -> None:
         pass

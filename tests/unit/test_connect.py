@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import struct
 from typing import Any
 from unittest import mock
@@ -70,3 +71,37 @@ def test_a_name_that_was_learned_is_the_first_one(monkeypatch: pytest.MonkeyPatc
     with connect.remote_directory(feed, b"", info.ConnectionInfo(), profile=known) as place:
         place.begin()
     assert channel.requests.count("open") == 1
+
+
+@pytest.mark.parametrize(
+    ("learned", "used", "then"),
+    [
+        ("keyboard-interactive", "password", "password"),
+        ("password", "publickey", "publickey"),
+        ("password", "password", None),
+    ],
+)
+def test_a_login_by_another_method_is_learned(
+    monkeypatch: pytest.MonkeyPatch, learned: str, used: str, then: str | None
+) -> None:
+    channel: Any = Server()
+    monkeypatch.setattr(connect, "logged_in", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(connect, "_opened", lambda *_: protocol.Sftp(channel))
+    known, facts = profile("rename", login=learned), info.ConnectionInfo(method=used)
+    with connect.remote_directory(config.parse(GOOD), b"", facts, profile=known):
+        assert facts.learned == (dataclasses.replace(known, login=then) if then else None)
+
+
+def test_what_is_no_answer_to_a_session_is_the_servers_fault() -> None:
+    transport = mock.Mock()
+    facts, watch = info.ConnectionInfo(), watchdog.Watchdog()
+    for error, code, told in (
+        (struct.error("unpack"), Exit.TRANSFER, "its answer is malformed (error)"),
+        (IndexError(), Exit.TRANSFER, "its answer is malformed (IndexError)"),
+        (EOFError(), Exit.PERMISSION, ": no reason given."),
+        (paramiko.ChannelException(1, "Timeout\x1b"), Exit.PERMISSION, r"Timeout\x1b"),
+    ):
+        transport.open_session.side_effect = error
+        with pytest.raises(Failure) as failed:
+            connect._opened(transport, config.parse(GOOD), facts, watch)
+        assert (failed.value.code, told in failed.value.message) == (code, True), failed.value

@@ -276,7 +276,9 @@ def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
     assert host.send(SMALL) == Exit.HELD
     assert host.sent == [OLD]
     assert host.last["outcome"] == "held"
-    assert host.last["held"] == ["bytes: 600 of 1,008 would be removed (59.5 %, the limit is 10 %)"]
+    assert host.last["held"] == [
+        "the file's size in bytes: 600 of 1,008 would be removed (59.5 %, the limit is 10 %)"
+    ]
     assert f"--digest {digest_of(SMALL)[:16]} " in host.message
     assert "roster-upload diff maple-grove" in host.message, "nobody approves blind"
     assert "approved" not in host.last
@@ -959,7 +961,9 @@ def test_removals_wait_for_some_nights_and_then_the_export_is_held(host: Host) -
     assert first["source"]["sha256"] == digest_of(SMALL)
     assert first["package"]["sha256"] == digest_of(OLD)
     assert first["changes"]["bytes"]["removed"] == 0, "what was sent removes nobody"
-    assert first["held"] == ["bytes: 600 of 1,008 would be removed (59.5 %, the limit is 10 %)"]
+    assert first["held"] == [
+        "the file's size in bytes: 600 of 1,008 would be removed (59.5 %, the limit is 10 %)"
+    ]
     assert "removals wait: 600 bytes" in host.message
     assert host.run(hours=48) == Exit.OK
     assert host.last["waiting"] == {**first["waiting"], "nights": 2}

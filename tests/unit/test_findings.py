@@ -316,3 +316,15 @@ def test_an_exit_code_keeps_its_number() -> None:
     assert [int(code) for code in (Exit.OK, Exit.HELD, Exit.MISSED, Exit.INTERNAL)] == [
         0, 17, 28, 70
     ]  # fmt: skip
+
+
+def test_what_an_export_names_is_told_as_text() -> None:
+    found = Findings(budget=Budget(0, 0))
+    name = "\x1b]0;good\x07.zip"
+    found.add("package.not-zip", name, "\x9b", detail="\u202e" * 1000, row=2)
+    found.add("value.enum", name, row=2)
+    assert all(finding.text().isprintable() for finding in found)
+    assert max(len(finding.detail) for finding in found) <= 300
+    assert found.count("package.not-zip", name, "\x9b") == 1
+    found.close(name, 1)
+    assert [f.severity for f in found] == ["error", "error"]

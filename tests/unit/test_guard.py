@@ -1116,6 +1116,17 @@ def test_rows_of_no_kind_come_or_go(before: int, now: int, added: int, removed: 
     assert judged(old, new).changes == {"bytes": guard.Change(before, now, added, removed, 0)}
 
 
+def test_a_file_of_no_known_format_is_held_by_its_size() -> None:
+    old, new = Baseline(rows={"bytes": 90_000}), Baseline(rows={"bytes": 900})
+    name = "the file's size in bytes"
+    assert held(old, new) == [
+        f"{name}: 89,100 of 90,000 would be removed (99.0 %, the limit is 10 %)"
+    ]
+    assert held(old, Baseline(rows={"bytes": 0})) == [f"{name}: all 90,000 would be removed"]
+    [told] = held(new, new, guard_minimum={"bytes": 1000})
+    assert told == f"{name}: 900 in all, guard_minimum asks for 1,000"
+
+
 def test_a_file_that_is_gone_is_held() -> None:
     old = baseline({KIND: records(range(300)), "orgs": records([1])})
     new = baseline({"orgs": records([1])})

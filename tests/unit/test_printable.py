@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from roster_upload.printable import LONGEST, printable
+from roster_upload.exits import Exit, Failure
+from roster_upload.printable import (
+    LONGEST,
+    LONGEST_MESSAGE,
+    printable,
+    printable_lines,
+    printable_values,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +44,23 @@ def test_long_text_is_cut() -> None:
     assert printable("a" * LONGEST) == "a" * LONGEST
     assert printable("a" * (LONGEST + 1)) == "a" * (LONGEST - 1) + "…"
     assert len(printable("\x1b" * LONGEST)) == LONGEST
+
+
+def test_lines_stay_lines() -> None:
+    assert printable_lines("one\x1b\ntwo\r\n") == "one\\x1b\ntwo\\r\n"
+    assert len(printable_lines("a" * 9999)) == LONGEST_MESSAGE
+
+
+def test_all_texts_of_a_value_are_printable() -> None:
+    value = {"a\x1b": ["\x9b", 1, None, ("\udce9",)], "b": {"c": True, "d": 0.5}}
+    shown = {"a\\x1b": ["\\x9b", 1, None, ["\\udce9"]], "b": {"c": True, "d": 0.5}}
+    assert printable_values(value) == shown
+
+
+@given(st.text(st.characters()))
+def test_a_failure_is_one_line(text: str) -> None:
+    """Whatever it quotes: another line could be taken for one of the program's own."""
+    failure = Failure(Exit.TRANSFER, text)
+    assert failure.message.isprintable()
+    assert str(failure) == failure.message
+    assert Failure(Exit.TRANSFER, text, "x").message == f"{failure.message}\nx"

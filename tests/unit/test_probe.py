@@ -26,6 +26,7 @@ from unit.sftp_server import (
     leftover,
 )
 from unit.test_config import GOOD
+from unit.test_protocol import Endless
 
 
 def probed(server: Server, version: str = "SSH-2.0-V") -> Profile:
@@ -133,3 +134,8 @@ def test_a_trial_by_writing_leaves_nothing(refuse: dict[str, int]) -> None:
     with pytest.raises(protocol.SftpStatusError) if refuse else contextlib.nullcontext():
         Probe(place).write()
     assert ("write" in server.requests, server.files) == (True, {FINAL: YESTERDAY})
+
+
+def test_a_folder_without_an_end_cannot_be_listed() -> None:
+    learned = probed(Endless())
+    assert (learned.lists, learned.rename) == (False, "posix-rename")

@@ -49,3 +49,10 @@ def test_each_difference_of_a_server_is_told(key: str) -> None:
     [told] = changes(PROFILE, dataclasses.replace(PROFILE, **{key: new}))
     words = {True: "yes", False: "no"}
     assert told.endswith(f" was {words.get(old, old)}, is {words.get(new, new)}")
+
+
+def test_a_profile_holds_printable_text_only() -> None:
+    """The program's user can write it, and root reads it."""
+    text = dataclasses.replace(PROFILE, server="\x1b]0;x\x07", extensions=("\x9b",)).to_json()
+    read = Profile.from_json(text)
+    assert (read.server, read.extensions) == (r"\x1b]0;x\x07", (r"\x9b",))

@@ -14,7 +14,10 @@ from roster_upload.exits import Exit
 from roster_upload.transfer import protocol, watchdog, writer
 from unit.sftp_server import (
     DATA,
+    FOLDER,
     Channel,
+    Server,
+    Transport,
     answer,
     over,
     packed,
@@ -123,7 +126,7 @@ def test_no_request_is_made_when_the_time_is_up() -> None:
     assert len(connection.channel.sent) == 1  # the greeting
 
 
-@pytest.mark.parametrize("length", [0, 4, (1 << 20) + 1])
+@pytest.mark.parametrize("length", [0, 4, protocol.LONGEST_ANSWER_BYTES + 1])
 def test_an_answer_of_another_length_is_none(length: int) -> None:
     connection = over(struct.pack(">I", length) + bytes(40))
     with pytest.raises(protocol.ProtocolError, match="not SFTP") as lost:
@@ -131,7 +134,7 @@ def test_an_answer_of_another_length_is_none(length: int) -> None:
     assert lost.value.code is Exit.TRANSFER
 
 
-@pytest.mark.parametrize("length", [5, 1 << 20])
+@pytest.mark.parametrize("length", [5, protocol.LONGEST_ANSWER_BYTES])
 def test_an_answer_may_be_as_short_or_long_as_this(length: int) -> None:
     body = bytes(length - 5)
     connection = over()
@@ -244,3 +247,76 @@ def test_a_clean_up_is_short() -> None:
     connection = over()
     connection.hurry()
     assert connection.ends - time.monotonic() <= watchdog.Times.tidy
+
+
+# ---- a server without measure -------------------------------------------------------------------
+
+
+class Endless(Server):
+    """A server whose folders have no end: each answer holds so many names of that length."""
+
+    at_once, length = 100, 6
+
+    def _names(self, number: int, handle: str) -> int | None:
+        names = (packed(f"{at:0{self.length}}", "long") + bytes(4) for at in range(self.at_once))
+        self._say(protocol.NAME, number, struct.pack(">I", self.at_once) + b"".join(names))
+        return None
+
+
+@pytest.mark.parametrize(
+    ("at_once", "length", "told"),
+    [(100, 6, "names and answers"), (0, 6, "names and answers"), (10, 9000, "bytes")],
+)
+def test_a_listing_without_an_end_is_left(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, length: int, told: str
+) -> None:
+    monkeypatch.setattr(protocol, "MOST_NAMES", 5000)
+    monkeypatch.setattr(protocol, "MOST_LISTED_BYTES", 1 << 20)
+    server: Any = Endless(at_once=at_once, length=length)
+    connection = protocol.Sftp(server)
+    with pytest.raises(protocol.SftpStatusError, match=f"takes more than .* {told}"):
+        connection.names(FOLDER)
+    assert server.requests.count("readdir") <= 5002
+    assert server.requests[-1] == "closedir"
+    assert connection.look(FOLDER)  # the conversation goes on
+
+
+def test_a_folder_has_a_time_to_be_listed() -> None:
+    server: Any = Endless()
+    connection = protocol.Sftp(server, watchdog.Watchdog(times=watchdog.Times(listing=0)))
+    with pytest.raises(protocol.SftpStatusError, match="takes more than 0 s"):
+        connection.names(FOLDER)
+
+
+def test_as_many_names_as_may_be_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MOST_NAMES", 10)
+
+    def listed(count: int) -> int:
+        server: Any = Server(files={f"{FOLDER}/{number}": b"" for number in range(count)})
+        return len(protocol.Sftp(server).names(FOLDER))
+
+    assert listed(9) == 9  # and one answer
+    with pytest.raises(protocol.SftpStatusError):
+        listed(10)
+
+
+def test_words_and_extensions_of_a_server_are_text() -> None:
+    words = "\x1b]0;done\x07" * 1000
+    connection = over(status(1, 4, words), extensions=(f"{words}0", *map(str, range(1000))))
+    assert len(connection.extensions) == protocol.MOST_EXTENSIONS
+    assert all(name.isprintable() and len(name) <= 300 for name in connection.extensions)
+    with pytest.raises(protocol.SftpStatusError) as refused:
+        connection.remove("x")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 400
+
+
+def test_what_has_ended_the_connection_is_told() -> None:
+    connection = over()
+
+    class Broken(Transport):
+        saved_exception = paramiko.SSHException("Mismatched MAC\x1b")
+
+    connection.channel.get_transport = lambda: Broken
+    with pytest.raises(protocol.ProtocolError, match=r"Mismatched MAC.x1b"):
+        connection.remove("x")

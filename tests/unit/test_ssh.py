@@ -83,6 +83,8 @@ def other(*taken: str) -> paramiko.BadAuthenticationType:
         (paramiko.SSHException("Unexpected info request"), True, Exit.PASSWORD_EXPIRED, "new pass"),
         (OSError("reset"), False, Exit.LOGIN, "was ended by the server"),
         (EOFError(), False, Exit.LOGIN, "was ended by the server"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, "no"), False, Exit.LOGIN, "not as an SSH server"),
+        (IndexError("x"), True, Exit.LOGIN, "not as an SSH server does (IndexError)"),
         (other(), True, Exit.LOGIN, "was refused"),
         (other("publickey", ""), True, Exit.LOGIN, "the server takes publickey, not "),
     ],
@@ -120,7 +122,10 @@ def test_only_a_password_may_be_asked_for_at_a_prompt(method: str) -> None:
         ssh.log_in(made, FEED, KEY, method, ConnectionInfo())
 
 
-@pytest.mark.parametrize("secret", [KEY, b"\n" + KEY, KEY[:40]])
+BEFORE_A_KEY = [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"]  # as editors write it
+
+
+@pytest.mark.parametrize("secret", [*(before + KEY for before in BEFORE_A_KEY), KEY[:40]])
 def test_a_key_is_never_taken_for_a_password(secret: bytes) -> None:
     """Nor one that is damaged."""
     assert ssh.kind_of(secret) == "key"
@@ -189,6 +194,39 @@ def test_another_method_is_tried_where_the_password_was_not_looked_at(
 
 
 @pytest.mark.parametrize(
+    ("none", "goes_on"),
+    [
+        (other("password"), True),
+        (other("password", "keyboard-interactive"), False),
+        (IndexError("x"), False),
+    ],
+)
+def test_a_prompt_that_is_no_longer_taken_gives_way_to_the_password(
+    monkeypatch: pytest.MonkeyPatch, none: Any, goes_on: bool
+) -> None:
+    first = transport(auth_interactive=other("password"))
+    second, third = transport(auth_none=none), transport()
+    with connected(monkeypatch, first, second, *([third] if goes_on else [])):
+        if goes_on:
+            open_login(PASSWORD.encode(), "keyboard-interactive")
+        else:
+            with pytest.raises(Failure, match="was refused"):
+                open_login(PASSWORD.encode(), "keyboard-interactive")
+    assert logins(third) == (["auth_password"] if goes_on else [])
+
+
+def test_a_server_that_takes_neither_in_turn_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = (
+        transport(auth_password=other("keyboard-interactive")),
+        transport(auth_none=other("keyboard-interactive")),
+        transport(auth_interactive=other("password")),
+    )
+    with connected(monkeypatch, *made), pytest.raises(Failure, match="was refused") as failed:
+        open_login(PASSWORD.encode())
+    assert failed.value.code is Exit.LOGIN
+
+
+@pytest.mark.parametrize(
     "end", [paramiko.AuthenticationException("no"), other("publickey"), OSError("reset")]
 )
 def test_a_refusal_is_no_reason_for_another_connection(
@@ -247,7 +285,11 @@ def test_a_password_is_a_text(secret: bytes) -> None:
 def test_a_private_key_is_read_from_memory() -> None:
     out = io.StringIO()
     paramiko.RSAKey.generate(1024).write_private_key(out)
-    for secret in (KEY, pem(ec.generate_private_key(ec.SECP256R1())), out.getvalue().encode()):
+    for secret in (
+        *(before + KEY for before in BEFORE_A_KEY),
+        pem(ec.generate_private_key(ec.SECP256R1())),
+        out.getvalue().encode(),
+    ):
         assert ssh.private_key(secret).can_sign()
     for secret in (KEY[:100], b"-----BEGIN ", pem(ed25519.Ed25519PrivateKey.generate(), "phrase")):
         with pytest.raises(Failure, match="no OpenSSH private key"):
@@ -282,8 +324,10 @@ def test_only_a_pinned_host_key_is_taken() -> None:
     ("error", "told"),
     [
         (paramiko.SSHException("no banner"), "not as an SSH server does: no banner"),
-        (EOFError(), "ended the connection at once"),
-        (OSError("reset"), "ended the connection at once (reset)"),
+        (EOFError(), "ended the connection in the handshake (no reason given)"),
+        (OSError("reset"), "ended the connection in the handshake (reset)"),
+        (IndexError("x"), "not as an SSH server does: its handshake is malformed (IndexError)"),
+        (paramiko.SSHException("\x1b]0;good\x07"), r"does: \x1b]0;good\x07"),
     ],
 )
 def test_a_handshake_that_breaks_off(error: Exception, told: str) -> None:
@@ -330,6 +374,37 @@ def test_old_algorithms_are_offered_where_the_feed_says_so(algorithms: str) -> N
         off = made.disabled_algorithms or {}
         assert ("ssh-rsa" in off.get("pubkeys", [])) is (not old)
         made.close()
+
+
+class WithoutStrictKex(paramiko.Transport):
+    """A transport as of Debian 12, which knows no strict key exchange."""
+
+    @property
+    def advertise_strict_kex(self) -> bool:
+        raise AttributeError
+
+    @advertise_strict_kex.setter
+    def advertise_strict_kex(self, value: bool) -> None:
+        pass
+
+
+@pytest.mark.parametrize("algorithms", ["modern", "legacy"])
+def test_encrypt_then_mac_comes_last_without_strict_key_exchange(
+    monkeypatch: pytest.MonkeyPatch, algorithms: str
+) -> None:
+    feed = config.parse({**GOOD, "algorithms": algorithms})
+
+    def offered() -> list[bool]:
+        ours, theirs = socket.socketpair()
+        with ours, theirs, contextlib.closing(ssh.make_transport(ours, feed)) as made:
+            return [name.endswith(ssh.ENCRYPT_THEN_MAC) for name in
+                    made.get_security_options().digests]  # fmt: skip
+
+    if hasattr(paramiko.Transport(socket.socket()), "advertise_strict_kex"):
+        assert offered() == sorted(offered(), reverse=True)
+    monkeypatch.setattr(paramiko, "Transport", WithoutStrictKex)
+    assert offered() == sorted(offered())
+    assert {True, False} == set(offered())
 
 
 # ---- time ---------------------------------------------------------------------------------------

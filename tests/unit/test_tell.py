@@ -951,3 +951,24 @@ def test_a_mail_is_marked_as_sent_by_a_program(post: Post) -> None:
     assert post.message["Auto-Submitted"] == "auto-generated"
     assert f"Time: {RECEIPT['finished']}" in post.message.get_content()
     assert not any(line.startswith("auth") for line in post.said), "no login is configured"
+
+
+TITLE = "\x1b]0;All good\x07\x9b31m\u2028"
+
+
+def test_no_alert_holds_what_steers_a_terminal(web: Web, post: Post, secrets: Path) -> None:
+    told = {**RECEIPT, "message": TITLE, "held": [TITLE], "night": TITLE}
+    one = dataclasses.replace(post.feed(), webhook_url=f"{web.url}/x", mail_to=("a@maple.example",))
+    assert tell.tell(one, "failure", told, secrets) == []
+    for line in post.message.get_content().replace("\r\n", "\n").split("\n"):
+        assert line.isprintable()
+    [(_, _, body)] = web.got
+    assert json.loads(body)["message"] == r"\x1b]0;All good\x07\x9b31m\u2028"
+
+
+@pytest.mark.parametrize("command", ["mail", "rcpt", "data"])
+def test_the_words_of_a_mail_server_are_not_told(post: Post, command: str, secrets: Path) -> None:
+    post.refused = {command: f"550 {TITLE}"}
+    [told] = tell.tell(post.feed(), "failure", RECEIPT, secrets)
+    assert told.isprintable()
+    assert "All good" not in told

@@ -39,6 +39,7 @@ from unit.sftp_server import (
     profile,
 )
 from unit.test_config import GOOD
+from unit.test_protocol import Endless
 
 
 @pytest.fixture(autouse=True)
@@ -687,3 +688,13 @@ def test_a_stop_behind_any_request_leaves_nothing(
     with pytest.raises(stop.Stopped), stop.listening(), stop.heard():
         upload.AtomicUpload(place, pace=EVEN).run(source, SIZE)
     assert server.files == {FINAL: YESTERDAY}
+
+
+def test_a_listing_without_an_end_takes_no_old_file_for_the_only_one(tmp_path: Path) -> None:
+    """What was left aside comes back only where it is known that nothing is in its place."""
+    server = Endless()
+    old = leftover(server, "old")
+    server.files[old] = b"of long ago"
+    code, told = attempt(server, tmp_path, known=profile("aside"))
+    assert code is Exit.OK, told
+    assert server.files[FINAL] == TODAY

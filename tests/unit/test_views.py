@@ -699,3 +699,13 @@ def test_who_started_a_unit_sees_how_far_it_is(
     assert seen == [(100, 400), (300, 400)]
     monkeypatch.setattr(left, "_path", tmp_path / "no" / "such")
     left(400, 400)  # harms nobody
+
+
+def test_a_receipt_steers_no_terminal() -> None:
+    """The program's user can write the ledger, and root reads it."""
+    words = "\x1b]0;x\x07[link=https://a.example]x[/link]"
+    receipt = {**HELD, "message": words, "outcome": words, "command": words,
+               "source": {**HELD["source"], "sha256": words}}  # fmt: skip
+    text = views.history_text([receipt, receipt], 14, width=400)
+    assert [line for line in text.split("\n") if not line.isprintable()] == []
+    assert "[link=" in text

@@ -29,7 +29,7 @@ from roster_upload.guard.limits import (
 from roster_upload.guard.merge import accepted, is_bulk
 from roster_upload.guard.people import of_duplicates, of_identity
 from roster_upload.guard.terms import ENROLLMENTS, Term, of_crowds, of_sessions, term
-from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, percentage
+from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, called, percentage
 from roster_upload.spec import spec
 
 __all__ = [
@@ -176,7 +176,9 @@ class _Judgement:
         limits = Limits.of(self.feed, kind, self.night)
         change = difference.change
         if change.before and not change.now:
-            return [Reason(Rule.EMPTIED, kind, f"{kind}: {_all(change)}{_listed(difference)}")]
+            return [
+                Reason(Rule.EMPTIED, kind, f"{called(kind)}: {_all(change)}{_listed(difference)}")
+            ]
         if _is_renumbered(difference, limits) and not are_ids_ignored(self.feed, kind):
             back = None
             if file_of(kind) in RENUMBERED_FILES and self.has_tags:
@@ -195,7 +197,7 @@ class _Judgement:
             if self.feed.format == "oneroster-1.1" or name in known:
                 now = self._present(name)
                 if now < least:
-                    text = f"{name}: {now:,} in all, guard_minimum asks for {least:,}"
+                    text = f"{called(name)}: {now:,} in all, guard_minimum asks for {least:,}"
                     yield Reason(Rule.MINIMUM, name, text)
 
     def _present(self, name: str) -> int:
@@ -264,9 +266,10 @@ def _of_limits(kind: str, difference: Difference, limits: Limits) -> Iterator[Re
     ):
         if is_share_above(count, base, limit, limits.floor):
             share = percentage(count, base, limit)
-            yield Reason(rule, kind, f"{kind}: {count:,} of {base:,} {words} ({share})")
+            yield Reason(rule, kind, f"{called(kind)}: {count:,} of {base:,} {words} ({share})")
     if 0 < limits.removed_count < change.removed:
-        text = f"{kind}: {change.removed:,} would be removed, the limit is {limits.removed_count:,}"
+        most = f"the limit is {limits.removed_count:,}"
+        text = f"{called(kind)}: {change.removed:,} would be removed, {most}"
         yield Reason(Rule.REMOVED_COUNT, kind, text)
 
 

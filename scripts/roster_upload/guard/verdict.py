@@ -85,6 +85,11 @@ class Verdict:
         return {kind: asdict(change) for kind, change in self.changes.items()}
 
 
+def called(kind: str) -> str:
+    """Return what people read of a kind of record; a file of no known format has bytes only."""
+    return "the file's size in bytes" if kind == "bytes" else kind
+
+
 def percentage(count: int, base: int, limit: int) -> str:
     """Return a share above a limit, with as many digits as show that it is above."""
     share, digits = 100 * count / base, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import struct
 from collections.abc import Iterator
 
@@ -11,10 +12,12 @@ import paramiko
 from roster_upload import stop
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
+from roster_upload.printable import printable
 from roster_upload.transfer.directory import NEW_LOGIN, RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.packets import bound
 from roster_upload.transfer.profile import Profile
-from roster_upload.transfer.protocol import BROKEN, ConnectionLost, Sftp, SftpStatusError
+from roster_upload.transfer.protocol import ConnectionLost, Sftp, SftpStatusError
 from roster_upload.transfer.ssh import in_time, logged_in
 from roster_upload.transfer.watchdog import Times, Watchdog
 
@@ -27,23 +30,35 @@ def _opened(
         try:
             with stop.deferred():
                 channel = transport.open_session(timeout=watchdog.left(watchdog.times.answer))
+                bound(channel)
                 watchdog.moved()
                 channel.invoke_subsystem("sftp")
             sftp = Sftp(channel, watchdog)
-        except (*BROKEN, paramiko.SSHException, EOFError, OSError) as error:
-            if watchdog.has_hung_up or "Timeout" in str(error):
+        except Exception as error:  # noqa: BLE001 - paramiko's, or what a malformed text raises
+            is_refused = isinstance(error, paramiko.ChannelException)  # in the server's words
+            is_timeout = "Timeout" in str(error) and not is_refused
+            if watchdog.has_hung_up or is_timeout:
                 code = Exit.SILENT
             elif isinstance(error, ConnectionLost):
                 code = error.code
+            elif not isinstance(error, (paramiko.SSHException, EOFError, OSError)):
+                code = Exit.TRANSFER
             else:
                 code = Exit.PERMISSION if transport.is_active() else Exit.VANISHED
             raise Failure(
                 code,
                 f"{feed.remote_host} ({info.address}) opens no SFTP session for {feed.username}: "
-                f"{error or 'no reason given'}. {NEW_LOGIN}",
+                f"{_words(error)}. {NEW_LOGIN}",
             ) from None
     info.extensions = tuple(sorted(sftp.extensions))
     return sftp
+
+
+def _words(error: Exception) -> str:
+    """Return why no session was opened, in the server's words where it has any."""
+    if isinstance(error, (ConnectionLost, paramiko.SSHException, EOFError, OSError)):
+        return printable(str(error)) or "no reason given"
+    return f"its answer is malformed ({type(error).__name__})"
 
 
 @contextlib.contextmanager
@@ -66,6 +81,8 @@ def remote_directory(
     login = profile.login if profile and profile.login != "publickey" else ""
     with in_time(watchdog, limit), logged_in(feed, secret, info, watchdog, login) as transport:
         sftp = _opened(transport, feed, info, watchdog)
+        if profile and profile.login != info.method:
+            info.learned = dataclasses.replace(profile, login=info.method)
         learned = profile.temporary_name if profile else ""
         directory = RemoteDirectory(sftp, feed, info, learned)
         try:

@@ -332,7 +332,8 @@ class RemoteDirectory:
         """Return what a lost conversation means to an operator."""
         code = error.code if isinstance(error, ConnectionLost) else Exit.TRANSFER
         where = f"{self.feed.remote_host} ({self.info.address})"
-        return Failure(code, f"{where} {LOSSES[code]} while {self.doing} ({error})")
+        why = error if isinstance(error, ConnectionLost) else "an answer was cut short"
+        return Failure(code, f"{where} {LOSSES[code]} while {self.doing} ({why})")
 
 
 def meaning_of(refused: SftpStatusError) -> Exit:

@@ -6,6 +6,9 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from roster_upload.printable import printable
 
 # The ways to the final name, the best first. IN_PLACE is none of them: it has to be learned.
 RENAME_METHODS = ("posix-rename", "rename", "aside")
@@ -58,13 +61,19 @@ class Profile:
     def from_json(cls, text: str) -> Profile:
         """Return the profile of a JSON object; raise ValueError where it is none."""
         try:
-            profile = cls(**json.loads(text))
-            extensions = tuple(map(str, profile.extensions))
+            profile = cls(**json.loads(text, object_hook=_printable))
+            extensions = tuple(printable(str(name)) for name in profile.extensions)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"is no profile of a server: {error}") from None
         if profile.rename not in METHODS:
             raise ValueError(f"is no profile of a server: {profile.rename!r} is no way of renaming")
         return dataclasses.replace(profile, extensions=extensions)
+
+
+def _printable(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: printable(value) if isinstance(value, str) else value for key, value in values.items()
+    }
 
 
 def read_profile(path: Path) -> Profile | None:

@@ -13,11 +13,13 @@ import hashlib
 import struct
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 import paramiko
 
 from roster_upload import stop
 from roster_upload.exits import Exit
+from roster_upload.printable import printable
 from roster_upload.transfer.watchdog import Watchdog
 
 (INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)
@@ -25,7 +27,11 @@ from roster_upload.transfer.watchdog import Watchdog
 (STATUS, HANDLE, NAME, ATTRS, EXTENDED, EXTENDED_REPLY) = (101, 102, 104, 105, 200, 201)
 (OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED) = (0, 1, 2, 3, 4, 8)
 CREATE_FLAGS = 0x02 | 0x08 | 0x10  # write, create, truncate
-LONGEST_ANSWER_BYTES = 1 << 20
+LONGEST_ANSWER_BYTES = 256 * 1024  # as OpenSSH has it
+# Of a folder: beyond it, it counts as one that cannot be listed.
+MOST_NAMES = 100_000
+MOST_LISTED_BYTES = 32 << 20
+MOST_EXTENSIONS = 64  # servers announce about ten
 READ_ONLY_FLAG = 0x01  # of statvfs
 POSIX_RENAME = "posix-rename@openssh.com"
 STATVFS = "statvfs@openssh.com"
@@ -40,9 +46,9 @@ class SftpStatusError(Exception):
     """A request that the server answered with an error: its status code and its own words."""
 
     def __init__(self, code: int, words: str) -> None:
-        super().__init__(f"{words or 'no reason given'} (SFTP status {code})")
         self.code = code
-        self.words = words
+        self.words = printable(words)
+        super().__init__(f"{self.words or 'no reason given'} (SFTP status {code})")
 
 
 class ConnectionLost(Exception):
@@ -87,7 +93,7 @@ class Session:
         kind, body = self._receive()
         if kind != VERSION:
             raise ProtocolError("the server does not speak SFTP")
-        self.extensions = dict(_strings_in_pairs(body[4:]))
+        self.extensions = dict(islice(_strings_in_pairs(body[4:]), MOST_EXTENSIONS))
 
     def hurry(self) -> None:
         """Take no longer for all that follows than a clean-up may, until `go_on`."""
@@ -105,10 +111,18 @@ class Session:
         return left
 
     def _lost(self, error: Exception | str) -> ConnectionLost:
+        if why := self._broken_by():
+            return ProtocolError(why)
         is_late = isinstance(error, TimeoutError) or "timed out" in str(error)
         if is_late or self.watchdog.has_hung_up:
             return self._silent()
         return ConnectionLost(str(error) or "the connection is gone")
+
+    def _broken_by(self) -> str:
+        """Return why paramiko's thread has ended the connection, "" where it has not."""
+        error = self.channel.get_transport().saved_exception
+        is_protocols = isinstance(error, paramiko.SSHException)
+        return printable(str(error)) if is_protocols else ""
 
     def _silent(self) -> ConnectionLost:
         return ConnectionLost(f"no answer within {self.watchdog.allowed:g} s", Exit.SILENT)
@@ -373,6 +387,10 @@ class Sftp(Session):
         return Listing(self, folder).names()
 
 
+def _endless(most: str) -> SftpStatusError:
+    return SftpStatusError(FAILURE, f"the folder's listing takes {most}")
+
+
 class Listing:
     """The names in a remote folder, asked for beside other requests."""
 
@@ -389,27 +407,44 @@ class Listing:
         self._reads = [self.sftp.post(READDIR, self._handle) for _ in range(2)]
 
     def names(self) -> list[str]:
-        """Return the names; raise SftpStatusError."""
+        """Return the names; raise SftpStatusError, also for a listing without an end."""
         if not self._handle:
             self.begin()
-        found = []
+        found: list[str] = []
         try:
-            while True:
-                number = self._reads.pop(0) if self._reads else (
-                    self.sftp.post(READDIR, self._handle)
-                )  # fmt: skip
-                body = self.sftp.take(number, NAME)
-                at = 4
-                for _ in range(struct.unpack(">I", body[:4])[0]):
-                    name, at = _string(body, at)
-                    _, at = _string(body, at)
-                    _, at = Attributes.at(body, at)
-                    found.append(name.decode("utf-8", "replace"))
-        except SftpStatusError as refused:
-            if refused.code != EOF:
-                raise
-        self.sftp.post(CLOSE, self._handle)  # whatever the answer, when it comes
+            for answers, body in enumerate(self._answers(), 1):
+                found += _names(body)
+                if len(found) + answers > MOST_NAMES:
+                    raise _endless(f"more than {MOST_NAMES:,} names and answers")
+        except SftpStatusError:
+            self._close()
+            raise
+        self._close()
         return found
+
+    def _close(self) -> None:
+        """Close the folder, whatever the answer, when it comes."""
+        self.sftp.post(CLOSE, self._handle)
+
+    def _answers(self) -> Iterator[bytes]:
+        """Give the answers that hold names; raise SftpStatusError."""
+        seconds = self.sftp.watchdog.times.listing
+        ends = time.monotonic() + seconds
+        size = 0
+        while True:
+            number = self._reads.pop(0) if self._reads else self.sftp.post(READDIR, self._handle)
+            try:
+                body = self.sftp.take(number, NAME)
+            except SftpStatusError as refused:
+                if refused.code != EOF:
+                    raise
+                return
+            size += len(body)
+            if size > MOST_LISTED_BYTES:
+                raise _endless(f"more than {MOST_LISTED_BYTES:,} bytes")
+            if time.monotonic() > ends:
+                raise _endless(f"more than {seconds:g} s")
+            yield body
 
 
 class Attributes:
@@ -476,12 +511,22 @@ def _string(body: bytes, at: int) -> tuple[bytes, int]:
     return body[at + 4 : at + 4 + length], at + 4 + length
 
 
+def _names(body: bytes) -> Iterator[str]:
+    """Give the names in an answer (draft-ietf-secsh-filexfer-02, section 7)."""
+    at = 4
+    for _ in range(struct.unpack(">I", body[:4])[0]):
+        name, at = _string(body, at)
+        _, at = _string(body, at)
+        _, at = Attributes.at(body, at)
+        yield name.decode("utf-8", "replace")
+
+
 def _strings_in_pairs(body: bytes) -> Iterator[tuple[str, str]]:
     at = 0
     while at < len(body):
         name, at = _string(body, at)
         value, at = _string(body, at)
-        yield name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+        yield printable(name), printable(value)
 
 
 def _check(kind: int, body: bytes, expected: int) -> None:

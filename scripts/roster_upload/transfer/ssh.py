@@ -7,6 +7,7 @@ it stands beside each.
 from __future__ import annotations
 
 import base64
+import codecs
 import contextlib
 import hashlib
 import io
@@ -23,10 +24,13 @@ import paramiko
 from roster_upload import stop
 from roster_upload.config import Feed, HostKey
 from roster_upload.exits import RETRYABLE, Exit, Failure
+from roster_upload.printable import printable
 from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.packets import BoundedPacketizer
 from roster_upload.transfer.watchdog import Watchdog, hang_up
 
 KEEPALIVE_SECONDS = 15
+LATER_SECONDS = 5
 
 # What is offered, the best first; each paramiko takes of it what it has.
 MODERN = {
@@ -62,6 +66,9 @@ OLD = {
     "digests": ("hmac-sha1",),
 }
 CHACHA = "chacha20-poly1305@openssh.com"
+ENCRYPT_THEN_MAC = "-etm@openssh.com"  # how the names of such digests end
+LONGEST_OFFER = 600  # characters that are shown of a list of algorithms
+LONGEST_PROMPT = 2_000  # characters that are looked at of what a server asks
 RSA = {
     "modern": ("rsa-sha2-512", "rsa-sha2-256"),
     "legacy": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
@@ -82,8 +89,19 @@ CODE = re.compile(
 )
 
 
+# The other method that a password fits, by the one that a server did not take.
+OTHER_METHODS = {
+    "password": "keyboard-interactive",
+    "keyboard-interactive": "password",
+}
+
+
 class OtherMethod(Exception):
-    """The server takes another login method than the one that was offered."""
+    """The server takes another login method than the one that was offered: `method`."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(method)
+        self.method = method
 
 
 class HandshakeLog(logging.Handler):
@@ -105,8 +123,8 @@ class HandshakeLog(logging.Handler):
     @property
     def said(self) -> str:
         """What the server said before, or instead of, its version."""
-        words = " ".join(" ".join(self.banner).split())[:200]
-        return f"; it says: {words}" if words else ""
+        words = " ".join(" ".join(self.banner).split())
+        return f"; it says: {printable(words, 200)}" if words else ""
 
     @property
     def has_chacha_alone(self) -> bool:
@@ -121,7 +139,8 @@ class HandshakeLog(logging.Handler):
             option, kind = OFFERS[label]
             ours = getattr(options, option)
             if not set(ours) & set(theirs):
-                told.append(f"{kind}: ours {', '.join(ours)}; the server's {', '.join(theirs)}")
+                shown = printable(", ".join(theirs), LONGEST_OFFER)
+                told.append(f"{kind}: ours {', '.join(ours)}; the server's {shown}")
         return " | ".join(told)
 
 
@@ -204,10 +223,14 @@ def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
     is_legacy = feed.algorithms == "legacy"
     off = {} if is_legacy else {"pubkeys": ["ssh-rsa"]}  # a signature with SHA-1
     transport = paramiko.Transport(connection, disabled_algorithms=off)
+    transport.packetizer = BoundedPacketizer(connection)  # an argument only since paramiko 3
     options = transport.get_security_options()
     wanted: dict[str, list[str]] = {
         option: [*names, *(OLD[option] if is_legacy else ())] for option, names in MODERN.items()
     }
+    if not hasattr(transport, "advertise_strict_kex"):
+        # Without strict key exchange, packets can be removed under these unseen (CVE-2023-48795).
+        wanted["digests"].sort(key=lambda name: name.endswith(ENCRYPT_THEN_MAC))
     wanted["key_types"] = offered_key_types(feed.host_keys, feed.algorithms)
     for option, names in wanted.items():
         available = getattr(options, option)
@@ -236,24 +259,22 @@ def negotiate(
     """Agrees on keys with the server and compares its host key with the pinned ones."""
     where = f"{feed.remote_host} ({info.address})"
     overheard = overhear(transport)
-    transport.banner_timeout = seconds = watchdog.left(watchdog.times.connect)
+    # paramiko's own limits come behind ours, which are told better.
+    seconds = watchdog.left(watchdog.times.connect)
+    transport.banner_timeout = transport.handshake_timeout = seconds + LATER_SECONDS
     with info.phase("kex"):
         try:
             transport.start_client(timeout=seconds)
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except Exception as error:  # noqa: BLE001 - paramiko's own, or what a malformed text raises
             if lacking := overheard.lacking(transport):
                 message = _no_common(where, feed, lacking, overheard.has_chacha_alone)
                 raise Failure(Exit.NEGOTIATION, message) from None
-            if isinstance(error, paramiko.SSHException):
-                why = f"answered, but not as an SSH server does: {error}"
-            else:
-                why = f"ended the connection at once ({error or 'no reason'})"
-            raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}") from None
+            raise Failure(Exit.NETWORK, f"{where} {_broken_off(error)}{overheard.said}") from None
     transport.logger.setLevel(logging.CRITICAL)
     if not transport.initial_kex_done:  # at its timeout paramiko returns as if all was well
         why = f"did not finish the handshake within {seconds:g} s"
         raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}")
-    info.server = transport.remote_version
+    info.server = printable(transport.remote_version)
     try:
         blob = transport.get_remote_server_key().asbytes()
     except paramiko.SSHException as error:  # it has hung up meanwhile
@@ -266,6 +287,19 @@ def negotiate(
             f"{where} shows the host key {info.host_key}, pinned is {pins}; nothing was sent, not "
             "even the password. Ask the vendor whether the key has changed before pinning it",
         )
+
+
+def _broken_off(error: Exception) -> str:
+    """Return how a handshake has ended, by what paramiko's thread has made of it."""
+    if isinstance(error, (EOFError, OSError)):
+        return (
+            f"ended the connection in the handshake ({printable(str(error)) or 'no reason given'})"
+        )
+    is_told = isinstance(error, paramiko.SSHException)
+    why = (
+        printable(str(error)) if is_told else f"its handshake is malformed ({type(error).__name__})"
+    )
+    return f"answered, but not as an SSH server does: {why}"
 
 
 def _no_common(where: str, feed: Feed, lacking: str, has_chacha_alone: bool) -> str:
@@ -285,8 +319,8 @@ def log_in(
 ) -> None:
     """Logs in, once: a refused login is never repeated, since servers lock accounts.
 
-    Raises OtherMethod where the server does not take the method but one that a password fits. A
-    login whose outcome is not known counts as refused, for the same reason.
+    Raises OtherMethod where the server does not take the method but another one that a password
+    fits. A login whose outcome is not known counts as refused, for the same reason.
     """
     account = f"{feed.username} at {feed.remote_host}"
     with info.phase("auth"):
@@ -298,35 +332,61 @@ def log_in(
             else:
                 answer = one_prompt(password(secret), account)
                 more = transport.auth_interactive(feed.username, answer)
-            if more:
-                raise Failure(
-                    Exit.SECOND_FACTOR,
-                    f"{account}: after the {kind_of(secret)} the server asks for more "
-                    f"({', '.join(more)}); ask the vendor for an account without it",
-                )
         except paramiko.BadAuthenticationType as error:
             taken = list(filter(None, error.allowed_types))
             # Perhaps not refused, but turned away before the secret was looked at.
-            if method == "password" and "keyboard-interactive" in taken:
-                raise OtherMethod from None
+            if (other := OTHER_METHODS.get(method)) in taken:
+                raise OtherMethod(str(other)) from None
             if not taken:
                 raise _refused(account, secret, "was refused") from None
             raise Failure(
                 Exit.LOGIN,
-                f"{account}: the server takes {', '.join(taken)}, not {method}; compare the secret "
+                f"{account}: the server takes {_listed(taken)}, not {method}; compare the secret "
                 "with what the vendor gave you",
             ) from None
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            if "info request" in str(error):  # what paramiko makes of RFC 4252, section 8
-                raise _expired(account, "by SSH's own request") from None
-            if "timeout" in str(error).lower():
-                end = f"was not answered within {transport.auth_timeout:g} s"
-            elif transport.is_active():
-                end = "was refused"
-            else:
-                end = "was ended by the server, which may have locked the account or this address"
-            raise _refused(account, secret, end) from None
+        except Failure:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in a handshake
+            raise _not_let_in(transport, account, secret, error) from None
+        if more:
+            raise Failure(
+                Exit.SECOND_FACTOR,
+                f"{account}: after the {kind_of(secret)} the server asks for more "
+                f"({_listed(more)}); ask the vendor for an account without it",
+            )
     info.method = method
+
+
+def _not_let_in(
+    transport: paramiko.Transport, account: str, secret: bytes, error: Exception
+) -> Failure:
+    """Return what an error in a login means."""
+    if "info request" in str(error):  # what paramiko makes of RFC 4252, section 8
+        return _expired(account, "by SSH's own request")
+    if "timeout" in str(error).lower():
+        end = f"was not answered within {transport.auth_timeout:g} s"
+    elif not isinstance(error, (paramiko.SSHException, OSError, EOFError)):
+        end = f"was answered, but not as an SSH server does ({type(error).__name__})"
+    elif transport.is_active():
+        end = "was refused"
+    else:
+        end = "was ended by the server, which may have locked the account or this address"
+    return _refused(account, secret, end)
+
+
+def _log_in_last(
+    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, info: ConnectionInfo
+) -> None:
+    """Logs in as by `log_in`, where no other method is left. Raises Failure."""
+    try:
+        log_in(transport, feed, secret, method, info)
+    except OtherMethod:
+        account = f"{feed.username} at {feed.remote_host}"
+        raise _refused(account, secret, "was refused") from None
+
+
+def _listed(names: list[str]) -> str:
+    return printable(", ".join(names))
 
 
 def _refused(account: str, secret: bytes, end: str) -> Failure:
@@ -352,7 +412,12 @@ def kind_of(secret: bytes) -> str:
     Not by the feed's `auth`: while a password gives way to a key, the one in use is what counts;
     and a private key must never be sent to a server as if it were a password.
     """
-    return "key" if secret.lstrip().startswith(b"-----BEGIN ") else "password"
+    return "key" if _trimmed(secret).startswith(b"-----BEGIN ") else "password"
+
+
+def _trimmed(secret: bytes) -> bytes:
+    """Return a secret without what an editor puts before its first character."""
+    return secret.lstrip().removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def password(secret: bytes) -> str:
@@ -378,17 +443,17 @@ def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
             return []
         is_first = not asked
         asked.extend(prompt.strip() for prompt, _ in prompts)
-        told = "; ".join(asked)
+        told = "; ".join(asked)[:LONGEST_PROMPT]
         # Beside the first prompt an instruction may talk of anything; what follows it is meant.
-        words = told if is_first else f"{title} {text} {told}"
+        words = told if is_first else f"{title} {text} {told}"[:LONGEST_PROMPT]
         if NEW_PASSWORD.search(words) or (not is_first and OLD_PASSWORD.search(words)):
-            raise _expired(account, told)
+            raise _expired(account, printable(told))
         if is_first and len(prompts) == 1 and not prompts[0][1] and not CODE.search(words):
             return [secret]
         raise Failure(
             Exit.SECOND_FACTOR,
-            f"{account}: the server asks for more than the password ({told}); ask the vendor for "
-            "an account without a second factor",
+            f"{account}: the server asks for more than the password ({printable(told)}); ask the "
+            "vendor for an account without a second factor",
         )
 
     return answer
@@ -399,7 +464,8 @@ def private_key(secret: bytes) -> paramiko.PKey:
     kinds: list[Any] = [paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey]
     for kind in kinds:
         with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
-            key: paramiko.PKey = kind.from_private_key(io.StringIO(secret.decode("utf-8")))
+            text = _trimmed(secret).decode("utf-8")
+            key: paramiko.PKey = kind.from_private_key(io.StringIO(text))
             return key
     raise Failure(
         Exit.CREDENTIAL,
@@ -431,7 +497,7 @@ def logged_in(
 ) -> Iterator[paramiko.Transport]:
     """A connection that is logged in, for the time of the block.
 
-    `method` is the one that the server is known to take for a password. One that it does not take
+    `method` is the one that the server was seen to take for a password. One that it does not take
     costs connections, since some servers do not listen to a second one; it is no login attempt.
     """
     first = "publickey" if kind_of(secret) == "key" else method or "password"
@@ -440,20 +506,22 @@ def logged_in(
         try:
             with stop.deferred():
                 log_in(transport, feed, secret, first, info)
-        except OtherMethod:
+        except OtherMethod as other:
             stack.close()
             with info.phase("auth"):
-                _prove_turned_away(feed, secret, info, watchdog)
+                _prove_turned_away(feed, secret, info, watchdog, first)
             transport = stack.enter_context(_agreed(feed, info, watchdog))
             with stop.deferred():
-                log_in(transport, feed, secret, "keyboard-interactive", info)
+                _log_in_last(transport, feed, secret, other.method, info)
         watchdog.moved()
         transport.set_keepalive(KEEPALIVE_SECONDS)  # not before: some servers hang up
         yield transport
 
 
-def _prove_turned_away(feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog) -> None:
-    """Raises Failure where a server that seemed not to take passwords takes them.
+def _prove_turned_away(
+    feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str
+) -> None:
+    """Raises Failure where a server that seemed not to take a method takes it.
 
     Some servers offer a method no longer once it was refused; another login attempt by the next
     method could then be the one that locks the account.
@@ -463,9 +531,9 @@ def _prove_turned_away(feed: Feed, secret: bytes, info: ConnectionInfo, watchdog
             with stop.deferred():
                 transport.auth_none(feed.username)
         except paramiko.BadAuthenticationType as error:
-            if "password" not in error.allowed_types:
+            if method not in error.allowed_types:
                 return
-        except (paramiko.SSHException, OSError, EOFError):
+        except Exception:  # noqa: BLE001, S110 - as in a handshake
             pass  # not known, so the careful answer
         account = f"{feed.username} at {feed.remote_host}"
         raise _refused(account, secret, "was refused")

@@ -473,8 +473,10 @@ def deliver(
     with remote_directory(
         feed, secret, info, profile=profile, limit=limit, times=times
     ) as directory:
+        has_learned = False
         if learns and not profile:
             profile = info.learned = learn(directory)
+            has_learned = bool(profile)
 
         def run() -> Delivered:
             return AtomicUpload(
@@ -486,11 +488,12 @@ def deliver(
             return run()
         except UploadFailure as failure:
             # None of the ways works any more that were learned, or begun with.
-            if info.learned or not (learns and failure.tried):
+            if has_learned or not (learns and failure.tried):
                 raise
             directory.sftp.go_on()
-            info.learned = learn(directory)
-            if not info.learned or info.learned.rename in failure.tried:
+            learned = learn(directory)
+            info.learned = learned or info.learned
+            if not learned or learned.rename in failure.tried:
                 raise
-            profile = info.learned
+            profile = learned
             return run()

@@ -25,6 +25,7 @@ class Times:
 
     connect: float = 30
     answer: float = 60  # in which nothing moves in either direction
+    listing: float = 120  # for all names of a folder
     finish: float = 300  # for the answers to the closing and the renaming of a file
     tidy: float = 10  # for a whole clean-up; the unit has 30 s to end
     stop: float = 3  # for the request under way when a signal comes

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.guard.baseline import Baseline
+from roster_upload.printable import printable
 from roster_upload.spec import spec
 
 SEVERITIES = ("error", "fault", "warning", "ignored")  # the worst first
@@ -164,8 +165,10 @@ class Findings:
             self._faulty.setdefault(file, RowFlags()).set(rows)
             if severity == "fault":
                 self._counted.setdefault(file, RowFlags()).set(rows)
+        # They may name what an export names.
+        where, name, why = map(printable, (file, column, detail))
         finding = self._found.setdefault(
-            (rule, file, column), Finding(rule, severity, file, column, detail)
+            (rule, file, column), Finding(rule, severity, where, name, why)
         )
         finding.severity = min(finding.severity, severity, key=SEVERITIES.index)
         finding.count += count
@@ -191,8 +194,8 @@ class Findings:
         """
         faulty = len(self._counted.get(file, ()))
         if not self._budget.covers(faulty, rows):
-            for finding in self._found.values():
-                if finding.file == file and finding.severity == "fault":
+            for (_, name, _), finding in self._found.items():
+                if name == file and finding.severity == "fault":
                     finding.severity = "error"
         return faulty
 
