@@ -271,7 +271,7 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
     assert cedar["configured"] is None
     assert cedar["district"] == "Alder"
     folders.ledger("cedar").append({"night": "2026-11-21", "command": "send", "outcome": "sent"})
-    assert "cannot be understood" in folders.report()["feeds"][2]["trouble"]
+    assert "damaged in line 2" in folders.report()["feeds"][2]["trouble"]
 
 
 # ---- judging -------------------------------------------------------------------------------------

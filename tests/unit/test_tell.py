@@ -12,6 +12,7 @@ import email.policy
 import http.server
 import itertools
 import json
+import os
 import math
 import re
 import socket
@@ -841,16 +842,15 @@ def test_metrics_are_never_half_written(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "maple-grove.prom"
     tell.metrics(path, "maple-grove", [SENT])
     before = path.read_bytes()
-    write: Callable[..., int] = Path.write_text
 
-    def half(self: Path, text: str, *arguments: Any) -> int:
-        write(self, text[: len(text) // 2], *arguments)
+    def full(_descriptor: int, _mode: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(os, "fchmod", full)
     with pytest.raises(OSError, match="No space"):
         tell.metrics(path, "maple-grove", [SENT, {**RECEIPT}])
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_reader_of_metrics_keeps_what_it_opened(tmp_path: Path) -> None:
