@@ -261,8 +261,8 @@ def _prunable(
     known = sorted(stamp for stamp in stamps[-LAST_LINES:] if stamp)
     if not known:
         return 0
-    # More than half of the last lines have to say that it is so late.
-    present = min(now, known[(len(known) - 1) // 2])
+    # Three quarters of the last lines have to say that it is so late.
+    present = min(now, known[(len(known) - 1) // 4])
     sent = [n for n, (_, _, r) in enumerate(lines) if r and r.get("outcome") == "sent"]
     last = min([len(lines) - 1, PRUNED_AT_ONCE, *sent[-1:]])
     count = 0

@@ -253,7 +253,9 @@ def healed(stored: Mapping[str, Any]) -> dict[str, Any]:
     outcome = found.setdefault("outcome", UNKNOWN)
     finished = found.setdefault("finished", found.get("started", EPOCH))
     defaults: dict[str, Any] = {"command": "send", "message": "", "source": {}, "remote": {}}
-    if outcome != "approved":
+    if outcome == "approved":
+        found["command"] = "approve"
+    else:
         code = 0 if outcome in WELL else INTERNAL
         defaults |= {"started": finished, "night": finished[:10], "exit_code": code}
     return {**defaults, **found}

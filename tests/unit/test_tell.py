@@ -12,8 +12,8 @@ import email.policy
 import http.server
 import itertools
 import json
-import os
 import math
+import os
 import re
 import socket
 import socketserver
