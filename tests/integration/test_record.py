@@ -114,7 +114,7 @@ def test_a_file_in_a_folder_whose_name_is_not_utf_8_is_packed(
     with zipfile.ZipFile(district.export) as package:
         package.extractall(folder)
     (folder / os.fsdecode(b"l\xe9gende.csv")).write_text("a,b\r\n")
-    district.configure(source=str(folder))
+    district.configure(source=str(district.folder / "?t?"))
     code, told = district.send()
     assert code == Exit.OK, told
     assert district.last["outcome"] == "sent"
