@@ -306,14 +306,9 @@ def probe(given: argparse.Namespace) -> int:
     old = profile.read_profile(state.profile)
     differences = profile.changes(old, new) if old else []
     state.keep_profile(new)
-    state.ledger.append(  # what was learned has a trace of its own
-        {
-            "feed": feed.feed,
-            "outcome": ENDED,
-            "command": "probe",
-            "finished": stamp(dt.datetime.now(dt.UTC)),
-        }
-    )
+    end = {"feed": feed.feed, "outcome": ENDED, "command": "probe", "message": ""}
+    # What was learned is a trace, which has to have its line.
+    state.ledger.append({**end, "finished": stamp(dt.datetime.now(dt.UTC))})
     if given.json:
         print(new.to_json())
     else:

@@ -387,7 +387,8 @@ class Run:
         begun = {key: self.receipt[key] for key in OF_THE_BEGINNING if key in self.receipt}
         now = stamp(dt.datetime.now(dt.UTC))
         try:
-            self.ledger.append({**begun, "outcome": BEGUN, "finished": now})
+            # An older program shows lines of every kind, and wants a message.
+            self.ledger.append({**begun, "outcome": BEGUN, "finished": now, "message": ""})
         except OSError as error:
             raise self._no_record(error) from None
         self.has_begun = True
@@ -405,9 +406,8 @@ class Run:
             return
         end = {key: self.receipt[key] for key in ("run", "feed", "command", "started")}
         with _beside("the end of the run could not be recorded"):
-            self.ledger.append(
-                {**end, "outcome": ENDED, "finished": stamp(dt.datetime.now(dt.UTC))}
-            )
+            now = stamp(dt.datetime.now(dt.UTC))
+            self.ledger.append({**end, "outcome": ENDED, "finished": now, "message": ""})
 
     def _describe(self, feed: Feed, copy: settle.Snapshot) -> None:
         """Record what the export is, and for how long it has been the same."""
