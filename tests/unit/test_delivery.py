@@ -1185,8 +1185,8 @@ def test_what_comes_behind_the_renaming_changes_nothing(
     )
     host.ledger.append({"outcome": "ended", "command": "probe"})
     host.patch.setattr(prober, "probe", mock.Mock(return_value=PROFILE))
-    broken = mock.Mock(side_effect=error)
-    start = [[]] if what.endswith("heartbeat") else []  # that of the start is before it
+    broken = mock.Mock()
+    start: list[Any] = [[]] if what.endswith("heartbeat") else []  # that of the start is before it
     broken.side_effect = [*start, error]
     host.patch.setattr(what, broken)
     assert host.send() == Exit.OK

@@ -348,6 +348,7 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
         ([FOUND], {**FOUND, "told": []}, None),
         ([HELD], FOUND, "recovery"),  # which tells of them, too
         ([FOUND], HELD, "failure"),
+        ([SENT_BEFORE], {**receipt("sent"), "exit_code": 14}, "unrecorded"),
     ],
 )
 def test_what_is_news(before: list[Any], now: Any, told: str | None) -> None:
@@ -441,6 +442,12 @@ def test_new_findings_are_told_and_known_ones_are_not(
         ("recovery", "send", "the roster is delivered again", False),
         ("deadline", "watch", "the deadline is near and tonight's roster is not delivered", True),
         ("failure", "rehearse", "tonight's roster would not be delivered", True),
+        (
+            "unrecorded",
+            "send",
+            "the roster is delivered, and its receipt could not be written",
+            True,
+        ),
     ],
 )
 def test_each_kind_of_mail_has_its_subject(
