@@ -219,6 +219,9 @@ def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
 def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iterator[Problem]:
     if days is None:
         yield Problem("amber", "has no credential on the host")
+    elif days < -1:  # what is less can be two clocks that differ
+        yield Problem("amber", f"its {feed.get('auth', 'credential')} was written ahead of the "
+                               "clock, so its age is not known")  # fmt: skip
     elif days > maximum:
         yield Problem("amber", f"its {feed.get('auth', 'credential')} is {days} days old, "
                                f"{maximum} are allowed")  # fmt: skip

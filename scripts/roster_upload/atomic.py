@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 OWNERS = 0o600
 
@@ -14,12 +17,19 @@ def replace(path: Path, data: bytes, *, mode: int = OWNERS, lasting: bool = True
 
     `lasting`: it outlives a power cut; what can be collected again need not.
     """
+    with replacing(path, mode=mode, lasting=lasting) as out:
+        out.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = OWNERS, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write to. It takes the place of `path` where the block ends well."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as out:
             os.fchmod(out.fileno(), mode)  # whatever the umask is
-            out.write(data)
+            yield out
             if lasting:
                 out.flush()
                 os.fsync(out.fileno())
@@ -29,6 +39,15 @@ def replace(path: Path, data: bytes, *, mode: int = OWNERS, lasting: bool = True
         raise
     if lasting:
         sync(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed runs have left of replacements of `path`. Raise OSError.
+
+    The caller sees to it that nobody replaces it at the same time.
+    """
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from roster_upload import config, settle
 from roster_upload.config import Feed
-from roster_upload.delivery import Night, stamp
+from roster_upload.delivery import AHEAD_MINUTES, Night, ahead, stamp
 from roster_upload.exits import Exit, Failure
+from roster_upload.record import path_text
 from roster_upload.schedule import next_starts, said
 
 # A delivery copies the export once, and the ring keeps so many packed ones.
@@ -99,13 +100,15 @@ def _export(feed: Feed, now: dt.datetime) -> str:
     """The export: there, readable, and no older than a delivery would take."""
     export = settle.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
+    if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
+        raise Failure(Exit.STALE, ahead(path_text(export.path), written, now))
     if now - written > dt.timedelta(hours=feed.maximum_age_hours):
         raise Failure(
             Exit.STALE,
-            f"{export.path} was written {stamp(written)}; {feed.maximum_age_hours} h is "
+            f"{path_text(export.path)} was written {stamp(written)}; {feed.maximum_age_hours} h is "
             "the limit. Look at the SIS's own schedule",
         )
-    return f"{export.path}, {size:,} bytes, written {stamp(written)}"
+    return f"{path_text(export.path)}, {size:,} bytes, written {stamp(written)}"
 
 
 PAUSED = "tonight nothing is sent, by plan"
@@ -157,12 +160,15 @@ def previous(folder: Path, feed: str) -> Path:
     return folder / "previous" / feed / "previous"
 
 
-def is_outlived(path: Path, accepted: list[dict[str, object]]) -> bool:
-    """Whether a delivery began, and was accepted, after a credential was put aside."""
+def is_outlived(path: Path, accepted: list[dict[str, object]], now: dt.datetime) -> bool:
+    """Whether a delivery began, and was accepted, after a credential was put aside.
+
+    One whose start lies ahead of `now` says nothing of that: a clock was wrong.
+    """
     if not accepted:
         return False
     began = dt.datetime.fromisoformat(str(accepted[-1]["started"]))
-    return began.timestamp() > path.stat().st_mtime
+    return path.stat().st_mtime < began.timestamp() <= now.timestamp()
 
 
 def load(path: Path) -> tuple[Feed | None, Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import io
 import logging
 import os
 import sys
@@ -239,6 +240,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
     logging.getLogger("paramiko").propagate = False
     warnings.filterwarnings("ignore", module="paramiko")  # of old ciphers that it loads
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files can be any bytes
+            stream.reconfigure(errors="backslashreplace")
     given = parser().parse_args(arguments)
     try:
         return int(COMMANDS[given.command](given))

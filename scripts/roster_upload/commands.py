@@ -16,12 +16,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from roster_upload import checks, config, delivery, receipts, stop, tell, unit, views
+from roster_upload import checks, config, delivery, evidence, receipts, stop, tell, unit, views
 from roster_upload import compare as comparing
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
-from roster_upload.ledger import Ledger
+from roster_upload.ledger import ENDED, Ledger
+from roster_upload.locks import feed_lock
 from roster_upload.output import say, show, show_json
 from roster_upload.printable import printable
 from roster_upload.validation.check import ValidationOptions
@@ -237,7 +239,9 @@ def _left(given: argparse.Namespace, command: str, began: dt.datetime) -> int:
     receipts = Ledger(given.state_dir / given.feed).receipts()
     last = receipts[-1] if receipts else {}
     # Not that of a delivery which cron has started beside a login.
-    is_it = last.get("command") == command and last["started"] >= stamp(began)
+    # Nor one that a clock ahead has left.
+    times = stamp(began), stamp(dt.datetime.now(dt.UTC))
+    is_it = last.get("command") == command and times[0] <= last["started"] <= times[1]
     return int(last["exit_code"]) if is_it else Exit.OK
 
 
@@ -304,8 +308,10 @@ def probe(given: argparse.Namespace) -> int:
         new = prober.probe(feed, secret, ConnectionInfo())
     old = profile.read_profile(state.profile)
     differences = profile.changes(old, new) if old else []
-    state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    state.profile.write_text(new.to_json(), "utf-8")
+    state.keep_profile(new)
+    end = {"feed": feed.feed, "outcome": ENDED, "command": "probe", "message": ""}
+    # What was learned is a trace, which has to have its line.
+    state.ledger.append({**end, "finished": stamp(dt.datetime.now(dt.UTC))})
     if given.json:
         show_json(dataclasses.asdict(new))
     else:
@@ -366,10 +372,12 @@ def _login_check(given: argparse.Namespace) -> checks.Check:
 def forget(given: argparse.Namespace) -> int:
     """Removes the credential before the current one once a delivery was accepted since."""
     feed = config.load(config_file(given))
-    path = checks.previous(given.config_dir, feed.feed)
+    path, now = checks.previous(given.config_dir, feed.feed), dt.datetime.now(dt.UTC)
+    if path.exists() and path.stat().st_mtime > now.timestamp():
+        os.utime(path)  # else the clock would have to come to a day that was never right
     if not path.exists():
         show(f"{feed.district}: no former credential is kept")
-    elif checks.is_outlived(path, Ledger(given.state_dir / feed.feed).accepted()):
+    elif checks.is_outlived(path, Ledger(given.state_dir / feed.feed).accepted(), now):
         path.unlink()
         show(f"{feed.district}: a delivery was accepted since; the former credential is removed")
     else:
@@ -384,6 +392,7 @@ def watch(given: argparse.Namespace) -> int:
     feed, ledger = config.load(config_file(given)), Ledger(state_of(given))
     now = dt.datetime.now(dt.UTC)
     night = Night.of(feed, now)
+    _tell_killed(feed, ledger)
     try:
         receipts = [r for r in ledger.receipts() if r.get("night") == night.date]
     except OSError as error:
@@ -401,6 +410,8 @@ def watch(given: argparse.Namespace) -> int:
         return Exit.OK
     last = deliveries[-1] if deliveries else None
     why = f"the last try: {last['message']}" if last else "no try was made tonight"
+    if begun := _under_way(ledger):
+        why = f"the run of {begun['started']} is under way; {why}"
     message = (
         f"{feed.district}: tonight's roster is not delivered, {night.minutes_to_deadline} min "
         f"before the deadline; {why}"
@@ -428,6 +439,28 @@ def watch(given: argparse.Namespace) -> int:
     raise Failure(Exit.MISSED, message)
 
 
+def _tell_killed(feed: config.Feed, ledger: Ledger) -> None:
+    """Record, and notify who wants to know of, runs that were killed."""
+    try:
+        with feed_lock(ledger.path.parent):  # so none of them is under way
+            before, found = ledger.receipts(), ledger.close_killed()
+    except (OSError, Failure):  # a run is under way, or the watcher tells what is wrong
+        return
+    for receipt in found:
+        delivery.say(receipt["message"])
+        others = [r for r in before if r.get("run") != receipt["run"]]
+        if kind := tell.event(others, receipt):
+            for trouble in tell.tell(feed, kind, receipt, delivery.secrets_folder()):
+                delivery.say(trouble)
+
+
+def _under_way(ledger: Ledger) -> dict[str, Any] | None:
+    try:
+        return ledger.under_way()
+    except OSError:
+        return None
+
+
 def approve(given: argparse.Namespace) -> int:
     """Let one export that the guard holds through, once."""
     config_file(given)
@@ -436,11 +469,11 @@ def approve(given: argparse.Namespace) -> int:
         held = [r for r in ledger.receipts() if receipts.is_held(r)]
     except PermissionError as error:
         raise _closed(error) from None
-    digests = {r["source"]["sha256"] for r in held}
+    digests = [digest for r in held if (digest := receipts.export_sha256(r))]
     wanted = given.digest.lower()
     matching = {digest for digest in digests if digest.startswith(wanted)}
     if len(wanted) < SHORTEST_DIGEST or len(matching) != 1:
-        told = f"the last one held has {held[-1]['source']['sha256']}" if held else "none is held"
+        told = f"the last one held has {digests[-1]}" if digests else "none is held"
         raise Failure(
             Exit.USAGE,
             f"{given.feed}: no held export has the digest {given.digest} ({SHORTEST_DIGEST} "
@@ -503,10 +536,7 @@ def read_ledger(given: argparse.Namespace, name: str) -> Ledger:
 def status(given: argparse.Namespace) -> int:
     """Prints what became of the last delivery of each feed."""
     ledgers = {name: read_ledger(given, name) for name in feed_names(given)}
-    told = [
-        views.status(name, ledger.receipts(), ledger.first_break())
-        for name, ledger in ledgers.items()
-    ]
+    told = [_status(name, ledger) for name, ledger in ledgers.items()]
     if given.json:
         show_json(told)
     elif told:
@@ -514,6 +544,20 @@ def status(given: argparse.Namespace) -> int:
     else:
         show(f"no feed is configured in {given.config_dir}")
     return Exit.OK
+
+
+def _status(name: str, ledger: Ledger) -> dict[str, Any]:
+    """Return what became of a feed's last delivery, and what its receipts lack."""
+    try:
+        lost = evidence.gaps(ledger.path.parent)
+    except OSError as error:
+        raise _closed(error) from None
+    return {
+        **views.status(name, ledger.receipts(), ledger.first_break()),
+        "under_way": ledger.under_way(),
+        "lost": lost,
+        "ledger_damaged_lines": ledger.damaged(),
+    }
 
 
 def history(given: argparse.Namespace) -> int:
@@ -542,6 +586,12 @@ def explain(given: argparse.Namespace) -> int:
         if not receipts:
             raise Failure(Exit.USAGE, f"{name} has no receipt yet")
         receipt = receipts[-1]
+        if receipt["exit_code"] not in set(Exit):
+            raise Failure(
+                Exit.USAGE,
+                f"the last receipt of {name} has exit code {receipt['exit_code']}, which this "
+                f"program does not know: {receipt['message']}",
+            )
         code = Exit(receipt["exit_code"])
         try:
             feed = config.load(config_file(given))

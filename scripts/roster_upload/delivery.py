@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import os
 import random
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,14 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from roster_upload import __version__, receipts, ring, settle, stop, tell, views
+from roster_upload import __version__, atomic, evidence, receipts, ring, settle, stop, tell, views
 from roster_upload.config import Feed, load, window_minutes
 from roster_upload.exits import RETRYABLE, Exit, Failure
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
-from roster_upload.ledger import Ledger
+from roster_upload.ledger import BEGUN, ENDED, Ledger
 from roster_upload.locks import feed_lock, turn
 from roster_upload.package.built import Built, require_scope
+from roster_upload.printable import printable
+from roster_upload.record import path_text
 from roster_upload.validation.archive import content_digest
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Findings, Report
@@ -33,11 +36,20 @@ LONGEST_WAIT_SECONDS = 600
 # A try has to begin so long before the deadline, and a wait for anything ends then.
 MARGIN_SECONDS = 120
 OUTSIDE_THE_WINDOW_SECONDS = 3600
+AHEAD_MINUTES = 60  # by which an export's time stamp may lie ahead of the clock
+STATE_MODE = 0o640  # as the receipts
 PROBE_SECONDS = 60  # behind a delivery that is in, and not recorded yet
 SHORT_WAIT_SECONDS = 5  # where the vendor has no file until the next try
+UNKNOWN_AT_VENDOR = "unknown"  # as `transfer.info.Holds`, until a transfer has ended
 NOTHING_SENT = "nothing was sent, the vendor still has what it had before"
 # What a receipt says of the file that would be sent.
 OF_THE_FILE = ("package", "rows", "faulty_rows", "findings", "changes")
+# What is written down of a run before it ends, so that it is known if it is killed.
+OF_THE_BEGINNING = ("run", "feed", "district", "command", "started", "night", "deadline",
+                    "in_window", "minutes_to_deadline", "source", "package", "remote", "at_vendor",
+                    "lost", "program")  # fmt: skip
+# What is written of a run whose receipt cannot be.
+OF_THE_LEAST = (*OF_THE_BEGINNING, "outcome", "exit_code", "message", "finished")
 OUTCOMES = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
 
 Outgoing = settle.Snapshot | Built  # what is sent: the export itself, or what was made of it
@@ -95,6 +107,15 @@ def stamp(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def ahead(path: str, written: dt.datetime, now: dt.datetime) -> str:
+    """Return what to say of an export from the future, which would never become stale."""
+    return (
+        f"{path} was written {stamp(written)}, which is ahead of this host's clock "
+        f"({stamp(now)}), so its age is not known. Compare the clock (timedatectl) with the SIS's, "
+        "then let the SIS write the export again"
+    )
+
+
 def secrets_folder() -> Path | None:
     """Where systemd has put the feed's credentials, for its unit alone."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -130,28 +151,31 @@ class State:
     @property
     def profile(self) -> Path:
         """What was learned of the server."""
-        return self.folder / "server.json"
+        return self.folder / evidence.PROFILE
 
-    def _path(self, sha256: str) -> Path:
-        return self.folder / f"accepted-{sha256[:16]}.npz"
-
-    def baseline(self, accepted: dict[str, Any] | None, key: bytes) -> Baseline | None:
+    def baseline(self, accepted: receipts.Receipt, key: bytes) -> Baseline:
         """Return what the vendor holds after a delivery. Raise OSError or ValueError."""
-        return Baseline.load(self._path(receipts.sent_sha256(accepted)), key) if accepted else None
+        return Baseline.load(evidence.baseline(self.folder, receipts.sent_sha256(accepted)), key)
+
+    def keep_profile(self, profile: Any) -> None:
+        """Write down what was learned of the server. Raise OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        atomic.replace(self.profile, profile.to_json().encode(), mode=STATE_MODE)
 
     def prepare(self, baseline: Baseline, sha256: str, key: bytes) -> None:
         """Write down what the vendor will hold, before it does: a power cut loses nothing.
 
-        Remove what belongs to no accepted delivery. Raise OSError.
+        Remove what belongs to nothing that the vendor may hold. Raise OSError.
         """
-        accepted = self.ledger.accepted()
-        kept = self._path(receipts.sent_sha256(accepted[-1])) if accepted else None
-        for path in self.folder.glob("accepted-*"):
-            if path != kept:
+        before = self.ledger.receipts()
+        kept = {
+            evidence.baseline(self.folder, receipts.sent_sha256(receipt))
+            for receipt in (*self.ledger.accepted()[-1:], *receipts.unsure(before))
+        }
+        for path in (*self.folder.glob("accepted-*"), *self.folder.glob(".accepted-*")):
+            if path not in kept:
                 path.unlink(missing_ok=True)
-        path = self._path(sha256)
-        baseline.save(path.with_suffix(".new"), key)
-        path.with_suffix(".new").replace(path)
+        baseline.save(evidence.baseline(self.folder, sha256), key)
 
 
 def _file(file: Outgoing) -> dict[str, Any]:
@@ -167,6 +191,19 @@ def _report(file: Outgoing) -> Report | None:
 def _unscoped(file: Outgoing) -> tuple[str, ...]:
     """Return the files that may hold more than the feed's scope, which must not be sent."""
     return file.unscoped if isinstance(file, Built) else ()
+
+
+@contextlib.contextmanager
+def _beside(what: str) -> Iterator[None]:
+    """Let nothing in the block end a delivery: it is no part of it, and the vendor has its file."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, the record comes first
+        say(f"{what}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def _no_room(error: OSError) -> Failure:
@@ -200,10 +237,15 @@ class Run:
         self.of_export: Report | None = None  # where faulty rows are left out of what is sent
         self.feed: Feed | None = None
         self.before: list[dict[str, Any]] = []  # the feed's receipts so far
+        self.killed: list[dict[str, Any]] = []  # those of runs that this one has found killed
+        self.package: Outgoing | None = None  # that the vendor has
+        self.leaves_receipt = True
+        self.has_begun = False  # whether the ledger knows of this run
         self.holds = ""  # what the vendor has, where a transfer has begun
         self.left: Any = None  # the same, as a try leaves it to the next one
         self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.receipt: dict[str, Any] = {
+            "run": secrets.token_hex(8),
             "feed": name,
             "district": "",
             "command": command,
@@ -231,31 +273,50 @@ class Run:
 
     def execute(self) -> tuple[Exit, str]:
         """Delivers, writes the receipt; returns the exit code and the sentence for the operator."""
-        code, message = Exit.INTERNAL, "the program failed; please report it"
-        leaves_receipt = True
         try:
-            with stop.heard():
-                message = self._deliver()
-            code = Exit.OK
-        except AtVendor as end:
-            code, message, leaves_receipt = Exit.OK, end.message, end.leaves_receipt
-        except stop.Stopped as stopped:
-            code, message = self._stopped(stopped)
-        except Failure as failure:
-            code, message = failure.code, failure.message
-            self.receipt["outcome"] = OUTCOMES.get(code, "failed")
-            if code is Exit.PAUSED:
-                leaves_receipt = not self._is_told()
+            # The lock and the private copies are let go behind the receipt.
+            with contextlib.ExitStack() as held:
+                end = Exit.INTERNAL, "the program failed; please report it"
+                try:
+                    end = self._ended(held)
+                finally:
+                    end = self._recorded(*end)
+                    if self.is_sent:
+                        self._keep()
         finally:
-            if leaves_receipt:
-                code, message = self._recorded(code, message)
+            if self.leaves_receipt:
                 with contextlib.suppress(stop.Stopped), stop.heard():
                     self._tell()
-        return code, message
+        return end
+
+    def _ended(self, held: contextlib.ExitStack) -> tuple[Exit, str]:
+        """Deliver. Return the exit code and the message; raise what is an error of the program."""
+        try:
+            with stop.heard():
+                return Exit.OK, self._deliver(held)
+        except AtVendor as end:
+            self.leaves_receipt = end.leaves_receipt
+            return Exit.OK, end.message
+        except stop.Stopped as stopped:
+            return self._stopped(stopped)
+        except Failure as failure:
+            self.receipt["outcome"] = OUTCOMES.get(failure.code, "failed")
+            if failure.code is Exit.PAUSED:
+                self.leaves_receipt = not self._is_told()
+            return failure.code, failure.message
+        except Exception:
+            if not self.is_sent:
+                raise
+            return Exit.OK, self._summary()
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the vendor has the file. Nothing that comes later changes that."""
+        return bool(self.receipt["outcome"] == "sent")
 
     def _stopped(self, stopped: stop.Stopped) -> tuple[Exit, str]:
         """Return what to tell of a stop; what was delivered before it stays delivered."""
-        if self.receipt["outcome"] == "sent":
+        if self.is_sent:
             return Exit.OK, self._summary()
         return Exit.STOPPED, f"stopped by {stopped.name}; {self.holds or NOTHING_SENT}"
 
@@ -275,8 +336,11 @@ class Run:
         self.receipt["exit_code"] = int(Exit.PAUSED)
         return any(all(r.get(key) == self.receipt[key] for key in same) for r in self.before)
 
-    def _deliver(self) -> str:
-        """Take the steps in their order. Return the message; raise AtVendor or Failure."""
+    def _deliver(self, held: contextlib.ExitStack) -> str:
+        """Take the steps in their order. Return the message; raise AtVendor or Failure.
+
+        `held` keeps the lock and the private copies until the receipt is written.
+        """
         self.feed = feed = load(self.config_file)
         self.before = self._receipts()
         night = Night.of(feed, self.started)
@@ -286,26 +350,64 @@ class Run:
             "deadline": stamp(night.deadline),
             "in_window": night.in_window,
             "minutes_to_deadline": night.minutes_to_deadline,
-            "source": {"path": str(feed.source)},
+            "source": {"path": path_text(feed.source)},
         }
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(feed_lock(self.state.folder))
-            self.before = self._receipts()  # another delivery may have ended meanwhile
-            self._blackout(feed, night)
-            if self.command == "send":
-                tell.heartbeat(feed, secrets_folder(), None)
-            copy = stack.enter_context(self._taken(feed, night))
-            self._describe(feed, copy)
-            if self.command == "send":
-                self._fresh(feed, copy)
-            package = self._package(feed, copy, night)
-            self._unless_at_vendor(feed, night)
-            self._validate(feed, package, night)
-            package, baseline = self._guard(feed, copy, package, night)
-            if self.command == "rehearse":
-                return self._rehearse(feed, night, package)
-            self._prepare(feed, baseline, package)
-            return self._transfer(feed, package, night)
+        held.enter_context(feed_lock(self.state.folder))
+        self._look_back()
+        self._blackout(feed, night)
+        self._begin()
+        if self.command == "send":
+            tell.heartbeat(feed, secrets_folder(), None)
+        copy = held.enter_context(self._taken(feed, night))
+        self._describe(feed, copy)
+        if self.command == "send":
+            self._fresh(feed, copy)
+        package = self._package(feed, copy, night)
+        self._unless_at_vendor(feed, night)
+        self._validate(feed, package, night)
+        package, baseline = self._guard(feed, copy, package, night)
+        if self.command == "rehearse":
+            return self._rehearse(feed, night, package)
+        self._prepare(feed, baseline, package)
+        return self._transfer(feed, package, night)
+
+    def _look_back(self) -> None:
+        """Read what was before this run: receipts, killed runs, what is lost. Raise Failure."""
+        try:
+            self.killed = self.ledger.close_killed()
+            self.receipt["lost"] = evidence.gaps(self.state.folder)
+        except OSError as error:
+            raise self._no_record(error) from None
+        for receipt in self.killed:
+            say(receipt["message"])
+        self.before = self._receipts()  # another delivery may have ended meanwhile
+
+    def _begin(self) -> None:
+        """Write down what this run is about to do. Raise Failure."""
+        begun = {key: self.receipt[key] for key in OF_THE_BEGINNING if key in self.receipt}
+        now = stamp(dt.datetime.now(dt.UTC))
+        try:
+            # An older program shows lines of every kind, and wants a message.
+            self.ledger.append({**begun, "outcome": BEGUN, "finished": now, "message": ""})
+        except OSError as error:
+            raise self._no_record(error) from None
+        self.has_begun = True
+
+    def _no_record(self, error: OSError) -> Failure:
+        return Failure(
+            Exit.LOCAL,
+            f"the receipts in {self.ledger.path} cannot be read or written ({error.strerror}); "
+            f"{NOTHING_SENT}",
+        )
+
+    def _end_silently(self) -> None:
+        """Write down that this run is over, though it has nothing to tell."""
+        if not self.has_begun:
+            return
+        end = {key: self.receipt[key] for key in ("run", "feed", "command", "started")}
+        with _beside("the end of the run could not be recorded"):
+            now = stamp(dt.datetime.now(dt.UTC))
+            self.ledger.append({**end, "outcome": ENDED, "finished": now, "message": ""})
 
     def _describe(self, feed: Feed, copy: settle.Snapshot) -> None:
         """Record what the export is, and for how long it has been the same."""
@@ -354,10 +456,13 @@ class Run:
         """
         if self.command != "send":
             return
+        if receipts.unsure(self.before):
+            return  # what the vendor has is not known
         file, target = receipts.sent_file(self.receipt), self._target(feed)
         accepted = [r for r in self.before if r.get("outcome") == "sent"]
         last = receipts.sent_last(accepted, target)
-        is_tonights = night.in_window and last and last.get("started", "") >= stamp(night.opened)
+        window = stamp(night.opened), stamp(night.deadline)
+        is_tonights = night.in_window and last and window[0] <= last.get("started", "") <= window[1]
         if last and is_tonights and receipts.is_same(receipts.sent_file(last), file):
             raise AtVendor(
                 f"{feed.district}: tonight's delivery of this export is in already",
@@ -412,7 +517,7 @@ class Run:
             return
         with self._phase("settle"):
             export = settle.settled(feed, night.seconds_left(), say)
-        self.receipt["source"]["path"] = str(export.path)
+        self.receipt["source"]["path"] = path_text(export.path)
         with contextlib.ExitStack() as stack:
             with self._phase("snapshot"):
                 copy = stack.enter_context(settle.snapshot(export))
@@ -439,15 +544,18 @@ class Run:
             raise Failure(Exit.LOCAL, f"{error}; was the host set up anew?") from None
         except OSError as error:
             raise _no_room(error) from None
-        when = dt.datetime.strptime(entry.accepted, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=dt.UTC)
+        when = dt.datetime.strptime(entry.accepted, ring.STAMP).replace(tzinfo=dt.UTC)
         return settle.Snapshot(copy, copy.stat().st_size, entry.sha256, when)
 
     def _ring(self, feed: Feed) -> ring.Ring:
         key = credential(feed.feed, "state")
-        return ring.Ring(self.state.folder / "packages", key, feed.keep_packages)
+        return ring.Ring(evidence.packages(self.state.folder), key, feed.keep_packages)
 
     def _fresh(self, feed: Feed, copy: settle.Snapshot) -> None:
         age = self.started - copy.modified
+        path = self.receipt["source"]["path"]
+        if -age > dt.timedelta(minutes=AHEAD_MINUTES):
+            raise Failure(Exit.STALE, ahead(path, copy.modified, self.started))
         if age > dt.timedelta(hours=feed.maximum_age_hours):
             raise Failure(
                 Exit.STALE,
@@ -497,38 +605,51 @@ class Run:
         Return the file that may be sent, and what the vendor holds then. Raise Failure.
         """
         with self._phase("guard"):
-            old, lost = self._last_baseline(feed)
-        verdict = self._compare(feed, old, night)
+            olds, lost = self._last_baselines(feed)
+        verdict = self._compare(feed, olds, night)
+        self.receipt["lost"] = lost
         self.receipt["held"] = reasons = [*lost, *verdict.texts]
         if span := guard.expected(feed, night.deadline.date()):
             self.receipt["expected_change"] = str(span)
         if reasons and self.command != "resend":
             if approval := self.ledger.approval(copy.sha256):
                 self.receipt["approved"] = {
-                    key: approval[key] for key in ("who", "why", "finished")
+                    key: approval.get(key, "") for key in ("who", "why", "finished")
                 }
             elif feed.removals == "wait" and verdict.is_removals_only and not lost:
                 try:
-                    package = self._let_wait(feed, copy, old, verdict, night)
+                    package = self._let_wait(feed, copy, olds, verdict, night)
                 except CannotWait as why:
                     raise self._held(copy, f"{why}. ") from None
             else:
-                raise self._held(copy)
-        return package, guard.accepted(old, self.report.baseline)
+                raise self._held(copy, f"{evidence.HOW_TO_GO_ON}. " if lost else "")
+        return package, guard.accepted(olds[-1] if olds else None, self.report.baseline)
 
-    def _last_baseline(self, feed: Feed) -> tuple[Baseline | None, list[str]]:
-        """Return what the vendor holds, or the reason why that is not known."""
-        accepted = self.ledger.accepted()
-        last = accepted[-1] if accepted else None
-        try:
-            return self.state.baseline(last, credential(feed.feed, "state")), []
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            return None, [f"what was accepted before cannot be compared with ({why})"]
+    def _last_baselines(self, feed: Feed) -> tuple[list[Baseline], list[str]]:
+        """Return all that the vendor may hold, the newest last, and why something is not known.
 
-    def _compare(self, feed: Feed, old: Baseline | None, night: Night) -> guard.Verdict:
+        It is what was sent last, unless a later transfer has not ended well.
+        """
+        lost = list(self.receipt["lost"])
+        maybe = receipts.unsure(self.before)
+        if maybe and self.report.baseline.is_incremental:
+            lost.append("it only has changes, and whether the last ones have arrived is not known")
+        olds = []
+        for receipt in (*self.ledger.accepted()[-1:], *maybe):
+            try:
+                olds.append(self.state.baseline(receipt, credential(feed.feed, "state")))
+            except (OSError, ValueError) as error:
+                lost.append(f"what was accepted before cannot be compared with ({_reason(error)})")
+        return olds, list(dict.fromkeys(lost))
+
+    def _compare(self, feed: Feed, olds: list[Baseline], night: Night) -> guard.Verdict:
+        """Return what changes against what was sent last, and each reason against any of them."""
         with self._phase("guard"):
-            verdict = guard.judge(feed, old, self.report.baseline, night.deadline.date())
+            known: list[Baseline | None] = [*olds] or [None]
+            first, *others = (
+                guard.judge(feed, old, self.report.baseline, night.deadline.date()) for old in known
+            )
+            verdict = guard.joined(first, others)
         self.receipt["changes"] = verdict.record()
         return verdict
 
@@ -549,7 +670,7 @@ class Run:
         self,
         feed: Feed,
         copy: settle.Snapshot,
-        old: Baseline | None,
+        olds: list[Baseline],
         verdict: guard.Verdict,
         night: Night,
     ) -> Outgoing:
@@ -567,7 +688,7 @@ class Run:
         self._unless_at_vendor(feed, night)
         self._check(feed, package, night)
         is_good = self.report.accepted and not _unscoped(package)
-        if not is_good or self._compare(feed, old, night).reasons:
+        if not is_good or self._compare(feed, olds, night).reasons:
             self.receipt |= of_export
             del self.receipt["waiting"]
             raise CannotWait("The removals cannot wait: the rest may not be sent without them")
@@ -629,8 +750,8 @@ class Run:
             yield info
         finally:
             self.left, self.holds = info.holds, info.holds.words
-            if info.learned:
-                self._keep_profile(info.learned)
+            if "at_vendor" in self.receipt:
+                self.receipt["at_vendor"] = info.holds.name.lower()
             self.receipt["remote"] = {
                 **self._target(feed),
                 "address": info.address,
@@ -639,24 +760,38 @@ class Run:
                 "login": info.method,
             }
             self.receipt["seconds"] |= info.seconds
+            if info.learned:
+                self._keep_profile(info.learned)
 
     def _transfer(self, feed: Feed, package: Outgoing, night: Night) -> str:
         secret = credential(feed.feed, "current")
         with turn(self._turns(), feed, night.seconds_left(), say):
+            self.receipt |= {"at_vendor": UNKNOWN_AT_VENDOR, "remote": self._target(feed)}
+            self._begin()
+            self.package = package
             self._send(feed, secret, package, night)
-        try:
-            self._ring(feed).add(package.path, package.sha256)
-        except OSError as error:  # it is no part of the delivery
-            say(f"the package could not be kept for a later resend: {error.strerror}")
         return self._summary()
 
     def _summary(self) -> str:
         """Return the morning's line of a delivery that is sent, and record what it has to tell."""
         self.receipt["finished"] = stamp(dt.datetime.now(dt.UTC))
-        if self.command == "send":
-            self.receipt["told"] = receipts.news(self.before, self.receipt)
-        accepted = self.ledger.accepted()
-        return views.morning(self.receipt, accepted[-1] if accepted else None)
+        with _beside("what is new of the findings is not known"):
+            if self.command == "send":
+                self.receipt["told"] = receipts.news(self.before, self.receipt)
+        with _beside("the delivery could not be summed up"):
+            accepted = self.ledger.accepted()
+            return views.morning(self.receipt, accepted[-1] if accepted else None)
+        return f"{self.receipt['district']}: sent"
+
+    def _keep(self) -> None:
+        """Keep what the next runs need of a delivery that is sent and recorded."""
+        with contextlib.suppress(stop.Stopped), stop.heard():
+            if not self.feed or not self.package:
+                return
+            with _beside("that the package was delivered could not be marked"):
+                evidence.mark(self.state.folder, self.package.sha256)
+            with _beside("the package could not be kept for a later resend"):
+                self._ring(self.feed).add(self.package.path, self.package.sha256)
 
     def _send(self, feed: Feed, secret: bytes, package: Outgoing, night: Night) -> None:
         """Send; try again what may be cured by it, with longer and longer waits."""
@@ -710,8 +845,9 @@ class Run:
             "method": done.method,
             "verified": done.verified,
         }
-        if known and known.server != info.server and not info.learned:
-            self.receipt["remote"]["server_changed"] = self._learn(feed, secret, known)
+        with _beside("what has changed of the server could not be learned"):
+            if known and known.server != info.server and not info.learned:
+                self.receipt["remote"]["server_changed"] = self._learn(feed, secret, known)
 
     def _profile(self) -> Any:
         """What was learned of the server, None where nothing is known."""
@@ -721,11 +857,8 @@ class Run:
 
     def _keep_profile(self, profile: Any) -> None:
         """Write down what was learned of the server; the delivery does not depend on it."""
-        try:
-            self.state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self.state.profile.write_text(profile.to_json(), "utf-8")
-        except OSError as error:
-            say(f"what was learned of the server could not be kept: {error.strerror}")
+        with _beside("what was learned of the server could not be kept"):
+            self.state.keep_profile(profile)
 
     def _learn(self, feed: Feed, secret: bytes, old: Any) -> list[str]:
         """Probe a server that shows another version; the file is delivered already."""
@@ -741,6 +874,9 @@ class Run:
 
     def _recorded(self, code: Exit, message: str) -> tuple[Exit, str]:
         """Writes the receipt; returns what to tell, which is another failure where that fails."""
+        if not self.leaves_receipt:
+            self._end_silently()
+            return code, message
         self.receipt |= {
             "exit_code": int(code),
             "message": message,
@@ -748,33 +884,53 @@ class Run:
         }
         try:
             self.state.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self.ledger.append(self.receipt)
-        except OSError as error:
+            self._append()
+        except Exception as error:  # noqa: BLE001 - the vendor may have the file, whatever comes
             code, message = Exit.LOCAL, (
-                f"the receipt cannot be written to {self.ledger.path} ({error.strerror}); "
+                f"the receipt cannot be written to {self.ledger.path} ({_reason(error)}); "
                 f"what happened: {message}"
             )  # fmt: skip
-            self.receipt |= {"outcome": "failed", "exit_code": int(code), "message": message}
+            outcome = "sent" if self.is_sent else "failed"
+            self.receipt |= {"outcome": outcome, "exit_code": int(code), "message": message}
         return code, message
+
+    def _append(self) -> None:
+        """Append the receipt, or the least of it. Raise OSError, or what the least one raises."""
+        try:
+            self.ledger.append(self.receipt)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a smaller record is better than none
+            say(f"the receipt cannot be written whole: {_reason(error)}")
+            least = {key: self.receipt[key] for key in OF_THE_LEAST if key in self.receipt}
+            self.ledger.append(least)
 
     def _tell(self) -> None:
         """Tells who wants to know, and puts the state in order; neither can harm the delivery."""
         if not self.feed:
             return
         feed, folder = self.feed, secrets_folder()
-        troubles: list[str] = []
-        if kind := tell.event(self.before, self.receipt):
-            troubles += tell.tell(feed, kind, self.receipt, folder)
+        for receipt in (*self.killed, self.receipt):
+            with _beside("nobody could be notified"):
+                self._notify(feed, receipt, folder)
         if self.command == "send":
             green = self.receipt["outcome"] in ("sent", "skipped")
             code = 0 if green else int(self.receipt["exit_code"])
-            troubles += tell.heartbeat(feed, folder, code)
-        try:
-            oldest = self.started - dt.timedelta(days=feed.keep_receipts_days)
-            self.ledger.prune(stamp(oldest))
+            with _beside("the heartbeat did not work"):
+                _say_all(tell.heartbeat(feed, folder, code))
+        with _beside("the feed's receipts could not be pruned"):
+            self.ledger.prune(dt.timedelta(days=feed.keep_receipts_days), self.started)
+        with _beside("the metrics could not be written"):
             if metrics := os.environ.get("CACHE_DIRECTORY"):
                 tell.metrics(Path(metrics) / f"{feed.feed}.prom", feed.feed, self.ledger.receipts())
-        except (OSError, Failure) as error:
-            troubles.append(f"the feed's state could not be put in order: {error}")
-        for trouble in troubles:
-            say(trouble)
+
+    def _notify(self, feed: Feed, receipt: receipts.Receipt, folder: Path | None) -> None:
+        """Notify who wants to know of a receipt: this run's, or that of one that was killed."""
+        before = [r for r in self.before if r.get("run") != receipt["run"]]
+        if kind := tell.event(before, receipt):
+            _say_all(tell.tell(feed, kind, receipt, folder))
+
+
+def _say_all(texts: list[str]) -> None:
+    for text in texts:
+        say(text)

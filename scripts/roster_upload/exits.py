@@ -39,6 +39,7 @@ class Exit(IntEnum):
     SILENT = 27
     MISSED = 28
     PAUSED = 29
+    KILLED = 30
     INTERNAL = 70
 
 
@@ -72,6 +73,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.SILENT: "the server stopped answering",
     Exit.MISSED: "the deadline is near, or past, and tonight's roster is not delivered",
     Exit.PAUSED: "nothing is sent by plan: a blackout date",
+    Exit.KILLED: "the delivery was killed before it could say how it ended",
     Exit.INTERNAL: "an error of the program itself",
 }
 

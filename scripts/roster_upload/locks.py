@@ -14,16 +14,36 @@ from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 
 LOOK_SECONDS = 0.5
+# Whoever only looks whether a feed is busy, or tells of a killed run, holds its lock no longer.
+GLANCE_SECONDS = 1.0
+GLANCE_LOOK_SECONDS = 0.05
+FEED_LOCK = "lock"
 
 
 @contextlib.contextmanager
 def feed_lock(folder: Path) -> Iterator[None]:
     """Holds the feed's lock; raises Failure where another delivery has it."""
-    handle = _first_free(folder, ["lock"], folder.name)
-    if not handle:
-        raise Failure(Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal")
+    end = time.monotonic() + GLANCE_SECONDS
+    while not (handle := _first_free(folder, [FEED_LOCK], folder.name)):
+        if time.monotonic() >= end:
+            raise Failure(
+                Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal"
+            )
+        time.sleep(GLANCE_LOOK_SECONDS)
     with handle:
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a delivery holds the feed's lock, or may: who may not look cannot tell."""
+    try:
+        with (folder / FEED_LOCK).open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 @contextlib.contextmanager

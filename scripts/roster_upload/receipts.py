@@ -18,6 +18,9 @@ GREEN = ("sent", "skipped")
 FOR_PEOPLE = ("fault", "warning")  # severities of findings in a file that is sent
 REMIND_NIGHTS = 7
 GROWTH_PERCENT = 10  # what is less is the daily come and go
+# What a vendor may hold behind a transfer that did not end well: names of `transfer.info.Holds`.
+UNSURE = ("new", "unknown", "part")
+UNSURE_KEPT = 7  # packages that may be the vendor's, beside the last that was sent
 
 
 def is_delivery(receipt: Receipt) -> bool:
@@ -34,6 +37,11 @@ def sent_file(receipt: Receipt) -> Mapping[str, Any]:
 def sent_sha256(receipt: Receipt) -> str:
     """Return the SHA-256 of the file that goes to the vendor; "" where none was read."""
     return str(sent_file(receipt).get("sha256", ""))
+
+
+def export_sha256(receipt: Receipt) -> str:
+    """Return the SHA-256 of the export, which approvals name; "" where none was read."""
+    return str(receipt.get("source", {}).get("sha256", ""))
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -98,7 +106,7 @@ def news(before: Sequence[Receipt], receipt: Receipt) -> list[dict[str, Any]]:
     for earlier in before:
         for entry in earlier.get("told", ()):
             age = tonight - dt.date.fromisoformat(earlier["night"])
-            if age < dt.timedelta(days=REMIND_NIGHTS):
+            if abs(age) < dt.timedelta(days=REMIND_NIGHTS):  # a wrong clock may have been ahead
                 recent[_key(entry)] = entry["count"]  # the most of the week, since it had grown
     return [
         {key: finding[key] for key in ("rule", "file", "column", "count")}
@@ -130,6 +138,21 @@ def sent_last(before: Sequence[Receipt], target: Mapping[str, Any]) -> Receipt |
         ),
         None,
     )
+
+
+def unsure(before: Sequence[Receipt]) -> list[Receipt]:
+    """Return the deliveries since the last one sent whose file the vendor may hold, newest last.
+
+    One of each file, and no more than `UNSURE_KEPT`.
+    """
+    found: dict[str, Receipt] = {}
+    for receipt in before:
+        if receipt.get("outcome") == "sent":
+            found.clear()
+        elif receipt.get("at_vendor") in UNSURE and (sha256 := sent_sha256(receipt)):
+            found.pop(sha256, None)
+            found[sha256] = receipt
+    return list(found.values())[-UNSURE_KEPT:]
 
 
 def is_target(receipt: Receipt, target: Mapping[str, Any]) -> bool:

@@ -6,19 +6,24 @@ number, and the last block is marked as such, so that none can be changed, moved
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from roster_upload import atomic
+
 BLOCK_BYTES = 1 << 20
 PREFIX_BYTES = 8
 TAG_BYTES = 16
+STAMP = "%Y%m%dT%H%M%S%fZ"  # when a package was accepted, in its name
 
 
 class Damaged(Exception):
@@ -51,29 +56,28 @@ class Ring:
         return found
 
     def add(self, package: Path, sha256: str) -> None:
-        """Keeps a package, and no more than `keep` in all; raises OSError."""
-        for left in self.folder.glob("*.new"):  # of a run that was killed
-            left.unlink()
+        """Keeps a package, and no more than `keep` in all; raises OSError.
+
+        It becomes the newest one, also where a wrong clock has given another a later time.
+        """
+        for left in (*self.folder.glob("*.new"), *self.folder.glob(".*.package.*")):
+            left.unlink(missing_ok=True)  # of a run that was killed
         if self.keep:
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            same = [entry for entry in self.entries() if entry.sha256 == sha256]
-            stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%fZ")
-            path = self.folder / f"{stamp}-{sha256}.package"
-            temporary = path.with_suffix(".new")
-            try:
-                self._encrypt(package, temporary)
-                temporary.replace(path)
-            finally:  # a part of one must not fill the disk on which receipts are written
-                temporary.unlink(missing_ok=True)
+            entries = self.entries()
+            same = [entry for entry in entries if entry.sha256 == sha256]
+            path = self.folder / f"{_next_stamp(entries)}-{sha256}.package"
+            # A part of one must not fill the disk on which receipts are written.
+            with atomic.replacing(path) as out:
+                self._encrypt(package, out)
             for entry in same:
                 entry.path.unlink()
         for entry in self.entries()[: -self.keep or None]:
             entry.path.unlink()
 
-    def _encrypt(self, package: Path, path: Path) -> None:
+    def _encrypt(self, package: Path, out: BinaryIO) -> None:
         prefix = secrets.token_bytes(PREFIX_BYTES)
-        with package.open("rb") as source, path.open("wb") as out:
-            os.fchmod(out.fileno(), 0o600)
+        with package.open("rb") as source:
             out.write(prefix)
             number, block = 0, source.read(BLOCK_BYTES)
             while True:
@@ -82,8 +86,6 @@ class Ring:
                 if not further:
                     break
                 number, block = number + 1, further
-            out.flush()
-            os.fsync(out.fileno())
 
     def decrypt(self, entry: Entry, path: Path) -> None:
         """Writes a kept package in the clear; raises Damaged or OSError."""
@@ -105,6 +107,17 @@ class Ring:
                 number, block = number + 1, further
         if digest.hexdigest() != entry.sha256:
             raise Damaged(f"{entry.path} is another package than its name says")
+
+
+def _next_stamp(entries: list[Entry]) -> str:
+    """Return the time of now, or one behind that of the newest package."""
+    now = dt.datetime.now(dt.UTC).strftime(STAMP)
+    if not entries or entries[-1].accepted < now:
+        return now
+    with contextlib.suppress(ValueError, OverflowError):
+        newest = dt.datetime.strptime(entries[-1].accepted, STAMP)
+        return (newest + dt.timedelta(microseconds=1)).strftime(STAMP)
+    return now
 
 
 def _framed(prefix: bytes, number: int, data: bytes, is_last: bool) -> tuple[bytes, bytes, bytes]:

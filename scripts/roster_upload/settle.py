@@ -22,9 +22,10 @@ from typing import Any, BinaryIO
 from roster_upload import stop
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
-from roster_upload.printable import printable
+from roster_upload.record import path_text
 
 COPIED_AT_ONCE = 1 << 20
+LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # Of a file: its path, its inode, its size in bytes, when it was written and changed (ns).
 State = tuple[tuple[str, int, int, int, int], ...]
@@ -50,7 +51,7 @@ class Export:
             raise _unreadable(self.path, error) from None
         oldest = min(written for *_, written, _ in state)
         size = sum(size for _, _, size, _, _ in state)
-        return size, dt.datetime.fromtimestamp(oldest / 1e9, dt.UTC)
+        return size, _moment(oldest)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Snapshot:
     bytes: int
     sha256: str
     modified: dt.datetime  # of its oldest file
+
+
+def _moment(nanoseconds: int) -> dt.datetime:
+    """Return a file's time, also where it lies outside of the calendar."""
+    seconds = min(max(nanoseconds // 10**9, 0), LATEST_SECONDS)
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def find(wanted: Path, *, is_opaque: bool = False) -> Export:
@@ -84,16 +91,18 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
             files = [p for p in source.iterdir() if p.suffix.lower() == ".csv" and _is_file(p)]
             if not files:
                 raise Failure(
-                    Exit.SOURCE, f"there is no CSV file in {source}; did the SIS write elsewhere?"
+                    Exit.SOURCE,
+                    f"there is no CSV file in {path_text(source)}; did the SIS write elsewhere?",
                 )
             return Export(source, tuple(sorted(files)))
     except FileNotFoundError:
         raise Failure(
-            Exit.SOURCE, f"there is no export at {wanted}; did the SIS write it elsewhere?"
+            Exit.SOURCE,
+            f"there is no export at {path_text(wanted)}; did the SIS write it elsewhere?",
         ) from None
     except OSError as error:
         raise _unreadable(source, error) from None
-    raise Failure(Exit.SOURCE, f"{source} is no file")  # a pipe would block for ever
+    raise Failure(Exit.SOURCE, f"{path_text(source)} is no file")  # a pipe would block for ever
 
 
 def _written(path: Path) -> tuple[int, str]:
@@ -111,7 +120,7 @@ def _is_file(path: Path) -> bool:
 def _unreadable(path: Path, error: OSError) -> Failure:
     return Failure(
         Exit.SOURCE,
-        f"{path} cannot be read ({error.strerror}); the user roster-upload needs to",
+        f"{path_text(path)} cannot be read ({error.strerror}); the user roster-upload needs to",
     )
 
 
@@ -151,12 +160,11 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
         if now >= end:
             raise Failure(
                 Exit.GROWING,
-                f"{export.path} was still being written after {limit / 60:.0f} min; it has to "
-                f"be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
+                f"{path_text(export.path)} was still being written after {limit / 60:.0f} min; it "
+                f"has to be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
             )
         if not has_said:
-            where = printable(str(export.path))
-            say(f"waiting until {where} has been quiet for {feed.quiet_seconds} s")
+            say(f"waiting until {path_text(export.path)} has been quiet for {feed.quiet_seconds} s")
         has_said = True
         time.sleep(min(1.0, max(feed.quiet_seconds - (now - since), 0.05), end - now))
 
@@ -180,10 +188,10 @@ def snapshot(export: Export) -> Iterator[Snapshot]:
         if before != after or (not export.is_folder and size != before[0][2]):
             raise Failure(
                 Exit.GROWING,
-                f"{export.path} changed while it was read; the SIS is still writing it",
+                f"{path_text(export.path)} changed while it was read; the SIS is still writing it",
             )
         oldest = min(written for *_, written, _ in before)
-        yield Snapshot(copy, size, digest, dt.datetime.fromtimestamp(oldest / 1e9, dt.UTC))
+        yield Snapshot(copy, size, digest, _moment(oldest))
 
 
 @contextlib.contextmanager
@@ -249,12 +257,21 @@ def _packed(export: Export, copy: Path) -> tuple[str, int]:
     """Packs a folder's files; returns the zip's SHA-256 and its size in bytes."""
     with contextlib.closing(Hashing(copy)) as out, zipfile.ZipFile(out, "w") as package:
         for path in export.files:
-            info = zipfile.ZipInfo(path.name, ZIP_EPOCH)
+            info = zipfile.ZipInfo(_member(path), ZIP_EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
                 _pour(source, entry)
     return out.digest.hexdigest(), out.size
+
+
+def _member(path: Path) -> str:
+    """Return a file's name in the package. One that is not UTF-8 is taken for Latin-1."""
+    name = os.fsencode(path.name)
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
 
 
 def _pour(source: BinaryIO, out: Any) -> None:

@@ -11,7 +11,6 @@ import email.utils
 import http.client
 import itertools
 import json
-import os
 import smtplib
 import socket
 import ssl
@@ -23,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from roster_upload import atomic
 from roster_upload.config import Feed
 from roster_upload.exits import Exit
 from roster_upload.printable import LONGEST_MESSAGE, printable, printable_lines
@@ -38,6 +38,7 @@ SUBJECTS = {
     "failure": "{district}: tonight's roster was not delivered",
     "rehearsal": "{district}: tonight's roster would not be delivered",
     "recovery": "{district}: the roster is delivered again",
+    "unrecorded": "{district}: the roster is delivered, and its receipt could not be written",
     "deadline": "{district}: the deadline is near and tonight's roster is not delivered",
     "findings": "{district}: the roster is delivered, with findings to correct in the SIS",
 }
@@ -72,9 +73,12 @@ def event(before: Sequence[Mapping[str, Any]], receipt: Mapping[str, Any]) -> st
     A failure is told once a night for each exit code, and again after a delivery; a rehearsal's
     failure is told by itself. A delivery is a recovery after a failure or the watcher's alarm,
     whatever was skipped since. A start that found the feed busy counts for neither. Findings that
-    people have to be told of come with the recovery, or by themselves.
+    people have to be told of come with the recovery, or by themselves. So does a delivery whose
+    receipt could not be written.
     """
     if receipt["outcome"] == "sent":
+        if receipt.get("exit_code"):
+            return "unrecorded"
         tries = [r for r in before if is_delivery(r) or r.get("command") == "watch"]
         last = [r for r in tries if r["outcome"] != "skipped" and not _is_busy(r)][-1:]
         if any(r["outcome"] != "sent" for r in last):
@@ -306,10 +310,8 @@ def _send(feed: Feed, message: email.message.EmailMessage, secrets: Path | None)
 
 def metrics(path: Path, feed: str, receipts: Sequence[Mapping[str, Any]]) -> None:
     """Writes Prometheus' text format for node_exporter's textfile collector; raises OSError."""
-    temporary = path.with_suffix(f".{os.getpid()}.new")  # two runs of a feed can end at once
-    temporary.write_text(exposition(feed, receipts), "utf-8")
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    data = exposition(feed, receipts).encode("utf-8", "backslashreplace")
+    atomic.replace(path, data, mode=0o644, lasting=False)  # the next run writes them again
 
 
 Sample = tuple[Mapping[str, str], float]  # labels and value

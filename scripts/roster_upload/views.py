@@ -20,11 +20,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from roster_upload.config import Feed
+from roster_upload.evidence import HOW_TO_GO_ON, lines_text
 from roster_upload.exits import MEANINGS, Exit
 from roster_upload.printable import LONGEST_MESSAGE, printable
 from roster_upload.receipts import (
     GREEN,
     Receipt,
+    export_sha256,
     is_delivery,
     is_held,
     is_same,
@@ -127,7 +129,7 @@ def _notes(receipt: Receipt) -> Iterator[str]:
         yield f"{several(warnings, 'warning')} told"
     if waits := receipt.get("waiting"):
         yield f"removals wait: {_by_kind(waits['counts'])}"
-    if changed := receipt["remote"].get("server_changed"):
+    if changed := receipt.get("remote", {}).get("server_changed"):
         yield f"the server has changed: {', '.join(changed)}"
 
 
@@ -166,7 +168,7 @@ def cautions(receipt: Receipt | None) -> list[str]:
 def _margin(receipt: Receipt) -> str:
     """How a delivery lay to its deadline."""
     left = seconds_left(receipt)
-    if not receipt["in_window"] or left is None:
+    if not receipt.get("in_window", True) or left is None:
         return "outside the nightly window"
     return f"{left // 60:.0f} min early" if left >= 0 else f"{-left / 60:.0f} min LATE"
 
@@ -176,7 +178,8 @@ def _approval(last: Receipt | None, receipts: Sequence[Receipt]) -> Receipt | No
     if not last or not is_held(last):
         return None
     latest = receipts[-1]
-    is_it = latest.get("outcome") == "approved" and latest["digest"] == last["source"]["sha256"]
+    digest = export_sha256(last)
+    is_it = latest.get("outcome") == "approved" and digest and latest.get("digest") == digest
     return latest if is_it else None
 
 
@@ -211,7 +214,7 @@ def _after(last: Receipt | None, receipts: Sequence[Receipt]) -> str:
     if not last:
         return ""
     if approval := _approval(last, receipts):
-        return f"{approval['message']}: systemctl start roster-upload@{last['feed']}.service"
+        return f"{approval['message']}: systemctl start roster-upload@{last.get('feed')}.service"
     return _step(last, Exit.HELD) if last.get("waiting") else next_step(last)
 
 
@@ -221,16 +224,17 @@ def status_text(told: Sequence[Mapping[str, Any]]) -> str:
     for entry in told:
         lines.append(f"{entry['feed']}")
         last, sent = entry["last"], entry["last_sent"]
-        if not last:
+        if not last and not entry.get("lost"):
             lines.append("  no delivery yet")
-            continue
-        lines.append(f"  {entry['morning'] or last['message']}")
+        if last:
+            lines.append(f"  {entry['morning'] or last['message']}")
         if sent:
             when, zone = mountain(sent["finished"])
             remote = sent["remote"]
-            lines.append(f"  last sent  {when} {zone}, {sent_file(sent)['bytes']:,} bytes")
+            where = [remote.get(key, "") for key in ("host", "dir", "name")]
+            lines.append(f"  last sent  {when} {zone}, {sent_file(sent).get('bytes', 0):,} bytes")
             lines.append(f"  sha256     {sent_sha256(sent)}")
-            lines.append(f"  remote     {remote['host']}: {remote['dir']}/{remote['name']}")
+            lines.append("  remote     {}: {}/{}".format(*where))
         lines += [f"  amber      {text}" for text in entry["cautions"]]
         if entry["next_step"]:
             lines.append(f"  next step  {entry['next_step']}")
@@ -238,6 +242,13 @@ def status_text(told: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 f"  LEDGER     was changed by hand at line {entry['ledger_broken_at_line']}"
             )
+        if begun := entry.get("under_way"):
+            lines.append(f"  under way  the run of {begun['started']}")
+        if damaged := lines_text(entry.get("ledger_damaged_lines", ())):
+            lines.append(f"  LEDGER     is damaged in {damaged}")
+        lines += [f"  LOST       {text}" for text in entry.get("lost", ())]
+        if entry.get("lost"):
+            lines.append(f"  next step  {HOW_TO_GO_ON}")
     return "\n".join(lines)
 
 

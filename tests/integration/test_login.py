@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,10 @@ def test_the_former_credential_goes_after_an_accepted_delivery(district: Distric
     path.write_bytes(b"sealed")
     assert "stays until the next accepted delivery" in district.run("forget", FEED)[1]
     assert path.exists()
+    future = time.time() + 10**8  # the clock was ahead when it was put aside
+    os.utime(path, (future, future))
+    assert "stays" in district.run("forget", FEED)[1]
+    assert path.stat().st_mtime <= time.time(), "it waits for the next delivery, not for that day"
     os.utime(path, (0, 0))  # it was put aside before that delivery
     code, told = district.run("forget", FEED)
     assert (code, path.exists()) == (0, False), told

@@ -280,7 +280,7 @@ def test_a_file_left_aside_comes_back_before_anything_is_sent(
     district.configure(attempts=2, retry_seconds=600)
     district.open_window()
     district.state.mkdir(parents=True)
-    (district.state / "server.json").write_text(profile("aside").to_json())
+    district.learn(profile("aside"))
     code, told = district.send()
     assert code == Exit.OK, told
     assert "the vendor may find no file until the next try" in told
@@ -306,7 +306,7 @@ def test_a_server_that_renames_nothing_is_learned_in_one_night(
     """Nobody has to type a command for it, and the file is sent twice at most."""
     if known:
         district.state.mkdir(parents=True)
-        (district.state / "server.json").write_text(profile(known).to_json())
+        district.learn(profile(known))
     spoil(vendor, faults)
     if vendor.take:
         vendor.folder.joinpath("OneRoster.zip").unlink()

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import signal
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -86,8 +87,15 @@ def test_the_night_of_a_moment(
 
 OLD, SMALL, BIG = (b"<roster>" + b"x" * count for count in (1000, 400, 1020))
 VENDOR = "SSH-2.0-Vendor_1"
+NOON = "2026-11-01T12:00:00Z"
 STEPS = ("faulty_rows", "removals", "wait_nights")
 ALL_CODES = sorted(set(Exit) - {Exit.OK})
+
+
+PROFILE = Profile(
+    server=VENDOR, extensions=(), login="password", rename="rename", stat_after_close=True,
+    takes_on_close=False, sizes=True, hash=False, learned="2026-11-01T00:00:00Z",
+)  # fmt: skip
 
 
 class Host:
@@ -288,14 +296,14 @@ def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
 
 
 def test_an_approval_lets_one_file_through_once(host: Host) -> None:
-    approval = {"outcome": "approved", "who": "it", "why": "closed", "finished": "f", "n": 1}
+    approval = {"outcome": "approved", "who": "it", "why": "closed", "finished": NOON, "n": 1}
     host.send()
     host.ledger.append({**approval, "digest": digest_of(SMALL)})
     assert host.send(SMALL[:-1]) == Exit.HELD, "it is for another file"
     host.ends = [Failure(Exit.VERIFY, "damaged")]
     assert host.send(SMALL) == Exit.VERIFY
     assert host.send(SMALL) == Exit.OK, "a transfer that failed does not use it up"
-    assert host.last["approved"] == {"who": "it", "why": "closed", "finished": "f"}
+    assert host.last["approved"] == {"who": "it", "why": "closed", "finished": NOON}
     assert host.last["held"]
     host.ledger.append({**approval, "digest": digest_of(OLD)})
     assert host.send(OLD) == Exit.OK
@@ -369,7 +377,7 @@ def test_several_reasons_are_counted(host: Host) -> None:
     host.configure(guard_minimum={"bytes": 2000})
     assert host.send() == Exit.HELD
     assert len(host.last["held"]) == 2
-    assert "(and 1 more). Nothing was sent" in host.message
+    assert "(and 1 more). " in host.message
     host.configure()
     assert host.send() == Exit.HELD
     assert "more)" not in host.message
@@ -1132,7 +1140,7 @@ def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
     [
         ("roster_upload.ring.Ring.add", Exit.OK, 1),  # it is no part of the delivery
         ("roster_upload.guard.baseline.Baseline.save", Exit.LOCAL, 0),
-        ("roster_upload.ledger.Ledger.append", Exit.LOCAL, 1),
+        ("roster_upload.ledger.Ledger.append", Exit.LOCAL, 0),  # also of what is to be sent
         ("roster_upload.ledger.Ledger.receipts", Exit.LOCAL, 0),
         ("roster_upload.ledger.Ledger.prune", Exit.OK, 1),
         ("roster_upload.ring.Ring.decrypt", Exit.LOCAL, 0),
@@ -1152,6 +1160,299 @@ def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
     if what.endswith("append"):
         assert "what happened: " in host.message
         assert host.alerts[-2:] == [("tell", "failure"), ("heartbeat", Exit.LOCAL)]
+
+
+BEHIND_THE_RENAMING = [
+    "roster_upload.receipts.news",
+    "roster_upload.views.morning",
+    "roster_upload.ring.Ring.add",
+    "roster_upload.evidence.mark",
+    "roster_upload.delivery.State.keep_profile",
+    "roster_upload.transfer.probe.probe",
+    "roster_upload.tell.event",
+    "roster_upload.tell.heartbeat",
+    "roster_upload.tell.metrics",
+    "roster_upload.ledger.Ledger.prune",
+]
+
+
+@pytest.mark.parametrize("what", BEHIND_THE_RENAMING)
+@pytest.mark.parametrize("error", [ValueError("no"), UnicodeEncodeError("u", "x", 0, 1, "no")])
+def test_what_comes_behind_the_renaming_changes_nothing(
+    host: Host, what: str, error: Exception, tmp_path: Path
+) -> None:
+    host.patch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    host.learned = PROFILE if what.endswith("keep_profile") else None
+    host.state.mkdir(parents=True)
+    (host.state / "server.json").write_text(
+        dataclasses.replace(PROFILE, server="SSH-2.0-Old").to_json()
+    )
+    host.ledger.append({"outcome": "ended", "command": "probe"})
+    host.patch.setattr(prober, "probe", mock.Mock(return_value=PROFILE))
+    broken = mock.Mock()
+    start: list[Any] = [[]] if what.endswith("heartbeat") else []  # that of the start is before it
+    broken.side_effect = [*start, error]
+    host.patch.setattr(what, broken)
+    assert host.send() == Exit.OK
+    assert broken.called
+    assert (host.outcomes, host.last["exit_code"]) == (["sent"], 0)
+    assert ("tell", "failure") not in host.alerts
+    assert any("no" in text for text in host.said)
+
+
+def test_a_receipt_that_cannot_be_written_whole_is_written_in_brief(host: Host) -> None:
+    append = Ledger.append
+
+    def picky(self: Ledger, receipt: Mapping[str, Any]) -> None:
+        if "seconds" in receipt:
+            raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+        append(self, receipt)
+
+    host.patch.setattr(Ledger, "append", picky)
+    assert host.send() == Exit.OK
+    assert (host.outcomes, host.last["exit_code"]) == (["sent"], 0)
+    assert host.last["source"]["sha256"] == digest_of(OLD)
+    host.patch.setattr(Ledger, "append", append)
+    assert host.send(SMALL) == Exit.HELD, "it is known what the vendor has"
+
+
+def test_a_delivery_whose_receipt_is_lost_is_told_as_that(host: Host) -> None:
+    """The disk fills up meanwhile: the next run knows that the vendor may have the file."""
+    append = Ledger.append
+
+    def full(self: Ledger, receipt: Mapping[str, Any]) -> None:
+        if receipt["outcome"] == "sent":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, receipt)
+
+    host.patch.setattr(Ledger, "append", full)
+    assert host.send() == Exit.LOCAL
+    assert "what happened: " in host.message
+    assert host.alerts[-2:] == [("tell", "unrecorded"), ("heartbeat", 0)]
+    host.patch.setattr(Ledger, "append", append)
+    assert host.send(SMALL) == Exit.HELD
+    assert host.outcomes == ["failed", "held"]
+
+
+# ---- killed runs: what the vendor may hold -------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing behind it is done."""
+
+
+def kill(host: Host, content: bytes, holds: Holds | None = None) -> None:
+    """Sends an export, and the run is killed, or ends so, in its transfer."""
+    if holds:
+        host.ends, host.holds = [Failure(Exit.VANISHED, "it broke")], holds
+        assert host.send(content) == Exit.VANISHED
+        return
+    append = Ledger.append
+
+    def none(self: Ledger, receipt: Mapping[str, Any]) -> None:
+        if receipt["outcome"] == "begun":
+            append(self, receipt)
+
+    with host.patch.context() as patch:
+        patch.setattr(Ledger, "append", none)
+        patch.setattr(delivery.Run, "_tell", lambda _run: None)
+        host.ends = [Killed()]
+        with pytest.raises(Killed):
+            host.send(content)
+
+
+def test_a_killed_run_is_told_by_the_next_one(host: Host) -> None:
+    kill(host, OLD)
+    assert (host.outcomes, host.last["exit_code"]) == (["failed"], Exit.KILLED)
+    host.alerts.clear()
+    assert host.send() == Exit.OK
+    assert host.outcomes == ["failed", "sent"]
+    told = [alert for alert in host.alerts if alert[0] == "tell"]
+    assert told == [("tell", "failure"), ("tell", "recovery")]
+    assert any("was killed" in text for text in host.said)
+    host.alerts.clear()
+    assert host.send(BIG) == Exit.OK
+    assert ("tell", "failure") not in host.alerts, "once"
+
+
+@pytest.mark.parametrize("holds", [None, Holds.NEW, Holds.UNKNOWN, Holds.PART])
+def test_the_guard_compares_with_all_that_the_vendor_may_hold(
+    host: Host, holds: Holds | None
+) -> None:
+    host.configure(guard_removed_percent=45, guard_added_percent=200)
+    larger, smaller = OLD + b"x" * 700, OLD[:-100]
+    host.send(OLD)
+    kill(host, larger, holds)
+    assert host.send(smaller) == Exit.HELD, "it is too small beside the one that may be there"
+    assert host.last["changes"]["bytes"]["before"] == len(OLD)
+    assert host.send(larger) == Exit.OK, "what may be there is sent again"
+    host.configure()
+    assert host.send(OLD) == Exit.HELD
+    assert host.last["changes"]["bytes"]["before"] == len(larger)
+
+
+@pytest.mark.parametrize("holds", [Holds.OLD, Holds.NOTHING])
+def test_the_guard_compares_with_nothing_that_never_arrived(host: Host, holds: Holds) -> None:
+    host.configure(guard_removed_percent=45, guard_added_percent=200)
+    host.send(OLD)
+    kill(host, OLD + b"x" * 700, holds)
+    host.holds = Holds.OLD
+    assert host.send(OLD[:-100]) == Exit.OK
+
+
+def test_a_first_delivery_that_was_killed_is_compared_with(host: Host) -> None:
+    kill(host, OLD)
+    assert host.send(SMALL) == Exit.HELD
+    assert host.send(BIG) == Exit.OK
+
+
+def test_a_baseline_that_may_be_needed_is_missed(host: Host) -> None:
+    host.send(OLD)
+    kill(host, BIG)
+    (host.state / f"accepted-{digest_of(BIG)[:16]}.npz").unlink()
+    assert host.send(OLD) == Exit.HELD
+    assert "cannot be compared with" in host.message
+
+
+@pytest.mark.parametrize("unchanged", ["send", "skip"])
+def test_what_may_have_been_replaced_is_sent_again(host: Host, unchanged: str) -> None:
+    host.configure(-30, 30, unchanged=unchanged)
+    host.send(OLD)
+    kill(host, BIG)
+    assert host.send(OLD) == Exit.OK
+    assert host.sent == [OLD, BIG, OLD]
+
+
+def test_a_run_that_tells_nothing_was_not_killed(host: Host) -> None:
+    host.configure(-30, 30)
+    for _ in range(2):
+        assert host.send() == Exit.OK
+    assert host.outcomes == ["sent"]
+    assert host.send() == Exit.OK
+    assert not any("was killed" in text for text in host.said)
+
+
+def test_what_is_begun_is_on_the_disk_before_anything_may_reach_the_vendor(host: Host) -> None:
+    found: list[dict[str, Any]] = []
+    deliver = upload.deliver
+
+    def look(*arguments: Any, **options: Any) -> upload.Delivered:
+        found.append(host.ledger.records()[-1])
+        return deliver(*arguments, **options)
+
+    host.patch.setattr(upload, "deliver", look)
+    host.send()
+    [begun] = found
+    assert (begun["outcome"], begun["at_vendor"]) == ("begun", "unknown")
+    assert begun["source"]["sha256"] == digest_of(OLD)
+    assert begun["remote"]["host"] == "sftp.example.org"
+
+
+# ---- lost receipts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\0" * path.stat().st_size),
+        lambda path: path.write_bytes(path.read_bytes().replace(b'"outcome":"sent"', b"x")),
+        lambda path: path.write_bytes(path.read_bytes().replace(b'"outcome":"sent"', b'"x":1')),
+    ],
+)
+@pytest.mark.parametrize("content", [OLD, SMALL])
+def test_lost_receipts_are_no_first_delivery(
+    host: Host, lose: Callable[[Path], None], content: bytes
+) -> None:
+    host.send()
+    lose(host.ledger.path)
+    for _ in range(2):
+        assert host.send(content) == Exit.HELD, "it stays so"
+        assert "Restore receipts.jsonl from a backup" in host.message
+    assert host.last["lost"]
+    approval = {"outcome": "approved", "who": "it", "why": "ok", "digest": digest_of(content)}
+    host.ledger.append(approval)
+    assert host.send() == Exit.OK
+    host.configure(guard_removed_percent=99)
+    assert host.send(content + b"y") == Exit.OK, "and the next night goes on by itself"
+    assert host.last["lost"] == []
+
+
+def test_wherever_the_receipts_are_cut_the_guard_knows_what_was_sent(host: Host) -> None:
+    host.send(BIG)
+    host.send(OLD)
+    data = host.ledger.path.read_bytes()
+    for length in range(0, len(data), len(data) // 25):
+        host.ledger.path.write_bytes(data[:length])
+        assert host.send(SMALL) == Exit.HELD
+    assert host.sent == [BIG, OLD]
+
+
+@pytest.mark.parametrize("left", ["accepted-*", "packages", "delivered.json", "server.json"])
+def test_any_trace_of_a_delivery_is_enough(host: Host, left: str) -> None:
+    host.learned = PROFILE
+    host.send()
+    host.learned = None
+    for path in host.state.iterdir():
+        if not path.match(left):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for _ in range(2):
+        assert host.send(SMALL) == Exit.HELD
+    assert host.sent == [OLD]
+
+
+def test_a_first_delivery_that_fails_is_no_trace(host: Host) -> None:
+    host.learned = PROFILE
+    host.ends = [Failure(Exit.NETWORK, "no route")]
+    assert host.send() == Exit.NETWORK
+    assert host.send(SMALL) == Exit.OK
+
+
+# ---- wrong clocks --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "minutes", "code"),
+    [("send", 59, Exit.OK), ("send", 62, Exit.STALE), ("rehearse", 62, Exit.OK),
+     ("send", 60 * 24 * 400, Exit.STALE), ("send", 60 * 24 * 366 * 30_000, Exit.STALE)],
+)  # fmt: skip
+def test_an_export_from_the_future_is_stale(
+    host: Host, command: str, minutes: int, code: Exit
+) -> None:
+    host.at(Server())
+    later = dt.datetime.now(dt.UTC).timestamp() + minutes * 60
+    os.utime(host.export, (later, later))
+    assert host.run(command) == code
+    if code is Exit.STALE:
+        assert f"{host.export} was written" in host.message
+        assert "ahead of this host's clock" in host.message
+        assert host.sent == []
+
+
+def test_a_delivery_from_the_future_is_not_tonights(host: Host) -> None:
+    host.configure(-30, 30)
+    host.send()
+    text = host.ledger.path.read_text()
+    host.ledger.path.write_text(text.replace(host.last["started"], "2031-06-01T07:15:00Z"))
+    assert host.send() == Exit.OK
+    assert len(host.sent) == 2
+
+
+# ---- names that are not UTF-8 --------------------------------------------------------------------
+
+
+def test_a_name_that_is_not_utf_8_is_delivered(host: Host) -> None:
+    export = host.folder / os.fsdecode(b"Gr\xfc\xdfe-1.xml")
+    export.write_bytes(OLD)
+    host.configure(source=str(host.folder / "*-1.xml"))
+    assert host.send() == Exit.OK
+    assert host.last["source"]["path"] == f"{host.folder}/Gr\\xfc\\xdfe-1.xml"
+    export.write_bytes(SMALL)
+    assert host.send() == Exit.HELD
+    os.utime(export, (0, 0))
+    assert host.send() == Exit.STALE
+    assert host.outcomes == ["sent", "held", "stale"]
 
 
 @pytest.mark.parametrize(
@@ -1209,12 +1510,12 @@ def test_old_receipts_go_and_metrics_come(host: Host, tmp_path: Path) -> None:
     host.configure(keep_receipts_days=10)
     now = dt.datetime.now(dt.UTC)
     host.state.mkdir(parents=True)
-    for days in (10.01, 9.99):
+    for days in (10.01, 9.99, *[0.0] * 12):
         moment = delivery.stamp(now - dt.timedelta(days=days))
         host.ledger.append({"outcome": "held", "finished": moment, "days": days})
     host.patch.setenv("CACHE_DIRECTORY", str(tmp_path))
     assert host.send() == Exit.OK
-    assert [receipt.get("days") for receipt in host.ledger.receipts()] == [9.99, None]
+    assert [r.get("days") for r in host.ledger.receipts()] == [9.99, *[0.0] * 12, None]
     assert 'outcome="sent"} 1' in (tmp_path / "maple-grove.prom").read_text()
 
 
@@ -1225,12 +1526,6 @@ def test_an_expected_change_is_recorded(host: Host) -> None:
     host.configure(expected_changes=[f"{day} a school closes"])
     assert host.send(SMALL) == Exit.OK
     assert host.last["expected_change"] == f"{day}..{day} (a school closes)"
-
-
-PROFILE = Profile(
-    server=VENDOR, extensions=(), login="password", rename="rename", stat_after_close=True,
-    takes_on_close=False, sizes=True, hash=False, learned="2026-11-01T00:00:00Z",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -1248,6 +1543,7 @@ def test_another_version_of_the_server_is_probed_behind_the_delivery(
     host.state.mkdir(parents=True)
     file = host.state / "server.json"
     file.write_text(old.to_json())
+    host.ledger.append({"outcome": "ended", "command": "probe"})
     probe = mock.Mock(side_effect=[found])
     host.patch.setattr(prober, "probe", probe)
     assert host.send() == Exit.OK

@@ -206,12 +206,15 @@ def test_a_credential_is_outlived_by_a_delivery_that_began_after_it(tmp_path: Pa
     path.parent.mkdir(parents=True)
     path.touch()
     os.utime(path, (NOW.timestamp(),) * 2)
-    assert not checks.is_outlived(path, [])
+    tomorrow = NOW + dt.timedelta(days=1)
+    assert not checks.is_outlived(path, [], tomorrow)
     for seconds, outlived in ((-1, False), (0, False), (1, True)):
         began = (NOW + dt.timedelta(seconds=seconds)).isoformat()
         later = (NOW + dt.timedelta(days=1)).isoformat()
         accepted: list[dict[str, object]] = [{"started": later}, {"started": began}]
-        assert checks.is_outlived(path, accepted) is outlived
+        assert checks.is_outlived(path, accepted, tomorrow) is outlived
+    assert checks.is_outlived(path, accepted, NOW + dt.timedelta(seconds=1))
+    assert not checks.is_outlived(path, accepted, NOW), "a start that lies ahead says nothing"
 
 
 def test_a_configuration_is_looked_at_first(tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def test_nights_without_a_delivery_count_to_the_week() -> None:
     assert told_on({0: 3, 7: 3}) == [0, 7]
 
 
+def test_what_was_told_by_a_clock_ahead_is_told_again() -> None:
+    first = {**delivery(0, finding(ROLE, 2)), "night": "2031-06-01"}
+    first["told"] = receipts.news([], first)
+    assert first["told"]
+    assert receipts.news([first], delivery(1, finding(ROLE, 2)))
+
+
 def test_a_new_rule_is_told_beside_an_old_one() -> None:
     role, email = finding(ROLE, 2), finding(EMAIL, 9, "warning")
     first = delivery(0, role)

@@ -150,9 +150,23 @@ def test_a_package_is_on_the_disk_before_it_has_its_name(
 
     def fsync(descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        assert path.stat().st_size == PREFIX_BYTES + TAG_BYTES + 1, "all of it was flushed"
-        synced.append(path.suffix)
+        if path.is_file():
+            assert path.stat().st_size == PREFIX_BYTES + TAG_BYTES + 1, "all of it was flushed"
+        synced.append(path.name[0] if path.is_file() else path.name)
 
     monkeypatch.setattr(os, "fsync", fsync)
     keep(tmp_path, b"x")
-    assert synced == [".new"]
+    assert synced == [".", "packages"], "a temporary name, then the final one"
+
+
+def test_a_package_of_a_clock_ahead_does_not_stay_the_newest(tmp_path: Path) -> None:
+    """Else it would be the last good one until that day, and push the others out."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    (folder / f"20310601T071500000000Z-{'a' * 64}.package").write_bytes(b"")
+    for content in (b"1", b"2", b"3"):
+        made = keep(tmp_path, content)
+        newest = made.entries()[-1]
+        assert newest.sha256 == hashlib.sha256(content).hexdigest()
+    assert len(made.entries()) == 3
+    assert "a" * 64 not in [entry.sha256 for entry in made.entries()]

@@ -271,7 +271,7 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
     assert cedar["configured"] is None
     assert cedar["district"] == "Alder"
     folders.ledger("cedar").append({"night": "2026-11-21", "command": "send", "outcome": "sent"})
-    assert "cannot be understood" in folders.report()["feeds"][2]["trouble"]
+    assert "damaged in line 2" in folders.report()["feeds"][2]["trouble"]
 
 
 # ---- judging -------------------------------------------------------------------------------------
@@ -328,6 +328,7 @@ def test_the_watchers_words_are_the_reason() -> None:
         ({"credential": "2025-12-15T00:00:00Z"}, "amber", "its password is too old in 22 days"),
         ({"credential": "2025-11-01T00:00:00Z"}, "amber", "388 days old, 365 are allowed"),
         ({"credential": None}, "amber", "no credential"),
+        ({"credential": "2031-06-01T00:00:00Z"}, "amber", "ahead of the clock"),
         ({"starts": {}}, "amber", "no delivery is planned"),
         ({"broken_at": 7}, "amber", "changed by hand, line 7"),
         ({"trouble": "its receipts are gone"}, "red", "its receipts are gone"),

@@ -13,6 +13,7 @@ import http.server
 import itertools
 import json
 import math
+import os
 import re
 import socket
 import socketserver
@@ -347,6 +348,7 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
         ([FOUND], {**FOUND, "told": []}, None),
         ([HELD], FOUND, "recovery"),  # which tells of them, too
         ([FOUND], HELD, "failure"),
+        ([SENT_BEFORE], {**receipt("sent"), "exit_code": 14}, "unrecorded"),
     ],
 )
 def test_what_is_news(before: list[Any], now: Any, told: str | None) -> None:
@@ -440,6 +442,12 @@ def test_new_findings_are_told_and_known_ones_are_not(
         ("recovery", "send", "the roster is delivered again", False),
         ("deadline", "watch", "the deadline is near and tonight's roster is not delivered", True),
         ("failure", "rehearse", "tonight's roster would not be delivered", True),
+        (
+            "unrecorded",
+            "send",
+            "the roster is delivered, and its receipt could not be written",
+            True,
+        ),
     ],
 )
 def test_each_kind_of_mail_has_its_subject(
@@ -841,16 +849,15 @@ def test_metrics_are_never_half_written(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "maple-grove.prom"
     tell.metrics(path, "maple-grove", [SENT])
     before = path.read_bytes()
-    write: Callable[..., int] = Path.write_text
 
-    def half(self: Path, text: str, *arguments: Any) -> int:
-        write(self, text[: len(text) // 2], *arguments)
+    def full(_descriptor: int, _mode: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(os, "fchmod", full)
     with pytest.raises(OSError, match="No space"):
         tell.metrics(path, "maple-grove", [SENT, {**RECEIPT}])
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_reader_of_metrics_keeps_what_it_opened(tmp_path: Path) -> None:

@@ -148,15 +148,18 @@ def hold(receipts):
         return None
     last = runs[-1]
     return {
-        "digest": last["source"]["sha256"],
+        "digest": last.get("source", {}).get("sha256", ""),
         "reasons": last.get("held", []),
         "command": last["command"],
         "finished": last["finished"],
     }
 
 
-def history(receipts, nights):
-    """What is told of a feed's receipts (the oldest first): its nights, its last runs, a hold."""
+def history(receipts, nights, last_night="9999-12-31"):
+    """What is told of a feed's receipts (the oldest first): its nights, its last runs, a hold.
+
+    Nights behind `last_night` are those of a wrong clock.
+    """
     by_night = {}
     for receipt in receipts:
         receipt.setdefault("command", "send")  # those of version 1 name none
@@ -164,6 +167,7 @@ def history(receipts, nights):
         if (
             receipt["command"] in DELIVERIES
             and receipt.get("night")
+            and receipt["night"] <= last_night
             and receipt.get("in_window", True)
         ):
             by_night.setdefault(receipt["night"], []).append(receipt)
@@ -181,9 +185,12 @@ def history(receipts, nights):
     }
 
 
-def feeds(configuration, state, nights, planned, ledger):
-    """All feeds that are configured or have receipts; `ledger` opens a folder's receipts."""
-    found = []
+def feeds(configuration, state, nights, planned, ledger, gaps):
+    """All feeds that are configured or have receipts.
+
+    `ledger` opens a folder's receipts, and `gaps` says what they lack.
+    """
+    found, last_night = [], stamp(dt.datetime.now(dt.UTC) + dt.timedelta(days=2))[:10]
     files = {path.stem: path for path in configuration.glob("*.toml")}
     names = {*files, *(path.parent.name for path in state.glob("*/receipts.jsonl"))}
     for name in sorted(names):
@@ -196,7 +203,9 @@ def feeds(configuration, state, nights, planned, ledger):
         records = ledger(state / name)
         receipts, told_of = records.receipts(), {}
         try:
-            told_of = history(receipts, nights)
+            told_of = history(receipts, nights, last_night)
+            if lost := gaps(state / name):
+                trouble = trouble or "; ".join(lost)
         except (KeyError, TypeError, ValueError) as error:
             trouble = "its receipts cannot be understood: %r" % error
         found.append(
@@ -240,6 +249,13 @@ def main():
         if not given["expected"]:
             module.exit_json(changed=False, report=json.dumps({"v": VERSION, "feeds": []}))
         module.fail_json(msg="there is no upload program on this host; run site.yml")
+    try:
+        from roster_upload.evidence import gaps  # noqa: PLC0415
+    except ImportError:  # of an older program
+
+        def gaps(_folder):
+            return []
+
     now = dt.datetime.now(dt.UTC)
     state = Path(given["state"])
     nearest = next(folder for folder in (state, *state.parents) if folder.exists())
@@ -256,6 +272,7 @@ def main():
             given["nights"],
             next_starts(now, Path(given["cron"])),
             Ledger,
+            gaps,
         )
     except OSError as error:
         module.fail_json(msg="the receipts cannot be read: %s" % error)

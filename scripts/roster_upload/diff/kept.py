@@ -15,11 +15,10 @@ from roster_upload.diff.people import Diff, Wish, between
 from roster_upload.exits import Exit, Failure
 from roster_upload.ledger import Ledger
 from roster_upload.package.outgoing import build_package
+from roster_upload.receipts import sent_sha256
 from roster_upload.ring import Damaged, Entry, Ring
 from roster_upload.validation.check import ValidationOptions
 from roster_upload.validation.check import check as check_package
-
-ACCEPTED = "%Y%m%dT%H%M%S%fZ"  # how a kept package says when it was accepted
 
 
 def check(feed: Feed, wish: Wish) -> None:
@@ -82,10 +81,9 @@ def _last(feed: Feed, state: Path, path: Path) -> Path:
 
 
 def _is_last(feed: Feed, state: Path, entry: Entry) -> None:
-    """Raise Failure where a package was accepted after the one that was kept last."""
+    """Raise Failure where another package was accepted than the one that was kept last."""
     accepted = Ledger(state).accepted()
-    kept = dt.datetime.strptime(entry.accepted, ACCEPTED).replace(tzinfo=dt.UTC)
-    if accepted and dt.datetime.fromisoformat(accepted[-1]["started"]) > kept:
+    if accepted and sent_sha256(accepted[-1]) != entry.sha256:
         raise _nothing_kept(feed)
 
 

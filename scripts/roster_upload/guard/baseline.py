@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from roster_upload import atomic
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
@@ -264,7 +265,7 @@ class Baseline:
         return np.array([calendar.state(day) for calendar in self.calendars], np.uint8)
 
     def save(self, path: Path, key: bytes) -> None:
-        """Write it to a file, with a mark of the key of its hashes, and onto the disk.
+        """Replace a file by it, with a mark of the key of its hashes, so that it lasts.
 
         Raise OSError.
         """
@@ -288,10 +289,8 @@ class Baseline:
             "has_tags": self.has_tags,
         }
         arrays["told"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-        with path.open("wb") as out:
+        with atomic.replacing(path) as out:
             np.savez(out, **arrays)
-            out.flush()
-            os.fsync(out.fileno())
 
     @classmethod
     def load(cls, path: Path, key: bytes) -> Baseline:

@@ -29,7 +29,7 @@ from roster_upload.guard.limits import (
 from roster_upload.guard.merge import accepted, is_bulk
 from roster_upload.guard.people import of_duplicates, of_identity
 from roster_upload.guard.terms import ENROLLMENTS, Term, of_crowds, of_sessions, term
-from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, called, percentage
+from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, called, joined, percentage
 from roster_upload.spec import spec
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Verdict",
     "accepted",
     "expected",
+    "joined",
     "judge",
 ]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -88,6 +88,14 @@ class Verdict:
 def called(kind: str) -> str:
     """Return what people read of a kind of record; a file of no known format has bytes only."""
     return "the file's size in bytes" if kind == "bytes" else kind
+
+
+def joined(first: Verdict, others: Iterable[Verdict]) -> Verdict:
+    """Return a verdict with its own changes, and with the reasons of others beside its own."""
+    reasons = {(reason.rule, reason.kind): reason for one in others for reason in one.reasons}
+    for reason in first.reasons:
+        reasons.pop((reason.rule, reason.kind), None)
+    return replace(first, reasons=(*first.reasons, *reasons.values()))
 
 
 def percentage(count: int, base: int, limit: int) -> str:
