@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
+from roster_upload.validation.zip_layout import Ambiguous
 
 BLOCK_BYTES = 1 << 20  # unpacked at once
 PIECE_BYTES = 1 << 18  # looked at at once, so that a batch stays in the processor's cache
@@ -261,6 +262,8 @@ class Rows:
         while True:
             try:
                 data = next(source, b"")
+            except Ambiguous as error:
+                self._stop("package.ambiguous", str(error))
             except UNPACKING_ERRORS:
                 self._stop("package.damaged")
             if not data:
