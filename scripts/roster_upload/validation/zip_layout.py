@@ -28,6 +28,7 @@ END_RECORD_64 = struct.Struct("<4sQ2H2I4Q")
 LOCATOR_RECORD_64 = struct.Struct("<4sIQI")
 END_SIZE_64 = END_RECORD_64.size - 12  # as the record itself counts
 LONGEST_COMMENT = 0xFFFF
+FARTHEST = 2**62
 MANY, LARGE = 0xFFFF, 0xFFFF_FFFF  # stand for a number that only zip64 can hold
 UNKNOWN_64 = 2**64 - 1  # so some tools write a size that stands behind the member
 SIZE_BEHIND = 0x8  # the member's size stands behind it
@@ -80,8 +81,13 @@ def read_layout(file: int) -> list[Entry]:
     return entries
 
 
+def _some(file: int, at: int, size: int) -> bytes:
+    """Return so many bytes, or those that there are. Zip64 has places where no file reaches."""
+    return os.pread(file, size, at) if 0 <= at < FARTHEST else b""
+
+
 def _read(file: int, at: int, size: int) -> bytes:
-    data = os.pread(file, size, at) if at >= 0 else b""
+    data = _some(file, at, size)
     if len(data) < size:
         raise zipfile.BadZipFile
     return data
@@ -112,7 +118,7 @@ def _find_list(file: int) -> tuple[int, int, int]:
     if size > spec("limits")["directory_bytes"]:
         raise TooLarge
     if begin + size != at:
-        is_list_there = os.pread(file, len(LISTED), begin) == LISTED
+        is_list_there = _some(file, begin, len(LISTED)) == LISTED
         raise Ambiguous(begin + size if is_list_there else 0, UNLISTED)
     return begin, size, count
 
@@ -263,7 +269,7 @@ def _length_behind(file: int, entry: Entry, at: int, next_begin: int) -> int:
         for form, most in (("<3I", LARGE), ("<I2Q", UNKNOWN_64))
         for mark in (b"", BEHIND)
     ]
-    found = os.pread(file, max(min(next_begin - at, max(map(len, forms))), 0), at)
+    found = _some(file, at, max(min(next_begin - at, max(map(len, forms))), 0))
     if found not in forms:
         raise Ambiguous(at, "a file whose size behind it is another one in the list")
     return len(found)
