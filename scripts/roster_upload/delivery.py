@@ -24,6 +24,7 @@ from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import Ledger
 from roster_upload.locks import feed_lock, turn
+from roster_upload.memory import exhausted
 from roster_upload.package.built import Built, require_scope
 from roster_upload.validation.archive import content_digest
 from roster_upload.validation.check import ValidationOptions, check
@@ -246,6 +247,11 @@ class Run:
             self.receipt["outcome"] = OUTCOMES.get(code, "failed")
             if code is Exit.PAUSED:
                 leaves_receipt = not self._is_told()
+        except (MemoryError, OSError) as error:
+            lack = exhausted(error)
+            if not lack:
+                raise
+            code, message = lack.code, lack.message
         finally:
             if leaves_receipt:
                 code, message = self._recorded(code, message)
@@ -415,7 +421,7 @@ class Run:
         self.receipt["source"]["path"] = str(export.path)
         with contextlib.ExitStack() as stack:
             with self._phase("snapshot"):
-                copy = stack.enter_context(settle.snapshot(export))
+                copy = stack.enter_context(settle.snapshot(export, feed.maximum_bytes))
             yield copy
 
     def _kept(self, feed: Feed, copy: Path) -> settle.Snapshot:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from roster_upload.memory import most_unpacked
 from roster_upload.package.repairs import Repairs
 from roster_upload.package.rows import Table
 from roster_upload.spec import spec
@@ -84,7 +85,7 @@ class Source:
                 or info.file_size > largest
             ):
                 raise Unusable
-        if sum(info.file_size for info in members) > limits["total_bytes"]:
+        if sum(info.file_size for info in members) > most_unpacked():
             raise Unusable
 
     # ---- names ----------------------------------------------------------------------------------

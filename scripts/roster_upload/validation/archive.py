@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from roster_upload.memory import most_unpacked
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.zip_layout import SIZE_BEHIND, Ambiguous
@@ -105,7 +106,7 @@ def members(
             continue
         told = _place(info, findings, recognise, like, found)
         _look(info, told, findings)
-    if sum(info.file_size for info in archive.infolist()) > limits["total_bytes"]:
+    if sum(info.file_size for info in archive.infolist()) > most_unpacked():
         findings.add("package.too-large", "the package")
     return found
 

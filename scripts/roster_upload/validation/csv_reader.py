@@ -161,7 +161,7 @@ def split(data: bytes, width: int) -> tuple[Places, Places] | None:
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield a stream's bytes, unpacked ahead by a thread, since that leaves the interpreter free.
 
-    Raise what the reading raises.
+    Raise what the reading raises, and MemoryError where no thread can be had.
     """
     waiting: queue.Queue[bytes | Exception] = queue.Queue(BLOCKS_AHEAD)
     is_over = threading.Event()
@@ -181,7 +181,10 @@ def blocks(stream: IO[bytes]) -> Iterator[bytes]:
             put(error)
 
     reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    try:
+        reader.start()
+    except RuntimeError:  # for want of memory, or of threads
+        raise MemoryError from None
     try:
         while block := waiting.get():
             if isinstance(block, Exception):
