@@ -99,8 +99,8 @@ LACKS = [
     (MemoryError(), "memory"),
     (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
     (
-        OSError(errno.ENOSPC, "No space left on device", "/var/tmp/x"),
-        "no room on this host at /var",
+        OSError(errno.ENOSPC, "No space left on device", "/srv/x"),
+        "no room on this host at /srv",
     ),
     (OSError(errno.EDQUOT, "Disk quota exceeded"), "no room on this host: Disk quota"),
 ]
