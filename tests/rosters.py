@@ -452,6 +452,7 @@ def _encrypt(content: bytes) -> bytes:
 DEFECTS: dict[str, Defect] = {
     "not-a-zip": Defect("package.not-zip", "", pack=lambda m: b"this is no archive"),
     "cut-off": Defect("package.not-zip", "", pack=lambda m: to_zip(m)[:-200]),
+    "two-archives": Defect("package.ambiguous", "the package", pack=lambda m: to_zip(m[:2]) + to_zip(m)),
     "damaged": Defect("package.damaged", "", pack=lambda m: _flip(to_zip(m))),
     "encrypted": Defect("package.encrypted", "users.csv", pack=lambda m: _encrypt(to_zip(m))),
     "bomb": _members("package.too-large", "users.csv", lambda m: [(n, b"x" * 30_000_000 if n == "users.csv" else c) for n, c in m]),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from roster_upload import __version__, commands, config
 from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.memory import exhausted
 from roster_upload.output import discard, say
 from roster_upload.stop import Stopped
 
@@ -234,6 +235,11 @@ COMMANDS = {
 }
 
 
+def _fail(failure: Failure) -> int:
+    say(failure.message)
+    return int(failure.code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns the exit code."""
     # What paramiko would log are tracebacks; what happened is in our own sentence.
@@ -247,14 +253,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(COMMANDS[given.command](given))
     except Failure as failure:
-        say(failure.message)
-        return int(failure.code)
+        return _fail(failure)
     except (KeyboardInterrupt, Stopped):
         return int(Exit.STOPPED)
     except BrokenPipeError:  # of `| head`
         discard(sys.stdout)
         return int(Exit.OK)
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback is shown
+        if lack := exhausted(error):
+            return _fail(lack)
         if os.environ.get("ROSTER_UPLOAD_DEBUG") == "1":
             say("".join(traceback.format_tb(error.__traceback__)))
         say(

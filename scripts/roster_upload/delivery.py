@@ -25,6 +25,7 @@ from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import BEGUN, ENDED, Ledger
 from roster_upload.locks import feed_lock, turn
+from roster_upload.memory import exhausted
 from roster_upload.package.built import Built, require_scope
 from roster_upload.printable import printable
 from roster_upload.record import path_text
@@ -304,10 +305,12 @@ class Run:
             if failure.code is Exit.PAUSED:
                 self.leaves_receipt = not self._is_told()
             return failure.code, failure.message
-        except Exception:
-            if not self.is_sent:
-                raise
-            return Exit.OK, self._summary()
+        except Exception as error:
+            if self.is_sent:
+                return Exit.OK, self._summary()
+            if lack := exhausted(error):
+                return lack.code, lack.message
+            raise
 
     @property
     def is_sent(self) -> bool:
@@ -520,7 +523,7 @@ class Run:
         self.receipt["source"]["path"] = path_text(export.path)
         with contextlib.ExitStack() as stack:
             with self._phase("snapshot"):
-                copy = stack.enter_context(settle.snapshot(export))
+                copy = stack.enter_context(settle.snapshot(export, feed.maximum_bytes))
             yield copy
 
     def _kept(self, feed: Feed, copy: Path) -> settle.Snapshot:

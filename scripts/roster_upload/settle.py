@@ -10,11 +10,12 @@ import datetime as dt
 import fnmatch
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +23,9 @@ from typing import Any, BinaryIO
 from roster_upload import stop
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
+from roster_upload.memory import most_unpacked
 from roster_upload.record import path_text
+from roster_upload.spec import spec
 
 COPIED_AT_ONCE = 1 << 20
 LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
@@ -170,16 +173,22 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
 
 
 @contextlib.contextmanager
-def snapshot(export: Export) -> Iterator[Snapshot]:
-    """A private copy of the export, hashed while it is made, gone at the end of the block.
+def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
+    """Give a private copy of the export, hashed while it is made, gone at the end of the block.
 
-    A folder becomes a zip that depends on nothing but its files' names and contents.
+    A folder becomes a zip that depends on nothing but its files' names and contents. What is too
+    large, or has no room, is not copied. Raise Failure.
     """
     with workplace() as folder:
         copy = folder / "export"
         try:
             before = _state(export)
-            digest, size = _packed(export, copy) if export.is_folder else _copied(export, copy)
+            sizes = [size for _, _, size, _, _ in before]
+            _refuse_too_large(export, sizes, maximum_bytes, folder)
+            made = Hashing(copy, maximum_bytes)
+            with contextlib.closing(made):
+                (_pack if export.is_folder else _copy)(export, sizes, made)
+            digest, size = made.digest.hexdigest(), made.size
             after = _state(export)
         except FileNotFoundError:
             before, after = (), ((export.path.name, 0, 0, 0, 0),)
@@ -211,8 +220,8 @@ def workplace() -> Iterator[Path]:
 class Hashing:
     """A new file that nobody else can read, hashed as it is written; raises Failure."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, maximum_bytes: int) -> None:
+        self._path, self._most = path, maximum_bytes
         self.digest = hashlib.sha256()
         self.size = 0
         try:
@@ -226,6 +235,8 @@ class Hashing:
         view = memoryview(data)
         self.digest.update(view)
         self.size += len(view)
+        if self.size > self._most:
+            raise _too_large("the export", self.size, self._most)
         try:
             done = 0
             while done < len(view):
@@ -246,23 +257,50 @@ class Hashing:
         return Failure(Exit.LOCAL, f"no room for a private copy in {where}: {error.strerror}")
 
 
-def _copied(export: Export, copy: Path) -> tuple[str, int]:
-    """Copies a file; returns the copy's SHA-256 and its size in bytes."""
-    with export.path.open("rb") as source, contextlib.closing(Hashing(copy)) as out:
-        _pour(source, out)
-    return out.digest.hexdigest(), out.size
+def _refuse_too_large(
+    export: Export, sizes: Sequence[int], maximum_bytes: int, folder: Path
+) -> None:
+    """Raise Failure for what must not be copied. A sparse file of a terabyte takes no disk."""
+    total = sum(sizes)
+    most = most_unpacked() if export.is_folder else maximum_bytes
+    if len(sizes) > spec("limits")["members"]:
+        raise Failure(
+            Exit.REFUSED, f"{path_text(export.path)} has {len(sizes):,} CSV files; no roster has"
+        )
+    if total > most:
+        raise _too_large(path_text(export.path), total, most)
+    free = shutil.disk_usage(folder).free
+    if not export.is_folder and total > free:
+        raise Failure(
+            Exit.LOCAL,
+            f"no room for a private copy in {folder.parent}: {total:,} bytes are needed, "
+            f"{free:,} are free",
+        )
 
 
-def _packed(export: Export, copy: Path) -> tuple[str, int]:
-    """Packs a folder's files; returns the zip's SHA-256 and its size in bytes."""
-    with contextlib.closing(Hashing(copy)) as out, zipfile.ZipFile(out, "w") as package:
-        for path in export.files:
+def _too_large(what: str, size: int, most: int) -> Failure:
+    return Failure(
+        Exit.REFUSED,
+        f"{what} has {size:,} bytes or more, {most:,} is the most, so nothing was sent; look at "
+        "what the SIS has written",
+    )
+
+
+def _copy(export: Export, sizes: Sequence[int], out: Hashing) -> None:
+    """Copy a file."""
+    with export.path.open("rb") as source:
+        _pour(source, out, sizes[0])
+
+
+def _pack(export: Export, sizes: Sequence[int], out: Hashing) -> None:
+    """Pack a folder's files."""
+    with zipfile.ZipFile(out, "w") as package:
+        for path, size in zip(export.files, sizes, strict=True):
             info = zipfile.ZipInfo(_member(path), ZIP_EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
-                _pour(source, entry)
-    return out.digest.hexdigest(), out.size
+                _pour(source, entry, size)
 
 
 def _member(path: Path) -> str:
@@ -274,6 +312,9 @@ def _member(path: Path) -> str:
         return name.decode("latin-1")
 
 
-def _pour(source: BinaryIO, out: Any) -> None:
-    while block := source.read(COPIED_AT_ONCE):
+def _pour(source: BinaryIO, out: Any, size: int) -> None:
+    """Copy what a file had, and one byte more of one that grows, so that it is noticed."""
+    left = size + 1
+    while block := source.read(min(COPIED_AT_ONCE, left)):
         out.write(block)
+        left -= len(block)

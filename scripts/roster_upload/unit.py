@@ -10,7 +10,8 @@ from roster_upload.exits import Exit, Failure
 PROPERTIES = ("ActiveState", "LoadState", "Result", "ExecMainStatus", "InvocationID", "Job")
 SHOW = ("systemctl", "show", *(f"--property={name}" for name in PROPERTIES))
 BUSY = ("activating", "active", "reloading", "deactivating")
-KILLED = ("signal", "core-dump", "oom-kill", "timeout", "watchdog")
+OUT_OF_MEMORY = "oom-kill"
+KILLED = ("signal", "core-dump", "timeout", "watchdog")
 # Of the codes that systemd itself gives a process which it could not set up (systemd.exec(5)).
 EXIT_CREDENTIALS = 243
 
@@ -51,6 +52,13 @@ def ended(unit: str, now: Mapping[str, str], former: str, *, started: bool, told
             raise Failure(
                 Exit.CREDENTIAL,
                 f"systemd could not decrypt a credential of {unit}; run site.yml for this host",
+            )
+        if result == OUT_OF_MEMORY:
+            raise Failure(
+                Exit.LOCAL,
+                f"{unit} was killed for want of memory ({result}): it reached the limit of "
+                "roster_upload_memory_mb, or the host has too little. Look at the export; if it is "
+                "right, raise the limit, run site.yml, then again",
             )
         if result in KILLED:
             raise Failure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import resource
 import shutil
@@ -19,9 +20,11 @@ from typing import Any
 import pytest
 from roster_upload import config, settle, stop
 from roster_upload.exits import Exit, Failure
+from roster_upload.spec import spec
 from unit.test_config import GOOD
 
 QUIET = 60  # seconds
+MOST = 1 << 30  # bytes of an export
 
 
 def feed(source: Path, *, quiet: int = QUIET, **changes: Any) -> config.Feed:
@@ -175,7 +178,7 @@ def test_what_may_not_be_read_is_told(outside: Path, closed: str, source: str) -
     with (
         pytest.raises(Failure) as failed,
         unprivileged(),
-        settle.snapshot(wait(feed(outside / source, quiet=0))),
+        settle.snapshot(wait(feed(outside / source, quiet=0)), MOST),
     ):
         pass
     assert failed.value.code == Exit.SOURCE
@@ -193,7 +196,7 @@ def test_a_growing_file_is_taken_whole(tmp_path: Path, clock: Clock) -> None:
     clock.meanwhile = growing(source, 6)
 
     said: list[str] = []
-    with settle.snapshot(settle.settled(feed(source), 3600, said.append)) as copy:
+    with settle.snapshot(settle.settled(feed(source), 3600, said.append), MOST) as copy:
         content = copy.path.read_bytes()
     assert content == b"abbbbbb"
     assert (copy.bytes, copy.sha256) == (7, hashlib.sha256(content).hexdigest())
@@ -257,7 +260,7 @@ def test_a_folder_gives_the_same_zip_whatever_its_order(tmp_path: Path) -> None:
         (folder / "notes.txt").write_text("x")
         (folder / "inner").mkdir()
         (folder / "link.csv").symlink_to("/etc/hostname")
-        with settle.snapshot(settle.find(folder)) as copy:
+        with settle.snapshot(settle.find(folder), MOST) as copy:
             digests.append(copy.sha256)
             assert copy.modified.timestamp() == 1000  # of the oldest
             with zipfile.ZipFile(copy.path) as package:
@@ -277,8 +280,8 @@ def test_a_change_while_it_is_read_is_noticed(
     path.write_bytes(b"x" * 1000)
     poured = settle._pour
 
-    def meanwhile(pouring: Any, out: Any) -> None:
-        poured(pouring, out)
+    def meanwhile(pouring: Any, out: Any, size: int) -> None:
+        poured(pouring, out, size)
         if change == "grows":
             with path.open("ab") as more:
                 more.write(b"y")
@@ -289,7 +292,7 @@ def test_a_change_while_it_is_read_is_noticed(
 
     monkeypatch.setattr(settle, "_pour", meanwhile)
     found = settle.find(source if in_folder else path)
-    with pytest.raises(Failure) as failed, settle.snapshot(found):
+    with pytest.raises(Failure) as failed, settle.snapshot(found, MOST):
         pass
     assert failed.value.code == Exit.GROWING
     assert failed.value.message == (
@@ -306,7 +309,7 @@ def test_a_copy_is_private_and_gone_afterwards(tmp_path: Path, copies: Path) -> 
         pass
 
     def stopped() -> None:
-        with settle.snapshot(settle.find(source)) as copy:
+        with settle.snapshot(settle.find(source), MOST) as copy:
             assert copies in copy.path.parents
             assert copy.path.stat().st_mode & 0o777 == 0o600
             assert copy.path.parent.stat().st_mode & 0o777 == 0o700
@@ -328,7 +331,7 @@ def test_no_room_for_a_copy_is_told(tmp_path: Path, copies: Path, in_folder: boo
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, limits[1]))
     try:
-        with pytest.raises(Failure) as failed, settle.snapshot(found):
+        with pytest.raises(Failure) as failed, settle.snapshot(found, MOST):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -337,12 +340,116 @@ def test_no_room_for_a_copy_is_told(tmp_path: Path, copies: Path, in_folder: boo
     assert list(copies.iterdir()) == []
 
 
+def test_a_sparse_export_is_not_copied(tmp_path: Path, copies: Path) -> None:
+    """A terabyte that takes no disk, alone or in a folder."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for path in (tmp_path / "a.zip", folder / "users.csv"):
+        with path.open("wb") as out:
+            out.truncate(1 << 40)
+    assert (tmp_path / "a.zip").stat().st_blocks < 16
+    for source in (tmp_path / "a.zip", folder):
+        with (
+            pytest.raises(Failure, match=r"has 1,099,511,627,776 bytes or more") as failed,
+            settle.snapshot(settle.find(source), MOST),
+        ):
+            pass
+        assert failed.value.code == Exit.REFUSED
+        assert str(source) in failed.value.message
+    assert list(copies.iterdir()) == []
+
+
+def test_a_copy_that_has_no_room_is_not_begun(
+    tmp_path: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.zip").write_bytes(b"123")
+    for free, fits in ((3, True), (2, False)):
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda _, n=free: shutil._ntuple_diskusage(9, 9, n)
+        )
+        with contextlib.ExitStack() as stack:
+            if not fits:
+                told = f"no room for a private copy in {copies}: 3 bytes are needed, 2 are free"
+                stack.enter_context(pytest.raises(Failure, match=told))
+            stack.enter_context(settle.snapshot(settle.find(tmp_path / "a.zip"), MOST))
+
+
+@pytest.mark.parametrize(("most", "fits"), [(1000, True), (999, False)])
+def test_an_export_may_have_so_many_bytes(
+    tmp_path: Path, copies: Path, most: int, fits: bool
+) -> None:
+    """A folder's limit is that of what is packed of it."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (tmp_path / "a.zip").write_bytes(bytes(1000))
+    (folder / "users.csv").write_bytes(os.urandom(800))
+    with contextlib.ExitStack() as stack:
+        if not fits:
+            stack.enter_context(pytest.raises(Failure, match="has 1,000 bytes or more, 999 is"))
+        stack.enter_context(settle.snapshot(settle.find(tmp_path / "a.zip"), most))
+    with (
+        pytest.raises(Failure, match="850 is the most") as failed,
+        settle.snapshot(settle.find(folder), 850),
+    ):
+        pass
+    assert failed.value.code == Exit.REFUSED
+    assert list(copies.iterdir()) == []
+
+
+def test_a_folder_has_no_thousands_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setitem(spec("limits"), "members", 2)
+    with settle.snapshot(settle.find(tmp_path), MOST):
+        pass
+    monkeypatch.setitem(spec("limits"), "members", 1)
+    with (
+        pytest.raises(Failure, match="has 2 CSV files"),
+        settle.snapshot(settle.find(tmp_path), MOST),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_of_a_file_that_grows_no_more_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: bool
+) -> None:
+    """However fast it is written to, the copy ends with what it had, and one byte."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x" * 10)
+    monkeypatch.setattr(settle, "COPIED_AT_ONCE", 4)
+    written: list[int] = []
+    poured = settle._pour
+
+    class Growing(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            with path.open("ab") as out:
+                out.write(b"more")
+            return super().read(size) or b""
+
+    def grow(_source: Any, out: Any, size: int) -> None:
+        with Growing(path) as source:
+            poured(source, out, size)
+            written.append(source.tell())
+
+    monkeypatch.setattr(settle, "_pour", grow)
+    with (
+        pytest.raises(Failure) as failed,
+        settle.snapshot(settle.find(tmp_path if in_folder else path), MOST),
+    ):
+        pass
+    assert failed.value.code == Exit.GROWING
+    assert written == [11]
+
+
 def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.zip").write_bytes(b"x")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with (
         pytest.raises(Failure, match="no place for a private copy: No such file") as failed,
-        settle.snapshot(settle.find(tmp_path / "x.zip")),
+        settle.snapshot(settle.find(tmp_path / "x.zip"), MOST),
     ):
         pass
     assert failed.value.code == Exit.LOCAL
@@ -445,7 +552,7 @@ def test_a_folder_is_as_old_as_its_oldest_file(tmp_path: Path) -> None:
     assert export.is_folder
     oldest = datetime.fromtimestamp(5000, UTC)
     assert export.written() == (5 + 6 + 7, oldest)
-    with settle.snapshot(export) as copy:
+    with settle.snapshot(export, MOST) as copy:
         assert copy.modified == oldest
         assert (copy.bytes, copy.sha256) == (
             copy.path.stat().st_size,

@@ -60,7 +60,12 @@ def test_a_program_that_ran_has_its_own_code(
         ({"Result": "resources"}, False, Exit.LOCAL, "did not run"),
         ({"Result": "success"}, False, Exit.LOCAL, "did not run"),
         ({"Result": "signal", "ExecMainStatus": "9"}, False, Exit.STOPPED, "killed (signal)"),
-        ({"Result": "oom-kill", "ExecMainStatus": "9"}, True, Exit.STOPPED, "oom-kill"),
+        (
+            {"Result": "oom-kill", "ExecMainStatus": "9"},
+            True,
+            Exit.LOCAL,
+            "want of memory (oom-kill)",
+        ),
         ({"Result": "timeout", "ExecMainStatus": "16"}, False, Exit.STOPPED, "timeout"),
         ({"ExecMainStatus": "243"}, False, Exit.CREDENTIAL, "could not decrypt"),
         ({"ExecMainStatus": "226"}, False, Exit.LOCAL, "did not run"),

@@ -59,7 +59,7 @@ def _package(feed: Feed, path: Path, title: str, night: dt.date) -> Package:
 def _tonight(feed: Feed, night: dt.date) -> Iterator[Path]:
     """Give a private copy of what would be sent tonight. Raise Failure."""
     export = settle.find(feed.source)
-    with settle.snapshot(export) as copy:
+    with settle.snapshot(export, feed.maximum_bytes) as copy:
         out = copy.path.with_name("package.zip")
         built = build_package(feed, copy.path, out, night)
         yield built.path if built else copy.path

@@ -22,6 +22,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.guard.baseline import Calendar, Flags, State
 from roster_upload.spec import spec
 from roster_upload.validation.enrollments import day_after
+from roster_upload.validation.zip_package import ZipPackage
 
 UNREADABLE = (
     zipfile.BadZipFile,
@@ -73,7 +74,7 @@ class Package:
         self.night = night
         self._faulty = faulty
         self._path = path
-        with self._readable(), zipfile.ZipFile(path) as archive:
+        with self._readable(), ZipPackage(path) as archive:
             members = archive.infolist()
         known = {
             f"{file}.csv".lower(): file for file in (*spec(ONEROSTER)["data_files"], "manifest")
@@ -152,7 +153,7 @@ class Package:
 
     def _lines(self, member: zipfile.ZipInfo) -> Iterator[Row]:
         """Return a member's lines, its header first. Raise Failure where it cannot be read."""
-        with self._readable(), zipfile.ZipFile(self._path) as archive, archive.open(member) as raw:
+        with self._readable(), ZipPackage(self._path) as archive, archive.open(member) as raw:
             if member.file_size > spec("limits")["member_bytes"]:
                 raise zipfile.BadZipFile
             text = io.TextIOWrapper(raw, "utf-8-sig", "backslashreplace", newline="")

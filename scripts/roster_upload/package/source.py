@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from roster_upload.memory import most_unpacked
 from roster_upload.package.repairs import Repairs
 from roster_upload.package.rows import Table
 from roster_upload.spec import spec
-from roster_upload.validation.archive import ENCRYPTED, LITTER, METHODS, Reader, TooLarge
+from roster_upload.validation.archive import LITTER
 from roster_upload.validation.csv_reader import UNPACKING_ERRORS, pieces
+from roster_upload.validation.zip_package import ENCRYPTED, METHODS, ZipPackage
 
 MANIFEST = "manifest"
 MANIFEST_COLUMNS = [{"name": "propertyName"}, {"name": "value"}]
@@ -38,15 +40,14 @@ class Source:
         self.counts: Counter[str] = Counter()  # of repaired names
         self.others: list[zipfile.ZipInfo] = []
         self.modes: dict[str, str] = {}
-        self._file = Reader(path.open("rb", buffering=0))
         try:
-            self.archive = zipfile.ZipFile(self._file)
-            self._refuse_unfit()
-        except (TooLarge, zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
-            self._file.close()
+            self.archive = ZipPackage(path)
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
             raise Unusable from None
+        try:
+            self._refuse_unfit()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
         self.files = self._find_files()
 
@@ -69,7 +70,6 @@ class Source:
     def close(self) -> None:
         """Close it."""
         self.archive.close()
-        self._file.close()
 
     def _refuse_unfit(self) -> None:
         """Raise Unusable for members that must not be unpacked."""
@@ -85,7 +85,7 @@ class Source:
                 or info.file_size > largest
             ):
                 raise Unusable
-        if sum(info.file_size for info in members) > limits["total_bytes"]:
+        if sum(info.file_size for info in members) > most_unpacked():
             raise Unusable
 
     # ---- names ----------------------------------------------------------------------------------

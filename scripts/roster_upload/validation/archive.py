@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
+from roster_upload.memory import most_unpacked
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
+from roster_upload.validation.zip_layout import SIZE_BEHIND, Ambiguous
+from roster_upload.validation.zip_package import ENCRYPTED, METHODS, ZipPackage
 
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-ENCRYPTED = 0x1
-SIZE_BEHIND = 0x8  # the member's size stands behind it
 # What operating systems leave in archives; receivers ignore it or stumble over it.
 LITTER = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
+BLOCK_BYTES = 1 << 20
 ALIKE = 0.85  # how much of two names is the same where one may stand for the other
 
 # Name of a member: the format's own name for it, "" where the format has none, and whether it is
@@ -55,33 +55,35 @@ class Names:
         return near[found[0]] if found else ""
 
 
-class TooLarge(zipfile.BadZipFile):
-    """An archive with more members than any package has."""
-
-
-class Reader(io.BufferedReader):
-    """A package's file; raises TooLarge where a long list of members would be read at once."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if (size or 0) > spec("limits")["directory_bytes"]:
-            raise TooLarge
-        return super().read(size)
-
-
-def content_digest(package: Path | IO[bytes] | zipfile.ZipFile) -> str:
-    """Return a digest of the files in an archive, whatever their time stamps and order.
-
-    It is made of their names, sizes and CRC-32 as the archive's directory has them. It is "" where
-    there is no archive.
-    """
+def content_digest(path: Path) -> str:
+    """Return the digest of the contents of a zip, "" where there is no package in it."""
     try:
-        whole = package if isinstance(package, zipfile.ZipFile) else zipfile.ZipFile(package)
+        with ZipPackage(path) as package:
+            return digest_of(package)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
         return ""
-    entries = sorted((info.filename, info.file_size, info.CRC) for info in whole.infolist())
-    if whole is not package:
-        whole.close()
+
+
+def digest_of(package: zipfile.ZipFile) -> str:
+    """Return a digest of the files in a zip, whatever their time stamps and order.
+
+    It is made of their names, sizes and CRC-32 as the archive's list has them.
+    """
+    entries = sorted((info.filename, info.file_size, info.CRC) for info in package.infolist())
     return hashlib.sha256(repr(entries).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_rest(package: ZipPackage, findings: Findings) -> None:
+    """Read the members that no rule has looked into. They may hide others, too."""
+    for info in package.unread():
+        try:
+            with package.open(info) as member:
+                while member.read(BLOCK_BYTES):
+                    pass
+        except Ambiguous as error:
+            findings.add("package.ambiguous", "another file", detail=str(error))
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError):
+            findings.add("package.damaged", "another file")
 
 
 def members(
@@ -104,7 +106,7 @@ def members(
             continue
         told = _place(info, findings, recognise, like, found)
         _look(info, told, findings)
-    if sum(info.file_size for info in found.values()) > limits["total_bytes"]:
+    if sum(info.file_size for info in archive.infolist()) > most_unpacked():
         findings.add("package.too-large", "the package")
     return found
 

@@ -16,6 +16,8 @@ from roster_upload.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, oneroster, traditional
 from roster_upload.validation.findings import Budget, Findings, Report
+from roster_upload.validation.zip_layout import Ambiguous, TooLarge
+from roster_upload.validation.zip_package import ZipPackage
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,23 @@ def check(
         return report
     if not report.accepted:
         return report
-    with archive.Reader(path.open("rb", buffering=0)) as handle:
-        try:
-            package = zipfile.ZipFile(handle)
-        except archive.TooLarge:
-            detail = "too many files in it"
-            report.findings.add("package.too-large", "the package", detail=detail)
-            return report
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
-            report.findings.add("package.not-zip", name)
-            return report
-        with package:
-            report.content = archive.content_digest(package)
-            hasher = KeyedHasher(key or secrets.token_bytes(32))
-            checker(package, report, hasher, options, night)
+    try:
+        package = ZipPackage(path)
+    except TooLarge:
+        detail = "too many files in it"
+        report.findings.add("package.too-large", "the package", detail=detail)
+        return report
+    except Ambiguous as error:
+        report.findings.add("package.ambiguous", "the package", detail=str(error))
+        return report
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
+        report.findings.add("package.not-zip", name)
+        return report
+    with package:
+        report.content = archive.digest_of(package)
+        hasher = KeyedHasher(key or secrets.token_bytes(32))
+        checker(package, report, hasher, options, night)
+        if report.accepted:
+            archive.read_rest(package, report.findings)
     give_back(sum(report.rows.values()))
     return report

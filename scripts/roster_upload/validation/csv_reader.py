@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
+from roster_upload.validation.zip_layout import Ambiguous
 
 BLOCK_BYTES = 1 << 20  # unpacked at once
 PIECE_BYTES = 1 << 18  # looked at at once, so that a batch stays in the processor's cache
@@ -160,7 +161,7 @@ def split(data: bytes, width: int) -> tuple[Places, Places] | None:
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield a stream's bytes, unpacked ahead by a thread, since that leaves the interpreter free.
 
-    Raise what the reading raises.
+    Raise what the reading raises, and MemoryError where no thread can be had.
     """
     waiting: queue.Queue[bytes | Exception] = queue.Queue(BLOCKS_AHEAD)
     is_over = threading.Event()
@@ -180,7 +181,10 @@ def blocks(stream: IO[bytes]) -> Iterator[bytes]:
             put(error)
 
     reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    try:
+        reader.start()
+    except RuntimeError:  # for want of memory, or of threads
+        raise MemoryError from None
     try:
         while block := waiting.get():
             if isinstance(block, Exception):
@@ -261,6 +265,8 @@ class Rows:
         while True:
             try:
                 data = next(source, b"")
+            except Ambiguous as error:
+                self._stop("package.ambiguous", str(error))
             except UNPACKING_ERRORS:
                 self._stop("package.damaged")
             if not data:
