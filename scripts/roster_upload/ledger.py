@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from roster_upload.account import open_plain, read_plain
+
 VERSION = 2
 MODE = 0o640
 
@@ -26,7 +28,7 @@ class Ledger:
         A line that a power cut has torn is none: it is left out, and nothing is chained to it.
         """
         try:
-            data = self.path.read_bytes()
+            data = read_plain(self.path)
         except FileNotFoundError:
             return []
         found = []
@@ -89,7 +91,7 @@ class Ledger:
     def _opened(self) -> BinaryIO:
         """The file, locked: a start that finds the feed busy leaves a receipt, too."""
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
+            descriptor = open_plain(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
             out = os.fdopen(descriptor, "ab")
             fcntl.flock(out, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(descriptor), self.path.stat()):
