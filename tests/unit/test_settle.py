@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -180,7 +181,8 @@ def test_what_may_not_be_read_is_told(outside: Path, closed: str, source: str) -
         pass
     assert failed.value.code == Exit.SOURCE
     assert failed.value.message == (
-        f"{outside / source} cannot be read (Permission denied); the user roster-upload needs to"
+        f"{outside / source} cannot be read (Permission denied); the user "
+        f"{pwd.getpwuid(os.geteuid() or 65534).pw_name} needs to"
     )
 
 
