@@ -82,10 +82,10 @@ def test_what_is_no_plain_file_is_never_opened(tmp_path: Path, kind: str) -> Non
         path.mkdir()
     else:
         path = Path("/dev/zero")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(OSError, match=f"{path.name}'"):
         open_plain(path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 # ---- the commands ------------------------------------------------------------------------------
