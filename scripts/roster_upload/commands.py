@@ -528,18 +528,22 @@ def read_ledger(given: argparse.Namespace, name: str) -> Ledger:
 
 
 def status(given: argparse.Namespace) -> int:
-    """Prints what became of the last delivery of each feed."""
-    ledgers = {name: read_ledger(given, name) for name in feed_names(given)}
-    told = [
-        views.status(name, ledger.receipts(), ledger.first_break())
-        for name, ledger in ledgers.items()
-    ]
+    """Print what became of the last delivery of each feed; one without receipts hides no other."""
+    told, failures = [], []
+    for name in feed_names(given):
+        try:
+            ledger = read_ledger(given, name)
+            told.append(views.status(name, ledger.receipts(), ledger.first_break()))
+        except Failure as failure:
+            failures.append(failure)
     if given.json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
     elif told:
         print(views.status_text(told))
-    else:
+    elif not failures:
         print(f"no feed is configured in {given.config_dir}")
+    if failures:
+        raise failures[0]
     return Exit.OK
 
 

@@ -255,6 +255,9 @@ def test_what_is_no_file_holds_no_command_of_roots_up(host: Host, state: str, ki
     ):  # fmt: skip
         code, said = told(host, command)
         assert code not in (70, 124), (command, said)
+    code, said = told(host, "status")  # one feed hides no other
+    assert code == 14, said
+    assert ATTACKER in said
 
 
 def test_a_check_reads_what_the_feed_may_read(host: Host) -> None:

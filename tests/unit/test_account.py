@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from roster_upload import cli, commands
+from roster_upload import cli, commands, views
 from roster_upload.account import become_owner, open_plain, read_plain
+from roster_upload.diff import channel
 from roster_upload.exits import Exit, Failure
 
 SCRIPTS = Path(cli.__file__).parents[1]
@@ -190,3 +192,53 @@ def test_a_wish_is_written_over_no_link(tmp_path: Path, monkeypatch: pytest.Monk
     with commands.wished("maple-grove", "abcd"):
         assert commands.wish("maple-grove") == "abcd"
     assert target.read_text() == "untouched"
+
+
+def test_a_feed_without_receipts_hides_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held(tmp_path, "ab" * 32)
+    for name in ("maple-grove", "ash"):
+        (tmp_path / f"{name}.toml").touch()
+    (tmp_path / "state" / "ash").mkdir()
+    os.mkfifo(tmp_path / "state" / "ash" / "receipts.jsonl")
+    folders = ["--config-dir", str(tmp_path), "--state-dir", str(tmp_path / "state")]
+    assert cli.main([*folders, "status"]) == Exit.LOCAL
+    told = capsys.readouterr()
+    assert "maple-grove" in told.out
+    assert "is not a plain file" in told.err
+
+
+def test_what_is_typed_again_is_a_name_and_a_digest() -> None:
+    """A next step holds nothing that a feed's account could have made a command of."""
+    receipt = {"feed": "a; touch x", "exit_code": 17, "source": {"sha256": "$(touch y)" + "a" * 54}}
+    assert "touch" not in views.next_step(receipt)
+    assert "roster-upload diff FEED" in views.next_step(receipt)
+    good = {"feed": "ash", "exit_code": 17, "source": {"sha256": "ab" * 32}}
+    assert "roster-upload diff ash" in views.next_step(good)
+    assert "ab" * 8 in views.next_step(good)
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"diff": {"records": [{}]}, "schools": {}}, 7])
+def test_an_answer_that_is_no_diff_is_told(answer: Any) -> None:
+    with pytest.raises(Failure, match="an answer that is no diff"):
+        channel.received(answer)
+
+
+def test_progress_behind_a_link_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([None, None, "over"])
+    path = tmp_path / "progress"
+    (tmp_path / "secret").write_text("1 9")
+    path.symlink_to(tmp_path / "secret")
+    shown: list[int] = []
+    monkeypatch.setattr(views.Progress, "__call__", lambda _bar, done, _size: shown.append(done))
+    views.follow("ash", path, lambda: next(looks))
+    assert (shown, path.is_symlink()) == ([], True)
+    path.unlink()
+    path.write_text("1 9")
+    os.utime(path, (4e9, 4e9))  # written from now on
+    looks = iter([None, "over"])
+    views.follow("ash", path, lambda: next(looks))
+    assert shown == [1]
