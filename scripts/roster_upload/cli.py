@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -100,11 +101,15 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the last one before what the vendor has now (the default)",
     )
-    which.add_argument("--digest", metavar="SHA256", help="this one, by the start of its digest")
+    which.add_argument(
+        "--digest", metavar="SHA256", type=_digest, help="this one, by the start of its digest"
+    )
 
     one = command("approve", "let one export that the guard holds through, once")
     one.add_argument("feed", metavar="FEED")
-    one.add_argument("--digest", metavar="SHA256", required=True, help="of the held export")
+    one.add_argument(
+        "--digest", metavar="SHA256", type=_digest, required=True, help="of the held export"
+    )
     one.add_argument("--why", required=True, help="kept in the ledger, with who you are")
     one.add_argument("--check", action="store_true", help="only say whether it could be")
 
@@ -192,6 +197,13 @@ def _day(text: str) -> dt.date:
     except ValueError:
         message = f"{text!r} is not a day such as 2026-11-01"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{1,64}", text.lower()):
+        message = f"{text!r} is not the start of a digest: 0 to 9 and a to f"
+        raise argparse.ArgumentTypeError(message)
+    return text.lower()
 
 
 def _views(

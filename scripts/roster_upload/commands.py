@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import datetime as dt
+import fcntl
 import getpass
 import io
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 from roster_upload import checks, config, delivery, evidence, receipts, stop, tell, unit, views
 from roster_upload import compare as comparing
+from roster_upload.account import become_owner
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import ENDED, Ledger
@@ -31,8 +33,10 @@ from roster_upload.validation.check import ValidationOptions
 SHORTEST_DIGEST = 12
 # The unit that logs in with the credential of a slot, as `roster-...@FEED`.
 LOGINS = {"current": "login", "pending": "pending"}
-# Where the units leave how far a transfer is, for who has started them from a terminal.
-PROGRESS_DIR = Path("/run/roster-upload")
+# Root's folder, in which each feed's units have one of their own.
+RUN_DIR = Path("/run/roster-upload")
+# The commands whose unit leaves how far its transfer is, for who has started it from a terminal.
+TRANSFERS = ("send", "resend")
 
 
 def check_config(given: argparse.Namespace) -> int:
@@ -70,6 +74,13 @@ def state_of(given: argparse.Namespace) -> Path:
     return Path(os.environ.get("STATE_DIRECTORY") or given.state_dir / given.feed)
 
 
+def state_as_owner(given: argparse.Namespace) -> Path:
+    """Return where a feed's state lies, and go on as the account that it belongs to."""
+    state = state_of(given)
+    become_owner(state)
+    return state
+
+
 def check(given: argparse.Namespace) -> int:
     """Check a package and print what was found."""
     now = dt.datetime.now(dt.UTC)
@@ -79,6 +90,7 @@ def check(given: argparse.Namespace) -> int:
     else:
         feed = config.load(config_file(given))
         path = feed.source
+        state_as_owner(given)  # what the delivery cannot read is a fault here, too
         report = comparing.check_export(feed, Night.of(feed, now).deadline.date())
     if given.json:
         show_json(report.record())
@@ -115,7 +127,8 @@ def diff(given: argparse.Namespace) -> int:
     from roster_upload.diff.render import text  # noqa: PLC0415
 
     if runtime := os.environ.get("RUNTIME_DIRECTORY"):  # this is the unit
-        with channel.connected(channel.socket_path(Path(runtime), given.feed)) as (wish, root):
+        path = channel.socket_path(Path(runtime).parent, given.feed)
+        with channel.connected(path) as (wish, root):
             feed = config.load(config_file(given))
             channel.send(root, *kept.differences(feed, state_of(given), wish))
         return Exit.OK
@@ -123,8 +136,8 @@ def diff(given: argparse.Namespace) -> int:
     feed, wish = config.load(config_file(given)), Wish(given.school, given.kind)
     kept.check(feed, wish)
     if needs_unit(given):
-        path = channel.socket_path(PROGRESS_DIR, given.feed)
-        PROGRESS_DIR.mkdir(exist_ok=True)  # systemd gives it to the unit's user
+        path = channel.socket_path(RUN_DIR, given.feed)
+        RUN_DIR.mkdir(exist_ok=True)
         with channel.Listener(path, kept.owner(feed, state_of(given)), wish) as listener:
             if code := through_unit(given, "diff"):
                 return code
@@ -180,8 +193,8 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
     ) as starting:  # fmt: skip
         try:
             hear()
-            if sys.stderr.isatty():
-                views.follow(given.feed, PROGRESS_DIR / f"{given.feed}.progress", starting.poll)
+            if sys.stderr.isatty() and command in TRANSFERS:
+                views.follow(given.feed, RUN_DIR / given.feed / "progress", starting.poll)
             _, told = starting.communicate()
         except KeyboardInterrupt:
             told = _interrupt(name, starting, is_ours=is_ours)
@@ -253,18 +266,18 @@ def _shown(name: str) -> dict[str, str]:
 
 def deliver(given: argparse.Namespace) -> int:
     """Sends, sends again or rehearses a feed."""
-    state, digest = state_of(given), getattr(given, "digest", None) or ""
+    digest = getattr(given, "digest", None) or ""
     if needs_unit(given):
-        with wished(state, digest):
+        with wished(given.feed, digest):
             return through_unit(given, given.command)
-    if given.command == "resend" and not digest and wish(state).exists():
-        digest = wish(state).read_text()
-        wish(state).unlink()
+    state = state_as_owner(given)
+    if given.command == "resend" and not digest:
+        digest = wish(given.feed)
     run = Run(given.feed, config_file(given), state, given.command, digest)
     if sys.stderr.isatty():
         run.progress = views.Progress(given.feed)
     elif folder := os.environ.get("RUNTIME_DIRECTORY"):
-        run.progress = views.Left(Path(folder) / f"{given.feed}.progress")
+        run.progress = views.Left(Path(folder) / "progress")
 
     with stop.listening(is_last=True):
         code, message = run.execute()
@@ -273,24 +286,39 @@ def deliver(given: argparse.Namespace) -> int:
     return code
 
 
-def wish(state: Path) -> Path:
-    """Where an operator leaves the digest of the package that the unit is to send again."""
-    return state / "resend-digest"
+def _wish_file(feed: str) -> Path:
+    """Return where root leaves the digest of the package that the unit is to send again."""
+    return RUN_DIR / f"{feed}.resend"
+
+
+def wish(feed: str) -> str:
+    """Return the digest that a command has left; "" where none runs any more."""
+    with contextlib.suppress(FileNotFoundError), _wish_file(feed).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read()
+    return ""
 
 
 @contextlib.contextmanager
-def wished(state: Path, digest: str) -> Iterator[None]:
-    """Leaves a digest for the time of the block; an older one is never taken for it."""
-    wish(state).unlink(missing_ok=True)
-    if digest:
-        try:
-            wish(state).write_text(digest)
-        except FileNotFoundError:
-            raise Failure(Exit.SOURCE, f"{state.name} has delivered nothing yet") from None
-    try:
+def wished(feed: str, digest: str) -> Iterator[None]:
+    """Leave a digest for the time of the block, locked; an older one is never taken for it."""
+    path = _wish_file(feed)
+    path.unlink(missing_ok=True)
+    if not digest:
         yield
-    finally:
-        wish(state).unlink(missing_ok=True)
+        return
+    RUN_DIR.mkdir(exist_ok=True)
+    with path.open("x") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.fchmod(file.fileno(), 0o644)
+            file.write(digest)
+            file.flush()
+            yield
+        finally:
+            path.unlink()
 
 
 def probe(given: argparse.Namespace) -> int:
@@ -302,7 +330,7 @@ def probe(given: argparse.Namespace) -> int:
     from roster_upload.transfer import profile  # noqa: PLC0415
     from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
 
-    feed, state = config.load(config_file(given)), State(state_of(given))
+    feed, state = config.load(config_file(given)), State(state_as_owner(given))
     with stop.listening(), stop.heard():  # what it has written is removed then, too
         secret = delivery.credential(feed.feed, "current")
         new = prober.probe(feed, secret, ConnectionInfo())
@@ -327,7 +355,8 @@ def login(given: argparse.Namespace) -> int:
     if needs_unit(given):
         return through_unit(given, LOGINS[given.slot])
     feed = config.load(config_file(given))
-    secret, state = delivery.credential(feed.feed, given.slot), State(state_of(given))
+    secret = delivery.credential(feed.feed, given.slot)
+    state = State(state_as_owner(given))
     with stop.listening(), stop.heard():
         told = checks.login(feed, secret, state.profile)
     show(f"{feed.district}: {told}")
@@ -389,7 +418,7 @@ def watch(given: argparse.Namespace) -> int:
     """Says, and tells who wants to know, where tonight's delivery is not in."""
     if needs_unit(given):
         return through_unit(given, "watch")
-    feed, ledger = config.load(config_file(given)), Ledger(state_of(given))
+    feed, ledger = config.load(config_file(given)), Ledger(state_as_owner(given))
     now = dt.datetime.now(dt.UTC)
     night = Night.of(feed, now)
     _tell_killed(feed, ledger)
@@ -464,15 +493,15 @@ def _under_way(ledger: Ledger) -> dict[str, Any] | None:
 def approve(given: argparse.Namespace) -> int:
     """Let one export that the guard holds through, once."""
     config_file(given)
-    ledger = Ledger(given.state_dir / given.feed)
+    who = os.environ.get("SUDO_USER") or getpass.getuser()  # before this is the feed's account
+    ledger = Ledger(state_as_owner(given))
     try:
         held = [r for r in ledger.receipts() if receipts.is_held(r)]
-    except PermissionError as error:
+    except OSError as error:
         raise _closed(error) from None
-    digests = [digest for r in held if (digest := receipts.export_sha256(r))]
-    wanted = given.digest.lower()
-    matching = {digest for digest in digests if digest.startswith(wanted)}
-    if len(wanted) < SHORTEST_DIGEST or len(matching) != 1:
+    digests = [digest for digest in map(receipts.export_sha256, held) if digest]
+    matching = {digest for digest in digests if digest.startswith(given.digest)}
+    if len(given.digest) < SHORTEST_DIGEST or len(matching) != 1:
         told = f"the last one held has {digests[-1]}" if digests else "none is held"
         raise Failure(
             Exit.USAGE,
@@ -487,7 +516,6 @@ def approve(given: argparse.Namespace) -> int:
         )
         return Exit.OK
     now = stamp(dt.datetime.now(dt.UTC))
-    who = os.environ.get("SUDO_USER") or getpass.getuser()
     entry = {
         "feed": given.feed,
         "outcome": "approved",
@@ -500,14 +528,16 @@ def approve(given: argparse.Namespace) -> int:
     }
     try:
         ledger.append(entry)
-    except PermissionError as error:
+    except OSError as error:
         raise _closed(error) from None
     show(f"{entry['message']}. Send it: systemctl start roster-upload@{given.feed}.service")
     return Exit.OK
 
 
 def _closed(error: OSError) -> Failure:
-    return Failure(Exit.LOCAL, f"{error.filename} is not open to you; use sudo")
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return Failure(Exit.LOCAL, f"{error.filename} is not open to you; use sudo")
+    return Failure(Exit.LOCAL, f"{error.filename} cannot be used ({error.strerror}); look at it")
 
 
 def feed_names(given: argparse.Namespace) -> list[str]:
@@ -528,21 +558,28 @@ def read_ledger(given: argparse.Namespace, name: str) -> Ledger:
     ledger = Ledger(given.state_dir / name)
     try:
         ledger.receipts()
-    except PermissionError as error:
+    except OSError as error:
         raise _closed(error) from None
     return ledger
 
 
 def status(given: argparse.Namespace) -> int:
-    """Prints what became of the last delivery of each feed."""
-    ledgers = {name: read_ledger(given, name) for name in feed_names(given)}
-    told = [_status(name, ledger) for name, ledger in ledgers.items()]
+    """Print what became of the last delivery of each feed; one without receipts hides no other."""
+    told, failures = [], []
+    for name in feed_names(given):
+        try:
+            ledger = read_ledger(given, name)
+            told.append(_status(name, ledger))
+        except Failure as failure:
+            failures.append(failure)
     if given.json:
         show_json(told)
     elif told:
         show(views.status_text(told))
-    else:
+    elif not failures:
         show(f"no feed is configured in {given.config_dir}")
+    if failures:
+        raise failures[0]
     return Exit.OK
 
 

@@ -741,7 +741,9 @@ class Run:
 
     def _turns(self) -> Path:
         """Where the locks that all feeds of the host share lie."""
-        return Path(os.environ.get("RUNTIME_DIRECTORY") or self.state.folder.parent / ".turns")
+        if own := os.environ.get("RUNTIME_DIRECTORY"):
+            return Path(own).parent / "turns"
+        return self.state.folder.parent / ".turns"
 
     @contextlib.contextmanager
     def _connected(self, feed: Feed) -> Iterator[Any]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload import atomic
+from roster_upload.account import read_plain
 from roster_upload.ledger import BEGUN, Ledger
 from roster_upload.receipts import sent_sha256
 
 DIGEST_SHOWN = 16
 LINES_NAMED = 5
+LONGEST_MARKER = 1000  # bytes
 PROFILE = "server.json"
 LEARNING = ("send", "resend", "rehearse", "probe")  # commands that write the server's profile
 HOW_TO_GO_ON = (
@@ -93,7 +95,7 @@ def _lacks(what: str) -> str:
 def _marked(folder: Path) -> str | None:
     """Return the digest of the marker: "" where it cannot be read, None without a marker."""
     try:
-        return str(json.loads(marker(folder).read_bytes())["sha256"])
+        return str(json.loads(read_plain(marker(folder), LONGEST_MARKER))["sha256"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from roster_upload import atomic, locks
+from roster_upload.account import open_plain, read_plain
 from roster_upload.exits import Exit
 from roster_upload.receipts import sent_sha256
 from roster_upload.record import Misfit, healed, moment, plain
@@ -52,7 +53,7 @@ class Ledger:
         The last line counts as whole where only its newline is torn off.
         """
         try:
-            data = self.path.read_bytes()
+            data = read_plain(self.path)
         except FileNotFoundError:
             return []
         lines = data.split(b"\n")
@@ -148,7 +149,7 @@ class Ledger:
     def _opened(self) -> BinaryIO:
         """The file, locked: a start that finds the feed busy leaves a receipt, too."""
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
+            descriptor = open_plain(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
             out = os.fdopen(descriptor, "ab")
             fcntl.flock(out, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(descriptor), self.path.stat()):

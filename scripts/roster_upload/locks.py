@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from roster_upload.account import open_plain
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 
@@ -37,7 +39,7 @@ def feed_lock(folder: Path) -> Iterator[None]:
 def is_held(folder: Path) -> bool:
     """Return whether a delivery holds the feed's lock, or may: who may not look cannot tell."""
     try:
-        with (folder / FEED_LOCK).open("rb") as handle:
+        with os.fdopen(open_plain(folder / FEED_LOCK), "rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -46,19 +48,29 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def account_lock(username: str, host: str, port: int) -> str:
+    """Return the name of the lock of an account at a server."""
+    account = f"{username}@{host}:{port}".lower()
+    return f"account-{hashlib.sha256(account.encode()).hexdigest()[:16]}.lock"
+
+
+def place_locks(parallel: int) -> list[str]:
+    """Return the names of the locks of so many transfers at the same time."""
+    return [f"place-{n}.lock" for n in range(parallel)]
+
+
 @contextlib.contextmanager
 def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -> Iterator[None]:
     """Waits for one of the host's places to transfer, and for the account at the server.
 
     Raises Failure where there is none within `seconds`.
     """
-    account = f"{feed.username}@{feed.remote_host}:{feed.remote_port}".lower()
-    own = hashlib.sha256(account.encode()).hexdigest()[:16]
+    own = account_lock(feed.username, feed.remote_host, feed.remote_port)
     end = time.monotonic() + seconds
-    places = [f"place-{n}.lock" for n in range(feed.parallel)]
+    places = place_locks(feed.parallel)
     login = f"{feed.username} at {feed.remote_host}"
     waits = (
-        ([f"account-{own}.lock"], f"feeds of {login}", "let their windows open earlier"),
+        ([own], f"feeds of {login}", "let their windows open earlier"),
         (places, "feeds of this host", "raise parallel"),
     )
     with contextlib.ExitStack() as stack:
@@ -82,7 +94,7 @@ def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
     for name in names:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            handle = (folder / name).open("w")
+            handle = _opened(folder / name)
         except OSError as error:
             raise Failure(
                 Exit.LOCAL,
@@ -96,3 +108,11 @@ def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
         else:
             return handle
     return None
+
+
+def _opened(path: Path) -> TextIO:
+    """A lock's file. Those that the host's feeds share are root's, and can only be read."""
+    try:
+        return path.open()
+    except FileNotFoundError:
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o640))

@@ -7,6 +7,7 @@ feed's earlier receipts, the oldest first.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,8 +41,18 @@ def sent_sha256(receipt: Receipt) -> str:
 
 
 def export_sha256(receipt: Receipt) -> str:
-    """Return the SHA-256 of the export, which approvals name; "" where none was read."""
-    return str(receipt.get("source", {}).get("sha256", ""))
+    """Return the SHA-256 of a receipt's export as hex; "" for anything else.
+
+    The feed's account can write anything there, and operators type it into commands.
+    """
+    digest = str(receipt.get("source", {}).get("sha256", ""))
+    return digest if re.fullmatch(r"[0-9a-f]{64}", digest) else ""
+
+
+def feed_name(receipt: Receipt) -> str:
+    """Return the name of a receipt's feed; "" for what is no such name, as in export_sha256."""
+    name = str(receipt.get("feed", ""))
+    return name if re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) else ""
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

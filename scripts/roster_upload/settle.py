@@ -10,6 +10,7 @@ import datetime as dt
 import fnmatch
 import hashlib
 import os
+import pwd
 import shutil
 import stat
 import tempfile
@@ -123,8 +124,16 @@ def _is_file(path: Path) -> bool:
 def _unreadable(path: Path, error: OSError) -> Failure:
     return Failure(
         Exit.SOURCE,
-        f"{path_text(path)} cannot be read ({error.strerror}); the user roster-upload needs to",
+        f"{path_text(path)} cannot be read ({error.strerror}); the user {_user()} needs to",
     )
+
+
+def _user() -> str:
+    """Return who reads: each feed's unit has an account of its own."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _state(export: Export) -> State:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from roster_upload.account import read_plain
 from roster_upload.config import Feed
 from roster_upload.evidence import HOW_TO_GO_ON, lines_text
 from roster_upload.exits import MEANINGS, Exit
@@ -27,6 +28,7 @@ from roster_upload.receipts import (
     GREEN,
     Receipt,
     export_sha256,
+    feed_name,
     is_delivery,
     is_held,
     is_same,
@@ -37,6 +39,7 @@ from roster_upload.receipts import (
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Finding, rules
 
+LONGEST_PROGRESS = 64  # bytes
 LOOK_SECONDS = 0.2  # between two looks at how far a transfer is
 WIDTH = 120  # of what is not shown on a terminal
 DIGEST_SHOWN = 16
@@ -70,8 +73,7 @@ def next_step(receipt: Receipt) -> str:
 def _step(receipt: Receipt, code: int | None) -> str:
     """Return the step of an exit code, filled in; approvals are for the export's digest."""
     told: str = spec("explain").get(str(code), {}).get("do", "")
-    digest = receipt.get("source", {}).get("sha256", "")
-    names = {"FEED": receipt.get("feed", ""), "SHA256": digest[:DIGEST_SHOWN]}
+    names = {"FEED": feed_name(receipt), "SHA256": export_sha256(receipt)[:DIGEST_SHOWN]}
     for placeholder, value in names.items():
         told = told.replace(placeholder, value or placeholder)
     return told
@@ -146,7 +148,7 @@ def cautions(receipt: Receipt | None) -> list[str]:
     """Return what keeps the last delivery that went well from being green."""
     if not receipt:
         return []
-    feed, texts = receipt.get("feed", "FEED"), []
+    feed, texts = feed_name(receipt) or "FEED", []
     if waits := receipt.get("waiting"):
         texts.append(
             f"removals wait since {waits['since']} ({several(waits['nights'], 'night')}): "
@@ -214,7 +216,7 @@ def _after(last: Receipt | None, receipts: Sequence[Receipt]) -> str:
     if not last:
         return ""
     if approval := _approval(last, receipts):
-        return f"{approval['message']}: systemctl start roster-upload@{last.get('feed')}.service"
+        return f"{approval['message']}: systemctl start roster-upload@{feed_name(last)}.service"
     return _step(last, Exit.HELD) if last.get("waiting") else next_step(last)
 
 
@@ -507,14 +509,14 @@ class Left:
 
 
 def follow(feed: str, path: Path, is_over: Callable[[], object]) -> None:
-    """Shows a bar of what is left in a file, until it is over."""
-    with contextlib.suppress(OSError):
-        path.unlink()
+    """Show a bar of what is left in a file from now on, until it is over."""
+    since = time.time()
     bar = Progress(feed)
     while is_over() is None:
         with contextlib.suppress(OSError, ValueError):
-            done, size = map(int, path.read_text().split())
-            if done < size:  # what is whole is only verified now
+            done, size = map(int, read_plain(path, LONGEST_PROGRESS).split())
+            # What is whole is only verified now.
+            if done < size and path.lstat().st_mtime >= since:
                 bar(done, size)
         time.sleep(LOOK_SECONDS)
     bar.close()

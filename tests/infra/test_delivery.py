@@ -259,7 +259,7 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         assert code == 0, told
         code, told = operate(feed, f"history {name}")
         assert "rehearsed" in told
-        metrics = connect(feed["host"]).file(f"/var/cache/roster-upload/{name}.prom")
+        metrics = connect(feed["host"]).file(f"/var/cache/roster-upload/{name}/{name}.prom")
         assert metrics.mode == 0o644
         assert f'roster_upload_last_success_timestamp_seconds{{feed="{name}"}}' in (
             metrics.content_string

@@ -74,7 +74,7 @@ def test_an_sis_can_put_its_export_into_its_dropbox_and_nothing_else(
     done = sis.sftp("-rm OneRoster.zip", f"put {export} OneRoster.zip")
     assert done.returncode == 0, done.stderr
     kept = host.file(feed["source"])
-    assert (kept.user, kept.group, kept.mode) == ("sis-lab", "roster-upload", 0o640)
+    assert (kept.user, kept.group, kept.mode) == ("sis-lab", "sis-lab", 0o640)
 
     assert host.run("systemctl start roster-upload@%s", feed["feed"]).succeeded
     assert receipts(feed)[-1]["outcome"] == "sent"

@@ -76,10 +76,11 @@ def test_only_ssh_can_be_reached_from_outside(host: Host) -> None:
 
 
 def test_only_the_program_reaches_the_vendor_and_nothing_else_goes_out(host: Host) -> None:
-    assert probe(host, "roster-upload", "sftp.lab.test", 22) == "open"
+    account = feed_account(host)
+    assert probe(host, account, "sftp.lab.test", 22) == "open"
     assert probe(host, "nobody", "sftp.lab.test", 22).startswith("closed")
     other = "lab-bookworm" if host.backend.get_hostname() == "lab-trixie" else "lab-trixie"
-    for user in ("roster-upload", "root"):
+    for user in (account, "root"):
         assert probe(host, user, other, 22).startswith("closed")
         # Neither a name server that is not the host's own, nor any other datagram.
         assert probe(host, user, other, 53, "SOCK_DGRAM").startswith("closed")
@@ -116,8 +117,15 @@ def test_the_host_runs_in_utc(host: Host) -> None:
     assert host.check_output("date +%Z") == "UTC"
 
 
-def test_the_program_has_a_user_of_its_own_that_cannot_log_in(host: Host) -> None:
-    user = host.user("roster-upload")
+def feed_account(host: Host) -> str:
+    """The account of a host's first feed."""
+    return f"rf-{host.check_output('basename -s .toml /etc/roster-upload/*.toml').split()[0]}"
+
+
+def test_a_feed_has_an_account_of_its_own_that_cannot_log_in(host: Host) -> None:
+    user = host.user(feed_account(host))
+    assert user.group == "roster-upload"
+    assert user.name in user.groups
     assert user.shell == "/usr/sbin/nologin"
     assert user.uid < 1000
     assert not user.password.startswith("$")
@@ -160,7 +168,7 @@ def test_the_units_sandbox_is_tight_and_holds(host: Host) -> None:
     finally:
         host.run("rm -rf %s /var/lib/sandbox-probe; systemctl daemon-reload", folder)
     lines = said.splitlines()
-    assert "roster-upload" in lines
+    assert f"rf-{feed}" in lines
     assert f"{feed}_current" in lines
     assert re.search("/var/lib/sandbox-probe/x.*Read-only file system", said), said
     assert re.search("/home/x.*(Read-only file system|Permission denied)", said), said

@@ -89,7 +89,7 @@ def test_a_check_of_a_fresh_host_says_what_the_run_then_does(inventory: Path, pl
     assert checked.returncode == 0, checked.stdout + checked.stderr
     host = connect(HOST)
     assert host.run("test -e /etc/district-firewall.json").rc != 0
-    assert host.run("getent passwd roster-upload").rc != 0
+    assert host.run("getent group roster-upload").rc != 0
     done = play("site", inventory, "--diff")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"/etc/nftables.conf", f"/etc/roster-upload/{FEED}.toml"} <= shown_paths(done.stdout)
@@ -171,5 +171,5 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     assert host.check_output("systemctl --failed --no-legend") == ""
     assert not (inventory / "host_vars" / HOST / f"{FEED}.vault").exists()
     # It is still a hardened host, and the vendor has the last roster.
-    assert host.check_output("nft list ruleset | grep -c skuid") != "0"
+    assert host.check_output("nft list ruleset | grep -c skgid") != "0"
     assert sha256(vendor.host(), REMOTE) == there

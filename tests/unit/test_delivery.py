@@ -256,9 +256,9 @@ def test_the_rows_of_a_roster_are_recorded(host: Host) -> None:
 
 
 def test_the_hosts_locks_lie_where_systemd_says(host: Host, tmp_path: Path) -> None:
-    host.patch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    host.patch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run" / "maple-grove"))
     assert host.send() == Exit.OK
-    assert list((tmp_path / "run").iterdir())
+    assert list((tmp_path / "run" / "turns").iterdir())
     assert not (host.state.parent / ".turns").exists()
 
 

@@ -589,14 +589,14 @@ UNIT = """#!/bin/sh
 case $1 in
 show) printf '%s\\n' ActiveState=inactive LoadState=loaded Result=success \\
     ExecMainStatus=0 InvocationID=new ;;
-start) RUNTIME_DIRECTORY={folder} CREDENTIALS_DIRECTORY={secrets} \\
+start) RUNTIME_DIRECTORY={folder}/maple-grove CREDENTIALS_DIRECTORY={secrets} \\
     {python} -m roster_upload {options} diff maple-grove >{folder}/journal 2>&1 ;;
 esac
 """
 AS_ROOT = (
     "import pathlib, sys; from roster_upload import cli, commands\n"
     "commands.needs_unit = lambda given: True\n"
-    "commands.PROGRESS_DIR = pathlib.Path(sys.argv.pop(1))\n"
+    "commands.RUN_DIR = pathlib.Path(sys.argv.pop(1))\n"
     "sys.exit(cli.main(sys.argv[1:]))\n"
 )
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from roster_feeds import (
+    export_folders,
+    feed_account,
+    feed_accounts,
     feed_destinations,
     feed_problems,
+    has_short_account,
     planned_starts,
     resolve_feeds,
     schedule_problems,
+    shared_locks,
     to_toml,
     upkeep_problems,
 )
+from roster_upload.config import Feed
+from roster_upload.locks import turn
 
 FEED: dict[str, Any] = {
     "feed": "maple-grove",
@@ -110,3 +119,67 @@ def test_a_feed_of_the_list_has_a_scope_and_limits_of_its_own() -> None:
     told = [text for text in feed_problems([own, other], [item, {}]) if "guard_limits" in text]
     assert told
     assert told[0].startswith("roster_upload_feeds[0].guard_limits: ")
+
+
+# ---- the feeds' accounts -----------------------------------------------------------------------
+
+
+def feed_at(name: str, source: str = "/srv/x.zip", **more: Any) -> dict[str, Any]:
+    return {**FEED, "feed": name, "source": source, "username": "r", "parallel": 2, **more}
+
+
+def test_a_feed_has_an_account_that_systemd_takes() -> None:
+    assert feed_account("maple-grove") == "rf-maple-grove"
+    longest = "m" * 28
+    assert (feed_account(longest), has_short_account(longest)) == (f"rf-{longest}", True)
+    names = [f"{'m' * 40}-{number}" for number in range(3)] + ["m" * 29]
+    accounts = {feed_account(name) for name in names}
+    assert len(accounts) == len(names)
+    for account, name in zip(sorted(map(feed_account, names)), sorted(names), strict=False):
+        assert len(account) == 31
+        assert not has_short_account(name)
+
+
+def test_a_feed_is_in_its_own_group_and_in_that_of_its_dropbox() -> None:
+    own, boxed = feed_accounts(
+        [feed_at("elm", "/srv/roster-upload/elm/x.zip"), feed_at("fir", "/srv/dropbox/sis/in/x")],
+        "all",
+    )
+    assert own == {"name": "rf-elm", "group": "all", "groups": ["rf-elm"]}
+    assert boxed == {"name": "rf-fir", "group": "all", "groups": ["rf-fir", "sis"]}
+
+
+def test_an_export_is_open_to_those_who_read_it_and_nobody_else() -> None:
+    root = "/srv/roster-upload"
+    feeds = [
+        feed_at("ash", f"{root}/ash/x.zip"),
+        feed_at("elm", f"{root}/trees/x.zip"),
+        feed_at("fir", f"{root}/trees/y.zip"),
+        feed_at("oak", f"{root}/oak/x.zip"),
+        feed_at("yew", f"{root}/oak/old/x.zip"),
+        feed_at("box", f"{root}/oaks/x.zip"),
+        feed_at("fig", "/srv/dropbox/sis/incoming/x.zip"),
+        feed_at("bay", f"{root}/x.zip"),
+    ]
+    assert {folder["path"]: folder["group"] for folder in export_folders(feeds, "all")} == {
+        f"{root}/ash": "rf-ash",
+        f"{root}/trees": "all",
+        f"{root}/oak": "all",  # the way to the one below
+        f"{root}/oak/old": "rf-yew",
+        f"{root}/oaks": "rf-box",
+    }
+
+
+def test_the_locks_are_those_that_the_program_takes(tmp_path: Path) -> None:
+    feeds = [feed_at("elm", parallel=1), feed_at("fir", parallel=3), feed_at("oak", username="o")]
+    names = shared_locks(feeds)
+    assert len(names) == 3 + 2
+    for name in names:
+        (tmp_path / name).touch(0o440)
+    tmp_path.chmod(0o550)
+    for feed in feeds:
+        with turn(tmp_path, cast("Feed", SimpleNamespace(**feed)), 0, print):
+            pass
+    tmp_path.chmod(0o750)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert shared_locks([]) == []

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -183,7 +184,8 @@ def test_what_may_not_be_read_is_told(outside: Path, closed: str, source: str) -
         pass
     assert failed.value.code == Exit.SOURCE
     assert failed.value.message == (
-        f"{outside / source} cannot be read (Permission denied); the user roster-upload needs to"
+        f"{outside / source} cannot be read (Permission denied); the user "
+        f"{pwd.getpwuid(os.geteuid() or 65534).pw_name} needs to"
     )
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_upload import config
+from roster_upload import config, locks
 
 PREFIX = "roster_upload_"
+LONGEST_ACCOUNT = 31  # letters of a name that systemd takes
 UPKEEP_MINUTES = 90  # upgrades spread over half an hour, and what they do
 
 
@@ -142,6 +143,63 @@ def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def feed_account(feed: str) -> str:
+    """Return the system account of a feed, whose units and files are its own.
+
+    The units say `User=rf-%i`. A name that is too long for that ends in a hash.
+    """
+    account = f"rf-{feed}"
+    if len(account) <= LONGEST_ACCOUNT:
+        return account
+    digest = hashlib.sha256(feed.encode()).hexdigest()[:8]
+    return f"{account[: LONGEST_ACCOUNT - 9]}-{digest}"
+
+
+def has_short_account(feed: str) -> bool:
+    """Return whether `rf-%i` is the feed's account."""
+    return feed_account(feed) == f"rf-{feed}"
+
+
+def feed_accounts(feeds: Sequence[Mapping[str, Any]], group: str) -> list[dict[str, Any]]:
+    """Return the feeds' accounts for `system_accounts`, all in the primary group `group`.
+
+    A group of the account's own opens what is for this feed alone. A dropbox opens to the feeds
+    that read it by the group of its account.
+    """
+    found = []
+    for feed in feeds:
+        account, parts = feed_account(feed["feed"]), feed["source"].split("/")
+        boxes = [parts[3]] if parts[:3] == ["", "srv", "dropbox"] else []
+        found.append({"name": account, "group": group, "groups": [account, *boxes]})
+    return found
+
+
+def export_folders(feeds: Sequence[Mapping[str, Any]], group: str) -> list[dict[str, str]]:
+    """Return the folders below /srv/roster-upload that exports come into, and who may enter.
+
+    It is the feed's own group. Where several feeds need a folder it is `group`, which all have.
+    """
+    folders = {feed["feed"]: feed["source"].rpartition("/")[0] for feed in feeds}
+    found = []
+    for folder in sorted(set(folders.values())):
+        if folder.startswith("/srv/roster-upload/"):
+            users = [name for name, own in folders.items() if f"{own}/".startswith(f"{folder}/")]
+            found.append(
+                {"path": folder, "group": feed_account(users[0]) if len(users) == 1 else group}
+            )
+    return found
+
+
+def shared_locks(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the locks that a host's feeds share."""
+    accounts = {
+        locks.account_lock(feed["username"], feed["remote_host"], feed["remote_port"])
+        for feed in feeds
+    }
+    places = locks.place_locks(max((feed["parallel"] for feed in feeds), default=0))
+    return places + sorted(accounts)
+
+
 def packages_to_install(names: Sequence[str], lines: Sequence[str]) -> list[str]:
     """The packages that a host's lines (`STATUS NAME`) do not show as installed.
 
@@ -179,6 +237,11 @@ class FilterModule:
             "schedule_problems": schedule_problems,
             "upkeep_problems": upkeep_problems,
             "feed_destinations": feed_destinations,
+            "feed_account": feed_account,
+            "has_short_account": has_short_account,
+            "feed_accounts": feed_accounts,
+            "export_folders": export_folders,
+            "shared_locks": shared_locks,
             "packages_to_install": packages_to_install,
             "packages_to_remove": packages_to_remove,
             "to_toml": to_toml,

@@ -201,7 +201,13 @@ def feeds(configuration, state, nights, planned, ledger, gaps):
         except (OSError, ValueError) as error:
             trouble = "its configuration cannot be read: %s" % error
         records = ledger(state / name)
-        receipts, told_of = records.receipts(), {}
+        receipts, broken_at, told_of = [], None, {}
+        try:
+            receipts, broken_at = records.receipts(), records.first_break()
+        except PermissionError:
+            raise
+        except OSError as error:  # a link or a pipe: this feed's trouble alone
+            trouble = "its receipts cannot be read: %s" % error
         try:
             told_of = history(receipts, nights, last_night)
             if lost := gaps(state / name):
@@ -218,7 +224,7 @@ def feeds(configuration, state, nights, planned, ledger, gaps):
                 "configured": written(files[name]) if name in files else None,
                 "credential": written(configuration / "credentials" / name / "current"),
                 "starts": {unit: stamp(at) for unit, at in planned.get(name, {}).items()},
-                "broken_at": records.first_break(),
+                "broken_at": broken_at,
                 "trouble": trouble,
                 **told_of,
             }

@@ -44,8 +44,9 @@ LONGEST_SECONDS = 95 * 60  # the unit itself ends before
 # What systemd knows of the unit, bytes and size, receipts of what was sent, then what was said.
 LOOK = """
 {show} {unit}; echo --
-cat /run/roster-upload/{feed}.progress 2>/dev/null; echo
-grep -c '"outcome":"sent"' /var/lib/roster-upload/{feed}/receipts.jsonl 2>/dev/null || echo 0
+dd if=/run/roster-upload/{feed}/progress iflag=nofollow,nonblock bs=64 count=1 2>/dev/null; echo
+dd if=/var/lib/roster-upload/{feed}/receipts.jsonl iflag=nofollow,nonblock bs=64k 2>/dev/null |
+  grep -c '"outcome":"sent"'
 journalctl --sync; journalctl --no-pager --quiet -o cat --since @{since} -u {unit} -t roster-upload
 """
 
@@ -67,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         since = self.shell("date +%s.%N")[1].strip()
         look = LOOK.format(show=shlex.join(units.SHOW), unit=unit, feed=feed, since=since)
         before, _, sent, _ = self.look(look)
-        start = f"rm -f /run/roster-upload/{feed}.progress; systemctl start --no-block {unit} 2>&1"
+        start = f"rm -f /run/roster-upload/{feed}/progress; systemctl start --no-block {unit} 2>&1"
         code, told = self.shell(start)
         shown, progress = 0, ""
         end = time.monotonic() + LONGEST_SECONDS

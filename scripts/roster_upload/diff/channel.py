@@ -21,6 +21,7 @@ from roster_upload.diff.people import Diff, Record, Wish
 from roster_upload.exits import Exit, Failure
 
 LOOK_SECONDS = 0.1  # between two looks whether the unit is over
+LONGEST_ANSWER = 1 << 28  # characters; the largest districts need a tenth of it
 CREDENTIALS = struct.Struct("iII")  # of the process at the other end: its id, user and group
 
 
@@ -87,7 +88,7 @@ class Listener:
         if CREDENTIALS.unpack(peer)[1] == self._owner:
             connection.sendall(self._request)
             with connection.makefile("r", encoding="utf-8") as lines:
-                self.answer = json.load(lines)
+                self.answer = json.loads(lines.read(LONGEST_ANSWER))
 
 
 @contextlib.contextmanager
@@ -114,9 +115,14 @@ def send(connection: socket.socket, diff: Diff, schools: dict[str, str]) -> None
 
 
 def received(answer: dict[str, Any]) -> tuple[Diff, dict[str, str]]:
-    """Return the diff of an answer, and the names of its schools."""
-    records = [
-        Record(**{**record, "changes": tuple(map(tuple, record["changes"]))})
-        for record in answer["diff"]["records"]
-    ]
-    return Diff(**{**answer["diff"], "records": records}), answer["schools"]
+    """Return the diff of an answer, and the names of its schools. Raise Failure."""
+    try:
+        records = [
+            Record(**{**record, "changes": tuple(map(tuple, record["changes"]))})
+            for record in answer["diff"]["records"]
+        ]
+        return Diff(**{**answer["diff"], "records": records}), answer["schools"]
+    except (KeyError, TypeError, ValueError):
+        raise Failure(
+            Exit.LOCAL, "the feed's unit sent an answer that is no diff; run site.yml on this host"
+        ) from None

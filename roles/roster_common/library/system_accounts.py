@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+"""Ansible module: bring groups and accounts that nobody logs in to into their stated state."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: system_accounts
+short_description: Make groups and accounts that nobody logs in to, in one trip
+description:
+  - A host has an account for each feed and each dropbox. A task for each would take a trip each.
+  - The accounts are system accounts without a password, a home or a shell.
+options:
+  groups:
+    description: Groups that are made first.
+    type: list
+    elements: str
+    default: []
+  accounts:
+    description: The accounts.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The account's name, at most 31 characters.
+        type: str
+        required: true
+      group:
+        description: Its primary group, which is made where it is missing.
+        type: str
+        required: true
+      groups:
+        description:
+          - The other groups that the account is in. It leaves all that are not named.
+          - Groups are made where they are missing. Without this option the account's stay.
+        type: list
+        elements: str
+  absent:
+    description: Accounts that are removed, and the groups of their names.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author: The project's maintainers
+"""
+
+EXAMPLES = r"""
+- name: Make two accounts that cannot read each other's files
+  system_accounts:
+    groups: [roster-upload]
+    accounts:
+      - {name: rf-birch-hill, group: roster-upload, groups: [rf-birch-hill]}
+      - {name: rf-cedar-creek, group: roster-upload, groups: [rf-cedar-creek, sis-cedar]}
+"""
+
+RETURN = r"""
+changed_names:
+  description: The groups and accounts that were, or in check mode would be, changed.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import grp
+import pwd
+
+from ansible.module_utils.basic import AnsibleModule
+
+HOME, SHELL = "/nonexistent", "/usr/sbin/nologin"
+
+
+def find(lookup, name):
+    """The entry of a name; None where there is none."""
+    try:
+        return lookup(name)
+    except KeyError:
+        return None
+
+
+class Accounts:
+    """The groups and accounts of one call, compared with and brought to the host."""
+
+    def __init__(self, module):
+        self.module = module
+        self.changed_names = []
+        self.diffs = []
+        self.made = set()  # groups that check mode would have made
+
+    def change(self, name, before, after, *command):
+        """Note a change and, but for check mode, run the command that makes it."""
+        self.changed_names.append(name)
+        self.diffs.append(
+            {
+                "before_header": name,
+                "after_header": name,
+                "before": "%s\n" % before,
+                "after": "%s\n" % after,
+            }
+        )
+        if not self.module.check_mode:
+            self.module.run_command(list(command), check_rc=True)
+
+    def make_group(self, name):
+        if name not in self.made and not find(grp.getgrnam, name):
+            self.made.add(name)
+            self.change(name, "no group", "group", "groupadd", "--system", name)
+
+    @staticmethod
+    def shown(group, groups, home, shell):
+        """An account's state as a diff shows it."""
+        return "group %s, also in %s, home %s, shell %s" % (
+            group,
+            ", ".join(groups) or "none",
+            home,
+            shell,
+        )
+
+    def make_account(self, account):
+        name, group, groups = account["name"], account["group"], account["groups"]
+        for one in [group, *(groups or [])]:
+            self.make_group(one)
+        options = ["--gid", group, "--home-dir", HOME, "--shell", SHELL]
+        options += [] if groups is None else ["--groups", ",".join(groups)]
+        now = find(pwd.getpwnam, name)
+        if not now:
+            wanted = self.shown(group, sorted(groups or []), HOME, SHELL)
+            more = ["--system", "--no-create-home", "--no-user-group", "--comment"]
+            self.change(
+                name, "no account", wanted, "useradd", *options, *more, "Roster delivery", name
+            )
+            return
+        joined = sorted(entry.gr_name for entry in grp.getgrall() if name in entry.gr_mem)
+        primary = find(grp.getgrgid, now.pw_gid)
+        before = self.shown(
+            primary.gr_name if primary else now.pw_gid, joined, now.pw_dir, now.pw_shell
+        )
+        after = self.shown(group, joined if groups is None else sorted(groups), HOME, SHELL)
+        if before != after:
+            options[options.index("--home-dir")] = "--home"
+            self.change(name, before, after, "usermod", *options, name)
+
+    def remove(self, name):
+        if find(pwd.getpwnam, name):
+            self.change(name, "account", "no account", "userdel", name)
+        # userdel has removed it where it was the primary one, and nobody else was in it.
+        if find(grp.getgrnam, name):
+            self.change(name, "group", "no group", "groupdel", name)
+
+    def run(self):
+        for name in self.module.params["groups"]:
+            self.make_group(name)
+        for account in self.module.params["accounts"]:
+            self.make_account(account)
+        for name in self.module.params["absent"]:
+            self.remove(name)
+        result = {"changed": bool(self.changed_names), "changed_names": self.changed_names}
+        if self.module._diff:
+            result["diff"] = self.diffs
+        self.module.exit_json(**result)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "accounts": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "group": {"type": "str", "required": True},
+                    "groups": {"type": "list", "elements": "str"},
+                },
+            },
+            "absent": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    Accounts(module).run()
+
+
+if __name__ == "__main__":
+    main()
