@@ -1200,6 +1200,13 @@ def test_what_comes_behind_the_renaming_changes_nothing(
     assert any("no" in text for text in host.said)
 
 
+def test_an_error_of_the_program_behind_the_renaming_changes_nothing(host: Host) -> None:
+    summed_up = mock.Mock(side_effect=[ValueError("no"), "sent"])
+    host.patch.setattr(delivery.Run, "_summary", summed_up)
+    assert host.send() == Exit.OK
+    assert (host.outcomes, host.last["exit_code"]) == (["sent"], 0)
+
+
 def test_a_receipt_that_cannot_be_written_whole_is_written_in_brief(host: Host) -> None:
     append = Ledger.append
 
@@ -1304,6 +1311,16 @@ def test_a_first_delivery_that_was_killed_is_compared_with(host: Host) -> None:
     kill(host, OLD)
     assert host.send(SMALL) == Exit.HELD
     assert host.send(BIG) == Exit.OK
+
+
+def test_what_may_be_there_is_remembered_through_runs_that_fail(host: Host) -> None:
+    host.configure(guard_removed_percent=45, guard_added_percent=200)
+    host.send(OLD)
+    kill(host, OLD + b"x" * 700)
+    host.ends = [Failure(Exit.NETWORK, "no route")]
+    assert host.send(OLD + b"x" * 600) == Exit.NETWORK
+    assert host.send(OLD[:-100]) == Exit.HELD
+    assert "cannot be compared with" not in host.message
 
 
 def test_a_baseline_that_may_be_needed_is_missed(host: Host) -> None:

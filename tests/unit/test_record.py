@@ -190,3 +190,11 @@ def test_a_receipt_says_what_its_readers_rely_on() -> None:
     assert healed({"finished": "soon", "started": GOOD["started"]})["finished"] == GOOD["started"]
     assert healed({"source": {"bytes": "ten", "sha256": "../x"}})["source"] == {}
     assert healed({"told": [None, {"rule": "r"}, GOOD["told"][0]]})["told"] == GOOD["told"]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-02T07:15:00", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", "soon", ""]
+)
+def test_a_moment_that_cannot_be_shown_is_none(text: str) -> None:
+    assert healed({**GOOD, "deadline": text}).get("deadline") is None
+    assert healed({**GOOD, "night": text[:10]})["night"] == "2026-11-02"
