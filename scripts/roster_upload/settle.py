@@ -10,7 +10,6 @@ import datetime as dt
 import fnmatch
 import hashlib
 import os
-import pwd
 import stat
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from roster_upload import stop
+from roster_upload.account import user_name
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 
@@ -111,16 +111,8 @@ def _is_file(path: Path) -> bool:
 def _unreadable(path: Path, error: OSError) -> Failure:
     return Failure(
         Exit.SOURCE,
-        f"{path} cannot be read ({error.strerror}); the user {_user()} needs to",
+        f"{path} cannot be read ({error.strerror}); the user {user_name()} needs to",
     )
-
-
-def _user() -> str:
-    """Return who reads: each feed's unit has an account of its own."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _state(export: Export) -> State:
