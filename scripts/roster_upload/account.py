@@ -38,6 +38,14 @@ def become_owner(folder: Path) -> None:
     os.setuid(owner.st_uid)
 
 
+def user_name() -> str:
+    """Return as whom this process reads and writes."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def open_plain(path: Path, flags: int = os.O_RDONLY, mode: int = 0o640) -> int:
     """Open a plain file and return its descriptor. Raise OSError for a link, pipe or device."""
     # Without O_NONBLOCK a pipe would hold up whoever opens it.

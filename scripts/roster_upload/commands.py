@@ -21,7 +21,7 @@ from typing import Any
 
 from roster_upload import checks, config, delivery, evidence, receipts, stop, tell, unit, views
 from roster_upload import compare as comparing
-from roster_upload.account import become_owner
+from roster_upload.account import become_owner, user_name
 from roster_upload.delivery import Night, Run, State, stamp
 from roster_upload.exits import MEANINGS, Exit, Failure
 from roster_upload.ledger import ENDED, Ledger
@@ -536,7 +536,7 @@ def approve(given: argparse.Namespace) -> int:
 
 def _closed(error: OSError) -> Failure:
     if isinstance(error, PermissionError) and os.geteuid() != 0:
-        return Failure(Exit.LOCAL, f"{error.filename} is not open to you; use sudo")
+        return Failure(Exit.LOCAL, f"{error.filename} is not open to {user_name()}; use sudo")
     return Failure(Exit.LOCAL, f"{error.filename} cannot be used ({error.strerror}); look at it")
 
 

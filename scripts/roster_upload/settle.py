@@ -10,7 +10,6 @@ import datetime as dt
 import fnmatch
 import hashlib
 import os
-import pwd
 import shutil
 import stat
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from roster_upload import stop
+from roster_upload.account import user_name
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.memory import most_unpacked
@@ -124,16 +124,8 @@ def _is_file(path: Path) -> bool:
 def _unreadable(path: Path, error: OSError) -> Failure:
     return Failure(
         Exit.SOURCE,
-        f"{path_text(path)} cannot be read ({error.strerror}); the user {_user()} needs to",
+        f"{path_text(path)} cannot be read ({error.strerror}); the user {user_name()} needs to",
     )
-
-
-def _user() -> str:
-    """Return who reads: each feed's unit has an account of its own."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _state(export: Export) -> State:

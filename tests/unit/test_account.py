@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +110,22 @@ def approve(folder: Path, digest: str) -> list[str]:
             "--digest", digest, "--why", "spring"]  # fmt: skip
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account can enter; those of pytest are closed."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @needs_root
-def test_an_approval_is_written_as_the_feeds_account(tmp_path: Path) -> None:
+def test_an_approval_is_written_as_the_feeds_account(open_folder: Path) -> None:
     """Behind the account's link is a file that only root can write."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    state, secret = held(tmp_path, "ab" * 32), tmp_path / "secret"
+    state, secret = held(open_folder, "ab" * 32), open_folder / "secret"
     (state / "receipts.jsonl").rename(secret)
     before = secret.read_bytes()
     os.chown(state, NOBODY, NOBODY)
-    command = [sys.executable, "-m", "roster_upload", *approve(tmp_path, "ab" * 8)]
+    command = [sys.executable, "-m", "roster_upload", *approve(open_folder, "ab" * 8)]
     for link in (True, False):
         if link:
             (state / "receipts.jsonl").symlink_to(secret)
