@@ -149,6 +149,7 @@ def test_many_empty_files_close_a_dropbox_and_are_not_all_counted(
     assert opened(program) == {GOOD: True, BAD: False}
     told = capsys.readouterr().err
     assert f"{folder}: closed, it holds at least 0 bytes in 101 files and folders" in told
+    assert "and may hold 100 files and folders; remove files" in told
     for number in range(250):
         (folder / str(number)).unlink()
     assert program.main() == 0
