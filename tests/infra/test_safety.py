@@ -269,7 +269,7 @@ ROLL_BACK = (
 def test_a_roll_back_with_damaged_files_still_lets_the_operator_in(
     one: Host, tmp_path: Path, damaged: str, kind: str
 ) -> None:
-    """The power goes and takes a part of what was kept: the firewall's file and SSH's, or the list."""
+    """A power cut takes the firewall's file and SSH's of what was kept, or the list of it."""
     before = fingerprint(one)
     let_nobody_in(one, tmp_path)
     # In one go: nobody gets in until the roll-back has begun.
