@@ -135,18 +135,18 @@ LET_GO = "rm -r /run/systemd/system/district-dropbox.service.d && systemctl daem
 
 def test_a_closed_dropbox_stays_closed_over_a_run() -> None:
     """The host closes it and opens it; a run of the playbook is not what makes room."""
-    folder = "/srv/dropbox/sis-lab/incoming"
+    link, closed = "/run/district-dropbox/sis-lab", "/etc/ssh/dropbox/sis-lab"
     hosts = [connect(name) for name in DISTRICT_HOSTS]
     for host in hosts:
         host.check_output(HOLD)
-        host.check_output("chown root %s", folder)
+        host.check_output("ln -sfn %s %s", closed, link)
     try:
         assert site().count("changed=0 ") == len(hosts)
-        assert [host.file(folder).user for host in hosts] == ["root"] * len(hosts)
+        assert [host.file(link).linked_to for host in hosts] == [closed] * len(hosts)
     finally:
         for host in hosts:
-            host.check_output("chown sis-lab %s", folder)
             host.check_output(LET_GO)
+            host.check_output("systemctl start district-dropbox.service")
 
 
 def test_no_file_in_a_dropbox_is_larger_than_all_may_be(

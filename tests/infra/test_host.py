@@ -6,9 +6,10 @@ import json
 import re
 import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
-from infra.fleet import ROOT, Host, connect
+from infra.fleet import ROOT, Host, ansible, connect
 from infra.measure import install
 
 PROBE = """
@@ -87,6 +88,112 @@ def test_only_the_program_reaches_the_vendor_and_nothing_else_goes_out(host: Hos
     resolver = host.check_output("awk '/^nameserver/ {print $2; exit}' /etc/resolv.conf")
     assert probe(host, "nobody", resolver, 53, "SOCK_DGRAM") == "open"
     assert probe(host, "nobody", resolver, 54, "SOCK_DGRAM").startswith("closed")
+
+
+def rules(host: Host, *, within: str = "") -> list[str]:
+    """The rules for what goes out, of the host or within what a command makes."""
+    listed = host.check_output(f"{within} nft --stateless list chain inet district_host output")
+    return [line.strip() for line in listed.splitlines()]
+
+
+def test_time_belongs_to_chrony(host: Host) -> None:
+    other = "lab-bookworm" if host.backend.get_hostname() == "lab-trixie" else "lab-trixie"
+    address = connect(other).check_output("hostname -I").split()[0]
+    assert probe(host, "_chrony", address, 123, "SOCK_DGRAM") == "open"
+    assert probe(host, "_chrony", address, 124, "SOCK_DGRAM").startswith("closed")
+    assert probe(host, "_chrony", address, 123).startswith("closed")
+    for user in ("root", "nobody", "roster-upload"):
+        assert probe(host, user, address, 123, "SOCK_DGRAM").startswith("closed"), user
+
+
+FIREWALL = (
+    f"{{{{ lookup('template', '{ROOT}/roles/district_hardening/templates/nftables.conf.j2') }}}}"
+)
+VARIABLES = ["defaults/main.yml", "vars/main.yml"]
+
+
+def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> None:
+    """The firewall for named servers is loaded into a network of its own, beside the host's."""
+    made = "/root/probe.nft"
+    play = {
+        "hosts": host.backend.get_hostname(),
+        "become": True,
+        "gather_facts": False,
+        "roles": ["roster_common"],
+        "vars_files": [str(ROOT / "roles/district_hardening" / path) for path in VARIABLES],
+        "tasks": [{"file_set": {"files": [{"path": made, "content": FIREWALL}]}}],
+    }
+    path = tmp_path / "probe.yml"
+    path.write_text(json.dumps([play]))
+    servers = json.dumps({"district_hardening_ntp_servers": ["192.0.2.123"]})
+    done = ansible("ansible-playbook", str(path), "-i", "inventories/lab", "-e", servers)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = host.file("/etc/district-firewall.json").content_string
+    try:
+        found = rules(host, within=f"unshare --net sh -c 'nft -f {made} && exec \"$@\"' -")
+        chrony = host.check_output("id -u _chrony")
+        assert [rule for rule in found if "@time" in rule or "123" in rule] == [
+            f"meta skuid {chrony} ip daddr . udp dport @time4 accept",
+            f"meta skuid {chrony} ip6 daddr . udp dport @time6 accept",
+        ]
+        named = json.dumps({**json.loads(kept), "time": ["192.0.2.123:123", "2001:db8::1:123"]})
+        host.check_output("printf %%s %s > /etc/district-firewall.json", named)
+        host.check_output("systemctl start district-firewall-refresh.service")
+        elements = "nft list set inet district_host %s"
+        assert "{ 192.0.2.123 . 123 }" in host.check_output(elements, "time4")
+        assert "{ 2001:db8::1 . 123 }" in host.check_output(elements, "time6")
+    finally:
+        host.check_output("printf %%s %s > /etc/district-firewall.json; rm -f %s", kept, made)
+        host.check_output("systemctl start district-firewall-refresh.service")
+
+
+def test_only_apt_reaches_the_mirrors(host: Host) -> None:
+    """A mirror's network carries many other sites: no way out for anybody else."""
+    elements = json.loads(host.check_output("nft -j list set inet district_host mirrors4"))
+    address, port = elements["nftables"][-1]["set"]["elem"][0]["concat"]
+    for user in ("root", "_apt"):
+        assert probe(host, user, address, port) == "open", user
+    for user in ("nobody", "_chrony", "roster-upload"):
+        assert probe(host, user, address, port).startswith("closed"), user
+
+
+ECHO = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.getprotobyname("icmp")) as echo:
+    echo.settimeout(4)
+    echo.connect((sys.argv[1], 0))
+    echo.send(bytes([8, 0, 0, 0, 0, 1, 0, 1]) + b"what leaves the host")
+    echo.recv(100)
+"""
+
+
+def test_only_root_sends_echoes(host: Host) -> None:
+    gateway = host.check_output("ip route show default").split()[2]
+    # As systemd has it on a machine: every account may open a socket for them.
+    setting = "/proc/sys/net/ipv4/ping_group_range"
+    kept = host.file(setting).content_string
+    host.check_output("echo '0 2147483647' > %s", setting)
+    try:
+        assert host.run("python3 -c %s %s", ECHO, gateway).succeeded
+        for user in ("nobody", "_chrony", "roster-upload"):
+            assert host.run("sudo -u %s python3 -c %s %s", user, ECHO, gateway).rc != 0, user
+    finally:
+        host.check_output("echo %s > %s", kept, setting)
+
+
+# The kernel's own, answers, what needs a right to be bound, resolvers, what the operator names.
+EVERYBODYS = ("oif ", "ct state ", "tcp sport ", "icmpv6 ", "udp sport 68 ", "udp sport 546 ")
+NAMED = ("@outbound4 accept", "@outbound6 accept")
+
+
+def test_each_way_out_belongs_to_somebody(host: Host) -> None:
+    out = [rule for rule in rules(host) if rule.endswith(" accept")]
+    free = [
+        r for r in out if not r.startswith((*EVERYBODYS, "meta skuid ")) and not r.endswith(NAMED)
+    ]
+    assert not free
+    assert len(out) > len(EVERYBODYS)
+    assert not [rule for rule in out if "echo" in rule and "skuid 0 " not in rule]
 
 
 def test_packages_still_come(host: Host) -> None:

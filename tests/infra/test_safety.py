@@ -231,3 +231,67 @@ def test_changes_that_were_never_proved_are_taken_back_at_boot(
     wait_for("a log-in", lambda: log_in(name), 60)
     assert fingerprint(host) == before
     assert host.run("test -e /var/lib/district-hardening/undo").rc != 0
+
+
+def let_nobody_in(host: Host, folder: Path) -> None:
+    """A run whose firewall and SSH let nobody in, and which ends before it proves anything."""
+    drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
+    closed = host.file("/etc/nftables.conf").content_string.replace(
+        "policy drop;", "policy drop; tcp dport 22 drop;", 1
+    )
+    assert "tcp dport 22 drop" in closed
+    load = "systemctl reload-or-restart nftables.service"
+    reload = "systemctl reload ssh.service"
+    files = [
+        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "then": [load]},
+        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "then": [reload]},
+        {"path": "/etc/issue.net", "content": "Another banner\n"},
+    ]
+    half = {"undo": "/var/lib/district-hardening/undo", "files": files}
+    play = {"become": True, "gather_facts": False, "roles": ["roster_common"]}
+    path = folder / "closed.yml"
+    tasks = [{"file_set": half}]
+    path.write_text(json.dumps([{**play, "hosts": HOST, "tasks": tasks}]))
+    done = ansible("ansible-playbook", str(path), "-i", "inventories/lab")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+CLOSE = "nft -f /etc/nftables.conf && systemctl reload ssh.service"
+ROLL_BACK = (
+    "systemd-run --quiet --unit=district-undo-soon --on-active=1 "
+    "--timer-property=AccuracySec=1s /bin/sh -c /usr/local/sbin/district-undo"
+)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "kind"), [("[01].tar", "truncate -s 0"), ("index.json", "truncate -s 9")]
+)
+def test_a_roll_back_with_damaged_files_still_lets_the_operator_in(
+    one: Host, tmp_path: Path, damaged: str, kind: str
+) -> None:
+    """A power cut takes the firewall's file and SSH's of what was kept, or the list of it."""
+    before = fingerprint(one)
+    let_nobody_in(one, tmp_path)
+    # In one go: nobody gets in until the roll-back has begun.
+    command = f"{kind} /var/lib/district-hardening/undo/{damaged} && {CLOSE} && {ROLL_BACK}"
+    one.check_output(command)
+    wait_for("a log-in", log_in, 60)
+    wait_for(
+        "the roll-back to end",
+        lambda: one.run("systemctl is-failed district-undo-soon.service").succeeded,
+        30,
+    )
+    assert "district-undo-soon.service" in one.check_output("systemctl --failed --no-legend")
+    told = one.check_output("journalctl -o cat --no-pager -u district-undo-soon -n 60")
+    assert "NOT taken back" in told
+    is_known = damaged != "index.json"
+    assert ("Another banner" in one.file("/etc/issue.net").content_string) is not is_known
+    assert one.run("test -d /var/lib/district-hardening/undo.failed").succeeded
+    # After a restart, too; and the next run puts all right.
+    one.check_output("systemctl reload-or-restart nftables.service; systemctl restart ssh.service")
+    assert log_in()
+    assert "passwordauthentication no" in one.check_output("sshd -T")
+    site("--limit", HOST)
+    assert fingerprint(one) == before
+    assert one.run("systemctl is-failed district-undo-soon.service").rc != 0
+    assert one.run("ls /var/lib/district-hardening/undo* /var/lib/district-firewall/opened.nft").rc

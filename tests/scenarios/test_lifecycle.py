@@ -149,6 +149,10 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     assert connect(HOST).run("roster-upload rehearse %s", FEED).rc == 0
     ledger = connect(HOST).file(f"/var/lib/roster-upload/{FEED}/receipts.jsonl").content
 
+    # Deeper than the module `file` follows.
+    nest = "import os\nfor _ in range(1100):\n    os.mkdir('d')\n    os.chdir('d')"
+    connect(HOST).check_output("cd /srv/roster-upload/%s && python3 -c %s", FEED, nest)
+
     for changes in (r"changed=[1-9]", "changed=0"):
         done = play("decommission", inventory, *words, "-e", f"confirm={HOST}")
         assert done.returncode == 0, done.stdout

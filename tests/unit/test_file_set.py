@@ -223,16 +223,6 @@ def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> No
     assert "is taken back unless another run comes first" in told
 
 
-def test_another_owner_may_stay(tmp_path: Path) -> None:
-    folder = tmp_path / "d"
-    folder.mkdir(mode=0o755)
-    entry: dict[str, Any] = {"path": folder, "state": "directory", "owner": "nobody"}
-    assert file_set(entry, check=True)["changed"] is True
-    entry["or_owner"] = ME["owner"]
-    assert file_set(entry)["changed"] is False
-    assert file_set({**entry, "mode": "0700"}, check=True)["changed"] is True
-
-
 def undo_program(undo: Path) -> ModuleType:
     """The host's own program, on another folder and without systemd."""
     path = ROOT / "roles/district_hardening/files/district-undo"
@@ -241,7 +231,18 @@ def undo_program(undo: Path) -> ModuleType:
     assert spec
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    module.__dict__["UNDO"] = undo
+    folder = undo.parent
+    module.__dict__.update(
+        UNDO=undo,
+        LEFT=folder / "undo.failed",
+        DONE=folder / "undo.done",
+        PROGRAMS=folder / "host/sbin",
+        FIREWALL=folder / "host/nftables.conf",
+        OPENED=folder / "firewall/opened.nft",
+        WAYS_IN={folder / "host/sshd.conf": "Keys only\n", folder / "host/sudoers": None},
+        OPEN_WAYS_IN=["echo opened >> log"],
+        RELOAD_UNITS="true",
+    )
     return module
 
 
@@ -291,11 +292,177 @@ def test_everything_can_be_taken_back(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["district-undo", "--at-boot"])
     program = undo_program(undo)
-    program.__dict__["PROGRAMS"] = host / "sbin"
-    program.main()
+    assert program.main() == 0
     assert snapshot(host) == before
     assert not undo.exists()
     assert f"taken back: {host}/changed" in capsys.readouterr().out
     # At boot nothing runs yet, but PAM needs no service; what the changes brought is still there.
     assert (tmp_path / "log").read_text() == "pam-auth-update\n"
     assert file_set({"path": host / "gone", "content": "gone"}, undo=undo)["unproved"] is False
+
+
+EMPTY, CUT, NULS, MISSING = "empty", "cut", "NULs", "missing"
+
+
+def damage(path: Path, kind: str) -> None:
+    """Do to a file what a power cut or a dying disk does."""
+    size = path.stat().st_size
+    if kind == MISSING:
+        path.unlink()
+    elif kind == NULS:
+        path.write_bytes(b"\0" * size)
+    else:
+        os.truncate(path, 0 if kind == EMPTY else size // 2)
+
+
+@pytest.fixture
+def changed_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host with unproved changes; returns its folder."""
+    host = tmp_path / "host"
+    host.mkdir()
+    (tmp_path / "firewall").mkdir()
+    names = ["first", "sshd.conf", "nftables.conf", "sudoers", "last"]
+    for name in names:
+        (host / name).write_text(f"before {name}\n" * 2000)
+    changes = [{"path": host / name, "content": "Port 2222\nafter\n"} for name in names]
+    changes[-1]["then"] = ["echo command >> log"]
+    file_set(*changes, undo=tmp_path / "undo")
+    # The machine's firewall is none of a test's business; the real one is tried on lab hosts.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/nft").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/nft").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["district-undo"])
+    return host
+
+
+@pytest.mark.parametrize("kind", [EMPTY, CUT, NULS, MISSING])
+@pytest.mark.parametrize("number", range(5))
+def test_a_roll_back_goes_on_past_what_it_cannot_read(
+    changed_host: Path, capsys: pytest.CaptureFixture[str], number: int, kind: str
+) -> None:
+    folder = changed_host.parent
+    names = ["first", "sshd.conf", "nftables.conf", "sudoers", "last"]
+    lost = names.pop(number)
+    damage(folder / f"undo/{number}.tar", kind)
+    assert undo_program(folder / "undo").main() == 1
+    for name in names:
+        assert (changed_host / name).read_text().startswith(f"before {name}\n")
+    assert not list(changed_host.glob("*.undo"))
+    assert f"NOT taken back: {changed_host / lost}" in capsys.readouterr().err
+    assert "command\n" in (folder / "log").read_text()
+    # What can keep the operator out is opened, and nothing else.
+    path = changed_host / lost
+    expected = {"sshd.conf": "Port 2222\nKeys only\n", "sudoers": None}
+    text = path.read_text() if path.exists() else None
+    assert text == expected.get(lost, "Port 2222\nafter\n")
+    assert ("opened" in (folder / "log").read_text()) is (lost in expected)
+    assert (folder / "firewall/opened.nft").exists() is (lost == "nftables.conf")
+    # Kept for who looks into it, and out of the way of the next run.
+    assert (folder / "undo.failed").is_dir()
+    assert not (folder / "undo").exists()
+    assert undo_program(folder / "undo").main() == 0
+
+
+@pytest.mark.parametrize("kind", [EMPTY, CUT, NULS, MISSING, "another shape"])
+def test_without_an_index_the_ways_in_are_opened(changed_host: Path, kind: str) -> None:
+    folder = changed_host.parent
+    index = folder / "undo/index.json"
+    if kind == "another shape":
+        index.write_text('{"changes": [{"path": null}]}')
+    else:
+        damage(index, kind)
+    assert undo_program(folder / "undo").main() == 1
+    assert (changed_host / "sshd.conf").read_text() == "Port 2222\nKeys only\n"
+    assert not (changed_host / "sudoers").exists()
+    rule = (folder / "firewall/opened.nft").read_text()
+    assert rule.startswith("insert rule inet district_host input tcp dport { ")
+    assert (folder / "log").read_text() == "opened\n"
+    assert (folder / "undo.failed/0.tar").exists()
+
+
+def test_an_index_that_was_not_begun_means_that_nothing_changed(tmp_path: Path) -> None:
+    undo = tmp_path / "undo"
+    undo.mkdir()
+    (undo / "0.tar").write_bytes(b"half")
+    assert undo_program(undo).main() == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_command_is_told_and_ends_nothing(
+    changed_host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = changed_host.parent
+    index = folder / "undo/index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "commands": ["false", "true"]}))
+    assert undo_program(folder / "undo").main() == 1
+    assert "failed: false" in capsys.readouterr().err
+    assert (changed_host / "first").read_text().startswith("before")
+    assert not (folder / "undo.failed").exists()
+    assert not (folder / "firewall/opened.nft").exists()
+
+
+def test_a_firewall_that_cannot_be_loaded_is_opened(changed_host: Path) -> None:
+    """Its file is as before, but not what it includes: the new rules are still in force."""
+    folder = changed_host.parent
+    (folder / "bin/nft").write_text("#!/bin/sh\nfalse\n")
+    assert undo_program(folder / "undo").main() == 1
+    assert (changed_host / "nftables.conf").read_text().startswith("before")
+    assert (folder / "firewall/opened.nft").exists()
+
+
+@pytest.mark.parametrize("kind", [EMPTY, CUT, NULS, MISSING])
+def test_the_next_run_goes_on_beside_an_unreadable_index(changed_host: Path, kind: str) -> None:
+    folder = changed_host.parent
+    damage(folder / "undo/index.json", kind)
+    entry = {"path": changed_host / "first", "content": "next"}
+    assert "kept in" not in str(file_set(entry, undo=folder / "undo", check=True)["warnings"])
+    done = file_set(entry, undo=folder / "undo")
+    assert f"it is kept in {folder}/undo.unreadable" in str(done["warnings"])
+    assert (folder / "undo.unreadable/4.tar").exists()
+    index = json.loads((folder / "undo/index.json").read_text())
+    assert [change["path"] for change in index["changes"]] == [str(changed_host / "first")]
+
+
+WATCHED = """
+import json, os, runpy
+calls = []
+def watch(name):
+    real = getattr(os, name)
+    def call(*arguments):
+        path = arguments[0]
+        if isinstance(path, int):
+            path = os.readlink("/proc/self/fd/%d" % path)
+        calls.append([name, str(path)])
+        return real(*arguments)
+    setattr(os, name, call)
+watch("fsync"); watch("replace")
+try:
+    runpy.run_path({module!r}, run_name="__main__")
+finally:
+    open({log!r}, "w").write(json.dumps(calls))
+"""
+
+
+def test_what_takes_a_change_back_outlives_a_power_cut_before_it_is_made(tmp_path: Path) -> None:
+    path, undo, log = tmp_path / "f", tmp_path / "undo", tmp_path / "log"
+    path.write_text("before")
+    arguments = {"files": [{**ME, "path": str(path), "content": "x"}], "undo": str(undo)}
+    done = forks.having("ansible.module_utils.basic").run(
+        WATCHED.format(module=str(MODULE), log=str(log)),
+        stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy"},
+    )
+    assert json.loads(done.stdout)["changed"] is True
+    calls = json.loads(log.read_text())
+    archive, index = str(undo / "0.tar"), str(undo / "index.json")
+    assert calls[:7] == [
+        ["fsync", str(tmp_path)],
+        ["fsync", archive + ".new"],
+        ["replace", archive + ".new"],
+        ["fsync", str(undo)],
+        ["fsync", index + ".new"],
+        ["replace", index + ".new"],
+        ["fsync", str(undo)],
+    ]

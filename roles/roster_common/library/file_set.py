@@ -70,9 +70,6 @@ options:
         description: Owner's name.
         type: str
         default: root
-      or_owner:
-        description: Another owner that is left as it is, where the host switches between both.
-        type: str
       group:
         description: Group's name.
         type: str
@@ -133,6 +130,7 @@ import base64
 import fnmatch
 import grp
 import hashlib
+import io
 import json
 import os
 import pwd
@@ -184,6 +182,25 @@ def edited(text, edits):
     return "".join(line + "\n" for line in lines)
 
 
+def sync(folder):
+    """Have the names in a folder outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace(path, content):
+    """Replace a file at once, by one that outlives a power cut."""
+    with open(path + ".new", "wb") as new:
+        new.write(content)
+        new.flush()
+        os.fsync(new.fileno())
+    os.replace(path + ".new", path)
+    sync(os.path.dirname(path))
+
+
 class Undo:
     """What was, kept before it changes: an archive for each path, and an index of them all."""
 
@@ -191,23 +208,41 @@ class Undo:
         self.folder = folder
         self.index = {"changes": [], "commands": []}
         self.file = os.path.join(folder, "index.json")
+        self.damage = ""
         if os.path.exists(self.file):
-            self.index = json.loads(read(self.file))
+            try:
+                index = json.loads(read(self.file))
+                self.index = {kind: list(index[kind]) for kind in self.index}
+            except (ValueError, KeyError, TypeError) as error:
+                self.damage = "%s is unreadable: %r" % (self.file, error)
+        elif os.path.exists(os.path.join(folder, "1.tar")):  # made behind the first index
+            self.damage = "%s is missing" % self.file
+
+    def set_aside(self):
+        """Make room for new changes beside an index that nobody can read; return where it is."""
+        aside = self.folder + ".unreadable"
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(self.folder, aside)
+        return aside
 
     def keep(self, path, is_diverted, is_removed, commands):
         """Keeps a path as it is now, whole, and the commands that a change of it calls for."""
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        archive = None
+        if not os.path.isdir(self.folder):
+            os.makedirs(self.folder, mode=0o700)
+            sync(os.path.dirname(self.folder))
+        change = {"path": path, "archive": None, "sha256": None, "diverted": is_diverted}
         if current_state(path) != "absent":
-            archive = os.path.join(self.folder, "%d.tar" % len(self.index["changes"]))
-            with tarfile.open(archive, "w") as tar:
+            kept = io.BytesIO()
+            with tarfile.open(fileobj=kept, mode="w") as tar:
                 tar.add(path, arcname="it", recursive=is_removed)
-        self.index["changes"].append({"path": path, "archive": archive, "diverted": is_diverted})
+            number = len(self.index["changes"])
+            change["archive"] = os.path.join(self.folder, "%d.tar" % number)
+            change["sha256"] = hashlib.sha256(kept.getvalue()).hexdigest()
+            replace(change["archive"], kept.getvalue())
+        self.index["changes"].append(change)
         self.index["commands"] += [c for c in commands if c not in self.index["commands"]]
-        # Whole at every moment, whatever ends this process.
-        with open(self.file + ".new", "w") as new:
-            json.dump(self.index, new)
-        os.replace(self.file + ".new", self.file)
+        # Whole at every moment, whatever ends this process or the power; so is each archive before.
+        replace(self.file, json.dumps(self.index).encode())
 
 
 def shown(content):
@@ -251,11 +286,6 @@ class FileSet:
                 ids.append(None)
         return tuple(ids)
 
-    @staticmethod
-    def other(entry):
-        """The uid of the owner that is left as it is, where there is one."""
-        return pwd.getpwnam(entry["or_owner"]).pw_uid if entry["or_owner"] else None
-
     def mode(self, entry):
         """An entry's permissions as a number."""
         if entry["mode"] or entry["state"] in DEFAULT_MODE:
@@ -268,8 +298,6 @@ class FileSet:
         wanted = self.mode(entry)
         now = os.lstat(entry["path"])
         if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (uid, gid, wanted):
-            return "", ""
-        if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (self.other(entry), gid, wanted):
             return "", ""
         before = "owner %s:%s mode %04o\n" % (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode))
         return before, "owner %s:%s mode %04o\n" % (uid, gid, wanted)
@@ -467,6 +495,11 @@ class FileSet:
             "existing": self.apply_existing,
             "original": self.restore,
         }
+        if self.undo and self.undo.damage:
+            told = "a former run's changes cannot be taken back, for " + self.undo.damage
+            if not self.module.check_mode:
+                told += "; it is kept in " + self.undo.set_aside()
+            self.module.warn(told)
         if self.undo and self.undo.index["changes"] and not self.module.check_mode:
             self.arm()  # anew, for what a former call has left
         for entry in self.files:
@@ -478,6 +511,8 @@ class FileSet:
             "commands": self.undo.index["commands"] if is_unproved else self.commands,
             "unproved": is_unproved or bool(self.undo and self.changed_paths),
         }
+        if self.changed_paths and not self.module.check_mode:
+            os.sync()  # before anybody says that the changes have proved themselves
         if self.module._diff:
             result["diff"] = self.diffs
         self.module.exit_json(**result)
@@ -511,7 +546,6 @@ def main():
                     "content_base64": {"type": "str"},
                     "target": {"type": "str"},
                     "owner": {"type": "str", "default": "root"},
-                    "or_owner": {"type": "str"},
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str"},
                     "validate": {"type": "str"},
