@@ -41,11 +41,12 @@ ODD_COLUMNS: dict[str, Any] = {
     "organizations": {"required": ["OrganizationNumber"]},
     "users": {"key": "nowhere"},
 }
-TERMS = (
-    ValidationOptions(),
-    ValidationOptions(format="traditional-math", traditional_columns=COLUMNS),
-    ValidationOptions(format="traditional-literacy", traditional_columns=ODD_COLUMNS),
+ASKED: tuple[dict[str, Any], ...] = (
+    {},
+    {"format": "traditional-math", "traditional_columns": COLUMNS},
+    {"format": "traditional-literacy", "traditional_columns": ODD_COLUMNS},
 )
+TERMS = tuple(ValidationOptions(**asked) for asked in ASKED)
 NAMES = (*rosters.GIVEN, *rosters.FAMILY)
 
 
