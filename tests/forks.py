@@ -7,11 +7,13 @@ its own all the same: with its own environment, arguments, streams and end.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,7 +49,15 @@ class Forks:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._child = 0  # the fork that runs
+        self._has_begun = threading.Event()
         atexit.register(self._end)
+
+    def kill(self) -> None:
+        """Kill the fork that runs or is about to, and the processes that it has started."""
+        self._has_begun.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child, signal.SIGKILL)
 
     def _end(self) -> None:
         assert self._process.stdin
@@ -61,12 +71,17 @@ class Forks:
         env: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
         stdin: str = "",
+        seconds: float = HANG_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
-        """Run code as `python -c` does; return its exit code and all that it printed."""
+        """Run code as `python -c` does; return its exit code and all that it printed.
+
+        The exit code is -9 where it took too long.
+        """
         with tempfile.TemporaryDirectory() as name:
             files = [Path(name, stream) for stream in STREAMS]
             files[0].write_text(stdin)
             code_of_exit = self._ask(
+                seconds,
                 code=code,
                 arguments=[*map(str, arguments)],
                 environment=dict(os.environ if env is None else env),
@@ -76,17 +91,25 @@ class Forks:
             out, err = (path.read_text() for path in files[1:])
         return subprocess.CompletedProcess([code, *map(str, arguments)], code_of_exit, out, err)
 
-    def _ask(self, **request: Any) -> int:
+    def _ask(self, seconds: float, **request: Any) -> int:
         assert self._process.stdin
         assert self._process.stdout
-        hang = threading.Timer(HANG_SECONDS, self._process.kill)
+        hang = threading.Timer(seconds, self.kill)
         hang.daemon = True
         hang.start()
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        hang.cancel()
-        return int(answer)
+        try:
+            self._child = int(self._process.stdout.readline())
+            self._has_begun.set()
+            return int(self._process.stdout.readline())
+        except KeyboardInterrupt:  # a fork's own session does not get it from the terminal
+            if self._has_begun.is_set():
+                self.kill()
+            raise
+        finally:
+            hang.cancel()
+            self._has_begun.clear()
 
 
 @functools.cache
@@ -121,13 +144,17 @@ def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
 
 
 def serve(modules: tuple[str, ...]) -> None:
-    """Run each code that the input asks for in a fork; print its exit code."""
+    """Run each code that the input asks for in a fork; print the fork's number and exit code."""
     for module in modules:
         importlib.import_module(module)
     gc.freeze()  # or each fork's collector would copy all of it
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
         child = os.fork()
         if not child:
+            os.setsid()
+            signal.signal(signal.SIGINT, interrupt)
+            print(os.getpid(), flush=True)
             _run(**json.loads(line))
             return
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -88,7 +88,12 @@ PARTS = [
     verified("delivery"),  # mostly waits for its minutes
     whole("measured", "--provisioned", needs=["provisioned"]),
     Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False, is_patient=True),
-    Part("unit", pytest("-n", "2", "-m", "not lab"), in_copy=False, is_patient=True),
+    Part(
+        "unit",
+        pytest("-n", "2", "--dist", "worksteal", "-m", "not lab"),
+        in_copy=False,
+        is_patient=True,
+    ),
     Part(
         "integration",
         ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],
@@ -159,6 +164,8 @@ def start(part: Part) -> Run:
     patience = ["nice", f"--adjustment={NICENESS}"] if part.is_patient else []
     environment = {**os.environ, "LAB_PROVISIONED": str(PROVISIONED)}
     environment.pop("PYTHONPATH", None)  # this program's own
+    # Hundreds of processes start, and each would compile the program and the tests anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["PYTEST_ADDOPTS"] = f"--junitxml={report_of(part.name)}"
     with log_of(part.name).open("wb") as log:
         process = subprocess.Popen(

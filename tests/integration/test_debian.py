@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import socket
 import struct
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rosters
+import verdicts
 import waiting
 from integration.container import running
 from integration.district import FEED, SCRIPTS, District
 from integration.line import Line, Uplink
 from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload.exits import Exit
+from unit import test_fuzz as fuzz
+from unit.test_config import GOOD
 from unit.test_packets import TITLE, VERSION, offer
 from unit.test_packets import serving as raw_server
+from unit.test_program import build
 
 pytestmark = pytest.mark.lab
 INSTALL = """\
@@ -36,6 +45,9 @@ sleep infinity & wait
 PARAMIKO = {"bookworm": "2.12", "trixie": "3.5"}
 # What is agreed on with AES-CTR: packets can be cut out under the second one without strict kex.
 MAC = {"2.12": "hmac-sha2-256", "3.5": "hmac-sha2-256-etm@openssh.com"}
+MUTATED = 150  # of the fuzzer's packages
+# Their many megabytes are about memory and time, which the fuzzer itself bounds.
+TOO_LONG = {"long-sourcedids", "long-values", "a-quote-a-line"}
 LARGE = rosters.build(students=80_000)  # more than a window
 
 
@@ -90,6 +102,48 @@ def container(
     ):  # fmt: skip
         assert f"paramiko {PARAMIKO[request.param]}" in (home / "log").read_text()
         yield Container(name, folder, PARAMIKO[request.param])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Packages, what is asked of them, and the control node's answer, by package."""
+
+    folder: Path
+    answer: dict[str, list[dict[str, Any]]]
+
+    def asked_at(self, folder: Path) -> list[str]:
+        """Return what to run where the packages lie in this folder."""
+        names = ("verdicts.py", "program", "packages", "question")
+        return ["-I", *(str(folder / name) for name in names)]
+
+
+def is_damaged(verdict: dict[str, Any]) -> bool:
+    """Return whether the archive is faulty: Debian's zipfile knows more such faults than others."""
+    return any(finding["rule"] == "package.damaged" for finding in verdict["findings"])
+
+
+def answer(output: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the verdicts by package."""
+    return {line["package"]: line["verdicts"] for line in map(json.loads, output.splitlines())}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("corpus")
+    packages = folder / "packages"
+    packages.mkdir()
+    (packages / verdicts.BASE).write_bytes(rosters.build(students=6, schools=2))
+    for seed in range(MUTATED):
+        (packages / f"{seed:05}").write_bytes(fuzz.mutated(seed))
+    for name in fuzz.HOSTILE.keys() - TOO_LONG:
+        (packages / name).write_bytes(fuzz.HOSTILE[name]())
+    (folder / "program").write_bytes(build())
+    (folder / "question").write_text(json.dumps({"feed": GOOD, "terms": fuzz.ASKED}))
+    shutil.copy(verdicts.__file__, folder / "verdicts.py")
+    made = Corpus(folder, {})
+    command = [sys.executable, *made.asked_at(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return Corpus(folder, answer(told))
 
 
 @pytest.fixture
@@ -172,3 +226,21 @@ def test_a_server_that_speaks_no_good_ssh(
         _, shown = container.send(district)
     assert told in shown
     assert all(map(str.isprintable, shown.split("\n")))
+
+
+def test_hostile_packages_get_the_verdict_of_the_control_node(
+    container: Container, corpus: Corpus
+) -> None:
+    """By the program as it is shipped, on the release's own Python and numpy."""
+    folder = container.folder / "corpus"
+    shutil.copytree(corpus.folder, folder)
+    command = ["podman", "exec", container.name, "python3", *corpus.asked_at(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr[-2000:]
+    told = answer(done.stdout)
+    assert len(told) > MUTATED
+    assert told.keys() == corpus.answer.keys()
+    for name, verdicts_there in told.items():
+        for there, here in zip(verdicts_there, corpus.answer[name], strict=True):
+            assert there["accepted"] == here["accepted"], name
+            assert there == here or is_damaged(there) or is_damaged(here), name

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from forks import Forks
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120
@@ -112,11 +114,27 @@ def copied(root: Path) -> Iterator[Path]:
         yield tree
 
 
-RUN = {
-    # A changed module of the same size and second would be taken from its old bytecode.
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # importing them takes half of the time
-}
+ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # importing them takes half of the time
+# What tests import from others. Importing it takes longer than most of them.
+MODULES = ("hypothesis.strategies", "numpy", "paramiko", "pytest", "yaml")
+# A fork knows the tree that it runs in, and nothing of the real one. It keeps bytecode there.
+PROGRAM = """\
+import sys
+sys.dont_write_bytecode, sys.pycache_prefix = False, None
+sys.path[:] = [path for path in sys.path if not path.startswith(sys.argv[1])]
+del sys.modules["forks"]
+import pytest
+sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
+"""
+IDLE: list[Forks] = []
+
+
+@contextlib.contextmanager
+def lent() -> Iterator[Forks]:
+    """Lend a process, whose forks run tests. It is used again unless an exception ends its use."""
+    process = IDLE.pop() if IDLE else Forks(MODULES, os.environ)
+    yield process
+    IDLE.append(process)
 
 
 async def run(
@@ -126,28 +144,45 @@ async def run(
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name != "PYTHONPATH"  # they lead into the real tree
+        if not name.startswith(("PYTEST_", "PYTHON"))  # they lead into the real tree
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests),
-        cwd=tree,
-        env={**environment, **RUN},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with lent() as process:
+        work = functools.partial(
+            process.run,
+            PROGRAM,
+            ROOT,
+            *tests,
+            cwd=tree,
+            env={**environment, **ENVIRONMENT},
+            seconds=seconds or TIMEOUT_SECONDS,
+        )
+        running = asyncio.create_task(asyncio.to_thread(work))
+        try:
+            done = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            process.kill()
+            await running
+            raise
+    code = None if done.returncode == -signal.SIGKILL else done.returncode
+    return code, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def replaced(module: Path, text: str) -> Iterator[None]:
+    """Replace a module for the time of a block."""
+    was = module.read_bytes()
+    _write(module, text.encode())
     try:
-        async with asyncio.timeout(seconds or TIMEOUT_SECONDS):
-            output, _ = await process.communicate()
-        return process.returncode, output.decode(errors="replace")
-    except TimeoutError:
-        return None, ""
+        yield
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        _write(module, was)
+
+
+def _write(module: Path, content: bytes) -> None:
+    module.write_bytes(content)
+    # Bytecode of a module of the same size and second would be taken for that of this one.
+    for path in module.parent.glob(f"__pycache__/{module.stem}.*"):
+        path.unlink()
 
 
 async def attempt(mutant: Mutant, root: Path, tree: Path) -> Result:
@@ -156,13 +191,8 @@ async def attempt(mutant: Mutant, root: Path, tree: Path) -> Result:
         text = mutant.text(root)
     except Broken as error:
         return Result(mutant, f"BROKEN: {error}", is_surprise=True)
-    module = tree / mutant.module
-    was = module.read_bytes()
-    module.write_text(text, "utf-8")
-    try:
+    with replaced(tree / mutant.module, text):
         code, output = await run(tree, mutant.tests)
-    finally:
-        module.write_bytes(was)
     if code in NOT_RUN or "ERROR collecting" in output:
         return Result(mutant, f"BROKEN: the tests cannot be run\n{output}", is_surprise=True)
     if code == 0:

@@ -76,6 +76,14 @@ def test_parts_run_side_by_side_and_are_counted(
     assert not (runner.FOLDER / "first").exists()
 
 
+def test_a_part_keeps_the_bytecode_of_what_it_imports(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    program = "import sys; raise SystemExit(sys.dont_write_bytecode)"
+    assert [run.code for run in runner.run_all([part("unit", program)])] == [0]
+
+
 def test_provisioned_hosts_are_waited_for(runner: ModuleType) -> None:
     keep = f"import pathlib; p = pathlib.Path({str(runner.PROVISIONED)!r}); p.mkdir(); "
     keep += "(p / 'digest').touch()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from contextlib import suppress
 
@@ -43,6 +44,26 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each piece end after a few bytes, also within line ends."""
     monkeypatch.setattr(csv_reader, "PIECE_BYTES", 4)
     monkeypatch.setattr(csv_reader, "FIRST_BYTES", 8)
+
+
+# ---- blocks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 127, 128, 1000])
+def test_a_stream_is_read_to_its_end_and_a_short_one_without_a_thread(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 64)
+    names: set[str] = set()
+
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            names.add(threading.current_thread().name)
+            return super().read(size)
+
+    content = bytes(range(256)) * 4
+    assert b"".join(csv_reader.blocks(Stream(content[:length]))) == content[:length]
+    assert (len(names) == 1) is (length < 64)
 
 
 # ---- whole lines at once ------------------------------------------------------------------------

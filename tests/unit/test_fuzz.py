@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import io
 import json
+import pickle
 import random
 import resource
 import struct
@@ -31,6 +33,7 @@ from unit.test_traditional import COLUMNS, FILES
 CASES = 1000
 CPU_SECONDS = 40  # for one case, whose slowest takes 3 on a free machine
 KEY = b"k" * 32
+NIGHT = dt.date(2026, 11, 1)
 ADDRESS_BYTES = 1_500_000_000
 RESIDENT_BYTES = 160_000_000  # the interpreter and numpy take 60 MB of it
 # A feed may ask for less than is known of a kind, and for what no file has.
@@ -38,11 +41,12 @@ ODD_COLUMNS: dict[str, Any] = {
     "organizations": {"required": ["OrganizationNumber"]},
     "users": {"key": "nowhere"},
 }
-TERMS = (
-    ValidationOptions(),
-    ValidationOptions(format="traditional-math", traditional_columns=COLUMNS),
-    ValidationOptions(format="traditional-literacy", traditional_columns=ODD_COLUMNS),
+ASKED: tuple[dict[str, Any], ...] = (
+    {},
+    {"format": "traditional-math", "traditional_columns": COLUMNS},
+    {"format": "traditional-literacy", "traditional_columns": ODD_COLUMNS},
 )
+TERMS = tuple(ValidationOptions(**asked) for asked in ASKED)
 NAMES = (*rosters.GIVEN, *rosters.FAMILY)
 
 
@@ -53,6 +57,7 @@ def look_at(folder: Path, base: Path) -> None:
     """
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     old, feed = check(base, key=KEY).baseline, config.parse(GOOD)
+    judged: set[bytes] = set()
     for path in sorted(folder.iterdir()):
         print(path.name, flush=True)
         limit = int(time.process_time()) + 1 + CPU_SECONDS
@@ -61,8 +66,12 @@ def look_at(folder: Path, base: Path) -> None:
             report = check(path, terms, key=KEY)
             told = json.dumps(report.record()) + "".join(f.text() for f in report.findings)
             assert not any(name in told for name in NAMES)
-            guard.judge(feed, old, report.baseline, dt.date(2026, 11, 1))
-            guard.judge(feed, guard.accepted(old, report.baseline), old, dt.date(2026, 11, 1))
+            # Four of five baselines have been there before: mostly the empty one.
+            known = hashlib.sha256(pickle.dumps(report.baseline)).digest()
+            if known not in judged:
+                judged.add(known)
+                guard.judge(feed, old, report.baseline, NIGHT)
+                guard.judge(feed, guard.accepted(old, report.baseline), old, NIGHT)
         assert most_resident() < RESIDENT_BYTES
     print("end", flush=True)
 
@@ -193,7 +202,8 @@ def test_mutated_packages_end_in_a_report(folder: Path, base: Path) -> None:
 
 
 def test_a_mutated_baseline_is_read_or_refused(tmp_path: Path, base: Path) -> None:
-    check(base, key=KEY).baseline.save(tmp_path / "good", KEY)
+    new = check(base, key=KEY).baseline
+    new.save(tmp_path / "good", KEY)
     good, feed = (tmp_path / "good").read_bytes(), config.parse(GOOD)
     for seed in range(share.of(300)):
         chance = random.Random(seed)  # noqa: S311 - no secret
@@ -203,7 +213,7 @@ def test_a_mutated_baseline_is_read_or_refused(tmp_path: Path, base: Path) -> No
             old = Baseline.load(path, KEY)
         except (OSError, ValueError):
             continue
-        guard.judge(feed, old, check(base, key=KEY).baseline, dt.date(2026, 11, 1))
+        guard.judge(feed, old, new, NIGHT)
 
 
 # ---- named cases --------------------------------------------------------------------------------

@@ -143,6 +143,18 @@ def test_each_outcome_is_told_from_the_others(small: Path) -> None:
 
 
 @pytest.mark.mutants
+def test_a_run_knows_nothing_of_the_real_tree(small: Path) -> None:
+    (small / "test_other.py").write_text(
+        "import sys\n\n"
+        "def test_other():\n"
+        f"    assert not [path for path in sys.path if path.startswith({str(runner.ROOT)!r})]\n"
+        "    assert 'forks' not in sys.modules\n"
+    )
+    code, output = asyncio.run(runner.run(small, ["test_other.py"]))
+    assert code == 0, output
+
+
+@pytest.mark.mutants
 def test_nothing_is_tried_where_tests_fail_unchanged(small: Path) -> None:
     (small / "test_counting.py").write_text(TEST.replace("== 3", "== 4"))
     with pytest.raises(Broken, match="the unchanged tests fail") as caught:

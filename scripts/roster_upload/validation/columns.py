@@ -138,8 +138,10 @@ def row_sums(count: int, columns: Sequence[Values]) -> Sums:
 class Known:
     """Checksums of values that are known to keep a column's rules; a few may be forgotten."""
 
-    def __init__(self) -> None:
-        self._table = np.zeros(1 << KNOWN_BITS, np.uint64)
+    @functools.cached_property
+    def _table(self) -> Sums:
+        """The checksums, each in the slot of its first bits. Most columns never need it."""
+        return np.zeros(1 << KNOWN_BITS, np.uint64)
 
     def has(self, sums: Sums) -> Flags:
         """Return which of the checksums are known; that of the empty value always is."""

@@ -161,8 +161,17 @@ def split(data: bytes, width: int) -> tuple[Places, Places] | None:
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield a stream's bytes, unpacked ahead by a thread, since that leaves the interpreter free.
 
-    Raise what the reading raises, and MemoryError where no thread can be had.
+    A short stream needs no thread. Raise what the reading raises, and MemoryError where no thread
+    can be had.
     """
+    first = stream.read(BLOCK_BYTES)
+    if first:
+        yield first
+    if len(first) == BLOCK_BYTES:
+        yield from _blocks_ahead(stream)
+
+
+def _blocks_ahead(stream: IO[bytes]) -> Iterator[bytes]:
     waiting: queue.Queue[bytes | Exception] = queue.Queue(BLOCKS_AHEAD)
     is_over = threading.Event()
 
