@@ -7,6 +7,7 @@ ending by itself: what lists an inventory shows no secret, and takes no time to 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NewType
@@ -15,10 +16,12 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted, parse_vaulttext_envelope
 from roster_upload import atomic
+from roster_upload.printable import printable
 
 SUFFIX = ".vault"
 # What an entry may hold, each a text; `since` is the day on which `secret` became the one in use.
 KEYS = ("secret", "since", "next")
+VAULT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Entry = NewType("Entry", dict[str, str])
 
@@ -63,6 +66,20 @@ def _is_day(text: str) -> bool:
         return False
 
 
+def vault_id_of(data: bytes, where: object) -> str:
+    """Return the vault id of encrypted data. Raise VaultError where its header names none.
+
+    It enters the commands that messages show, so it must be a plain name.
+    """
+    try:
+        vault_id = str(parse_vaulttext_envelope(data)[3])
+    except AnsibleError:
+        raise VaultError(f"{where} is damaged: its first line is not Ansible Vault's") from None
+    if not VAULT_ID.fullmatch(vault_id):
+        raise VaultError(f"{where} names {printable(vault_id)!r}, which is not a vault id")
+    return vault_id
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes a text so that a person can read it: a private key as lines."""
 
@@ -104,15 +121,14 @@ class Vault:
                 f"{path} lies in the clear; take its secret for known, change it, and encrypt the "
                 f"file: ansible-vault encrypt --encrypt-vault-id ID {path}"
             )
-        vault_id = str(parse_vaulttext_envelope(data)[3])
-        return vault_id, self.decrypt(data, path).decode("utf-8")
+        return vault_id_of(data, path), self.decrypt(data, path).decode("utf-8")
 
     def decrypt(self, data: bytes, where: object) -> bytes:
         """The plain text of encrypted data; raises VaultError."""
+        vault_id = vault_id_of(data, where)
         try:
             plain: bytes = VaultLib(self.secrets).decrypt(data)
         except AnsibleError:
-            vault_id = str(parse_vaulttext_envelope(data)[3])
             raise VaultError(
                 f"{where} does not open: no key, or not the right one, for the vault id "
                 f"{vault_id!r}. Is it in vault_identity_list (ansible.cfg), and does scripts/"

@@ -86,3 +86,13 @@ def test_a_missing_key_is_told_by_its_id(tmp_path: Path) -> None:
     ):
         KEYS.write(path, {"secret": "y"}, "yours")
     assert vault.parse(KEYS.read(path)[1], path) == {"secret": "x"}
+
+
+@pytest.mark.parametrize("label", ["$(id)", "a|sh", "\x1b]0;x\x07", "a`id`", "-x"])
+def test_a_vault_id_from_a_file_enters_no_command(label: str, tmp_path: Path) -> None:
+    path = tmp_path / "feed.vault"
+    path.write_text(f"$ANSIBLE_VAULT;1.2;AES256;{label}\n3132\n")
+    with pytest.raises(vault.VaultError, match="is not a vault id") as failed:
+        KEYS.read(path)
+    assert str(failed.value).isprintable()
+    assert "--vault-id" not in str(failed.value)
