@@ -71,8 +71,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             }
         )
         path = Path(args["path"])
-        keys = vault.keys_of(self._loader)
         try:
+            keys = vault.keys_of(self._loader, Path((task_vars or {})["inventory_dir"]))
             if not self._task.check_mode:
                 path.parent.mkdir(parents=True, exist_ok=True)
             with alone(path.parent):
