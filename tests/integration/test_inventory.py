@@ -216,6 +216,17 @@ def test_nothing_new_is_encrypted_with_the_key_of_the_example(mine: Path) -> Non
     assert sorted(mine.rglob("*")) == before
 
 
+def test_secrets_from_elsewhere_are_not_shown_either(mine: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "secrets.json"
+    feeds = ("maple-grove", "oak-county", "pine-ridge")
+    secrets = {feed: {"secret": "hush hush", "since": "2026-11-01"} for feed in feeds}
+    elsewhere.write_text(json.dumps({"roster_credentials_secrets": secrets}))
+    arguments = [*with_own_key(mine), "-e", f"@{elsewhere}"]
+    assert site(mine, *arguments)[0] == 0
+    told = refused_run(mine, *arguments, ANSIBLE_KEEP_REMOTE_FILES="1")
+    assert "unset ANSIBLE_KEEP_REMOTE_FILES" in told
+
+
 @pytest.mark.parametrize("name", ["debug", "keep_remote_files"])
 @pytest.mark.parametrize("origin", ["environment", "file"])
 def test_no_secret_is_opened_while_ansible_would_show_it(

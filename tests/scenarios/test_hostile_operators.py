@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -154,3 +155,46 @@ def test_the_lock_of_a_killed_run_ends_with_it(pair: tuple[District, District, s
     assert not bob.host.file(LOCK).exists
     vendor.take(USER, new)
     bob.assert_works()
+
+
+def test_no_other_setting_shows_a_password(
+    pair: tuple[District, District, str], tmp_path: Path
+) -> None:
+    """All at once; those that would show one are refused (`test_no_secret_is_opened_...`)."""
+    alice, _, new = pair
+    log, dump = tmp_path / "log", tmp_path / "dump"
+    done = alice.rotate(
+        "-vvvvvv",
+        "--diff",
+        ANSIBLE_DISPLAY_ARGS_TO_STDOUT="1",
+        ANSIBLE_LOG_PATH=str(log),
+        ANSIBLE_LOG_VERBOSITY="6",
+        ANSIBLE_NO_LOG="0",
+        ANSIBLE_NO_TARGET_SYSLOG="0",
+        ANSIBLE_ENABLE_TASK_DEBUGGER="1",
+        ANSIBLE_SHOW_CUSTOM_STATS="1",
+        PYTHONVERBOSE="1",
+        ANSIBLE_CALLBACKS_ENABLED="fleet_report,dump_all",
+        DUMP=str(dump),
+    )
+    assert done.returncode == 0, done.stdout
+    for shown in (log.read_text(), dump.read_text()):
+        assert "Switch the host" in shown
+        assert_silent(shown)
+    assert_silent(alice.host.check_output("journalctl --no-pager --since=-10min"))
+    vendor.take(USER, new)
+
+
+def test_skipping_the_checks_is_no_way_around(
+    pair: tuple[District, District, str], tmp_path: Path
+) -> None:
+    """The task that brings secrets asks itself, also where they come from elsewhere."""
+    alice, _, _ = pair
+    elsewhere = tmp_path / "secrets.json"
+    secrets = {"roster_credentials_secrets": {FEED: {"secret": KNOWN[0], "since": "2026-11-01"}}}
+    elsewhere.write_text(json.dumps(secrets))
+    words = ["--skip-tags", "validate", "-e", f"@{elsewhere}"]
+    done = alice.play("site", *words, ANSIBLE_KEEP_REMOTE_FILES="1")
+    assert done.returncode != 0
+    assert "unset ANSIBLE_KEEP_REMOTE_FILES" in flat(done)
+    alice.assert_works()
