@@ -100,8 +100,8 @@ def vault_id_of(data: bytes, where: object) -> str:
 
 OPEN_TO_ALL = (
     "{where} opens with a key that is in git and known to everybody. Take its content for known: "
-    "change the password, encrypt the file with a key of your own (README, Vault keys: "
-    "rekey_vault.yml), and delete the old file from git's history"
+    "change the password, and encrypt the file with a key of your own: ansible-vault rekey "
+    "--new-vault-id ID@scripts/vault-client {where}"
 )
 
 
