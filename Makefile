@@ -47,6 +47,7 @@ docs: ## the tables and outputs in the documents
 
 lock: ## resolve the control node's packages anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/control.in -o requirements/control.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements/control.txt requirements/execution-environment.in -o requirements/execution-environment.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
 
 clean: ## take the lab, the packages and all by-products away

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roster_upload import config
+from roster_upload.printable import printable
 
 from roster_fleet import yamlfile
 
@@ -17,6 +18,7 @@ SECONDS = 10
 # The first that a server offers is pinned where the operator has compared them all.
 PREFERRED = config.KEY_TYPES
 TYPES = "ed25519,ecdsa,rsa"
+LONGEST_LINE = 4096  # characters; a key of 16,384 bits has 2,800
 
 
 class HostKeyError(Exception):
@@ -31,24 +33,30 @@ def fingerprint(line: str) -> str:
 
 def offered(host: str, port: int) -> list[str]:
     """The keys that a server offers, preferred ones first; raises HostKeyError."""
-    command = ["ssh-keyscan", "-T", str(SECONDS), "-t", TYPES, "-p", str(port), host]
+    if message := config.KEYS["remote_host"][1](host):
+        raise HostKeyError(f"{message}; correct roster_upload_remote_host")
+    command = ["ssh-keyscan", "-T", str(SECONDS), "-t", TYPES, "-p", str(port), "--", host]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=6 * SECONDS
-        )
+        done = subprocess.run(command, capture_output=True, check=False, timeout=6 * SECONDS)
     except FileNotFoundError:
         raise HostKeyError("ssh-keyscan is missing; install openssh-client") from None
     except subprocess.TimeoutExpired:
         raise HostKeyError(f"{host}:{port} does not answer") from None
-    words = [line.split() for line in done.stdout.splitlines() if not line.startswith("#")]
+    words = [line.split() for line in said(done.stdout)]
     lines = [" ".join(word[1:3]) for word in words if len(word) >= 3 and word[1] in PREFERRED]
     if not lines:
-        said = [line for line in done.stderr.splitlines() if not line.startswith("#")]
+        errors = said(done.stderr)
         raise HostKeyError(
             f"{host}:{port} cannot be reached, or shows no host key"
-            f"{': ' + said[-1].strip() if said else ''}; it is asked again by the same command"
+            f"{': ' + errors[-1] if errors else ''}; it is asked again by the same command"
         )
     return sorted(set(lines), key=lambda line: PREFERRED.index(line.split()[0]))
+
+
+def said(output: bytes) -> list[str]:
+    """Return the lines that ssh-keyscan printed. The server chose parts of them."""
+    lines = (printable(line, LONGEST_LINE).strip() for line in output.split(b"\n"))
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def confirmed(lines: Sequence[str], answer: str) -> str:
@@ -76,14 +84,24 @@ def is_pinned(lines: Sequence[str], pinned: Sequence[str]) -> bool:
 
 
 def with_pin(text: str, line: str) -> str:
-    """The text of a group's file with a key pinned in it; raises HostKeyError where one is."""
-    content = yamlfile.load(text) or {}
+    """Return the text of a group's file with a key pinned in it.
+
+    Raise HostKeyError where one is pinned already, or the text cannot be kept.
+    """
+    key = config.parse_host_key(line)
+    pin = {VARIABLE: [f"{key.kind} {base64.b64encode(key.blob).decode()}"]}
+    content, meant = yamlfile.load(text) or {}, yamlfile.plain(text) or {}
     if content.get(VARIABLE):
         raise HostKeyError(f"{VARIABLE} has keys already; nothing is overwritten")
     if VARIABLE in content:
-        content[VARIABLE] = [line]
-        return yamlfile.dump(content, text)
-    return (f"{text.rstrip()}\n\n" if text else "---\n") + f"{VARIABLE}:\n  - {line}\n"
+        content[VARIABLE] = pin[VARIABLE]
+        pinned = yamlfile.dump(content, text)
+    else:
+        head = f"{text.rstrip()}\n\n" if text else "---\n"
+        pinned = head + yamlfile.dump(yamlfile.tree(pin))
+    if not yamlfile.says(pinned, meant | pin):
+        raise HostKeyError(f"the file is written in a way that cannot be kept; add by hand: {pin}")
+    return pinned
 
 
 def pin_file(folder: Path) -> Path:

@@ -12,11 +12,13 @@ import difflib
 import io
 import os
 import re
+import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +38,18 @@ all:
     district_hosts:
 """
 SITE_CODE_COMMENT = "text: a leading zero counts"
-# What is said in a new group's file, by the column that names the group.
-GROUP_FILES = {
+# The comment of a new group's file, by the column that names the group. It holds the group's name,
+# a slug, and nothing of a cell: a comment has no quotes that could keep a line break in it.
+GROUP_COMMENTS = {
     "product": """\
----
-# What the deliveries to the product {name} share; a host's own file counts more.
-district_product: {value}
+# What all hosts of {group} share. A host's own file overrides it.
 """,
     "sis": """\
----
-# What the districts with the SIS {name} share; a host's own file counts more. Such as:
+# What all hosts of {group} share. A host's own file overrides it. For example:
 # roster_upload_source: /srv/roster-upload/{{feed}}/OneRoster.zip
 """,
     "region": """\
----
-# What the districts of the region {name} share; a host's own file counts more. Such as:
+# What all hosts of {group} share. A host's own file overrides it. For example:
 # district_hardening_inbound_networks: [10.7.0.0/16]
 """,
 }
@@ -64,14 +63,31 @@ class OnboardError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+# `--limit all` is every host, and a play for localhost runs on the control node.
+RESERVED_HOSTS = ("all", "ungrouped", "localhost")
+
+
 def _any(_value: str) -> None:
     return None
 
 
+def _text_problem(column: str, value: str) -> str | None:
+    """Return why a cell of any column must not enter a file. The message shows nothing of it."""
+    foreign = next((c for c in value if not c.isprintable()), None)
+    if foreign is not None:
+        return f"holds U+{ord(foreign):04X}, which is not a printable character; remove it"
+    # A secret goes into a vault file, whose values are never templates.
+    if column not in SECRET and re.search(r"\{[{%#]|^#jinja2:", value):
+        return "must not hold {{, {% or {#, or begin with #jinja2:, which begin a template"
+    return None
+
+
 def _host(value: str) -> str | None:
-    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", value):
-        return None
-    return f"{value!r} must be letters, digits, dots and hyphens (roster-maple)"
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", value):
+        return f"{value!r} must be letters, digits, dots and hyphens (roster-maple)"
+    if value.lower() in RESERVED_HOSTS or value.lower().endswith(inventory.ENDINGS):
+        return f"{value!r} means something else to Ansible; give the host another name"
+    return None
 
 
 def _site_code(value: str) -> str | None:
@@ -109,7 +125,7 @@ COLUMNS = (
     Column("username", "the SFTP login, an e-mail address", required=True),
     Column("password", "the SFTP password, as set by the vendor's mail; empty: later"),
 )
-GROUP_COLUMNS = tuple(GROUP_FILES)
+GROUP_COLUMNS = tuple(GROUP_COMMENTS)
 # Of a CSV alone: the password that a rotation is to bring in for a district that is there.
 NEXT = "next"
 SECRET = ("password", NEXT)
@@ -177,7 +193,7 @@ def slug(text: str, hyphen: str = "-") -> str:
 
 
 def from_values(values: Mapping[str, str], where: str) -> District:
-    """A district of named values; raises OnboardError with all that is wrong with them."""
+    """Return a district of named values. Raise OnboardError with all that is wrong with them."""
     given = {
         key: value if key in SECRET else unicodedata.normalize("NFC", value.strip())
         for key, value in values.items()
@@ -185,27 +201,43 @@ def from_values(values: Mapping[str, str], where: str) -> District:
     }
     if "district" in given:
         given.setdefault("feed", slug(given["district"]))
-    problems = []
-    for column in COLUMNS:
-        value = given.get(column.name, "")
-        if not value and column.required:
-            problems.append(f"{where}, {column.name}: is missing ({column.means})")
-        elif not value and column.name == "feed" and "district" in given:
-            problems.append(f"{where}, feed: cannot be made of the district's name; give it one")
-        elif value and (message := column.check(value)):
-            problems.append(f"{where}, {column.name}: {message}")
-    for key, value in given.items():
-        if key not in SECRET and re.search(r"\{[{%#]|[\x00-\x1f\x7f]", value):
-            problems.append(f"{where}, {key}: must not hold control characters, {{{{, {{% or {{#")
-    if given.get("remote_dir") and not re.match(
-        rf"/?imagine/{re.escape(given.get('site_code', ''))}-", given["remote_dir"]
-    ):
-        problems.append(f"{where}, remote_dir: does not begin with imagine/<the site code>-")
-    if problems:
+    if problems := [f"{where}, {column}: {message}" for column, message in _wrong_cells(given)]:
         raise OnboardError(problems)
     known = {key: value for key, value in given.items() if key in _NAMES}
     more = {key: value for key, value in given.items() if key not in _NAMES}
     return District(where=where, more=more, **known)
+
+
+def _wrong_cells(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each column that cannot be used, with the reason."""
+    for column in COLUMNS:
+        value = given.get(column.name, "")
+        if not value and column.required:
+            yield column.name, f"is missing ({column.means})"
+        elif not value and column.name == "feed" and "district" in given:
+            yield column.name, "cannot be made of the district's name; give it one"
+        elif value and (message := column.check(value)):
+            yield column.name, message
+    for key, value in given.items():
+        if message := _text_problem(key, value):
+            yield key, message
+    path = rf"/?imagine/{re.escape(given.get('site_code', ''))}-"
+    if "remote_dir" in given and not re.match(path, given["remote_dir"]):
+        yield "remote_dir", "does not begin with imagine/<the site code>-"
+
+
+def _wrong_header(names: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with the names of a CSV's columns."""
+    for index, column in enumerate(names):
+        if column not in (*_NAMES, *MORE):
+            near = difflib.get_close_matches(column, (*_NAMES, *MORE), 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_NAMES)}"
+            yield f"{column!r} is not a column; {hint}"
+        elif column in names[:index]:
+            yield f"the column {column} appears twice"
+    for known in COLUMNS:
+        if known.required and known.name not in names:
+            yield f"the column {known.name} is missing"
 
 
 def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
@@ -222,23 +254,14 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
         ) from None
     head = text.partition("\n")[0]
     separator = max(",;\t", key=head.count)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except csv.Error as error:
+        raise OnboardError([f"{name}: is no CSV: {error}"]) from None
     names = [cell.strip().lower().replace(" ", "_") for cell in rows[0]] if rows else []
-    problems = []
-    for index, column in enumerate(names):
-        if column not in (*_NAMES, *MORE):
-            near = difflib.get_close_matches(column, (*_NAMES, *MORE), 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_NAMES)}"
-            problems.append(f"{name}, row 1: {column!r} is not a column; {hint}")
-        elif column in names[:index]:
-            problems.append(f"{name}, row 1: the column {column} is there twice")
-    needed = [column.name for column in COLUMNS if column.required]
-    problems += [
-        f"{name}, row 1: the column {column} is missing" for column in needed if column not in names
-    ]
-    if problems:
+    if problems := [f"{name}, row 1: {message}" for message in _wrong_header(names)]:
         raise OnboardError(problems)
-    districts = []
+    districts: list[District] = []
     for number, row in enumerate(rows[1:], start=2):
         where = f"{name}, row {number}"
         if not any(cell.strip() for cell in row):
@@ -342,17 +365,26 @@ def plan(folder: Path, districts: Sequence[District], keys: vault.Vault) -> Plan
 def _texts(
     folder: Path, by_host: Mapping[str, Sequence[District]], there: Mapping[str, frozenset[str]]
 ) -> tuple[dict[Path, str], list[str]]:
-    """The files of the hosts that are not there yet, and what keeps hosts from having theirs."""
+    """Return the files of the new hosts, and what keeps hosts from having theirs."""
     texts: dict[Path, str] = {}
     problems, fresh = [], []
+    hosts_file = folder / HOSTS_FILE
+    known = hosts_file.read_text(encoding="utf-8") if hosts_file.is_file() else NEW_HOSTS_FILE
+    names = _names(known, by_host, there)
     for host, group in by_host.items():
         found = _between_rows(group)
         if host in there:
             if inventory.DISTRICT_HOSTS not in there[host]:
                 found.append(f"{group[0].where}, host: {host} is there, but no district host")
         else:
-            main, text = folder / "host_vars" / host / "main.yml", render_host(group)
+            main = folder / "host_vars" / host / "main.yml"
+            text = _proved(render_host(group), host_values(group), main)
             found += _in_the_way(main, text, group[0])
+            if other := names[host.casefold()] - {host}:
+                found.append(
+                    f"{group[0].where}, host: {host} must not be named like {', '.join(other)}; "
+                    "capitals make no difference in names"
+                )
             if not found:
                 texts[main] = text
                 fresh.append(group)
@@ -360,10 +392,31 @@ def _texts(
     if fresh:
         texts |= _group_files(folder, fresh)
         # The last to be written: a host counts from the moment at which this one names it.
-        hosts_file = folder / HOSTS_FILE
-        known = hosts_file.read_text(encoding="utf-8") if hosts_file.is_file() else NEW_HOSTS_FILE
         texts[hosts_file] = add_hosts(known, fresh, hosts_file)
     return texts, problems
+
+
+def _names(
+    hosts_file: str, by_host: Mapping[str, Sequence[District]], there: Mapping[str, frozenset[str]]
+) -> dict[str, set[str]]:
+    """Return every name of a host or a group, there or new, by the name in lower case."""
+    groups = {name for found in there.values() for name in found}
+    groups |= {name for district in chain(*by_host.values()) for name in district.groups}
+    with suppress(yaml.YAMLError, AttributeError):  # add_hosts says what is wrong with the file
+        groups |= {name for name, _ in _groups_of(yamlfile.plain(hosts_file))}
+    names: dict[str, set[str]] = defaultdict(set)
+    for host in (*by_host, *there):
+        names[host.casefold()].add(host)
+    for group in groups:
+        names[group.casefold()].add(f"the group {group}")
+    return names
+
+
+def _proved(text: str, meant: object, path: Path) -> str:
+    """Return a file's text. Raise OnboardError where it says something else than was meant."""
+    if yamlfile.says(text, meant):
+        return text
+    raise OnboardError([f"{path}: what was made of the values does not come back as they are"])
 
 
 def write(files: Sequence[File]) -> None:
@@ -395,17 +448,21 @@ def write(files: Sequence[File]) -> None:
         raise
 
 
-def render_host(group: Sequence[District]) -> str:
-    """The text of a host's main.yml."""
+def host_values(group: Sequence[District]) -> dict[str, Any]:
+    """Return the variables of a host that delivers for these districts."""
     if len(group) == 1:
-        [district] = group
-        content = _map(district.alone())
-        content["district_site_code"] = yamlfile.quoted(district.site_code)
+        return dict(group[0].alone())
+    return {"roster_upload_feeds": [district.among_others() for district in group]}
+
+
+def render_host(group: Sequence[District]) -> str:
+    """Return the text of a host's main.yml."""
+    content = yamlfile.tree(host_values(group))
+    if len(group) == 1:
+        content["district_site_code"] = yamlfile.quoted(group[0].site_code)
         content.yaml_add_eol_comment(SITE_CODE_COMMENT, "district_site_code")
         head = "One district with a host of its own; what is not said here, its groups say."
     else:
-        content = CommentedMap()
-        content["roster_upload_feeds"] = [_map(district.among_others()) for district in group]
         head = (
             "Several districts on one host; what a feed does not name itself, the groups say.\n"
             "# Each has a vault file of its own."
@@ -425,7 +482,7 @@ def add_hosts(text: str, groups: Sequence[Sequence[District]], path: Path) -> st
         for group in groups:
             _add_host(target, group)
     out = yamlfile.dump(tree, text)
-    if yamlfile.plain(out) != expected:
+    if not yamlfile.says(out, expected):
         raise OnboardError(
             f"{path} is written in a way that cannot be kept; add {group[0].host} by hand"
             for group in groups
@@ -435,7 +492,7 @@ def add_hosts(text: str, groups: Sequence[Sequence[District]], path: Path) -> st
 
 def _add_host(tree: Any, group: Sequence[District]) -> None:
     """Adds a host to district_hosts and to the groups that its districts name."""
-    host, address = group[0].host, group[0].address
+    host, address = yamlfile.text(group[0].host), group[0].address
     parent = _parent_of(tree, inventory.DISTRICT_HOSTS)
     if parent is None:
         parent = _child(_child(tree, "all"), "children")
@@ -475,23 +532,18 @@ def _empty(like: Any) -> Any:
     return CommentedMap() if isinstance(like, CommentedMap) else {}
 
 
-def _map(values: Mapping[str, str]) -> CommentedMap:
-    return CommentedMap({key: yamlfile.text(value) for key, value in values.items()})
-
-
 def _group_files(folder: Path, groups: Sequence[Sequence[District]]) -> dict[Path, str]:
-    """Commented files for the groups that have none."""
+    """Return commented files for the groups that have none."""
     home = folder / "group_vars"
     files: dict[Path, str] = {}
     for district in (district for group in groups for district in group):
         for name, column in district.groups.items():
-            if not any((home / f"{name}{end}").exists() for end in ("", ".yml", ".yaml", ".json")):
-                value = getattr(district, column)
-                shown = (
-                    yamlfile.dump(CommentedMap(x=yamlfile.text(value))).partition(": ")[2].strip()
-                )
-                text = GROUP_FILES[column].format(name=value, value=shown)
-                files.setdefault(home / name / "main.yml", text)
+            if not any((home / f"{name}{end}").exists() for end in ("", *inventory.ENDINGS)):
+                path = home / name / "main.yml"
+                values = {"district_product": district.product} if column == "product" else None
+                body = yamlfile.dump(yamlfile.tree(values)) if values else ""
+                text = f"---\n{GROUP_COMMENTS[column].format(group=name)}{body}"
+                files.setdefault(path, _proved(text, values, path))
     return files
 
 
@@ -519,7 +571,7 @@ def _in_the_way(main: Path, text: str, district: District) -> list[str]:
     home = main.parent
     return [
         f"{district.where}, host: {home.name} has its variables in {path}; move it to {main}"
-        for path in (home.with_name(home.name + end) for end in (".yml", ".yaml", ".json"))
+        for path in (home.with_name(home.name + end) for end in inventory.ENDINGS)
         if path.exists()
     ]
 
@@ -568,17 +620,18 @@ def _of_host(
 
 def _by_hand(district: District, host: inventory.Host, file: Path) -> str:
     """How a feed is added to a host that has others; its file is not ours to change."""
-    items = [_map(district.among_others())]
+    items = [district.among_others()]
     told = f"add this feed by hand to roster_upload_feeds in {file}, beside those"
     written = yamlfile.plain(file.read_text(encoding="utf-8")) if file.is_file() else None
     if "roster_upload_feeds" not in (written or {}):
-        keys = items[0].keys() & {"feed", "district", "username", "remote_dir"}
-        items = [_map({key: str(feed[key]) for key in sorted(keys)}) for feed in host.feeds] + items
+        keys = {"feed", "district", "username", "remote_dir"}
+        items = [{key: str(feed[key]) for key in sorted(keys)} for feed in host.feeds] + items
         told = (
             f"make a list of both by hand: in {file}, this takes the place of the lines "
             f"{', '.join(district.alone())}"
         )
-    lines = yamlfile.dump(CommentedMap(roster_upload_feeds=items)).strip().splitlines()
+    text = yamlfile.dump(yamlfile.tree({"roster_upload_feeds": items}))
+    lines = text.strip().split("\n")
     return f"{told}:\n" + "\n".join(f"      {line}" for line in lines)
 
 
@@ -717,6 +770,7 @@ def _sealed(path: Path, entry: vault.Entry, vault_id: str, keys: vault.Vault) ->
     )
 
 
-def shown(path: Path) -> Path:
-    """A path as one would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def shown(path: Path) -> str:
+    """Return a path as one would type it here, quoted for a shell."""
+    is_below = path.is_relative_to(Path.cwd())
+    return shlex.quote(str(path.relative_to(Path.cwd()) if is_below else path))

@@ -17,6 +17,8 @@ from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_upload import atomic
 
+from roster_fleet import vault
+
 NEXT = "-next"
 # Of the files that wait to take the places of others, and of what these hold; hidden, so Ansible
 # reads none.
@@ -71,6 +73,8 @@ class Rekey:
         self.new_key = new[0]
         if any(secret.bytes == self.new_key.bytes for secret in old):
             raise RekeyError(f"the keys of {vault_id} and of {next_id} are the same")
+        if vault.is_public(self.new_key):
+            raise RekeyError("the new key is in git and known to everybody; make one of your own")
         if len(self.new_key.bytes) < KEY_BYTES:
             raise RekeyError(
                 f"the new key is shorter than {KEY_BYTES} characters; take: openssl rand -base64 32"

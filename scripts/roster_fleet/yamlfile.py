@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 
@@ -34,6 +36,27 @@ _Plain.add_multi_constructor("!", lambda _, tag, node: (tag, node.value))
 def plain(content: str) -> Any:
     """What a text says, without how it is written."""
     return yaml.load(content, _Plain)  # noqa: S506 - it makes nothing but plain values
+
+
+def says(content: str, meant: object) -> bool:
+    """Return whether Ansible's reader takes from a text what was meant, and nothing else."""
+    try:
+        return bool(plain(content) == meant)
+    except yaml.YAMLError:
+        return False
+
+
+def tree(values: Mapping[str, Any]) -> CommentedMap:
+    """Return values as they are to be dumped, each text quoted where it has to be."""
+    return CommentedMap({text(key): _node(value) for key, value in values.items()})
+
+
+def _node(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tree(value)
+    if isinstance(value, list):
+        return [_node(item) for item in value]
+    return text(value) if isinstance(value, str) else value
 
 
 def text(value: str) -> str:

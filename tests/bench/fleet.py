@@ -111,7 +111,7 @@ def main() -> int:
     os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
 
     with tempfile.TemporaryDirectory() as folder:
-        inventory = str(many_districts(Path(folder) / "many"))
+        inventory = str(many_districts(Path(folder) / "example"))
         listed, _ = run("ansible-inventory", "-i", inventory, "--list")
         limit = f"district_hosts[0:{CHECKED - 1}]"
         checked, _ = run(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import forks
 import pytest
 import share
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -136,3 +138,111 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     ):
         assert part in plain
     assert "Gathering Facts" not in told
+
+
+# ---- keys that everybody has ---------------------------------------------------------------
+
+OWN = VaultSecret(b"a key of some length that is not in git")
+
+
+@pytest.fixture
+def mine(inventory: Path) -> Path:
+    """An operator's own inventory, which began as a copy of the example."""
+    return inventory.rename(inventory.with_name("mydistrict"))
+
+
+def seal(path: Path, text: str, vault_id: str, key: VaultSecret) -> None:
+    path.write_bytes(VaultLib([(vault_id, key)]).encrypt(text, key, vault_id))
+
+
+def with_own_key(folder: Path) -> list[str]:
+    """Encrypts all vault files with a key of the operator's own; returns Ansible's arguments."""
+    for path in folder.glob("host_vars/*/*.vault"):
+        seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n", "mydistrict", OWN)
+    key = folder.with_name("key")
+    key.write_bytes(OWN.bytes)
+    return ["--tags", "validate", "--vault-id", f"mydistrict@{key}"]
+
+
+def refused_run(folder: Path, *arguments: str, **more: str) -> str:
+    """What a run says that opens nothing."""
+    done = forks.of_ansible(
+        "ansible-playbook", "playbooks/site.yml", "-i", folder, *arguments,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more},
+    )  # fmt: skip
+    told = done.stdout + done.stderr
+    assert done.returncode != 0, told
+    assert "hush hush" not in told
+    return " ".join(told.split())
+
+
+def test_the_key_of_the_example_opens_no_inventory_of_ones_own(mine: Path) -> None:
+    told = refused_run(mine, "--tags", "validate")
+    assert "opens with a key that is in git and known to everybody" in told
+    assert "maple-grove.vault" in told
+    # Nor under a name of one's own, nor for what Ansible opens itself.
+    arguments = with_own_key(mine)
+    assert site(mine, *arguments)[0] == 0
+    public = VaultSecret((mine / "vault-key.txt").read_bytes().strip())
+    path = mine / "group_vars" / "all" / "vault.yml"
+    for text in (
+        VaultLib().encrypt("a: hush hush", public, "example"),
+        b"a: !vault |\n  " + VaultLib().encrypt("hush hush", public).replace(b"\n", b"\n  "),
+    ):
+        path.write_bytes(text)
+        told = refused_run(mine, *arguments)
+        assert f"{path} opens with a key that is in git" in told
+    path.unlink()
+    seal(mine / "host_vars/roster-maple/maple-grove.vault", "secret: 'x'", "mydistrict", public)
+    named = [*arguments[:-1], f"mydistrict@{mine / 'vault-key.txt'}"]
+    assert "opens with a key that is in git" in refused_run(mine, *named)
+
+
+def test_nothing_new_is_encrypted_with_the_key_of_the_example(mine: Path) -> None:
+    with_own_key(mine)
+    new = {"host": "a", "district": "A", "site_code": "1", "username": "a@x.example"}
+    table = mine.with_name("new.csv")
+    seal(
+        table, f"{','.join(new)},password\n{','.join(new.values())},hush hush\n", "mydistrict", OWN
+    )
+    before = sorted(mine.rglob("*"))
+    arguments = ["-e", f"onboard_csv={table}", "--vault-id", f"mydistrict@{mine.with_name('key')}"]
+    arguments += ["-e", "roster_credentials_vault_id=example"]
+    group = mine / "group_vars" / "district_hosts" / "main.yml"
+    group.write_text(group.read_text() + "roster_credentials_vault_id: example\n")
+    done = forks.ansible("ansible-playbook", "playbooks/onboard.yml", "-i", mine, *arguments)
+    assert done[0] != 0
+    assert "the key of the vault id 'example' is in git" in " ".join(done[1].split())
+    assert sorted(mine.rglob("*")) == before
+
+
+def test_secrets_from_elsewhere_are_not_shown_either(mine: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "secrets.json"
+    feeds = ("maple-grove", "oak-county", "pine-ridge")
+    secrets = {feed: {"secret": "hush hush", "since": "2026-11-01"} for feed in feeds}
+    elsewhere.write_text(json.dumps({"roster_credentials_secrets": secrets}))
+    arguments = [*with_own_key(mine), "-e", f"@{elsewhere}"]
+    assert site(mine, *arguments)[0] == 0
+    told = refused_run(mine, *arguments, ANSIBLE_KEEP_REMOTE_FILES="1")
+    assert "unset ANSIBLE_KEEP_REMOTE_FILES" in told
+
+
+@pytest.mark.parametrize("name", ["debug", "keep_remote_files"])
+@pytest.mark.parametrize("origin", ["environment", "file"])
+def test_no_secret_is_opened_while_ansible_would_show_it(
+    name: str, origin: str, mine: Path, tmp_path: Path
+) -> None:
+    arguments = with_own_key(mine)
+    variable = f"ANSIBLE_{name.upper()}"
+    more = {variable: "1"}
+    if origin == "file":
+        config = tmp_path / "ansible.cfg"
+        text = (
+            (ROOT / "ansible.cfg")
+            .read_text()
+            .replace("roles_path = roles", f"roles_path = {ROOT}/roles")
+        )
+        config.write_text(text.replace("[defaults]", f"[defaults]\n{name} = true"))
+        more = {"ANSIBLE_CONFIG": str(config)}
+    told = refused_run(mine, *arguments, **more)
+    assert f"secrets are not opened while Ansible would show them: unset {variable}" in told

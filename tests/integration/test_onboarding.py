@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
+import json
 import os
 import pty
 import re
@@ -235,6 +237,54 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_written(
     assert "ansible-vault encrypt" in flat(told)
     assert "hush" not in told
     assert content(inventory) == before
+
+
+def test_no_cell_of_a_csv_runs_anything(inventory: Path, tmp_path: Path) -> None:
+    """Real Ansible, and a canary that each of the cells would make."""
+    canary = tmp_path / "canary"
+    run = f"touch {canary}"
+    hostile = [
+        f"a,A,1,,p{end}ansible_ssh_common_args: -oProxyCommand='{run}',,a@x.example,"
+        for end in ("\x85", "\u2028", "\u2029")
+    ]
+    hostile += [
+        f"a,\"{{{{ lookup('pipe', '{run}') }}}}\",1,,,,a@x.example,",
+        f"a,A,1,,\"{{{{ lookup('pipe', '{run}') }}}}\",,a@x.example,",
+        f'"-oProxyCommand={run}",A,1,,,,a@x.example,',
+        f"a,A,1,,,,\"{{% set _ = lookup('pipe', '{run}') %}}\",",
+    ]
+    table = tmp_path / "new.csv"
+    table.write_text(HEAD + "\n".join(hostile), encoding="utf-8")
+    before = content(inventory)
+    code, told = onboard(inventory, "-e", f"onboard_csv={table}")
+    assert code != 0
+    for number in range(2, 2 + len(hostile)):
+        assert f"new.csv, row {number}, " in told
+    assert content(inventory) == before
+    assert not canary.exists()
+
+
+def test_odd_cells_mean_what_they_say(inventory: Path, tmp_path: Path) -> None:
+    """What is allowed comes out of real Ansible as it went in, and no more than that."""
+    odd = {"a": "yes", "b": "!unsafe x", "c": "$(id) `id` #", "d": "{ { 7*7 } } x", "e": "' \"x"}
+    table = tmp_path / "new.csv"
+    with table.open("w") as out:
+        out.write(HEAD)
+        csv.writer(out).writerows(
+            [host, name, f"{number:03}", f"{host}: 1", "", "", f"{host}@x.example", ""]
+            for number, (host, name) in enumerate(odd.items())
+        )
+    _, told = onboard(inventory, "-e", f"onboard_csv={table}")
+    assert "added" in told
+    code, told = forks.ansible("ansible-inventory", "--list", "-i", inventory)
+    assert code == 0, told
+    loaded = json.loads(told[told.index("{") :])["_meta"]["hostvars"]
+    shared = loaded["roster-maple"].keys() - {"ansible_host"} | {"district_product"}
+    for number, (host, name) in enumerate(odd.items()):
+        assert loaded[host].keys() == shared
+        assert loaded[host]["district_name"] == name
+        assert loaded[host]["district_site_code"] == f"{number:03}"
+        assert loaded[host]["district_product"] == f"{host}: 1"
 
 
 ONE = {"host": "a", "district": "A", "site_code": "007", "username": "a@x.example"}

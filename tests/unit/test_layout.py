@@ -110,14 +110,39 @@ def test_every_row_of_the_fault_table_is_a_test() -> None:
         assert f"def {name}(" in sources, row
 
 
-def test_the_execution_environment_is_one_of_the_locked_packages(tmp_path: Path) -> None:
-    command = ["ansible-builder", "create", "--context", str(tmp_path / "context")]
-    definition = ROOT / "requirements" / "execution-environment.yml"
-    program = str(Path(sys.executable).with_name(command[0]))
+def test_the_execution_environment_installs_locked_packages_alone(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    lock = ROOT / "requirements" / "execution-environment.txt"
+    program = str(Path(sys.executable).with_name("ansible-builder"))
+    definition = lock.with_suffix(".yml")
     subprocess.run(
-        [program, *command[1:], "--file", str(definition)], check=True, capture_output=True
+        [program, "create", "--context", str(context), "--file", str(definition)],
+        check=True,
+        capture_output=True,
     )
-    steps = (tmp_path / "context" / "Containerfile").read_text()
-    assert "--require-hashes" in steps
-    lock = (ROOT / "requirements" / "control.txt").read_bytes()
-    assert (tmp_path / "context" / "_build" / "requirements" / "control.txt").read_bytes() == lock
+    assert (context / "_build" / "requirements" / lock.name).read_bytes() == lock.read_bytes()
+    steps = (context / "Containerfile").read_text()
+    steps = steps.replace("$ANSIBLE_INSTALL_REFS", re.findall(r'INSTALL_REFS="(.*)"', steps)[0])
+    locked = steps.index("pip install --no-cache-dir --require-hashes --requirement ")
+    cut_off = steps.index("ENV PIP_NO_INDEX=1")
+    known = {line.split("==")[0] for line in lock.read_text().splitlines() if "==" in line}
+    installs = list(re.finditer(r"-m pip install --no-cache-dir (.*)", steps))
+    assert len(installs) == 4
+    assert installs[0].start() < locked < cut_off < installs[1].start()
+    for install in installs[1:]:
+        assert set(install[1].replace("'", "").split()) <= known, install[0]
+
+
+def test_the_execution_environment_is_the_control_node_and_no_more() -> None:
+    """Both locks name the same versions."""
+    control, image = (
+        set(re.findall(r"^\S+==\S+", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+        for name in ("control.txt", "execution-environment.txt")
+    )
+    assert control < image
+
+
+def test_every_locked_package_has_its_hashes() -> None:
+    for lock in sorted((ROOT / "requirements").glob("*.txt")):
+        for package in re.split(r"\n(?=\S)", lock.read_text().strip()):
+            assert re.match(r"\S+==\S+.*\\\n +--hash=sha256:[0-9a-f]{64}", package), package

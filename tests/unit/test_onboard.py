@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 import stat
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import share
 import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 from ansible.plugins.loader import init_plugin_loader
-from hypothesis import given
+from ansible.vars.manager import VariableManager
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from roster_fleet import hostkey, inventory, onboard, vault, yamlfile
 from roster_upload import atomic
@@ -252,6 +259,17 @@ TAKEN = {
     "a path": ("x,,a/b,1,,,,,x@x.example,", "imagine/<site code>"),
     "another address": ("x,a b,X,1,,,,,x@x.example,", "no host name"),
     "too few cells": ("x,,X", "3 cells"),
+    "an option for an address": ("x,-oProxyCommand=id,X,1,,,,,x@x.example,", "no host name"),
+    "an option for a host": ("-oProxyCommand=id,,X,1,,,,,x@x.example,", "row 2, host"),
+    "a path for a host": ("../x,,X,1,,,,,x@x.example,", "row 2, host"),
+    "a path for a feed": ("x,,X,1,,,,../x,x@x.example,", "row 2, feed"),
+    "every host": ("All,,X,1,,,,,x@x.example,", "means something else to Ansible"),
+    "the control node": ("localhost,,X,1,,,,,x@x.example,", "means something else to Ansible"),
+    "another host's variables": ("x.yml,,X,1,,,,,x@x.example,", "means something else to Ansible"),
+    "a group's name": ("district_hosts,,X,1,,,,,x@x.example,", "the group district_hosts"),
+    "a new group's name": ("sis_big,,X,1,,big,,,x@x.example,", "the group sis_big"),
+    "a host but for its case": ("Roster-Maple,,X,1,,,,,x@x.example,", "named like roster-maple"),
+    "a header of a template": ("x,,#jinja2:x,1,,,,,x@x.example,", "district: must not hold"),
 }
 
 
@@ -262,6 +280,120 @@ def test_what_cannot_be_is_refused(case: str, folder: Path, keys: vault.Vault) -
         onboard.plan(folder, rows(row), keys)
     assert named in str(error.value)
     assert "new.csv, row 2" in str(error.value)
+
+
+COLUMN_VALUES = {
+    "host": "x",
+    "address": "x.example",
+    "district": "X",
+    "site_code": "1",
+    "product": "p",
+    "sis": "s",
+    "region": "r",
+    "feed": "f",
+    "username": "x@x.example",
+    "password": "pw",
+    "next": "pw2",
+    "source": "/mnt/x.zip",
+    "remote_dir": "imagine/1-X/p",
+}
+# YAML ends a line at the first four; a terminal obeys the next two; the rest is not to be seen.
+LINE_ENDS = ["\n", "\x85", "\u2028", "\u2029"]
+FOREIGN = [*LINE_ENDS, "\x1b", "\x9b", "\0", "\x7f", "\u202e", "\u200b", "\xa0", "\ufeff"]
+
+
+def test_the_columns_below_are_all_that_onboarding_names() -> None:
+    assert {*COLUMN_VALUES} == {*(column.name for column in onboard.COLUMNS), "next"} | {
+        "source",
+        "remote_dir",
+    }
+
+
+@pytest.mark.parametrize("column", COLUMN_VALUES)
+@pytest.mark.parametrize("foreign", FOREIGN, ids=ascii)
+def test_every_column_takes_printable_characters_only(column: str, foreign: str) -> None:
+    values = COLUMN_VALUES | {column: f"a{foreign}ansible_ssh_common_args: x"}
+    with pytest.raises(onboard.OnboardError) as error:
+        onboard.from_values(values, "new.csv, row 7")
+    named = f"new.csv, row 7, {column}: holds U+{ord(foreign):04X}"
+    assert any(problem.startswith(named) for problem in error.value.problems)
+    assert str(error.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("column", [c for c in COLUMN_VALUES if c not in onboard.SECRET])
+@pytest.mark.parametrize("opened", ["{{ lookup('pipe', 'id') }}", "{% x %}", "{# x #}"])
+def test_no_column_takes_a_template(column: str, opened: str) -> None:
+    with pytest.raises(onboard.OnboardError) as error:
+        onboard.from_values(COLUMN_VALUES | {column: f"a{opened}"}, "new.csv, row 7")
+    assert any(p.startswith(f"new.csv, row 7, {column}: must not") for p in error.value.problems)
+
+
+@pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)
+@pytest.mark.parametrize("column", ["sis", "region", "product"])
+def test_a_group_is_no_way_around_the_check_of_cells(
+    column: str, end: str, folder: Path, keys: vault.Vault
+) -> None:
+    """Even a value that nobody has checked says nothing else in a file."""
+    cell = f"a{end}ansible_ssh_common_args: -oProxyCommand=id"
+    district = onboard.from_values(COLUMN_VALUES | {"next": ""}, "it")
+    changed: Any = {column: cell}
+    onboard.write(onboard.plan(folder, [replace(district, **changed)], keys).files)
+    assert "ansible_ssh_common_args" not in variables(folder, "x")
+
+
+def test_what_does_not_come_back_is_not_written(
+    folder: Path, keys: vault.Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yamlfile, "text", str)
+    told = refused(folder, keys, rows("x,,yes,007,,,,,x@x.example,"))
+    assert "does not come back" in told
+
+
+def variables(folder: Path, host: str) -> dict[str, Any]:
+    """The variables of a host as Ansible loads them, but for what it says of itself."""
+    loader = DataLoader()
+    manager = InventoryManager(loader=loader, sources=[str(folder)], cache=False)
+    found = VariableManager(loader=loader, inventory=manager).get_vars(
+        host=manager.hosts[host], include_hostvars=False
+    )
+    own = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups")
+    return {key: value for key, value in found.items() if key not in own}
+
+
+CELL = st.one_of(
+    st.sampled_from(["", "-", "~", "yes", "0123", "1:30", "!unsafe x", "&a", "*a", "|", "a: b"]),
+    st.sampled_from(
+        ["#jinja2:x", "{ {", "${x}", "`id`", "$(id)", "..", "a #b", "' \"", "\\n", "ß"]
+    ),
+    st.sampled_from(
+        ["a\u2028b: 1", "a\x85b: 1", "{{ 7 * 7 }}", "{%", "a\nb: 1", "-oProxyCommand=x"]
+    ),
+    st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12),
+    st.text(max_size=12),
+)
+
+
+SHORT = ("district", "product", "sis", "region", "username", "host", "address", "source")
+PLAIN = {"host": "new", "feed": "new", "district": "X", "site_code": "7", "username": "x@x.example"}
+
+
+@settings(max_examples=share.of(150))
+@given(st.dictionaries(st.sampled_from(SHORT), CELL, min_size=1, max_size=2))
+def test_ansible_loads_what_was_meant_or_the_row_is_refused(given: dict[str, str]) -> None:
+    keys = vault.Vault([("example", VaultSecret(KEY))])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(shutil.copytree(ROOT / "inventories" / "example", Path(name) / "example"))
+        before, shared = variables(folder, "roster-maple"), variables(folder, "roster-region7")
+        del shared["roster_upload_feeds"], shared["ansible_host"]
+        try:
+            district = onboard.from_values(PLAIN | given, "it")
+            onboard.write(onboard.plan(folder, [district], keys).files)
+        except onboard.OnboardError:
+            return
+        assert variables(folder, "roster-maple") == before
+        optional = {"district_product": district.product, "ansible_host": district.address}
+        meant = district.alone() | {key: value for key, value in optional.items() if value}
+        assert variables(folder, district.host) == shared | meant
 
 
 def test_problems_between_rows_are_all_told(folder: Path, keys: vault.Vault) -> None:

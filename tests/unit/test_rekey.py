@@ -226,6 +226,7 @@ def test_what_cannot_be_encrypted_anew_is_told_before(folder: Path) -> None:
         ([("example", OLD), ("example-next", OLD)], "are the same"),
         ([*SECRETS, ("example-next", VaultSecret(b"another of enough length"))], "several keys"),
         ([("example", OLD), ("example-next", VaultSecret(b"short"))], "shorter than 16"),
+        ([("example", NEW), ("example-next", OLD)], "is in git and known to everybody"),
     ],
 )
 def test_wrong_keys_are_refused(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import forks
 import pytest
+import rotation_lock
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from rotation import FilterModule, rotation_plan
@@ -187,11 +190,16 @@ class Host:
         )
 
     def run(
-        self, *credentials: dict[str, Any], check: bool = False, cut: tuple[str, int] | None = None
+        self,
+        *credentials: dict[str, Any],
+        check: bool = False,
+        cut: tuple[str, int] | None = None,
+        **options: Any,
     ) -> dict[str, Any]:
         """Runs the module; returns its result, which is empty where it was cut."""
         arguments = {
             "credentials": list(credentials),
+            **options,
             "_ansible_check_mode": check,
             "_ansible_remote_tmp": str(self.folder),
         }
@@ -309,3 +317,108 @@ def test_a_switch_that_is_cut_leaves_one_that_works(
     if host.holds("current") == "old":
         host.run(*switch)
     assert (host.holds("current"), host.holds("previous")) == (secret, "old")
+
+
+# ---- two operators -------------------------------------------------------------------------
+
+
+def holder(name: str, **more: str) -> dict[str, Any]:
+    """Who rotates, as the action says it."""
+    return {"token": f"here {name} 1", "who": f"{name}@control", **more}
+
+
+def locked(host: Host, *credentials: dict[str, Any], name: str, **more: Any) -> dict[str, Any]:
+    """Runs the module as a rotation of somebody's."""
+    lock = {"lock": str(host.folder / "locks" / "a"), "holder": holder(name)}
+    return host.run(*credentials, **(lock | more))
+
+
+def test_one_operator_at_a_time(host: Host) -> None:
+    assert not locked(host, host.slot("pending", secret="of alice"), name="alice").get("failed")
+    for check in (True, False):
+        result = locked(host, host.slot("pending", secret="x"), name="bob", check=check)
+        assert result["failed"]
+        assert "a is being rotated by alice@control, since 2" in result["msg"]
+        assert result["lock"]["token"] == "here alice 1"
+    assert host.holds("pending") == "of alice"
+    # Whoever has it goes on, and gives it back.
+    since = result["lock"]["since"]
+    assert not locked(host, name="alice", release=True).get("failed")
+    assert not locked(host, name="bob").get("failed")
+    assert locked(host, name="alice")["lock"]["since"] >= since
+    # Of a run that is known to have ended, and of one that nobody has heard of for long.
+    gone = holder("alice", gone="here bob 1")
+    assert not locked(host, name="alice", holder=gone).get("failed")
+    lock = host.folder / "locks" / "a"
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "until": 0}))
+    assert not locked(host, name="bob").get("failed")
+
+
+def test_a_check_takes_no_lock(host: Host) -> None:
+    assert not locked(host, name="alice", check=True).get("failed")
+    assert not locked(host, name="bob").get("failed")
+
+
+def test_a_damaged_lock_is_told(host: Host) -> None:
+    locked(host, name="alice")
+    for text in ("", "{}", "[]", '{"until": "x"}', "\0"):
+        (host.folder / "locks" / "a").write_text(text)
+        result = locked(host, name="bob")
+        assert result["failed"]
+        assert "locks/a is damaged" in result["msg"]
+
+
+def test_site_changes_nothing_that_somebody_rotates(host: Host) -> None:
+    locked(host, name="alice")
+    lock = str(host.folder / "locks" / "a")
+    newer = host.slot("current", secret="newer", since="2099-01-01", newer_only=True, lock=lock)
+    result = host.run(newer)
+    assert result["failed"]
+    assert "is being rotated by alice@control" in result["msg"]
+    assert host.holds("current") == "old"
+    same = host.slot("current", secret="old", since="2026-11-01", newer_only=True, lock=lock)
+    if os.geteuid() == 0:
+        assert not host.run(same).get("failed")
+    locked(host, name="alice", release=True)
+    assert host.run(newer)["changed"]
+
+
+def switch_to(host: Host, digest: str, **more: str) -> dict[str, Any]:
+    """Runs the module as the switch of a rotation."""
+    return host.run(
+        host.slot("previous", source=host.slot("current")),
+        host.slot("current", source=host.slot("pending", digest=digest), **more),
+    )
+
+
+def test_the_host_switches_to_what_was_tried(host: Host) -> None:
+    tried = host.run(host.slot("pending", secret="tried"))["digests"]["a_pending"]
+    host.run(host.slot("pending", secret="of somebody else"))
+    result = switch_to(host, tried)
+    assert result["failed"]
+    assert "a_pending is not what was tried" in result["msg"]
+    assert switch_to(host, "not tried")["failed"]
+    assert (host.holds("current"), host.holds("previous")) == ("old", "")
+    again = host.run(host.slot("pending", secret="of somebody else"))["digests"]["a_pending"]
+    assert again != tried
+    result = switch_to(host, again, secret="of the vault file")
+    assert "a_pending is not what the vault file has now" in result["msg"]
+    assert host.holds("current") == "old"
+    assert not switch_to(host, again, secret="of somebody else").get("failed")
+    assert (host.holds("current"), host.holds("previous")) == ("of somebody else", "old")
+
+
+def test_a_run_that_has_ended_is_known_by_its_process() -> None:
+    program = "import time; print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        token = rotation_lock.token_of(process.pid)
+        assert not rotation_lock.has_ended(token)
+        process.kill()
+    assert rotation_lock.has_ended(token)
+    mine = rotation_lock.token_of(os.getpid())
+    assert not rotation_lock.has_ended(mine)
+    assert rotation_lock.has_ended(mine + "0")  # the number is another process's by now
+    for foreign in ("", "x", "another-boot pid:[1] 99999999 1", mine.replace("[", "[9")):
+        assert not rotation_lock.has_ended(foreign)

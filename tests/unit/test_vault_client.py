@@ -290,3 +290,14 @@ def test_the_ids_of_an_inventory(client: Client) -> None:
 
 def test_what_is_no_id_is_refused(client: Client) -> None:
     assert client("--vault-id", "../x")[0] == 1
+
+
+def test_a_foreign_label_is_no_path_and_no_second_entry(client: Client) -> None:
+    (client.checkout / "key").write_text("x")
+    folder = client.checkout / "inventories" / "mine"
+    folder.mkdir()
+    for number, label in enumerate(("../../../checkout/key", "a@/bin/sh,b", "$(id)")):
+        (folder / f"{number}.vault").write_text(f"$ANSIBLE_VAULT;1.2;AES256;{label}\n3132\n")
+    code, out, told = client("--ids", str(folder))
+    assert (code, out) == (0, "\n")
+    assert told.count("is not a vault id") == 3

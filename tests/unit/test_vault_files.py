@@ -6,11 +6,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible.parsing.vault import VaultSecret
+from ansible import constants
+from ansible.parsing.vault import VaultLib, VaultSecret
 from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import vault
 
+ROOT = Path(__file__).resolve().parents[2]
 KEYS = vault.Vault([("mine", VaultSecret(b"a key of some length"))])
 
 
@@ -86,3 +88,66 @@ def test_a_missing_key_is_told_by_its_id(tmp_path: Path) -> None:
     ):
         KEYS.write(path, {"secret": "y"}, "yours")
     assert vault.parse(KEYS.read(path)[1], path) == {"secret": "x"}
+
+
+@pytest.mark.parametrize("label", ["$(id)", "a|sh", "\x1b]0;x\x07", "a`id`", "-x"])
+def test_a_vault_id_from_a_file_enters_no_command(label: str, tmp_path: Path) -> None:
+    path = tmp_path / "feed.vault"
+    path.write_text(f"$ANSIBLE_VAULT;1.2;AES256;{label}\n3132\n")
+    with pytest.raises(vault.VaultError, match="is not a vault id") as failed:
+        KEYS.read(path)
+    assert str(failed.value).isprintable()
+    assert "--vault-id" not in str(failed.value)
+
+
+class Loader:
+    """Ansible's loader, as far as keys are concerned."""
+
+    def __init__(self, *secrets: tuple[str, VaultSecret]) -> None:
+        self._vault = VaultLib(list(secrets))
+
+
+def key_in_git(name: str) -> VaultSecret:
+    return VaultSecret((ROOT / "inventories" / name / "vault-key.txt").read_bytes().strip())
+
+
+@pytest.mark.parametrize("name", ["example", "lab"])
+def test_the_keys_in_git_are_for_their_inventories_alone(name: str, tmp_path: Path) -> None:
+    public, loader = key_in_git(name), Loader((name, key_in_git(name)))
+    assert vault.is_public(public)
+    assert vault.is_public(VaultSecret(public.bytes + b"\n"))
+    assert not vault.is_public(KEYS.secrets[0][1])
+    for folder in (ROOT / "inventories" / name, ROOT / "build" / "a-fleet"):
+        assert vault.keys_of(loader, folder).encrypt("x", name)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / name).symlink_to("mine")
+    mine = vault.keys_of(loader, tmp_path / name)
+    path = tmp_path / "feed.vault"
+    path.write_bytes(VaultLib().encrypt("secret: 'x'", public, "mine"))
+    with pytest.raises(vault.VaultError, match=r"feed\.vault opens with a key that is in git"):
+        mine.read(path)
+    with pytest.raises(vault.VaultError, match=f"the key of the vault id '{name}' is in git"):
+        mine.encrypt("x", name)
+    whole = path.read_bytes()
+    for text in (whole, b"a: !vault |\n    " + whole.replace(b"\n", b"\n    ")):
+        (tmp_path / "mine" / "main.yml").write_bytes(text)
+        with pytest.raises(vault.VaultError, match=r"main\.yml opens with a key that is in git"):
+            vault.refuse_open_to_all(tmp_path / "mine", mine)
+        vault.refuse_open_to_all(tmp_path / "mine", vault.Vault(loader._vault.secrets))
+
+
+def test_an_own_key_may_bear_the_name_of_the_example(tmp_path: Path) -> None:
+    own = vault.keys_of(Loader(("example", KEYS.secrets[0][1])), tmp_path)
+    own.write(tmp_path / "feed.vault", {"secret": "x"}, "example")
+    vault.refuse_open_to_all(tmp_path, own)
+    assert own.read(tmp_path / "feed.vault")[0] == "example"
+
+
+@pytest.mark.parametrize("setting", vault.SHOWS_SECRETS)
+def test_a_setting_that_shows_secrets_keeps_all_closed(
+    setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, setting, True)
+    for use in (lambda: vault.secrets_of(Loader()), lambda: vault.keys_of(Loader(), ROOT)):
+        with pytest.raises(vault.VaultError, match=vault.SHOWS_SECRETS[setting]):
+            use()

@@ -68,8 +68,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             raise AnsibleActionFail(
                 "name the one inventory folder that the districts go to: -i inventories/mydistrict"
             )
-        keys = vault.keys_of(self._loader)
         try:
+            keys = vault.keys_of(self._loader, folder)
             if args["csv"]:
                 districts = from_file(Path(args["csv"]), keys)
             else:

@@ -53,11 +53,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             raise AnsibleActionFail("name the one inventory folder: -i inventories/mydistrict")
         vault_id = args["vault_id"] or folder.name
         try:
-            work = rekey.Rekey(folder, vault_id, vault.keys_of(self._loader).secrets)
+            work = rekey.Rekey(folder, vault_id, vault.secrets_of(self._loader))
             done = work.run(check=self._task.check_mode)
         except rekey.TornError as error:
             raise AnsibleActionFail(str(error)) from None
-        except (rekey.RekeyError, OSError) as error:
+        except (rekey.RekeyError, vault.VaultError, OSError) as error:
             raise AnsibleActionFail(f"{error}\nEvery file is as it was.") from None
         return result | {
             "changed": bool(done.changed),

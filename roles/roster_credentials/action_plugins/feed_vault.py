@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ options:
     type: list
     elements: str
     default: []
+  unchanged:
+    description:
+      - The C(digest) that the file must still have, as a former call has returned it. Fails where
+        the file is another one by now.
+    type: str
   vault_id:
     description: What a new file is encrypted for; one that is there keeps its own.
     type: str
@@ -60,15 +66,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 "path": {"type": "path", "required": True},
                 "set": {"type": "dict", "default": {}},
                 "remove": {"type": "list", "elements": "str", "default": []},
+                "unchanged": {"type": "str"},
                 "vault_id": {"type": "str", "required": True},
             }
         )
         path = Path(args["path"])
-        keys = vault.keys_of(self._loader)
         try:
+            keys = vault.keys_of(self._loader, Path((task_vars or {})["inventory_dir"]))
             if not self._task.check_mode:
                 path.parent.mkdir(parents=True, exist_ok=True)
             with alone(path.parent):
+                if args["unchanged"] is not None:
+                    refuse_changed(path, args["unchanged"])
                 vault_id, before = args["vault_id"], vault.Entry({})
                 if path.exists():
                     vault_id, text = keys.read(path)
@@ -78,9 +87,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 names = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
                 if names and not self._task.check_mode:
                     keys.write(path, after, vault_id)
+                written = digest(path)
         except (vault.VaultError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None
-        return result | {"changed": bool(names), "changed_keys": names, "path": str(path)}
+        return result | {
+            "changed": bool(names),
+            "changed_keys": names,
+            "path": str(path),
+            "digest": written,
+        }
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of an encrypted file; empty where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def refuse_changed(path: Path, before: str) -> None:
+    """Raise VaultError where a file is not the one of a former call."""
+    if digest(path) != before:
+        raise vault.VaultError(
+            f"{path} was changed while this run was under way; run the same again"
+        )
 
 
 @contextmanager

@@ -60,9 +60,16 @@ options:
         choices: [bytes, ssh_key]
       source:
         description:
-          - Instead of O(credentials[].secret), the credential on the same host, by C(name) and
-            C(path), whose secret this one is to hold.
+          - The credential on the same host, by C(name) and C(path), whose secret this one is to
+            hold.
+          - With C(digest), the encrypted file must be the very one that RV(digests) has named.
+          - With O(credentials[].secret), it must hold that secret.
         type: dict
+      lock:
+        description:
+          - The lock of the rotation to which the credential belongs. While somebody holds it, the
+            credential is not changed. Whoever rotates gives O(lock) and O(holder) instead.
+        type: path
       state:
         description: Whether it is to be there.
         type: str
@@ -73,6 +80,20 @@ options:
     type: str
     choices: [auto, host, tpm2, host+tpm2]
     default: auto
+  lock:
+    description:
+      - A lock file, which is taken for O(holder) before anything is done. It ends by itself a
+        quarter of an hour after the last call, and with a restart of the host.
+    type: path
+  holder:
+    description:
+      - Who takes O(lock) - C(token), which is the same in all calls of one run, C(who), a name for
+        others to read, and C(gone), the token of a run that has ended without giving it back.
+    type: dict
+  release:
+    description: Whether O(lock) is given back at the end.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -107,25 +128,98 @@ written:
   description: By name, the day (C(YYYY-MM-DD)) of what was there before.
   type: dict
   returned: always
+digests:
+  description: By name, the SHA-256 of the encrypted file. It differs with every writing.
+  type: dict
+  returned: always
+lock:
+  description: Who holds the lock - C(token), C(who), C(since).
+  type: dict
+  returned: when somebody else holds it
 public_keys:
   description: By name, the public keys of the SSH keys that the host has made.
   type: dict
   returned: always
 """
 
+import contextlib
 import datetime
+import fcntl
+import hashlib
+import json
 import os
 import stat
 import subprocess
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
 MODE = 0o600
 KEY_BYTES = 32
+LOCK_SECONDS = 900  # a login, the longest step, takes a few minutes at most
 
 
 class Trouble(Exception):
     """Why a credential is as it was; the text says what to do, and nothing secret."""
+
+
+class Held(Trouble):
+    """Somebody else rotates."""
+
+    def __init__(self, path, lock):
+        super().__init__(
+            "%s is being rotated by %s, since %s; run the same again once that is done. The lock "
+            "of a run that was cut off ends by itself after %d minutes"
+            % (os.path.basename(path), lock["who"], lock["since"], LOCK_SECONDS // 60)
+        )
+        self.lock = {key: lock[key] for key in ("token", "who", "since")}
+
+
+def seconds():
+    """Return the seconds since the host was started, which no change of its clock moves."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def held_lock(path):
+    """Return the lock that somebody holds; None where nobody does. Raise Trouble."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lock = json.load(file)
+        return lock if seconds() < lock["until"] else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise Trouble("the lock %s is damaged; remove it once nobody rotates" % path) from None
+
+
+def take(path, holder, check):
+    """Take a lock, or hold it for longer. Raise Held where somebody else has it."""
+    lock = held_lock(path)
+    if lock and lock["token"] not in (holder["token"], holder.get("gone")):
+        raise Held(path, lock)
+    if check:
+        return
+    is_mine = lock and lock["token"] == holder["token"]
+    utc = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    since = lock["since"] if is_mine else utc
+    waiting = path + ".new"
+    lock = {"token": holder["token"], "who": holder["who"], "since": since}
+    with open(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "w") as new:
+        json.dump({**lock, "until": seconds() + LOCK_SECONDS}, new)
+    os.replace(waiting, path)
+
+
+@contextlib.contextmanager
+def alone(path):
+    """Keep other calls from the locks of a folder, and from what they lock, during the block."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def systemd_creds(arguments, given=b""):
@@ -147,6 +241,30 @@ def held(credential):
     return secret if code == 0 else None
 
 
+def digest(path):
+    """Return the SHA-256 of an encrypted file."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def held_source(credential):
+    """Return the secret of another credential, which must be what was tried. Raise Trouble."""
+    source = credential["source"]
+    secret = held(source)
+    if secret is None:
+        raise Trouble(
+            "there is no credential %(name)s that this host can read in %(path)s" % source
+        )
+    # After the reading: a file that was replaced before it has another digest, too.
+    if "digest" in source and digest(source["path"]) != source["digest"]:
+        raise Trouble(
+            "%(name)s is not what was tried: something else was put there meanwhile" % source
+        )
+    if credential["secret"] is not None and secret != credential["secret"].encode("utf-8"):
+        raise Trouble("%(name)s is not what the vault file has now" % source)
+    return secret
+
+
 def is_closed(path):
     """Whether a file is for root alone."""
     now = os.lstat(path)
@@ -164,13 +282,7 @@ def day(path):
 def wanted(credential):
     """The secrets that are right, the one to write first; none where any present one is."""
     if credential["source"]:
-        secret = held(credential["source"])
-        if secret is None:
-            raise Trouble(
-                "there is no credential %(name)s that this host can read in %(path)s"
-                % credential["source"]
-            )
-        return [secret]
+        return [held_source(credential)]
     if credential["secret"] is not None:
         return [text.encode("utf-8") for text in [credential["secret"], *credential["accept"]]]
     return []
@@ -280,6 +392,14 @@ def refuse_older(credential, written):
 
 def keep(credential, result, with_key, check):
     """Sees to one credential; returns whether it was, or in check mode would be, changed."""
+    changed = put(credential, result, with_key, check)
+    if os.path.lexists(credential["path"]):
+        result["digests"][credential["name"]] = digest(credential["path"])
+    return changed
+
+
+def put(credential, result, with_key, check):
+    """Write or remove one credential where it differs. Return whether it does."""
     name, path = credential["name"], credential["path"]
     written = result["written"][name] = day(path)
     if credential["state"] == "absent":
@@ -306,6 +426,8 @@ def keep(credential, result, with_key, check):
         refuse_older(credential, written)
     changed = not (is_good and is_closed(path))
     secret = there if is_good else (right[0] if right else None)
+    if changed and credential["lock"] and (lock := held_lock(credential["lock"])):
+        raise Held(credential["lock"], lock)
     if changed and not check:
         secret = secret if secret is not None else new_secret(credential)
         write(with_key, credential, secret)
@@ -330,32 +452,58 @@ def main():
                     "newer_only": {"type": "bool", "default": False},
                     "generate": {"type": "str", "choices": ["bytes", "ssh_key"]},
                     "source": {"type": "dict"},
+                    "lock": {"type": "path"},
                     "state": {
                         "type": "str",
                         "choices": ["present", "absent"],
                         "default": "present",
                     },
                 },
-                "mutually_exclusive": [["secret", "generate", "source"]],
+                "mutually_exclusive": [["secret", "generate"], ["generate", "source"]],
             },
+            "lock": {"type": "path"},
+            "holder": {"type": "dict"},
+            "release": {"type": "bool", "default": False},
             "with_key": {
                 "type": "str",
                 "choices": ["auto", "host", "tpm2", "host+tpm2"],
                 "default": "auto",
             },
         },
+        required_together=[["lock", "holder"]],
         supports_check_mode=True,
     )
-    result = {"held": {}, "written": {}, "public_keys": {}, "changed_names": []}
-    told = result["changed_names"]
+    result = {name: {} for name in ("held", "written", "digests", "public_keys")}
+    result["changed_names"] = []
     try:
-        # In order: a credential may be the source of a later one, and gone after that.
-        for credential in module.params["credentials"]:
-            if keep(credential, result, module.params["with_key"], module.check_mode):
-                told.append(credential["name"])
+        see_to(module.params, result, module.check_mode)
+    except Held as error:
+        module.fail_json(
+            msg=str(error), changed=bool(result["changed_names"]), lock=error.lock, **result
+        )
     except (Trouble, OSError) as error:
-        module.fail_json(msg=str(error), changed=bool(told), **result)
-    module.exit_json(changed=bool(told), **result)
+        module.fail_json(msg=str(error), changed=bool(result["changed_names"]), **result)
+    module.exit_json(changed=bool(result["changed_names"]), **result)
+
+
+def see_to(params, result, check):
+    """See to all credentials, under the lock that they need. Raise Trouble or OSError."""
+    lock, holder = params["lock"], params["holder"]
+    paths = [lock, *(credential["lock"] for credential in params["credentials"])]
+    with contextlib.ExitStack() as stack:
+        for path in [path for path in paths if path][:1]:  # all locks are in one folder
+            stack.enter_context(alone(path))
+        if lock:
+            take(lock, holder, check)
+        for credential in params["credentials"]:
+            if "digest" in (credential["source"] or {}):
+                held_source(credential)  # before the first is changed
+        # In order: a credential may be the source of a later one, and gone after that.
+        for credential in params["credentials"]:
+            if keep(credential, result, params["with_key"], check):
+                result["changed_names"].append(credential["name"])
+        if lock and params["release"] and not check:
+            os.unlink(lock)
 
 
 if __name__ == "__main__":

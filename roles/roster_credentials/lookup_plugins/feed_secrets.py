@@ -56,13 +56,18 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
     ) -> list[dict[str, dict[str, str]]]:
         """The mapping as the only item; raises AnsibleLookupError, which shows no secret."""
         self.set_options(var_options=variables, direct=kwargs)
-        keys = vault.keys_of(self._loader)
-        found: dict[str, dict[str, str]] = {}
-        for feed in terms[0]:
-            path = vault.path_of(Path(self.get_option("folder")), feed)
-            if path.exists():
-                try:
-                    found[feed] = dict(vault.parse(keys.read(path)[1], path))
-                except vault.VaultError as error:
-                    raise AnsibleLookupError(str(error)) from None
+        folder = Path(self.get_option("folder"))
+        inventory = Path((variables or {}).get("inventory_dir") or folder.parents[1])
+        try:
+            keys = vault.keys_of(self._loader, inventory)
+            paths = {feed: vault.path_of(folder, feed) for feed in terms[0]}
+            found = {
+                feed: dict(vault.parse(keys.read(path)[1], path))
+                for feed, path in paths.items()
+                if path.exists()
+            }
+            for read_by_ansible in (inventory / "group_vars", folder):
+                vault.refuse_open_to_all(read_by_ansible, keys)
+        except vault.VaultError as error:
+            raise AnsibleLookupError(str(error)) from None
         return [found]

@@ -2,12 +2,14 @@
 
 BREAK_AT is a task's name and BREAK_WHEN `before` or `after`; RECORD is a file that gets the name
 of each task that begins.  With SPOIL, a file, the run goes on, but that file lies in the clear.
+With REACHED and GO_ON, it makes the one file and waits for the other.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +46,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         if (task.name, when) == (os.environ.get("BREAK_AT"), os.environ.get("BREAK_WHEN")):
             if spoilt := os.environ.get("SPOIL"):
                 Path(spoilt).write_text("in the clear")
+            elif reached := os.environ.get("REACHED"):
+                Path(reached).touch()
+                while not Path(os.environ["GO_ON"]).exists():
+                    time.sleep(0.05)
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
