@@ -17,7 +17,8 @@ from integration.browser import Visit, browsing
 from playwright.sync_api import Browser, Locator, Page
 from roster_fleet import page as pages
 from roster_fleet import status
-from roster_fleet.status import Cache, Row, stamp
+from roster_fleet.report import stamp
+from roster_fleet.status import Cache, Row
 
 DISTRICTS, MANY_DISTRICTS, NIGHTS = 150, share.of(400), 400
 SCHEMES = share.some(["light", "dark"])
@@ -199,7 +200,7 @@ def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None
     command = dialog.locator("pre").inner_text()
     assert command == (
         "ansible-playbook playbooks/approve.yml -i inventories/mine --limit roster-0100 "
-        f"-e feed=feed-0100 -e digest={fleets.DIGEST} -e 'why=\"...\"'"
+        f'-e \'{{"feed": "feed-0100", "digest": "{fleets.DIGEST}", "why": "..."}}\''
     )
     dialog.get_by_role("button", name="Copy").click()
     dialog.get_by_role("button", name="Copied").wait_for()
