@@ -58,9 +58,11 @@ def ask(action: Any, script: str, seconds: int = SECONDS) -> Answer:
 
     No module is run: what a module returns can set facts and statistics, too.
     """
+    run = action._low_level_execute_command
     try:
         with within(seconds):
-            done = action._low_level_execute_command(script, executable="/bin/sh")
+            # With something to read there is no terminal, which would mix errors into the answer.
+            done = run(script, executable="/bin/sh", in_data=b"\n")
     except SilentError:
         raise AnsibleActionFail(
             f"the host did not answer within {seconds} s; look at it before it is asked again"
