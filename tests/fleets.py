@@ -7,7 +7,8 @@ import json
 import random
 from typing import Any
 
-from roster_fleet.status import Cache, Host, host, stamp
+from roster_fleet.report import stamp
+from roster_fleet.status import Cache, Host, host
 
 NOW = dt.datetime(2026, 11, 24, 15, 30, tzinfo=dt.UTC)
 DIGEST = "3f1c9a7d" * 8
@@ -146,7 +147,7 @@ def results(count: int, nights: int) -> dict[str, dict[str, Any]]:
         if number % 100 == 8:
             told["rehearsal"] = receipt("rehearse", "refused", NOW.date() + dt.timedelta(days=1))
         text = json.dumps(report([told]), ensure_ascii=False)
-        found[f"roster-{number:04}"] = {"report": text}
+        found[f"roster-{number:04}"] = {"report": text, "planned": [told["feed"]]}
     if count > 9:
         found["roster-0009"] = {"unreachable": True, "msg": "ssh: connect: Connection refused"}
     return found
@@ -154,4 +155,7 @@ def results(count: int, nights: int) -> dict[str, dict[str, Any]]:
 
 def hosts(found: dict[str, dict[str, Any]], cache: Cache) -> list[Host]:
     """The hosts of those results."""
-    return [host(name, result, cache, stamp(NOW)) for name, result in found.items()]
+    return [
+        host(name, result, cache, stamp(NOW), planned=result.get("planned"))
+        for name, result in found.items()
+    ]

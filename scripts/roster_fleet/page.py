@@ -18,7 +18,8 @@ from markupsafe import Markup
 from roster_upload import atomic
 from roster_upload.exits import MEANINGS
 
-from roster_fleet.status import OUTCOMES, STATES, Night, Row
+from roster_fleet.report import Night
+from roster_fleet.status import OUTCOMES, STATES, Row
 
 ASSETS = Path(__file__).parent
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -98,14 +99,14 @@ def record(row: Row) -> dict[str, Any]:
         "maximum": row.host.maximum_days,
         "auth": feed.get("auth"),
         "server": feed.get("remote_host"),
-        "window": f"{feed['window_start']}–{feed['deadline']}" if "deadline" in feed else None,
+        "window": f"{feed['window_start']}–{feed['deadline']}" if feed.get("deadline") else None,
         "starts": feed.get("starts"),
         "last": (feed.get("last") or {}).get("message"),
         "sent": (feed.get("last_sent") or {}).get("finished"),
         "rehearsal": (feed.get("rehearsal") or {}).get("message"),
         "held": (feed.get("held") or {}).get("reasons"),
         "command": row.command,
-        "free": report["free_bytes"] >> 30 if "free_bytes" in report else None,
+        "free": report["free_bytes"] >> 30 if report.get("free_bytes") is not None else None,
         "synced": report.get("clock_synced"),
         "program": report.get("program"),
         "nights": history(row.nights) if row.nights else None,

@@ -1,24 +1,4 @@
-"""What became of every feed of the fleet: red, amber or green, why, and since when.
-
-A host's report is what the module `roster_receipts` has found there, as JSON:
-
-    v, time, asked (by the control node's clock), clock_synced, free_bytes, failed_units, program;
-        of a host that is to deliver nothing and has no program, v alone
-    feeds: each with district, feed, remote_host, auth, window_start, deadline (`HH:MM`, UTC);
-        configured, credential   when its configuration and its credential were written, or null
-        starts                   {unit: the next start}
-        nights                   [[night, outcome, exit code, bytes, students, teachers, classes,
-                                 enrollments, minutes left to the deadline, seconds], ...]
-        last, last_sent, rehearsal, watch    receipts in brief, or null
-        held                     {digest, reasons, command, finished}, or null; also where removals
-                                 wait although the export was sent
-        cautions                 of the last delivery that went well, what of its receipt is to be
-                                 looked at, or null; not in reports of an older version
-        broken_at                the line at which the receipts' chain is broken, or null
-        trouble                  what could not be read, or null
-
-All moments are ISO 8601 in UTC.
-"""
+"""What became of every feed of the fleet: red, amber or green, why, and since when."""
 
 from __future__ import annotations
 
@@ -26,9 +6,8 @@ import datetime as dt
 import io
 import json
 import re
-import shlex
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,11 +18,17 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 from roster_upload import atomic, views
+from roster_upload.printable import printable
 
-VERSION = 1  # of the report
+from roster_fleet import commands
+from roster_fleet import report as reports
+from roster_fleet.report import LONGEST_MESSAGE, Night, UnfitError, loaded, parsed
+
 CREDENTIAL_WARNING_DAYS = 30
 SKEW_SECONDS = 60
 LEAST_FREE_BYTES = 1 << 30
+LONGEST_CALENDAR = 1100  # nights: three years
+UNITS_SHOWN = 5
 CACHE_MODE = 0o700
 STATES = ("red", "amber", "green", "off")  # the worst first; off: delivers nothing any more
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
@@ -69,21 +54,6 @@ OUTCOMES = {
 }
 
 
-class Night(NamedTuple):
-    """One night of a feed, in the order of the report's lists; None where it is not known."""
-
-    night: str
-    outcome: str
-    exit_code: int | None = None
-    bytes: int | None = None
-    students: int | None = None
-    teachers: int | None = None
-    classes: int | None = None
-    enrollments: int | None = None
-    minutes: int | None = None
-    seconds: int | None = None
-
-
 class Problem(NamedTuple):
     """Something that keeps a feed from being green."""
 
@@ -100,6 +70,7 @@ class Host:
     seen: str  # when the report was collected; empty without one
     trouble: Problem | None = None  # why the report is none of this run
     maximum_days: int = 365  # of its credentials
+    planned: Collection[str] | None = None  # its feeds by the inventory; None: not known
 
 
 @dataclass(frozen=True)
@@ -131,7 +102,7 @@ class Row:
     @property
     def next_start(self) -> str:
         """When it is delivered next; empty where nothing is planned."""
-        return str(self.feed.get("starts", {}).get("roster-upload", ""))
+        return str((self.feed.get("starts") or {}).get("roster-upload", ""))
 
     @property
     def newest(self) -> Night | None:
@@ -147,29 +118,24 @@ def moment(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
-def stamp(when: dt.datetime) -> str:
-    """A moment as reports have it."""
-    return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def last_deadline(feed: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
     """The feed's last deadline that is past."""
-    hour, minute = map(int, feed.get("deadline", "09:00").split(":"))
+    hour, minute = map(int, (feed["deadline"] or "09:00").split(":"))
     deadline = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
     return deadline - dt.timedelta(days=deadline > now)
 
 
 def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
-    """Every night from the first one told of to the last, which is `due` (a date) or later.
+    """Return every night from the first in the list to the last, which is `due` or later.
 
-    A night of which nothing is told was missed; one that was sent past its deadline is late.
+    A night without a receipt was missed. One that was sent past its deadline is late.
     """
     known = {entry[0]: Night(*entry) for entry in listed}
     if not known:
         return []
-    first, last = min(known), max(*known, due)
+    first, last = _ordinal(min(known)), _ordinal(max(*known, due))
     found = []
-    for day in range(dt.date.fromisoformat(first).toordinal(), _ordinal(last) + 1):
+    for day in range(max(first, last - LONGEST_CALENDAR + 1), last + 1):
         name = dt.date.fromordinal(day).isoformat()
         night = known.get(name) or Night(name, "missed")
         if night.outcome == "sent" and (night.minutes or 0) < 0:
@@ -233,16 +199,19 @@ def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iter
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the host itself; the clock is only compared at once."""
     # An older host's report does not say when it was asked for.
-    asked = report.get("asked") or host.seen
-    skew = abs((moment(report["time"]) - moment(asked)).total_seconds())
+    asked = report["asked"] or host.seen
+    skew = abs((moment(report["time"] or host.seen) - moment(asked)).total_seconds())
     if skew > SKEW_SECONDS:
         yield Problem("amber", f"the host's clock is {skew / 60:.0f} min off")
     if report["clock_synced"] is False:
         yield Problem("amber", "the host's clock is not synchronised; see chronyc tracking")
-    if report["free_bytes"] < LEAST_FREE_BYTES:
-        yield Problem("amber", f"the host has {decimal(report['free_bytes'])} left on its disk")
-    if failed := report.get("failed_units"):  # in no report of an older host
-        yield Problem("amber", f"failed on the host: {', '.join(failed)}; see systemctl status")
+    free = report["free_bytes"]
+    if free is not None and free < LEAST_FREE_BYTES:
+        yield Problem("amber", f"the host has {decimal(free)} left on its disk")
+    if failed := report["failed_units"]:
+        more = len(failed) - UNITS_SHOWN
+        names = ", ".join(failed[:UNITS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+        yield Problem("amber", f"failed on the host: {names}; see systemctl status")
 
 
 def _by_hand(
@@ -264,40 +233,64 @@ def _by_hand(
 
 def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventory: str) -> Row:
     """A feed of a host as it is shown, as of its report's time."""
-    now = moment(report["time"])
-    listed = feed.get("nights", [])
+    now = moment(report["time"] or host.seen)
+    listed, ahead = _until(feed["nights"], now)
     problems = [host.trouble] if host.trouble else []
+    if feed["fault"]:
+        text = f"report not understood: {feed['fault']}"
+        return Row(host, feed, problems=[*problems, Problem("red", text)])
     if not feed["configured"]:
         nights = calendar(listed, "")
         return Row(host, feed, nights, [*problems, Problem("off", "is not delivered any more")])
     due = last_deadline(feed, now)
     nights = calendar(listed, due.date().isoformat())
-    changed = feed.get("credential")
+    changed = feed["credential"]
     days = (now - moment(changed)).days if changed else None
-    if feed.get("trouble"):
+    if feed["trouble"]:
         problems.append(Problem("red", feed["trouble"]))
     problems += _by_hand(feed, nights, _delivery(feed, nights, due))
-    problems += [Problem("amber", text) for text in views.cautions(feed.get("cautions"))]
+    problems += _plan(host, feed, ahead)
     problems += _rehearsal(feed)
-    if not feed["starts"].get("roster-upload"):
-        problems.append(Problem("amber", "no delivery is planned"))
-    if feed.get("broken_at"):
+    if feed["broken_at"]:
         problems.append(Problem("amber", f"its receipts were changed by hand, line "
                                          f"{feed['broken_at']}"))  # fmt: skip
     problems += _credential(feed, days, host.maximum_days)
     problems += _machine(host, report)
     problems.sort(key=lambda problem: STATES.index(problem.state))
-    return Row(host, feed, nights, problems, days, approval(host.name, feed, inventory))
+    return Row(host, feed, nights, problems, days, approval(host, feed, inventory))
 
 
-def approval(host: str, feed: Mapping[str, Any], inventory: str) -> str:
-    """The command that lets a feed's held export through; empty where none is held."""
-    held = feed.get("held")
-    if not held:
+def _until(listed: Sequence[Sequence[Any]], now: dt.datetime) -> tuple[list[Sequence[Any]], int]:
+    """The nights that a clock can have seen, and how many lie ahead of it."""
+    tomorrow = (now + dt.timedelta(days=1)).date().isoformat()
+    seen = [entry for entry in listed if entry[0] <= tomorrow]
+    return seen, len(listed) - len(seen)
+
+
+def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
+    """What is to be looked at in the feed's plan, and in its last delivery that went well."""
+    is_planned = host.planned is None or feed["feed"] in host.planned
+    if not is_planned:
+        yield Problem("amber", "the inventory gives the host no feed of this name; run site.yml")
+    named = {**(feed["cautions"] or {}), "feed": feed["feed"] if is_planned else "FEED"}
+    for text in views.cautions(named):
+        yield Problem("amber", text)
+    if feed["starts"] is not None and not feed["starts"].get("roster-upload"):
+        yield Problem("amber", "no delivery is planned")
+    if ahead:
+        yield Problem("amber", f"receipts of {ahead:,} nights lie ahead of the host's clock")
+
+
+def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
+    """Return the command that lets a feed's held export through.
+
+    It is empty where none is held, or where the inventory does not name the feed.
+    """
+    held = feed["held"]
+    if not held or feed["feed"] not in (host.planned or ()):
         return ""
-    words = ["ansible-playbook", "playbooks/approve.yml", "-i", inventory, "--limit", host]
-    words += ["-e", f"feed={feed['feed']}", "-e", f"digest={held['digest']}"]
-    return shlex.join(words) + " -e 'why=\"...\"'"
+    values = {"feed": feed["feed"], "digest": held["digest"], "why": "..."}
+    return commands.playbook("approve", host.name, inventory, **values)
 
 
 def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
@@ -307,7 +300,7 @@ def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
         if host.report and host.report["feeds"]:
             found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
         else:
-            is_planned = host.report is not None and "time" not in host.report
+            is_planned = host.report is not None and not host.report["time"]
             none = (
                 Problem("off", "has no feed, by plan")
                 if is_planned
@@ -320,6 +313,16 @@ def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
 # ---- from what Ansible has registered to hosts, and what is kept of them -------------------------
 
 
+CACHED = reports.table(
+    {
+        "seen": reports.moment,
+        "maximum_days": reports.whole,
+        "planned": reports.maybe(reports.several(reports.feed_name)),
+        "report": lambda value, _: value,
+    }
+)
+
+
 class Cache:
     """The last report of each host, a file each, so that an unreachable host's still shows."""
 
@@ -330,40 +333,56 @@ class Cache:
         return self.folder / f"{urllib.parse.quote(host, safe='')}.json"
 
     def load(self, name: str) -> Host:
-        """A host as it was seen last; without a usable file, one that never was."""
+        """Return a host as it was seen last; without a usable file, one that never was."""
         try:
-            kept = json.loads(self._path(name).read_text("utf-8"))
-            report, seen, days = kept["report"], kept["seen"], kept["maximum_days"]
-            if report["v"] == VERSION:
-                return Host(name, report, seen, None, days)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return Host(name, None, "")
+            kept = CACHED(loaded(self._path(name).read_text("utf-8")), "")
+            return Host(name, parsed(kept.pop("report")), **kept)
+        except (OSError, ValueError):
+            return Host(name, None, "")
 
-    def keep(self, hosts: Sequence[Host]) -> None:
-        """Keeps the reports of this run; raises OSError where it cannot."""
-        self.folder.mkdir(mode=CACHE_MODE, parents=True, exist_ok=True)
-        self.folder.chmod(CACHE_MODE)
-        for host in hosts:
-            if host.report and not host.trouble:
-                kept = {
-                    "seen": host.seen,
-                    "maximum_days": host.maximum_days,
-                    "report": host.report,
-                }
-                text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-                atomic.replace(self._path(host.name), text.encode(), lasting=False)
+    def keep(self, hosts: Sequence[Host]) -> list[str]:
+        """Keep the reports of this run, and return what could not be kept."""
+        try:
+            self.folder.mkdir(mode=CACHE_MODE, parents=True, exist_ok=True)
+            self.folder.chmod(CACHE_MODE)
+        except OSError as error:
+            return [f"the reports cannot be kept: {error}"]
+        return [trouble for host in hosts for trouble in self._keep(host)]
+
+    def _keep(self, host: Host) -> Iterator[str]:
+        """Keep a host's report if it was understood; yield why it could not be."""
+        if not host.report or host.trouble or any(feed["fault"] for feed in host.report["feeds"]):
+            return
+        kept = {
+            "seen": host.seen,
+            "maximum_days": host.maximum_days,
+            "planned": None if host.planned is None else [*host.planned],
+            "report": host.report,
+        }
+        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        try:
+            atomic.replace(self._path(host.name), text.encode(), lasting=False)
+        except OSError as error:
+            yield f"the report of {host.name} cannot be kept: {error}"
 
 
 def host(
-    name: str, result: Mapping[str, Any] | None, cache: Cache, now: str, maximum_days: int = 365
+    name: str,
+    result: Mapping[str, Any] | None,
+    cache: Cache,
+    now: str,
+    maximum_days: int = 365,
+    planned: Collection[str] | None = None,
 ) -> Host:
     """A host by what Ansible has registered of it; None where it was not asked in this run."""
     trouble = Problem("amber", "was not asked in this run")
     if result:
-        if result.get("report"):
-            return Host(name, json.loads(result["report"]), now, None, maximum_days)
-        trouble = Problem("red", _reason(result))
+        try:
+            if isinstance(source := result.get("report"), str):
+                return Host(name, parsed(loaded(source)), now, None, maximum_days, planned)
+            trouble = Problem("red", _reason(result))
+        except UnfitError as error:
+            trouble = Problem("red", f"report not understood: {error}")
     last = cache.load(name)
     since = f"last seen {last.seen.replace('T', ' ')[:16]} UTC" if last.seen else "never seen"
     return replace(last, trouble=trouble._replace(text=f"{trouble.text} ({since})"))
@@ -373,8 +392,10 @@ def _reason(result: Mapping[str, Any]) -> str:
     """Why a host told nothing; of what ssh says, the reason comes last."""
     lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
     if not result.get("unreachable"):
-        return f"could not be read: {' '.join(lines) or 'no reason is known'}"
-    reason = re.sub(r".*\b(via|over) ssh: ", "", lines[-1], flags=re.I) if lines else ""
+        reason = printable(" ".join(lines), LONGEST_MESSAGE)
+        return f"could not be read: {reason or 'no reason is known'}"
+    last = lines[-1] if lines else ""
+    reason = printable(re.sub(r".*\b(via|over) ssh: ", "", last, flags=re.IGNORECASE))
     return f"unreachable: {reason or 'no reason is known'}"
 
 

@@ -316,8 +316,13 @@ def _words(value: str) -> str | None:
     return None
 
 
+def is_feed_name(value: str) -> bool:
+    """Return whether a text can be a feed's name: nothing in it means anything to a shell."""
+    return bool(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", value))
+
+
 def _slug(value: str) -> str | None:
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", value):
+    if is_feed_name(value):
         return None
     return f"{value!r} must be lower-case letters, digits and hyphens, 48 at most (maple-grove)"
 

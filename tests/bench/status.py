@@ -21,7 +21,7 @@ from pathlib import Path
 import fleets
 from integration.browser import browsing
 from playwright.sync_api import Page
-from roster_fleet import page, status
+from roster_fleet import page, report, status
 
 BUILD_SECONDS, OPEN_SECONDS, MEGABYTES = 10.0, 2.0, 5.0
 EMPTY = "<!doctype html><html lang=en data-ready><title>Empty</title>"
@@ -68,7 +68,7 @@ def main() -> int:
 
         def build() -> None:
             rows = status.rows(fleets.hosts(reports, cache), "inventories/mine")
-            page.write(path, page.build(rows, status.stamp(fleets.NOW)))
+            page.write(path, page.build(rows, report.stamp(fleets.NOW)))
 
         built = statistics.median(timed(build) for _ in range(given.rounds))
         plain = statistics.median(

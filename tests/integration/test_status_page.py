@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import shlex
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,9 @@ from integration.browser import Visit, browsing
 from playwright.sync_api import Browser, Locator, Page
 from roster_fleet import page as pages
 from roster_fleet import status
-from roster_fleet.status import Cache, Row, stamp
+from roster_fleet.report import stamp
+from roster_fleet.status import Cache, Row
+from roster_upload.printable import printable
 
 DISTRICTS, MANY_DISTRICTS, NIGHTS = 150, share.of(400), 400
 SCHEMES = share.some(["light", "dark"])
@@ -199,7 +203,7 @@ def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None
     command = dialog.locator("pre").inner_text()
     assert command == (
         "ansible-playbook playbooks/approve.yml -i inventories/mine --limit roster-0100 "
-        f"-e feed=feed-0100 -e digest={fleets.DIGEST} -e 'why=\"...\"'"
+        f'-e \'{{"feed": "feed-0100", "digest": "{fleets.DIGEST}", "why": "..."}}\''
     )
     dialog.get_by_role("button", name="Copy").click()
     dialog.get_by_role("button", name="Copied").wait_for()
@@ -233,8 +237,8 @@ def test_the_page_shows_just_the_numbers_of_the_report(page: Page, rows: list[Ro
 
 def test_an_awkward_name_is_only_a_name(page: Page) -> None:
     for name in fleets.AWKWARD:
-        page.locator(".open").filter(has_text=name.replace("\u2028", " ")[:9]).first.click()
-        assert page.locator("#title").text_content() in fleets.AWKWARD
+        page.locator(".open").filter(has_text=printable(name)[:9]).first.click()
+        assert page.locator("#title").text_content() in map(printable, fleets.AWKWARD)
         page.keyboard.press("Escape")
 
 
@@ -303,4 +307,39 @@ def test_nothing_can_be_fetched(path: Path, browser: Browser) -> None:
     )
     assert visit.page.title() == "Roster deliveries"
     assert all("Content Security Policy" in text for text in visit.said)
+    visit.page.context.close()
+
+
+def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: Path) -> None:
+    results = fleets.results(1, 5)
+    for name, changes in {
+        "injected": {"feed": "feed-0100 ansible_ssh_common_args='-o ProxyCommand=id'"},
+        "elsewhere": {"feed": "another"},
+        "painted": {
+            "remote_host": "<img src=x onerror=alert(1)>",
+            "district": "\x1b]0;x\x07\u202e",
+        },
+    }.items():
+        feed = fleets.feed(100, 5, "held") | changes
+        told = {"report": json.dumps(fleets.report([feed])), "planned": ["feed-0100"]}
+        results[name] = told
+    rows = status.rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
+    visit = Visit(browser, write(rows, tmp_path), viewport=DESKTOP)
+    commands = []
+    for opener in visit.page.locator(".open").all():
+        opener.click()
+        commands += visit.page.locator("dialog pre").all_inner_texts()
+        visit.page.keyboard.press("Escape")
+    assert len(column(visit.page, "district")) == 4
+    digest = fleets.DIGEST
+    assert {shlex.split(command)[5] for command in commands} == {"roster-0000", "painted"}
+    for command in commands:
+        values = json.loads(shlex.split(command)[7])
+        assert values["feed"] in ("feed-0000", "feed-0100")
+        assert values["digest"] == digest
+    note = " ".join(column(visit.page, "note"))
+    assert "report not understood: feeds[0].feed is not a feed's name" in note
+    assert "\\x1b]0;x\\x07\\u202e" in " ".join(column(visit.page, "district"))
+    assert visit.said == []
+    assert visit.asked == [visit.url]
     visit.page.context.close()

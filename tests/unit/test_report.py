@@ -50,7 +50,11 @@ def stats(custom: dict[str, Any], failures: set[str], dark: set[str]) -> SimpleN
 
 
 def result(host: str, message: str, **more: Any) -> SimpleNamespace:
-    task = SimpleNamespace(no_log=more.pop("no_log", False), get_name=lambda: "the task")
+    task = SimpleNamespace(
+        no_log=more.pop("no_log", False),
+        loop=more.pop("loop", None),
+        get_name=lambda: "the task",
+    )
     named = SimpleNamespace(get_name=lambda: host)
     return SimpleNamespace(_host=named, _task=task, _result={"msg": message, **more})
 
@@ -161,7 +165,7 @@ def test_an_inventory_without_hosts_is_told(report: Any) -> None:
     [
         {},
         {"stderr": "the password is x"},
-        {"results": [{"failed": True, "msg": "the password is x"}]},
+        {"results": [{"failed": True, "msg": "the password is x"}], "loop": [1]},
     ],
 )
 @pytest.mark.parametrize("message", ["the password is x", "non-zero return code"])
@@ -176,8 +180,8 @@ def test_a_secret_is_shown_in_no_way(
 
 def test_a_loop_says_what_failed_first(report: Any) -> None:
     results = [{"msg": "fine"}, {"failed": True, "msg": "no room"}, {"failed": True, "msg": "x"}]
-    report.v2_runner_on_failed(result("b", "One or more items failed", results=results))
-    report.v2_runner_on_failed(result("c", "All items failed", results=[{"msg": "fine"}]))
+    report.v2_runner_on_failed(result("b", "One or more items failed", results=results, loop=[1]))
+    report.v2_runner_on_failed(result("c", "All items failed", results=[{"msg": "fine"}], loop=[1]))
     assert report.troubles == {"b": "no room", "c": "All items failed"}
 
 
@@ -265,3 +269,45 @@ def test_only_a_run_takes_the_limit_away(
     report.meant = ["a"]
     report.v2_playbook_on_stats(stats({"a": [{}]}, set(), set()))
     assert limit.exists() is stays
+
+
+EVIL = "\x1b]0;All districts delivered\x07\x9b2J\u202e"
+
+
+@pytest.mark.parametrize("results", ["text", ["text"], [5], {"a": 1}, None])
+def test_what_a_module_calls_results_is_no_loop(report: Any, results: Any) -> None:
+    report.v2_runner_on_failed(result("b", "it broke", results=results))
+    assert report.troubles == {"b": "it broke"}
+
+
+@pytest.mark.parametrize("rows", ["text", {"feed": "a"}, None, 7, ["text", 5, None, ["a"]]])
+def test_what_is_no_row_takes_no_table_from_the_others(report: Any, rows: Any) -> None:
+    good = [{"feed": "beech", "note": "sent"}]
+    report.v2_playbook_on_stats(stats({"a": rows} | dict.fromkeys("bcd", good), set(), set()))
+    assert report._display.text.count("beech") == 3
+
+
+def test_a_row_belongs_to_its_own_host(report: Any, tmp_path: Path) -> None:
+    rows = {host: [{"feed": host}] for host in "bcd"}
+    rows["a"] = [{"host": "b", "feed": "beech", "ok": False}]
+    report.v2_playbook_on_stats(stats(rows, set(), set()))
+    assert "--limit @build/send.limit" in report._display.text
+    lines = [line.split() for line in report._display.text.splitlines()]
+    assert ["beech", "a", "changed"] in lines
+    assert (tmp_path / "build" / "send.limit").read_text() == "a\n"
+
+
+def test_texts_of_hosts_do_not_steer_the_terminal(report: Any) -> None:
+    cells = ("district", "feed", "did", "note")
+    rows = {host: [dict.fromkeys(cells, EVIL)] for host in "ab"}
+    report.v2_runner_on_failed(result("c", EVIL))
+    report.v2_runner_on_unreachable(result("d", EVIL))
+    report.v2_playbook_on_stats(stats(rows, {"c"}, {"d"}))
+    assert report._display.text.count(r"\x1b]0;All districts delivered\x07\x9b2J\u202e") == 10
+    assert all(c.isprintable() or c == "\n" for c in report._display.text)
+
+
+def test_a_host_fills_no_table(report: Any) -> None:
+    rows = {host: [{"feed": host}] for host in "bcd"} | {"a": [{"feed": "x" * 10**6}] * 1000}
+    report.v2_playbook_on_stats(stats(rows, set(), set()))
+    assert len(report._display.text) < 10**6

@@ -17,8 +17,10 @@ import fleets
 import pytest
 from fleets import DIGEST, NOW
 from roster_fleet import page, status
-from roster_fleet.status import Cache, Night, stamp
+from roster_fleet.report import Night, parsed, stamp
+from roster_fleet.status import Cache
 from roster_upload.ledger import Ledger
+from roster_upload.printable import printable
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_status/library/roster_receipts.py"
@@ -279,8 +281,8 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
 
 def judged(feed: dict[str, Any], **report: Any) -> status.Row:
     """A feed of a host that was reached just now."""
-    told = fleets.report([feed], **report)
-    host = status.Host("roster-1", told, stamp(NOW))
+    told = parsed(fleets.report([feed], **report))
+    host = status.Host("roster-1", told, stamp(NOW), planned=[feed["feed"]])
     return status.rows([host], "inventories/my district")[0]
 
 
@@ -312,7 +314,7 @@ def test_a_night_is_missed_from_its_deadline_on() -> None:
     feed = fleets.feed(20, 40, "missed")
     before, after = "2026-11-24T08:59:00Z", "2026-11-24T09:00:00Z"
     for time, state in ((before, "green"), (after, "red")):
-        host = status.Host("roster-1", fleets.report([feed], time=time), time)
+        host = status.Host("roster-1", parsed(fleets.report([feed], time=time)), time)
         assert status.rows([host], "")[0].state == state
 
 
@@ -390,19 +392,21 @@ def test_a_later_try_of_the_same_night_does_not_undo_what_was_sent() -> None:
 def test_a_report_is_compared_with_the_moment_at_which_it_was_asked_for() -> None:
     seen = stamp(NOW + dt.timedelta(minutes=30))  # the fleet is large, hosts do not answer
     for asked, state in ((stamp(NOW), "green"), (seen, "amber")):
-        host = status.Host("roster-1", fleets.report([fleets.feed(20, 40)], asked=asked), seen)
+        host = status.Host(
+            "roster-1", parsed(fleets.report([fleets.feed(20, 40)], asked=asked)), seen
+        )
         [row] = status.rows([host], "")
         assert row.state == state
         assert ("30 min off" in texts(row)) == (state == "amber")
     unsynced = fleets.report([fleets.feed(20, 40)], clock_synced=False)
-    [row] = status.rows([status.Host("roster-1", unsynced, stamp(NOW))], "")
+    [row] = status.rows([status.Host("roster-1", parsed(unsynced), stamp(NOW))], "")
     assert "not synchronised" in texts(row)
 
 
 def test_a_host_without_feeds_by_plan_is_not_in_disorder() -> None:
-    [row] = status.rows([status.Host("roster-1", {"v": 1, "feeds": []}, stamp(NOW))], "")
+    [row] = status.rows([status.Host("roster-1", parsed({"v": 1, "feeds": []}), stamp(NOW))], "")
     assert (row.state, texts(row)) == ("off", "has no feed, by plan")
-    [row] = status.rows([status.Host("roster-1", fleets.report([]), stamp(NOW))], "")
+    [row] = status.rows([status.Host("roster-1", parsed(fleets.report([])), stamp(NOW))], "")
     assert row.state == "amber"
 
 
@@ -433,7 +437,7 @@ def test_the_hosts_own_troubles_are_amber() -> None:
 def test_a_held_export_shows_the_command_that_lets_it_through() -> None:
     assert judged(fleets.feed(20, 40, "held")).command == (
         "ansible-playbook playbooks/approve.yml -i 'inventories/my district' --limit roster-1 "
-        f"-e feed=feed-0020 -e digest={DIGEST} -e 'why=\"...\"'"
+        f'-e \'{{"feed": "feed-0020", "digest": "{DIGEST}", "why": "..."}}\''
     )
     assert judged(fleets.feed(20, 40, "stale")).command == ""
 
@@ -536,7 +540,7 @@ def test_no_name_leaves_its_place_in_the_page(tmp_path: Path) -> None:
     assert "alert(1)</script>" not in html
     assert "\u2028" not in html
     data = json.loads(html.partition('id="data">')[2].partition("</script>")[0])
-    assert {row["district"] for row in data["rows"]} == set(fleets.AWKWARD)
+    assert {row["district"] for row in data["rows"]} == {*map(printable, fleets.AWKWARD)}
 
 
 def test_the_policy_lets_just_the_pages_own_script_and_style_run(tmp_path: Path) -> None:
@@ -597,7 +601,7 @@ def test_a_credential_is_told_before_it_is_too_old(days: int, state: str, told: 
 def test_a_clock_may_be_a_minute_off(seconds: int, sign: int, state: str) -> None:
     report = fleets.report([fleets.feed(20, 40)], time=stamp(NOW))
     asked = at(seconds=sign * seconds)
-    [row] = status.rows([status.Host("a", report | {"asked": asked}, stamp(NOW))], "")
+    [row] = status.rows([status.Host("a", parsed(report | {"asked": asked}), stamp(NOW))], "")
     assert row.state == state
 
 
@@ -699,7 +703,7 @@ def test_the_worst_comes_first_and_then_the_name() -> None:
     feeds = [fleets.feed(20, 40, fate) | {"district": name} for name, fate in named.items()]
     feeds.append(fleets.feed(20, 40) | {"district": "Ash", "starts": {}})
     feeds.append(fleets.feed(20, 40) | {"district": "A", "configured": None})
-    host = status.Host("roster-1", fleets.report(feeds), stamp(NOW))
+    host = status.Host("roster-1", parsed(fleets.report(feeds)), stamp(NOW))
     listed = status.rows([host], "")
     assert [row.name for row in listed] == ["Birch", "Ash", "alder", "Cedar", "A"]
     assert status.summary(listed) == "1 red, 1 amber, 2 green, 1 off"
@@ -714,7 +718,7 @@ def test_the_worst_problem_is_told_first() -> None:
 
 def test_a_report_with_a_trouble_is_not_kept(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "status")
-    report = fleets.report([fleets.feed(20, 40)])
+    report = parsed(fleets.report([fleets.feed(20, 40)]))
     bad = status.Host("a", report, stamp(NOW), status.Problem("red", "unreachable"))
     cache.keep([bad])
     assert cache.load("a").report is None

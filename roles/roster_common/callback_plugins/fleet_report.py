@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_upload.printable import printable
 
 DOCUMENTATION = """
 name: fleet_report
@@ -34,6 +39,9 @@ KEY = "fleet_report"
 CHANGED = {False: "changed", True: "would change"}
 BY_ROWS = "the closing table says why"  # in the message of a failure that sums up the rows
 COMMAND_FAILED = "non-zero return code"  # all that Ansible says of it
+CELLS = ("district", "feed", "did", "note")  # of a row
+LONGEST_CELL = 2_000
+LONGEST_TABLE = 100  # rows of one host
 WIDTH = 10_000  # where there is no terminal: a row a line, to be searched
 FOLDER = Path(__file__).resolve().parents[3] / "build"
 Row = dict[str, Any]
@@ -42,8 +50,19 @@ Row = dict[str, Any]
 def first_line(text: str) -> str:
     """The beginning of a message, without Ansible's own words about what has failed."""
     first, *more = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-    told = re.sub(r"^((Task|Action|Module) failed: )+", "", first)
+    told = printable(re.sub(r"^((Task|Action|Module) failed: )+", "", first), LONGEST_CELL)
     return f"{told} (and more, above)" if more else told
+
+
+def host_rows(told: Any) -> Iterator[Row]:
+    """The rows that a host's tasks have left, as far as they are rows; all their texts printable.
+
+    They are made of what the host has answered.
+    """
+    for row in told[:LONGEST_TABLE] if isinstance(told, list) else ():
+        if isinstance(row, Mapping):
+            cells = {key: printable(str(row[key]), LONGEST_CELL) for key in CELLS if key in row}
+            yield {**cells, "ok": bool(row.get("ok", True))}
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
@@ -80,7 +99,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         if message == COMMAND_FAILED:  # the command itself says more
             said = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
             message = next(filter(None, said), message)
-        if told.get("results") and not is_secret:  # of a loop: the first that failed
+        if task.loop and not is_secret:  # the first that failed
             failed = [first_line(str(r.get("msg", ""))) for r in told["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
@@ -97,7 +116,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         for host in self.meant:
             told = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
-            found += [{"host": host, "ok": True, "did": did, **row} for row in told]
+            found += [{"host": host, "did": did, **row} for row in host_rows(told)]
         is_told = {row["host"] for row in found if not row["ok"]}
         is_explained = {host for host in is_told if BY_ROWS in self.troubles.get(host, "")}
         for host in self.meant:

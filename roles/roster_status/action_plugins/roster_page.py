@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import page, status
+from roster_fleet import page, report, status
 
 DOCUMENTATION = r"""
 module: roster_page
@@ -76,18 +76,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         known = task_vars or {}
-        now = status.stamp(dt.datetime.now(dt.UTC))
+        now = report.stamp(dt.datetime.now(dt.UTC))
         cache = status.Cache(Path(args["cache"]))
         hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
         rows = status.rows(hosts, self.inventory(known))
         html = page.build(rows, now)
         try:
             result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
-            if not self._task.check_mode:
-                cache.keep(hosts)
         except OSError as error:
             return result | {"failed": True, "msg": f"the page cannot be written: {error}"}
         display, is_terminal = Display(), sys.stdout.isatty()
+        for trouble in [] if self._task.check_mode else cache.keep(hosts):
+            display.warning(trouble)
         width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
         display.display("\n" + status.table(rows, width, colours=ANSIBLE_COLOR))
         if not self._task.check_mode:
@@ -108,8 +108,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             # Its variables are not looked at: they may lie in a vault whose key is not here.
             return status.host(name, None, cache, now)
         values = known["hostvars"][name]
-        maximum = int(values.get(MAXIMUM, MAXIMUM_DAYS))
-        return status.host(name, values.get(registered), cache, now, maximum)
+        maximum, told = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
+        return status.host(name, told, cache, now, maximum, told.get("planned"))
 
     @staticmethod
     def inventory(known: dict[str, Any]) -> str:

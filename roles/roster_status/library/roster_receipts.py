@@ -34,6 +34,12 @@ options:
     description: The moment by the control node's clock, which the report repeats.
     type: str
     default: ""
+  planned:
+    description:
+      - The feeds that the inventory gives the host. The result repeats them, by the action of the
+        control node.
+    type: list
+    elements: str
   expected:
     description: Whether the host is to have the program; without it, its lack is a failure.
     type: bool
@@ -56,7 +62,7 @@ RETURN = r"""
 report:
   description:
     - What was found, as one JSON text, since Ansible walks through every value of a result again
-      and again. C(scripts/roster_fleet/status.py) says what is in it.
+      and again. C(scripts/roster_fleet/report.py) says what is in it.
   type: str
   returned: always
 """

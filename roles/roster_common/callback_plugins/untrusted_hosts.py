@@ -1,0 +1,45 @@
+"""Ansible callback: what hosts answer steers neither the operator's terminal nor the run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ansible import constants
+from ansible.plugins.callback import CallbackBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import terminal
+
+DOCUMENTATION = """
+name: untrusted_hosts
+type: aggregate
+short_description: What hosts answer steers neither the terminal nor the run
+description:
+  - Whatever Ansible displays has no control characters but line ends and plain colours. Ansible
+    itself prints names, messages, warnings and differences as a host has sent them.
+  - A module's result cannot bring statistics of the run (C(ansible_stats)). Only the task
+    C(set_stats) can. Those of a compromised host would add rows to the closing table, or end the
+    run for all hosts.
+author: The project's maintainers
+"""
+
+STATISTICS = "ansible_stats"
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION. Ansible has no setting for either, so both are set before the first task.
+
+    It has no CALLBACK_NEEDS_ENABLED: it is loaded by being in the folder.
+    """
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "untrusted_hosts"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._display.display = terminal.guarded(self._display.display)
+        if STATISTICS not in constants.INTERNAL_RESULT_KEYS:
+            constants.INTERNAL_RESULT_KEYS += (STATISTICS,)

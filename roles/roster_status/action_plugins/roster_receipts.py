@@ -1,0 +1,39 @@
+"""Ansible action: ask a host for its report, and take nothing else of what it answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import report
+from roster_upload.printable import printable
+
+PLANNED = "planned"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
+    """See the module's DOCUMENTATION."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the host's `report` as text, and the feeds that are `planned` for it.
+
+        A module's result can also set facts, statistics, warnings, and be of any size and depth.
+        """
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        asked = {key: value for key, value in self._task.args.items() if key != PLANNED}
+        told = self._execute_module(module_args=asked, task_vars=task_vars)
+        found = told.get("report")
+        if isinstance(found, str) and not told.get("failed"):
+            # One character more than is read says that there are too many.
+            return result | {
+                "changed": False,
+                "report": found[: report.LONGEST_REPORT + 1],
+                PLANNED: self._task.args.get(PLANNED),
+            }
+        reason = told.get("msg") or told.get("module_stderr") or told.get("module_stdout") or ""
+        return result | {"failed": True, "msg": printable(str(reason), report.LONGEST_MESSAGE)}

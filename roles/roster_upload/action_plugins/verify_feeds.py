@@ -1,0 +1,74 @@
+"""Ansible action: is a host ready for tonight, by what its upload program says of its feeds."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import asking
+from roster_fleet.report import LONGEST_MESSAGE
+from roster_upload.printable import printable
+
+DOCUMENTATION = r"""
+module: verify_feeds
+short_description: Is a host ready for tonight
+description:
+  - Asks the upload program of the host, which changes nothing, and logs in once for each feed.
+  - The task itself needs C(timeout=0); each feed has a time of its own.
+options:
+  feeds:
+    description: The feeds' names.
+    type: list
+    elements: str
+    required: true
+attributes:
+  check_mode:
+    support: full
+author: The project's maintainers
+"""
+
+RETURN = r"""
+rows:
+  description: One of each feed for the closing table.
+  type: list
+  returned: always
+"""
+
+SECONDS = 300  # for a feed, with a login at a slow server
+NEXT_START = "next start"
+
+
+def row(feed: str, checks: list[Any]) -> dict[str, Any]:
+    """A feed's row of the closing table."""
+    wrong = [check for check in checks if check["exit_code"]]
+    shown = wrong or [check for check in checks if check["check"] == NEXT_START]
+    return {
+        "feed": feed,
+        "did": ", ".join(check["check"] for check in wrong) or "ready",
+        "note": printable("; ".join(check["told"] for check in shown), LONGEST_MESSAGE),
+        "ok": bool(checks) and not wrong,
+    }
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return Ansible's result, with the `rows`."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        spec = {"feeds": {"type": "list", "elements": "str", "required": True}}
+        _, args = self.validate_argument_spec(argument_spec=spec)
+        return result | {"changed": False, "rows": [self.verified(f) for f in args["feeds"]]}
+
+    def verified(self, feed: str) -> dict[str, Any]:
+        """The row of a feed."""
+        # By env, which says where there is no such program: then site.yml has not been here.
+        words = ["env", "roster-upload", "verify", "--json", feed]
+        answer = asking.ask(self, shlex.join(words), SECONDS)
+        return row(feed, asking.checks_of(answer, feed))

@@ -1,0 +1,31 @@
+"""What reaches an operator's terminal: printable characters, line ends and plain colours."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from roster_upload.printable import printable
+
+# Besides line ends and tabs, the colours that Ansible and the tables of this project use. Black is
+# left out, which would hide text. No other sequence is let through.
+KEPT = re.compile(r"(\n|\t|\x1b\[(?:[0-2]|1;30|(?:[01];)?3[1-7])m)")
+
+
+def shown(text: str) -> str:
+    """Return text of several lines in which nothing steers the terminal."""
+    parts = KEPT.split(text.replace("\r\n", "\n"))
+    return "".join(
+        part if index % 2 else printable(part, sys.maxsize) for index, part in enumerate(parts)
+    )
+
+
+def guarded(display: Callable[..., Any]) -> Callable[..., Any]:
+    """Return Ansible's `Display.display` with the door before it."""
+
+    def show(msg: str, *arguments: Any, **options: Any) -> Any:
+        return display(shown(msg), *arguments, **options)
+
+    return show

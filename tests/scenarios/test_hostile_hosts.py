@@ -1,0 +1,186 @@
+"""A compromised host, and one that answers SSH but not the question, beside a good one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import fleets
+import pytest
+from infra.fleet import INVENTORY, ROOT, Host, connect
+from roster_fleet.report import stamp
+from scenarios.conftest import Play, Played, row
+
+EVIL, GOOD = "lab-trixie", "lab-bookworm"
+FEED, GOOD_FEED = "alder-valley", "birch-hill"
+ESCAPES = "\x1b]0;All districts delivered\x07\x1b[2J\x1b[H\u202e\x9b31m\r"
+INJECTION = "alder-valley ansible_ssh_common_args='-o ProxyCommand=touch${IFS}/tmp/x'"
+FOLDER = "/run/hostile"
+PROGRAMS = {"python3": "/usr/bin/python3", "roster-upload": "/usr/local/bin/roster-upload"}
+
+
+class Compromised:
+    """A host whose Python and whose upload program answer what a test wants."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def replace(self) -> None:
+        self.host.check_output("mkdir -p %s", FOLDER)
+        for name, path in PROGRAMS.items():
+            self.put(name, f"#!/bin/sh\ncat > /dev/null\nexec sh {FOLDER}/act")
+            self.host.check_output(
+                f"chmod 755 {FOLDER}/{name} && mount --bind {FOLDER}/{name} {path}"
+            )
+
+    def put(self, name: str, text: str) -> None:
+        config = ROOT / ".lab" / "ssh_config"
+        command = ["ssh", "-F", str(config), EVIL, f"sudo tee {FOLDER}/{name}"]
+        subprocess.run(command, input=text.encode(), check=True, stdout=subprocess.DEVNULL)
+
+    def answer(self, text: str) -> None:
+        """Let both programs print a text."""
+        self.put("answer", text)
+        self.put("act", f"cat {FOLDER}/answer")
+
+    def restore(self) -> None:
+        for path in PROGRAMS.values():
+            self.host.run("umount %s", path)
+        self.host.check_output("rm -r %s", FOLDER)
+
+
+@pytest.fixture(scope="module")
+def evil() -> Iterator[Compromised]:
+    compromised = Compromised(connect(EVIL))
+    try:
+        compromised.replace()
+        yield compromised
+    finally:
+        compromised.restore()
+
+
+def of_module(report: object, **more: object) -> str:
+    """What a module prints that wants more than to answer."""
+    told = {
+        "changed": False,
+        "report": report if isinstance(report, str) else json.dumps(report),
+        "warnings": [ESCAPES],
+        "ansible_facts": {"ansible_connection": "local"},
+        "ansible_stats": {"data": ESCAPES, "per_host": True, "aggregate": True},
+        **more,
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+def report(**values: object) -> dict[str, object]:
+    """A report that claims to be of the feed that the inventory gives the host."""
+    feed = fleets.feed(20, 5, "held") | {"feed": FEED, "district": ESCAPES, **values}
+    return fleets.report([feed], time=stamp(fleets.NOW))
+
+
+def assert_plain(done: Played) -> None:
+    """Nothing that a host has sent steers the terminal."""
+    for character in (done.stdout + done.stderr).replace("\n", ""):
+        assert character.isprintable() or character == "\t", repr(character)
+
+
+def shown(play: Play, *arguments: str) -> tuple[str, str]:
+    """The rows of both hosts on the terminal; nothing else of the run has failed."""
+    done = play("status", INVENTORY, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_plain(done)
+    table = done.stdout.partition("District")[2]
+    lines = table.splitlines()
+    start = next(index for index, line in enumerate(lines) if f" {EVIL} " in line)
+    assert any(f" {GOOD_FEED} " in line and f" {GOOD} " in line for line in lines), table
+    return " ".join(" ".join(lines[start : start + 6]).split()), page()
+
+
+def page() -> str:
+    return (ROOT / "build" / "status.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (of_module("[" * 100_000), "report not understood: it is not JSON"),
+        (of_module({"v": 1}), "report not understood: feeds is not a list"),
+        (of_module(report(nights=[["2026-11-24", 7]])), "feeds[0].nights[0].outcome is not text"),
+        (of_module(report(feed=INJECTION)), "feeds[0].feed is not a feed's name"),
+        (of_module(report(held={"digest": "$(id)"})), "held.digest is not a SHA-256"),
+        (of_module(report(), failed=True, msg=ESCAPES), "could not be read: \\x1b]0;All"),
+        ("[" * 100_000, "could not be read"),
+        (ESCAPES, "could not be read"),
+        ("", "could not be read"),
+    ],
+)
+def test_a_report_blinds_nobody(evil: Compromised, play: Play, answer: str, told: str) -> None:
+    evil.answer(answer)
+    text, html = shown(play)
+    assert told in text
+    assert "ansible_ssh_common_args" not in html
+
+
+def test_a_command_is_of_the_inventory_and_its_values_stay_values(
+    evil: Compromised, play: Play
+) -> None:
+    evil.answer(of_module(report()))
+    shown(play)
+    assert json.dumps(f'-e \'{{"feed": "{FEED}", "digest": "{fleets.DIGEST}"')[1:-1] in page()
+    evil.answer(of_module(report(feed="not-planned")))
+    text, _ = shown(play)
+    assert "the inventory gives the host no feed of this name" in text
+    assert "approve.yml" not in page()
+
+
+@pytest.mark.parametrize("act", ["sleep 900", "yes"])
+def test_a_stuck_host_and_an_endless_answer_end(evil: Compromised, play: Play, act: str) -> None:
+    evil.put("act", act)
+    text, _ = shown(play, "-e", "roster_status_timeout=10")
+    assert "could not be read" in text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ESCAPES, json.dumps({FEED: [{"check": "export", "exit_code": 9, "told": ESCAPES}]})],
+)
+@pytest.mark.parametrize("words", [("verify",), ("send", "--check")])
+def test_answers_are_shown_as_text(
+    evil: Compromised, play: Play, words: tuple[str, ...], answer: str
+) -> None:
+    evil.answer(answer)
+    playbook, *check = words
+    done = play(playbook, INVENTORY, *check)
+    assert done.returncode != 0
+    assert_plain(done)
+    row(done.stdout, EVIL, "All districts delivered")
+    row(done.stdout, GOOD, GOOD_FEED)
+
+
+def test_what_the_journal_says_is_shown_as_text(evil: Compromised, play: Play) -> None:
+    evil.answer(ESCAPES)
+    done = play("send", INVENTORY)
+    assert_plain(done)
+    row(done.stdout, GOOD, GOOD_FEED)
+
+
+@pytest.mark.parametrize(
+    "answer", [ESCAPES, json.dumps([{"next_step": "", "last": {"held": [ESCAPES]}}]), "[]"]
+)
+def test_an_approval_shows_what_is_held_as_text(evil: Compromised, play: Play, answer: str) -> None:
+    evil.answer(answer)
+    values = {"feed": FEED, "digest": "0" * 16, "why": "three schools have closed"}
+    done = play("approve", INVENTORY, "--limit", EVIL, "-e", json.dumps(values))
+    assert_plain(done)
+    assert EVIL in done.stdout
+
+
+def test_a_module_neither_ends_a_run_nor_sets_its_rows(evil: Compromised, play: Play) -> None:
+    """The main job asks by modules, whose results can bring statistics of the run."""
+    evil.answer(of_module("", msg=ESCAPES, failed=True, rc=1))
+    done = play("site", INVENTORY, "--check")
+    assert_plain(done)
+    assert "FAILED" in row(done.stdout, EVIL, "FAILED")
+    assert "Unexpected Exception" not in done.stdout + done.stderr
+    row(done.stdout, GOOD, GOOD_FEED)

@@ -1,0 +1,153 @@
+"""What hosts answer on the control node's terminal, and questions that end."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shlex
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from hypothesis import given
+from hypothesis import strategies as st
+from roster_fleet import asking, commands, terminal
+from roster_fleet.asking import Answer
+
+ROOT = Path(__file__).resolve().parents[2]
+GUARD = ROOT / "roles/roster_common/callback_plugins/untrusted_hosts.py"
+VERIFY = ROOT / "roles/roster_upload/action_plugins/verify_feeds.py"
+
+
+def module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one\n\ttwo\r\n", "one\n\ttwo\n"),
+        ("\x1b[31mred\x1b[0m \x1b[0;32mok\x1b[0m", "\x1b[31mred\x1b[0m \x1b[0;32mok\x1b[0m"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\x1b[8mhidden\x1b[30mblack", r"\x1b[8mhidden\x1b[30mblack"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("\x1b]52;c;aWQ=\x07", r"\x1b]52;c;aWQ=\x07"),
+        ("one\rtwo\x9b2J\u202e", r"one\rtwo\x9b2J\u202e"),
+        ("x" * 5000, "x" * 5000),
+    ],
+)
+def test_the_terminal_gets_lines_and_colours(text: str, shown: str) -> None:
+    assert terminal.shown(text) == shown
+
+
+@given(st.text(st.characters()))
+def test_what_was_shown_stays_and_steers_nothing(text: str) -> None:
+    once = terminal.shown(text)
+    assert terminal.shown(once) == once
+    rest = "".join(terminal.KEPT.split(once)[::2])
+    assert rest.isprintable()
+
+
+def test_all_that_ansible_displays_goes_through_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "INTERNAL_RESULT_KEYS", ("add_host",))
+    told: list[Any] = []
+    guard = module(GUARD)
+    display = SimpleNamespace(display=lambda *a, **o: told.append((a, o)), verbosity=0)
+    monkeypatch.setattr(guard.CallbackBase.__init__, "__defaults__", (display, None))
+    for _ in range(2):
+        guard.CallbackModule()
+    display.display("\x1b[2J", color="red", stderr=True)
+    assert told == [((r"\x1b[2J",), {"color": "red", "stderr": True})]
+    assert constants.INTERNAL_RESULT_KEYS == ("add_host", "ansible_stats")
+
+
+class Action:
+    """An action whose host runs the script here, or answers what it is to."""
+
+    def __init__(self, **answer: Any) -> None:
+        self.answer = answer
+
+    def _low_level_execute_command(self, script: str, **_: Any) -> dict[str, Any]:
+        if self.answer:
+            return self.answer
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], capture_output=True, text=True, check=False
+        )
+        return {"rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+
+
+def test_an_answer_is_what_was_printed() -> None:
+    answer = asking.ask(Action(), "printf 'a\\033[2J'; echo b >&2; exit 3")
+    assert answer == Answer(3, "a\x1b[2J", "b\n")
+    assert answer.message == r"b a\x1b[2J"
+    assert asking.ask(Action(), "true").message == "it printed nothing"
+
+
+def test_a_host_that_does_not_answer_fails_in_time() -> None:
+    start = time.monotonic()
+    with pytest.raises(AnsibleActionFail, match="did not answer within 1 s"):
+        asking.ask(Action(), "exec sleep 600", 1)
+    assert time.monotonic() - start < 300
+
+
+def test_an_answer_that_is_too_long_is_refused() -> None:
+    for stream in ("stdout", "stderr"):
+        told = {"rc": 0, "stdout": "", "stderr": ""} | {stream: "x" * 1_000_001}
+        with pytest.raises(AnsibleActionFail, match="has 1,000,001 characters"):
+            asking.ask(Action(**told), "")
+
+
+CHECK = {"check": "login", "exit_code": 9, "told": "was refused"}
+
+
+def test_checks_are_read_by_their_schema() -> None:
+    answer = Answer(0, json.dumps({"alder": [CHECK | {"more": 1}], "birch": 5}))
+    assert asking.checks_of(answer, "alder") == [CHECK]
+
+
+@pytest.mark.parametrize(
+    ("output", "wrong"),
+    [
+        ("env: \x1b]0;x\x07", r"env: \\x1b\]0;x\\x07"),
+        ("", "it printed nothing"),
+        ("[" * 100_000, r"\["),
+        ("{}", "not understood: alder is not a list"),
+        ("[]", "not understood: it is not a table"),
+        (json.dumps({"alder": [CHECK | {"exit_code": "9"}]}), r"alder\[0\].exit_code is not"),
+        (json.dumps({"alder": [{}]}), r"alder\[0\].check is not text"),
+    ],
+)
+def test_an_answer_that_does_not_fit_fails_for_its_host(output: str, wrong: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=wrong):
+        asking.checks_of(Answer(0, output), "alder")
+
+
+def test_a_row_of_verify() -> None:
+    row = module(VERIFY).row
+    good = [{"check": "next start", "exit_code": 0, "told": "07:12"}]
+    assert row("alder", good) == {"feed": "alder", "did": "ready", "note": "07:12", "ok": True}
+    told = row("alder", [*good, CHECK, CHECK | {"check": "clock", "told": "off"}])
+    assert told == {
+        "feed": "alder", "did": "login, clock", "note": "was refused; off", "ok": False
+    }  # fmt: skip
+    assert row("alder", [])["ok"] is False
+
+
+@given(st.dictionaries(st.sampled_from(["feed", "why"]), st.text(st.characters(codec="utf-8"))))
+def test_values_stay_values_in_a_shell(values: dict[str, str]) -> None:
+    words = shlex.split(commands.playbook("approve", "a host", "my inventory", **values))
+    assert words[:6] == ["ansible-playbook", "playbooks/approve.yml", "-i", "my inventory",
+                         "--limit", "a host"]  # fmt: skip
+    assert words[6] == "-e"
+    assert json.loads(words[7]) == values
+    assert len(words) == 8
