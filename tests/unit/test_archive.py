@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import rosters
 from roster_upload.spec import spec
-from roster_upload.validation import archive
+from roster_upload.validation import archive, zip_layout
 from roster_upload.validation.findings import Findings
 
 KNOWN = ["manifest.csv", "academicSessions.csv", "classes.csv", "classResources.csv", "users.csv"]
@@ -87,7 +87,7 @@ def test_how_a_member_is_packed(method: int, is_streamed: bool, rule: str) -> No
         package.writestr("users.csv", b"x", method)
     with zipfile.ZipFile(out) as package:
         if is_streamed:
-            package.infolist()[0].flag_bits |= archive.SIZE_BEHIND
+            package.infolist()[0].flag_bits |= zip_layout.SIZE_BEHIND
         archive.members(package, findings, NAMES)
     assert [finding.rule for finding in findings] == [rule] * bool(rule)
 

@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text("utf-8")
-ROWS = re.findall(r"^\| (?!Attack|---)(.+?) \| (.+?) \| (.+?) \|$", TEXT, re.MULTILINE)
+ROWS = re.findall(r"^\| (?!Attack |---)(.+?) \| (.+?) \| (.+?) \|$", TEXT, re.MULTILINE)
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
-def tests_in(path: Path) -> set[str]:
+def names_of_tests(path: Path) -> set[str]:
     """Return the names of the test functions of a file."""
     return {
         node.name
@@ -34,4 +34,4 @@ def test_each_row_names_tests_that_exist(attack: str, result: str, tests: str) -
     assert result
     assert named, tests
     for file, name in named:
-        assert name in tests_in(ROOT / file), f"{file} has no test {name}"
+        assert name in names_of_tests(ROOT / file), f"{file} has no test {name}"

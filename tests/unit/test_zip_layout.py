@@ -51,7 +51,7 @@ def packed(
 ) -> bytes:
     """Return a zip as Python writes it."""
     out = Pipe() if piped else io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as package:  # type: ignore[arg-type]
+    with zipfile.ZipFile(out, "w", method) as package:
         for name, content in members.items():
             info = rosters.member(name)
             info.compress_type = method
@@ -332,7 +332,7 @@ def test_what_may_be_read_in_two_ways_is_refused(tmp_path: Path, name: str) -> N
         contents(path)
 
 
-HIDDEN = {
+HIDDEN: dict[str, Callable[[bytes], bytes]] = {
     "two one after the other": lambda good: packed(EVIL) + good,
     "a file behind a foreign one": lambda good: _with_foreign(good, within(piped=False)),
     "bytes behind the end": lambda good: good + b"x",
