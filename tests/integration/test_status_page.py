@@ -238,7 +238,7 @@ def test_the_page_shows_just_the_numbers_of_the_report(page: Page, rows: list[Ro
 def test_an_awkward_name_is_only_a_name(page: Page) -> None:
     for name in fleets.AWKWARD:
         page.locator(".open").filter(has_text=printable(name)[:9]).first.click()
-        assert page.locator("#title").text_content() in map(printable, fleets.AWKWARD)
+        assert page.locator("#title").text_content() in [*map(printable, fleets.AWKWARD)]
         page.keyboard.press("Escape")
 
 

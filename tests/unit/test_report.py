@@ -288,7 +288,7 @@ def test_what_is_no_row_takes_no_table_from_the_others(report: Any, rows: Any) -
 
 
 def test_a_row_belongs_to_its_own_host(report: Any, tmp_path: Path) -> None:
-    rows = {host: [{"feed": host}] for host in "bcd"}
+    rows: dict[str, Any] = {host: [{"feed": host}] for host in "bcd"}
     rows["a"] = [{"host": "b", "feed": "beech", "ok": False}]
     report.v2_playbook_on_stats(stats(rows, set(), set()))
     assert "--limit @build/send.limit" in report._display.text

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import asking, commands
-from roster_fleet.report import LONGEST_MESSAGE, maybe, several, table, text
+from roster_fleet.report import maybe, several, table, text
 from roster_upload.printable import printable
 
 DOCUMENTATION = r"""
@@ -49,6 +49,7 @@ row:
   returned: always
 """
 
+LONGEST_HELD = 1_500  # leaves room for the command behind it in a cell of the table
 OPTIONS = {name: {"type": "str", "required": True} for name in ("feed", "digest", "why")}
 LAST = table({"held": maybe(several(text), [])})
 STATUS = several(table({"next_step": maybe(text, ""), "last": maybe(LAST, {"held": []})}))
@@ -68,7 +69,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         done = "would be approved" if self._task.check_mode else "approved"
         host = (task_vars or {})["inventory_hostname"]
         send = commands.playbook("send", host, feed=args["feed"])
-        held = printable("; ".join(status["last"]["held"]), LONGEST_MESSAGE)
+        held = printable("; ".join(status["last"]["held"]), LONGEST_HELD)
         row = {
             "feed": args["feed"],
             "did": "approved before" if is_approved else done,
