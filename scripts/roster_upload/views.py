@@ -200,6 +200,7 @@ def status(name: str, receipts: Sequence[Receipt], broken_at: int | None) -> dic
         "morning": morning(last, before, approval) if last and "district" in last else None,
         "last": last,
         "last_sent": sent[-1] if sent else None,
+        "approved": approval["digest"] if approval else "",
         "next_step": _after(last, receipts),
         "cautions": cautions(went_well(runs)),
         "ledger_broken_at_line": broken_at,

@@ -393,8 +393,10 @@ def test_the_status_tells_cautions_of_the_last_delivery_that_went_well() -> None
 
 def test_removals_that_wait_can_be_let_through() -> None:
     told = views.status("maple-grove", [{**SENT, "waiting": WAITS}], None)
+    assert told["approved"] == ""
     assert "roster-upload approve maple-grove --digest 3f1c9a7d3f1c9a7d" in told["next_step"]
     told = views.status("maple-grove", [{**SENT, "waiting": WAITS}, APPROVED], None)
+    assert told["approved"] == APPROVED["digest"]
     assert told["next_step"].endswith("systemctl start roster-upload@maple-grove.service")
 
 

@@ -52,7 +52,7 @@ row:
 LONGEST_HELD = 1_500  # leaves room for the command behind it in a cell of the table
 OPTIONS = {name: {"type": "str", "required": True} for name in ("feed", "digest", "why")}
 LAST = table({"held": maybe(several(text), [])})
-STATUS = several(table({"next_step": maybe(text, ""), "last": maybe(LAST, {"held": []})}))
+STATUS = several(table({"approved": maybe(text, ""), "last": maybe(LAST, {"held": []})}))
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
@@ -63,7 +63,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         status = self.status(args["feed"])
-        is_approved = f"lets the held export {args['digest'].lower()[:16]}" in status["next_step"]
+        digest = args["digest"].lower()
+        is_approved = status["approved"].startswith(digest) and bool(status["approved"])
         if not is_approved:
             self.approve(**args)
         done = "would be approved" if self._task.check_mode else "approved"
