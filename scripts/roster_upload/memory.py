@@ -7,11 +7,13 @@ import ctypes
 import errno
 import gc
 import resource
+import threading
 
 from roster_upload.exits import Exit, Failure
 from roster_upload.spec import spec
 
 MANY_ROWS = 100_000  # of fewer it is not worth the time
+THREAD_BYTES = 32 << 20  # its stack, and what it does first
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -26,6 +28,18 @@ def give_back(rows: int) -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError, MemoryError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread. Raise MemoryError where there is too little for one.
+
+    One that has too little ends without a word, and Python would wait for it for ever.
+    """
+    bytearray(THREAD_BYTES)
+    try:
+        thread.start()
+    except RuntimeError:
+        raise MemoryError from None
 
 
 def most_memory() -> int | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import resource
+import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import forks
@@ -16,6 +17,7 @@ from roster_upload import cli, compare, delivery, memory
 from roster_upload.exits import Exit
 from roster_upload.ledger import Ledger
 from roster_upload.package.source import Source, Unusable
+from roster_upload.package.writer import PackageWriter
 from roster_upload.spec import spec
 from roster_upload.validation import csv_reader
 from roster_upload.validation.check import check
@@ -142,15 +144,47 @@ def test_any_other_error_is_the_programs_own() -> None:
     assert memory.exhausted(ValueError()) is None
 
 
-def test_a_machine_without_threads_is_no_damaged_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_self: object) -> None:
-        raise RuntimeError("can't start new thread")
+def refuse(_self: object, *_given: object, **_named: object) -> None:
+    """Start no thread, as where there are too many."""
+    raise RuntimeError("can't start new thread")
 
+
+def end_at_once(self: threading.Thread) -> None:
+    """Start a thread that has no memory for anything, and ends."""
+    self._target = lambda: None  # type: ignore[attr-defined]
+    START(self)
+    self.join()
+
+
+START = threading.Thread.start
+
+
+@pytest.mark.parametrize("started", [refuse, end_at_once])
+def test_a_thread_without_memory_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[..., None]
+) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(rosters.build(students=30))
     monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 100)  # what is shorter needs no thread
-    monkeypatch.setattr("threading.Thread.start", refuse)
+    monkeypatch.setattr(threading.Thread, "start", started)
     with pytest.raises(MemoryError):
         check(path)
+
+
+@pytest.mark.parametrize("started", [refuse, end_at_once])
+@pytest.mark.parametrize("parts", [1, 99])
+def test_a_package_is_whole_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[..., None], parts: int
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", started)
+    with pytest.raises(MemoryError), PackageWriter(tmp_path / "a.zip") as writer:
+        writer.add("users.csv", [b"x"] * parts, parts)
+
+
+def test_a_thread_is_not_started_in_the_last_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would wait for ever for one that cannot say that it runs."""
+    monkeypatch.setattr(memory, "THREAD_BYTES", 1 << 62)
+    thread = threading.Thread(target=lambda: None)
+    with pytest.raises(MemoryError):
+        memory.start_thread(thread)
+    assert thread.ident is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -11,9 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from roster_upload.memory import start_thread
+
 LEVEL = 1  # of zlib: the fastest, and a roster is small on the wire
 STAMP = (1980, 1, 1, 0, 0, 0)
 PARTS_AHEAD = 8
+LOOK_SECONDS = 0.5  # between two looks at whether a thread lives
 LARGEST_WITHOUT_ZIP64 = 1 << 30
 
 
@@ -59,10 +63,11 @@ class Packer:
         self._write = member.write  # type: ignore[attr-defined]
         self._waiting: queue.Queue[bytes] = queue.Queue(PARTS_AHEAD)
         self._error: BaseException | None = None
+        self._is_packed = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Packer:
-        self._thread.start()
+        start_thread(self._thread)
         return self
 
     def put(self, part: bytes) -> None:
@@ -70,7 +75,17 @@ class Packer:
         if self._error:
             raise self._error
         if part:
-            self._waiting.put(part)
+            self._hand_over(part)
+
+    def _hand_over(self, part: bytes) -> None:
+        """Give it to the thread. Raise MemoryError where that has ended without a word."""
+        while True:
+            is_alive = self._thread.is_alive()
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(part, timeout=LOOK_SECONDS if is_alive else 0)
+                return
+            if not is_alive:
+                raise MemoryError
 
     def _run(self) -> None:
         while part := self._waiting.get():
@@ -79,6 +94,7 @@ class Packer:
                     self._write(part)
                 except Exception as error:  # noqa: BLE001 - raised by the thread that waits
                     self._error = error
+        self._is_packed = True
 
     def __exit__(
         self,
@@ -86,7 +102,12 @@ class Packer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._waiting.put(b"")
+        with contextlib.suppress(MemoryError):  # then it ends, or has ended
+            self._hand_over(b"")
         self._thread.join()
-        if self._error and not error:
+        if error:
+            return
+        if self._error:
             raise self._error
+        if not self._is_packed:
+            raise MemoryError

@@ -26,6 +26,7 @@ from typing import IO, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from roster_upload.memory import start_thread
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.zip_layout import Ambiguous
@@ -33,6 +34,7 @@ from roster_upload.validation.zip_layout import Ambiguous
 BLOCK_BYTES = 1 << 20  # unpacked at once
 PIECE_BYTES = 1 << 18  # looked at at once, so that a batch stays in the processor's cache
 BLOCKS_AHEAD = 4
+LOOK_SECONDS = 0.5  # between two looks at whether a thread lives
 FIRST_BYTES = 1 << 12  # that tell how lines end
 LONGEST_WINDOW = 256  # bytes of a value that are looked at as an array
 UNPACKING_ERRORS = (
@@ -161,8 +163,8 @@ def split(data: bytes, width: int) -> tuple[Places, Places] | None:
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield a stream's bytes, unpacked ahead by a thread, since that leaves the interpreter free.
 
-    A short stream needs no thread. Raise what the reading raises, and MemoryError where no thread
-    can be had.
+    A short stream needs no thread. Raise what the reading raises, and MemoryError where the thread
+    has too little.
     """
     first = stream.read(BLOCK_BYTES)
     if first:
@@ -190,18 +192,25 @@ def _blocks_ahead(stream: IO[bytes]) -> Iterator[bytes]:
             put(error)
 
     reader = threading.Thread(target=read, daemon=True)
+    start_thread(reader)
     try:
-        reader.start()
-    except RuntimeError:  # for want of memory, or of threads
-        raise MemoryError from None
-    try:
-        while block := waiting.get():
+        while block := _next(waiting, reader):
             if isinstance(block, Exception):
                 raise block
             yield block
     finally:
         is_over.set()
         reader.join()
+
+
+def _next(waiting: queue.Queue[bytes | Exception], reader: threading.Thread) -> bytes | Exception:
+    """Return what comes next. Raise MemoryError where a thread has ended without a word."""
+    while True:
+        is_alive = reader.is_alive()
+        with contextlib.suppress(queue.Empty):
+            return waiting.get(timeout=LOOK_SECONDS if is_alive else 0)
+        if not is_alive:
+            raise MemoryError
 
 
 def pieces(stream: IO[bytes]) -> Iterator[bytes]:
