@@ -33,6 +33,11 @@ def probe(host: Host, user: str, name: str, port: int, kind: str = "SOCK_STREAM"
     return str(host.check_output(command, user, PROBE, name, str(port), kind))
 
 
+def feed_account(host: Host) -> str:
+    """The account of a host's first feed."""
+    return f"rf-{host.check_output('basename -s .toml /etc/roster-upload/*.toml').split()[0]}"
+
+
 def test_ssh_takes_keys_only_and_modern_algorithms(host: Host) -> None:
     settings = dict(
         line.split(" ", 1) for line in host.check_output("sshd -T").splitlines() if " " in line
@@ -102,7 +107,7 @@ def test_time_belongs_to_chrony(host: Host) -> None:
     assert probe(host, "_chrony", address, 123, "SOCK_DGRAM") == "open"
     assert probe(host, "_chrony", address, 124, "SOCK_DGRAM").startswith("closed")
     assert probe(host, "_chrony", address, 123).startswith("closed")
-    for user in ("root", "nobody", "roster-upload"):
+    for user in ("root", "nobody", feed_account(host)):
         assert probe(host, user, address, 123, "SOCK_DGRAM").startswith("closed"), user
 
 
@@ -153,7 +158,7 @@ def test_only_apt_reaches_the_mirrors(host: Host) -> None:
     address, port = elements["nftables"][-1]["set"]["elem"][0]["concat"]
     for user in ("root", "_apt"):
         assert probe(host, user, address, port) == "open", user
-    for user in ("nobody", "_chrony", "roster-upload"):
+    for user in ("nobody", "_chrony", feed_account(host)):
         assert probe(host, user, address, port).startswith("closed"), user
 
 
@@ -175,12 +180,13 @@ def test_only_root_sends_echoes(host: Host) -> None:
     host.check_output("echo '0 2147483647' > %s", setting)
     try:
         assert host.run("python3 -c %s %s", ECHO, gateway).succeeded
-        for user in ("nobody", "_chrony", "roster-upload"):
+        for user in ("nobody", "_chrony", feed_account(host)):
             assert host.run("sudo -u %s python3 -c %s %s", user, ECHO, gateway).rc != 0, user
     finally:
         host.check_output("echo %s > %s", kept, setting)
 
 
+SOMEBODYS = ("meta skuid ", "meta skgid ")  # the feeds' accounts are those of one group
 # The kernel's own, answers, what needs a right to be bound, resolvers, what the operator names.
 EVERYBODYS = ("oif ", "ct state ", "tcp sport ", "icmpv6 ", "udp sport 68 ", "udp sport 546 ")
 NAMED = ("@outbound4 accept", "@outbound6 accept")
@@ -188,9 +194,7 @@ NAMED = ("@outbound4 accept", "@outbound6 accept")
 
 def test_each_way_out_belongs_to_somebody(host: Host) -> None:
     out = [rule for rule in rules(host) if rule.endswith(" accept")]
-    free = [
-        r for r in out if not r.startswith((*EVERYBODYS, "meta skuid ")) and not r.endswith(NAMED)
-    ]
+    free = [r for r in out if not r.startswith(EVERYBODYS + SOMEBODYS) and not r.endswith(NAMED)]
     assert not free
     assert len(out) > len(EVERYBODYS)
     assert not [rule for rule in out if "echo" in rule and "skuid 0 " not in rule]
@@ -222,11 +226,6 @@ def test_updates_come_by_themselves_outside_the_delivery_window(host: Host) -> N
 def test_the_host_runs_in_utc(host: Host) -> None:
     assert host.check_output("readlink /etc/localtime") == "/usr/share/zoneinfo/Etc/UTC"
     assert host.check_output("date +%Z") == "UTC"
-
-
-def feed_account(host: Host) -> str:
-    """The account of a host's first feed."""
-    return f"rf-{host.check_output('basename -s .toml /etc/roster-upload/*.toml').split()[0]}"
 
 
 def test_a_feed_has_an_account_of_its_own_that_cannot_log_in(host: Host) -> None:
