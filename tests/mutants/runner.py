@@ -121,7 +121,7 @@ MODULES = ("hypothesis.strategies", "numpy", "paramiko", "pytest", "yaml")
 PROGRAM = """\
 import sys
 sys.dont_write_bytecode, sys.pycache_prefix = False, None
-sys.path[:] = [path for path in sys.path if not path.startswith(sys.argv[1])]
+sys.path[:] = [p for p in sys.path if not p.startswith(sys.argv[1]) or p.startswith(sys.prefix)]
 del sys.modules["forks"]
 import pytest
 sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
