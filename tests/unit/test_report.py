@@ -297,6 +297,21 @@ def test_a_row_belongs_to_its_own_host(report: Any, tmp_path: Path) -> None:
     assert (tmp_path / "build" / "send.limit").read_text() == "a\n"
 
 
+def test_the_control_node_tells_of_all_hosts(report: Any) -> None:
+    """As when hundreds of districts are brought in."""
+    report.meant.append("localhost")
+    rows = [{"host": f"host-{n}", "feed": f"feed-{n}"} for n in range(300)]
+    report.v2_playbook_on_stats(stats({"localhost": rows}, set(), set()))
+    lines = [line.split() for line in report._display.text.splitlines()]
+    assert ["feed-299", "host-299", "no", "change"] in lines
+
+
+def test_a_district_host_has_so_many_rows(report: Any) -> None:
+    rows = [{"feed": f"feed-{n}"} for n in range(300)]
+    report.v2_playbook_on_stats(stats({"a": rows}, set(), set()))
+    assert report._display.text.count("feed-") == 100
+
+
 def test_texts_of_hosts_do_not_steer_the_terminal(report: Any) -> None:
     cells = ("district", "feed", "did", "note")
     rows = {host: [dict.fromkeys(cells, EVIL)] for host in "ab"}

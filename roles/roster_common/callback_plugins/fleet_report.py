@@ -41,7 +41,8 @@ BY_ROWS = "the closing table says why"  # in the message of a failure that sums 
 COMMAND_FAILED = "non-zero return code"  # all that Ansible says of it
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
-LONGEST_TABLE = 100  # rows of one host
+LONGEST_TABLE = 100  # rows of one district host
+CONTROL_NODE = "localhost"
 WIDTH = 10_000  # where there is no terminal: a row a line, to be searched
 FOLDER = Path(__file__).resolve().parents[3] / "build"
 Row = dict[str, Any]
@@ -54,15 +55,17 @@ def first_line(text: str) -> str:
     return f"{told} (and more, above)" if more else told
 
 
-def host_rows(told: Any) -> Iterator[Row]:
+def rows_of(host: str, told: Any) -> Iterator[Row]:
     """The rows that a host's tasks have left, as far as they are rows; all their texts printable.
 
-    They are made of what the host has answered.
+    Those of a district host are made of what it has answered, so they are few, and about itself.
     """
-    for row in told[:LONGEST_TABLE] if isinstance(told, list) else ():
+    is_own = host == CONTROL_NODE
+    cells_of = (*CELLS, "host") if is_own else CELLS
+    for row in told[: None if is_own else LONGEST_TABLE] if isinstance(told, list) else ():
         if isinstance(row, Mapping):
-            cells = {key: printable(str(row[key]), LONGEST_CELL) for key in CELLS if key in row}
-            yield {**cells, "ok": bool(row.get("ok", True))}
+            cells = {key: printable(str(row[key]), LONGEST_CELL) for key in cells_of if key in row}
+            yield {"host": host, **cells, "ok": bool(row.get("ok", True))}
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
@@ -116,7 +119,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         for host in self.meant:
             told = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
-            found += [{"host": host, "did": did, **row} for row in host_rows(told)]
+            found += [{"did": did, **row} for row in rows_of(host, told)]
         is_told = {row["host"] for row in found if not row["ok"]}
         is_explained = {host for host in is_told if BY_ROWS in self.troubles.get(host, "")}
         for host in self.meant:
@@ -131,7 +134,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         if told_of:
             note = "the run stopped before it came to this host"
             for host in self.meant:
-                if host not in told_of | {"localhost"}:
+                if host not in told_of | {CONTROL_NODE}:
                     found.append({"host": host, "did": "not begun", "note": note, "ok": False})
         return found
 
@@ -145,7 +148,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             return
         title = f"{self.playbook}: what {'would be' if is_check else 'was'} done"
         self._display.display(text(title, rows))
-        left = sorted({row["host"] for row in rows if not row["ok"]} - {"localhost"})
+        left = sorted({row["host"] for row in rows if not row["ok"]} - {CONTROL_NODE})
         good = len({row["host"] for row in rows} - set(left))
         limit = FOLDER / f"{self.playbook}.limit"
         if not left and not is_check and _hosts(limit) <= set(self.meant):
