@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import gc
+import mmap
 import resource
 import threading
 
@@ -35,10 +36,10 @@ def start_thread(thread: threading.Thread) -> None:
 
     One that has too little ends without a word, and Python would wait for it for ever.
     """
-    bytearray(THREAD_BYTES)
     try:
+        mmap.mmap(-1, THREAD_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
         thread.start()
-    except RuntimeError:
+    except (OSError, RuntimeError):
         raise MemoryError from None
 
 

@@ -25,11 +25,16 @@ from roster_upload.validation.check import check
 ROOM_BYTES = 30 << 20  # beyond what the interpreter and numpy take
 
 
+def limit_memory(room: int) -> None:
+    """Let this process have so many bytes more than it has."""
+    data = Path("/proc/self/status").read_text().partition("VmData:")[2].split()[0]
+    limit = int(data) * 1024 + room
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
 def run_with_limit(room: str, *arguments: str) -> None:
     """Run the program with so many bytes more than it has; end with its exit code."""
-    data = Path("/proc/self/status").read_text().partition("VmData:")[2].split()[0]
-    limit = int(data) * 1024 + int(room)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    limit_memory(int(room))
     raise SystemExit(cli.main(arguments))
 
 
@@ -181,10 +186,20 @@ def test_a_package_is_whole_or_none(
         writer.add("users.csv", [b"x"] * parts, parts)
 
 
-def test_a_thread_is_not_started_in_the_last_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_is_not_started_in_the_last_bytes() -> None:
     """Python would wait for ever for one that cannot say that it runs."""
-    monkeypatch.setattr(memory, "THREAD_BYTES", 1 << 62)
-    thread = threading.Thread(target=lambda: None)
-    with pytest.raises(MemoryError):
-        memory.start_thread(thread)
-    assert thread.ident is None
+    code = (
+        "import sys; from unit.test_memory import start_with_limit; start_with_limit(*sys.argv[1:])"
+    )
+    for room, told in ((memory.THREAD_BYTES * 2, "runs"), (memory.THREAD_BYTES // 2, "refused")):
+        done = forks.having("unit.test_memory").run(code, room)
+        assert done.stdout.split() == [told], done.stderr
+
+
+def start_with_limit(room: str) -> None:
+    """Start a thread in a process that may have so many bytes more."""
+    limit_memory(int(room))
+    try:
+        memory.start_thread(threading.Thread(target=lambda: print("runs")))
+    except MemoryError:
+        print("refused")
