@@ -20,6 +20,8 @@ def printable(text: str | bytes, longest: int = LONGEST) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     kept = text if len(text) <= longest else text[: longest - 1] + "…"
+    if kept.isprintable():  # as most texts are
+        return kept
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in kept)
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
