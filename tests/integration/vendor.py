@@ -101,6 +101,9 @@ class Vendor:
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
 
 
+CUT_SECONDS = 0.05
+
+
 class Requests(protocol.SFTPServerHandler):
     """The requests as they come, before asyncssh makes file operations of them."""
 
@@ -124,7 +127,10 @@ class Requests(protocol.SFTPServerHandler):
         if is_due and kind == vendor.cut_at:
             if vendor.cut_once:
                 vendor.cut_at = ""
-            self._server._chan.get_connection().abort()
+            self.is_silent = True
+            connection = self._server._chan.get_connection()
+            # What was answered before gets out first.
+            asyncio.get_running_loop().call_later(CUT_SECONDS, connection.abort)
         elif is_due and kind in vendor.refuse:
             body = UInt32(vendor.refuse[kind]) + String(vendor.words) + String("")
             self.send_packet(STATUS, pktid, UInt32(pktid), body)
