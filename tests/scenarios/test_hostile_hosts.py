@@ -142,10 +142,12 @@ def test_a_stuck_host_and_an_endless_answer_end(evil: Compromised, play: Play, a
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [ESCAPES, json.dumps({FEED: [{"check": "export", "exit_code": 9, "told": ESCAPES}]})],
+    ("words", "answer"),
+    [
+        (("verify",), json.dumps({FEED: [{"check": "export", "exit_code": 9, "told": ESCAPES}]})),
+        (("send", "--check"), ESCAPES),
+    ],
 )
-@pytest.mark.parametrize("words", [("verify",), ("send", "--check")])
 def test_answers_are_shown_as_text(
     evil: Compromised, play: Play, words: tuple[str, ...], answer: str
 ) -> None:

@@ -95,7 +95,8 @@ def offer(*names: bytes) -> bytes:
 @pytest.mark.parametrize("length", [0xFFFF_FFFC, 0x2A10_000C, 256 * 1024 + 12])
 def test_a_packet_that_is_too_long_is_not_waited_for(length: int) -> None:
     tracemalloc.start()
-    failure = handshake(lambda server: server.sendall(VERSION + struct.pack(">I", length) * 4))
+    talk = VERSION + struct.pack(">I", length) * 4
+    failure = handshake(lambda server: server.sendall(talk), Times(connect=10))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert failure.code is Exit.NETWORK
