@@ -239,7 +239,7 @@ def _interrupt(name: str, starting: subprocess.Popen[str], *, is_ours: bool) -> 
         raise Failure(
             Exit.STOPPED, f"{name} ran before and goes on; to stop it, type: systemctl stop {name}"
         )
-    delivery.say(f"stopping {name}")
+    say(f"stopping {name}")
     subprocess.run(["systemctl", "stop", name], check=False, capture_output=True)
     return starting.communicate()[1]
 
@@ -425,7 +425,7 @@ def watch(given: argparse.Namespace) -> int:
     try:
         receipts = [r for r in ledger.receipts() if r.get("night") == night.date]
     except OSError as error:
-        delivery.say(f"{ledger.path} cannot be read ({error.strerror})")
+        say(f"{ledger.path} cannot be read ({error.strerror})")
         receipts = []
     # What somebody has sent by day is not tonight's.
     deliveries = [
@@ -462,9 +462,9 @@ def watch(given: argparse.Namespace) -> int:
         ledger.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         ledger.append(receipt)
     except OSError as error:  # a full disk is no reason to be silent
-        delivery.say(f"the receipt cannot be written to {ledger.path} ({error.strerror})")
+        say(f"the receipt cannot be written to {ledger.path} ({error.strerror})")
     for trouble in tell.tell(feed, "deadline", receipt, delivery.secrets_folder()):
-        delivery.say(trouble)
+        say(trouble)
     raise Failure(Exit.MISSED, message)
 
 
@@ -476,11 +476,11 @@ def _tell_killed(feed: config.Feed, ledger: Ledger) -> None:
     except (OSError, Failure):  # a run is under way, or the watcher tells what is wrong
         return
     for receipt in found:
-        delivery.say(receipt["message"])
+        say(receipt["message"])
         others = [r for r in before if r.get("run") != receipt["run"]]
         if kind := tell.event(others, receipt):
             for trouble in tell.tell(feed, kind, receipt, delivery.secrets_folder()):
-                delivery.say(trouble)
+                say(trouble)
 
 
 def _under_way(ledger: Ledger) -> dict[str, Any] | None:

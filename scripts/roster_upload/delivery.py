@@ -11,7 +11,6 @@ import datetime as dt
 import os
 import random
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from roster_upload.guard.baseline import Baseline
 from roster_upload.ledger import BEGUN, ENDED, Ledger
 from roster_upload.locks import feed_lock, turn
 from roster_upload.memory import exhausted
+from roster_upload.output import say
 from roster_upload.package.built import Built, require_scope
 from roster_upload.printable import printable
 from roster_upload.record import path_text
@@ -209,12 +209,6 @@ def _reason(error: Exception) -> str:
 
 def _no_room(error: OSError) -> Failure:
     return Failure(Exit.LOCAL, f"no room for a private copy: {error.strerror}")
-
-
-def say(text: str) -> None:
-    """A word to the journal, or to who is looking."""
-    with contextlib.suppress(OSError):  # nobody reads it, which is no reason to end
-        print(text, file=sys.stderr, flush=True)
 
 
 class Run:
