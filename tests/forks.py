@@ -147,7 +147,7 @@ def serve(modules: tuple[str, ...]) -> None:
     """Run each code that the input asks for in a fork; print the fork's number and exit code."""
     for module in modules:
         importlib.import_module(module)
-    gc.freeze()  # or each fork's collector would copy all of it
+    gc.disable()  # forks live shortly, and a collector would copy all that they share
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
         child = os.fork()
