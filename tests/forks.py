@@ -30,6 +30,18 @@ EXECUTOR = (
     "ansible.executor.task_executor",
     "ansible.plugins.strategy",
 )
+# What its plugins import, each run anew and in each worker.
+PLUGINS_IMPORT = (
+    "ansible.plugins.connection.ssh",
+    "ansible.plugins.filter.core",
+    "ansible.plugins.inventory.ini",
+    "ansible.plugins.strategy.linear",
+    "ansible.plugins.test.core",
+    "roster_fleet.terminal",
+    "roster_upload.config",
+    "roster_upload.locks",
+    "xml.dom.minidom",
+)
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -122,7 +134,7 @@ def having(*modules: str) -> Forks:
 def _having_ansible(settings: tuple[tuple[str, str], ...]) -> Forks:
     """Return the process whose forks have Ansible, which reads its settings when imported."""
     others = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    modules = ("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR)
+    modules = ("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR, *PLUGINS_IMPORT)
     return Forks(modules, {**others, **dict(settings)})
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import hashlib
 import io
 import random
@@ -520,6 +521,11 @@ DEFECTS: dict[str, Defect] = {
 
 def build(*, defect: str = "", **values: Any) -> bytes:
     """The bytes of a package; raises KeyError for a defect that is not in `DEFECTS`."""
+    return _built(defect, **values)
+
+
+@functools.cache
+def _built(defect: str, **values: Any) -> bytes:
     return build_with([defect] if defect else [], **values)
 
 

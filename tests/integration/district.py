@@ -116,7 +116,11 @@ class District:
         """Runs a command to its end, as `start` does."""
         code = "import sys; from roster_upload.cli import main; sys.exit(main())"
         program = forks.having(
-            "roster_upload.cli", "roster_upload.guard", "roster_upload.transfer.upload"
+            "numpy.ma",
+            "roster_upload.cli",
+            "roster_upload.guard",
+            "roster_upload.package.build",
+            "roster_upload.transfer.upload",
         )
         done = program.run(code, *self._options, *command, env=self._environment)
         assert "Traceback" not in done.stderr

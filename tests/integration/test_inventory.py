@@ -42,88 +42,108 @@ TWO_FEEDS = [
     for name in ("oak", "pine")
 ]
 
-WRONG = {
-    "unknown format": (
-        "roster-maple",
-        {"roster_upload_format": "oneroster-2"},
-        ["roster_upload_format", "oneroster-2", "oneroster-1.1"],
-    ),
-    "upload path without site code": (
-        "roster-maple",
-        {"roster_upload_remote_dir": "imagine/maplegrove/product"},
-        ["roster_upload_remote_dir", "imagine/<site code>-<district name>"],
-    ),
-    "start after the deadline": (
-        "roster-maple",
-        {"roster_schedule_retries": ["09:30"]},
-        ["09:30", "09:00", "maple-grove"],
-    ),
-    "window after the deadline": (
-        "roster-maple",
-        {"roster_upload_window_start": "09:30"},
-        ["roster_upload_window_start", "09:30", "09:00"],
-    ),
-    "unpinned host key": (
-        "roster-maple",
-        {"roster_upload_host_keys": []},
-        ["roster_upload_host_keys", "pin"],
-    ),
-    "two feeds of one name": (
-        "roster-region7",
-        {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "feed": "oak-county"}]},
-        ["roster_upload_feeds", "oak-county"],
-    ),
-    "two feeds of one remote path": (
-        "roster-region7",
-        {
-            "roster_upload_feeds": [
-                TWO_FEEDS[0],
-                {**TWO_FEEDS[1], "remote_dir": TWO_FEEDS[0]["remote_dir"]},
-            ]
-        },
-        ["roster_upload_feeds", "imagine/1-oak/product"],
-    ),
-    "a value of a feed in a list": (
-        "roster-region7",
-        {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "auth": "smartcard"}]},
-        ["roster_upload_feeds[1].auth", "smartcard", "password"],
-    ),
-    "a misspelt key": (
-        "roster-region7",
-        {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "remote_dri": "x"}]},
-        ["roster_upload_feeds[1].remote_dri", "remote_dir"],
-    ),
-    "a wrong choice": (
-        "roster-maple",
-        {"roster_schedule_backend": "at"},
-        ["roster_schedule_backend", "cron, timer"],
-    ),
-    "a network that is none": (
-        "roster-maple",
-        {"district_hardening_inbound_networks": ["everywhere"]},
-        ["district_hardening_inbound_networks", "everywhere", "10.0.0.0/8"],
-    ),
-    "root, who is about to be locked out": (
-        "roster-maple",
-        {"ansible_user": "root"},
-        ["ansible_user", "district_hardening_ssh_permit_root_login"],
-    ),
+# By the task that finds it, at which the run stops: a copy of which host, its values that are
+# wrong, and what is named.
+WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
+    "the feeds' variables": {
+        "unknown format": (
+            "roster-maple",
+            {"roster_upload_format": "oneroster-2"},
+            ["roster_upload_format", "oneroster-2", "oneroster-1.1"],
+        ),
+    },
+    "the feeds": {
+        "upload path without site code": (
+            "roster-maple",
+            {"roster_upload_remote_dir": "imagine/maplegrove/product"},
+            ["roster_upload_remote_dir", "imagine/<site code>-<district name>"],
+        ),
+        "window after the deadline": (
+            "roster-maple",
+            {"roster_upload_window_start": "09:30"},
+            ["roster_upload_window_start", "09:30", "09:00"],
+        ),
+        "unpinned host key": (
+            "roster-maple",
+            {"roster_upload_host_keys": []},
+            ["roster_upload_host_keys", "pin"],
+        ),
+        "two feeds of one name": (
+            "roster-region7",
+            {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "feed": "oak-county"}]},
+            ["roster_upload_feeds", "oak-county"],
+        ),
+        "two feeds of one remote path": (
+            "roster-region7",
+            {
+                "roster_upload_feeds": [
+                    TWO_FEEDS[0],
+                    {**TWO_FEEDS[1], "remote_dir": TWO_FEEDS[0]["remote_dir"]},
+                ]
+            },
+            ["roster_upload_feeds", "imagine/1-oak/product"],
+        ),
+        "a value of a feed in a list": (
+            "roster-region7",
+            {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "auth": "smartcard"}]},
+            ["roster_upload_feeds[1].auth", "smartcard", "password"],
+        ),
+        "a misspelt key": (
+            "roster-region7",
+            {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "remote_dri": "x"}]},
+            ["roster_upload_feeds[1].remote_dri", "remote_dir"],
+        ),
+    },
+    "the hardening": {
+        "a network that is none": (
+            "roster-maple",
+            {"district_hardening_inbound_networks": ["everywhere"]},
+            ["district_hardening_inbound_networks", "everywhere", "10.0.0.0/8"],
+        ),
+        "root, who is about to be locked out": (
+            "roster-maple",
+            {"ansible_user": "root"},
+            ["ansible_user", "district_hardening_ssh_permit_root_login"],
+        ),
+    },
+    "the schedule's variables": {
+        "a wrong choice": (
+            "roster-maple",
+            {"roster_schedule_backend": "at"},
+            ["roster_schedule_backend", "cron, timer"],
+        ),
+    },
+    "the schedule": {
+        "start after the deadline": (
+            "roster-maple",
+            {"roster_schedule_retries": ["09:30"]},
+            ["09:30", "09:00", "maple-grove"],
+        ),
+    },
 }
 
 
-@pytest.mark.parametrize("case", share.some(WRONG))
-def test_a_wrong_variable_stops_the_run(case: str, inventory: Path) -> None:
-    host, values, named = WRONG[case]
-    extra = inventory / "host_vars" / host / "zz_wrong.yml"
-    extra.write_text(json.dumps(values))
+@pytest.mark.parametrize("task", share.some(WRONG))
+def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
+    """Each on a host of its own."""
+    cases = {case.replace(" ", "-").replace(",", ""): told for case, told in WRONG[task].items()}
+    for name, (host, values, _) in cases.items():
+        folder = shutil.copytree(inventory / "host_vars" / host, inventory / "host_vars" / name)
+        (folder / "zz_wrong.yml").write_text(json.dumps(values))
+    hosts = {name: {"ansible_host": f"{name}.example.org"} for name in cases}
+    groups = {"district_hosts": {"hosts": hosts}}
+    (inventory / "more.json").write_text(json.dumps({"all": {"children": groups}}))
     code, told = site(inventory)
     assert code != 0
-    plain = " ".join(told.split())
-    for part in [host, *named]:
-        assert part in plain
     assert "unreachable=0" in told
     assert "UNREACHABLE" not in told  # no host was touched: these do not exist
     assert "Gathering Facts" not in told
+    for name, (*_, named) in cases.items():
+        _, found, rest = told.partition(f"fatal: [{name}]: FAILED!")
+        assert found, name
+        plain = " ".join(rest.partition("fatal: [")[0].partition("PLAY RECAP")[0].split())
+        for part in named:
+            assert part in plain
 
 
 def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
@@ -142,6 +162,7 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
 
 # ---- keys that everybody has ---------------------------------------------------------------
 
+ONE_HOST = ["--tags", "validate", "--limit", "roster-maple"]
 OWN = VaultSecret(b"a key of some length that is not in git")
 
 
@@ -161,7 +182,7 @@ def with_own_key(folder: Path) -> list[str]:
         seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n", "mydistrict", OWN)
     key = folder.with_name("key")
     key.write_bytes(OWN.bytes)
-    return ["--tags", "validate", "--vault-id", f"mydistrict@{key}"]
+    return [*ONE_HOST, "--vault-id", f"mydistrict@{key}"]
 
 
 def refused_run(folder: Path, *arguments: str, **more: str) -> str:
@@ -177,7 +198,7 @@ def refused_run(folder: Path, *arguments: str, **more: str) -> str:
 
 
 def test_the_key_of_the_example_opens_no_inventory_of_ones_own(mine: Path) -> None:
-    told = refused_run(mine, "--tags", "validate")
+    told = refused_run(mine, *ONE_HOST)
     assert "opens with a key that is in git and known to everybody" in told
     assert "maple-grove.vault" in told
     # Nor under a name of one's own, nor for what Ansible opens itself.

@@ -259,7 +259,7 @@ def test_a_folder_that_becomes_a_link_is_not_followed(program: Program) -> None:
     thread = threading.Thread(target=swap)
     thread.start()
     try:
-        for _ in range(100):
+        for _ in range(30):
             box = program.Box(BAD)
             box.look(MOST)
             assert box.held is None or box.held.bytes < 10_000_000

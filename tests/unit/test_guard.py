@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import share
 from baselines import Record, baseline, feed, person
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from roster_upload import config
 from roster_upload.guard import guard
@@ -1606,6 +1607,7 @@ ANY = st.builds(
 )
 KINDS = st.sampled_from([KIND, "users.teacher", "enrollments.student", "enrollments.teacher"])
 EXPORTS = st.dictionaries(KINDS, st.lists(ANY, max_size=20, unique_by=lambda one: one.id))
+many = settings(max_examples=share.of(150))  # fewer miss who was absent and has another role
 
 
 def unique(kinds: Mapping[str, list[Record]]) -> Baseline:
@@ -1619,6 +1621,7 @@ def unique(kinds: Mapping[str, list[Record]]) -> Baseline:
     return baseline(found)
 
 
+@many
 @given(EXPORTS, st.booleans())
 def test_an_export_that_follows_itself_is_not_held(
     kinds: dict[str, list[Record]], are_ids_ignored: bool
@@ -1629,6 +1632,7 @@ def test_an_export_that_follows_itself_is_not_held(
     assert all(one.added == one.removed == one.changed == 0 for one in verdict.changes.values())
 
 
+@many
 @given(EXPORTS, EXPORTS, st.booleans(), st.booleans())
 def test_what_was_and_came_less_what_went_is_there_now(
     was: dict[str, list[Record]],
@@ -1643,6 +1647,7 @@ def test_what_was_and_came_less_what_went_is_there_now(
         assert 0 <= change.changed <= change.before - change.removed
 
 
+@many
 @given(EXPORTS, EXPORTS)
 def test_contents_are_compared_by_their_number(
     was: dict[str, list[Record]], now: dict[str, list[Record]]
@@ -1663,6 +1668,7 @@ def test_contents_are_compared_by_their_number(
         )
 
 
+@many
 @given(EXPORTS, EXPORTS)
 def test_the_enrollments_are_compared_as_one_kind_would_be(
     was: dict[str, list[Record]], now: dict[str, list[Record]]
@@ -1673,7 +1679,7 @@ def test_the_enrollments_are_compared_as_one_kind_would_be(
         baseline(
             {
                 "enrollments": [
-                    replaced(one, tag=one.tag * 4 + len(kind) % 3)
+                    replaced(one, tag=one.tag * 2 + kind.endswith("teacher"))
                     for kind, found in kinds.items()
                     for one in found
                     if kind.startswith("enrollments") and one in found
@@ -1701,6 +1707,7 @@ def told(found: Baseline, kind: str) -> list[Record]:
     ]
 
 
+@many
 @given(EXPORTS, st.sets(st.integers(0, 30)))
 def test_a_delta_is_judged_as_the_whole_export_that_it_makes(
     kinds: dict[str, list[Record]], gone: set[int]

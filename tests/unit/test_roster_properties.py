@@ -78,7 +78,7 @@ LEADS_NOWHERE = {
 }
 
 
-@settings(max_examples=share.of(200))
+@settings(max_examples=share.of(100))
 @given(
     reference=st.sampled_from(REFERENCES),
     parts=st.lists(st.sampled_from([*PARTS, "ID", "ID", "ID", "OTHER"]), max_size=5),
@@ -120,7 +120,7 @@ EXPORT = rosters.invent(students=60, schools=3, full=True)
 some = st.lists
 
 
-@settings(max_examples=share.of(40))
+@settings(max_examples=share.of(25))
 @given(
     schools=some(st.sampled_from(["school-0", "school-1", "0000002", "district"]), max_size=2),
     grades=some(st.sampled_from(["01", "02", "03", "KG"]), max_size=2),
@@ -148,7 +148,7 @@ def test_any_scope_leaves_a_package_that_validates(
     assert report.accepted
 
 
-@settings(max_examples=share.of(40))
+@settings(max_examples=share.of(25))
 @given(chance=st.randoms(use_true_random=False), gone=st.floats(0, 1), is_scoped=st.booleans())
 def test_removals_that_wait_remove_nobody(
     folder: Path, chance: random.Random, gone: float, is_scoped: bool
@@ -186,7 +186,7 @@ FAULTS = {
 }
 
 
-@settings(max_examples=share.of(40))
+@settings(max_examples=share.of(25))
 @given(
     rows=st.sets(st.integers(2, 63), max_size=40),
     budget=st.integers(0, 40),
