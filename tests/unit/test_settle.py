@@ -588,13 +588,13 @@ def test_a_pattern_is_what_a_shell_knows(tmp_path: Path, pattern: str, found: st
 def test_a_signal_while_the_private_copy_is_removed_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    remove = shutil.rmtree
+    remove = tempfile.TemporaryDirectory.cleanup
 
-    def interrupted(*given: Any, **named: Any) -> None:
+    def interrupted(folder: tempfile.TemporaryDirectory[str]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        remove(*given, **named)
+        remove(folder)
 
-    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", interrupted)
     folders: list[Path] = []
     with (
         pytest.raises(stop.Stopped),
