@@ -143,7 +143,11 @@ def of_ansible(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of Ansible's, without a terminal, in an environment."""
     name = "adhoc" if program == "ansible" else program.removeprefix("ansible-")
-    code = f"import sys; sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
+    # A run is too short for the collector to be worth its time.
+    code = (
+        "import gc, sys; gc.disable(); "
+        f"sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
+    )
     settings = tuple(sorted((k, v) for k, v in env.items() if k.startswith("ANSIBLE_")))
     return _having_ansible(settings).run(code, *arguments, env=env)
 
@@ -159,7 +163,7 @@ def serve(modules: tuple[str, ...]) -> None:
     """Run each code that the input asks for in a fork; print the fork's number and exit code."""
     for module in modules:
         importlib.import_module(module)
-    gc.disable()  # forks live shortly, and a collector would copy all that they share
+    gc.freeze()  # or each fork's collector would copy all of it
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
         child = os.fork()
