@@ -558,8 +558,8 @@ SWITCHES = {
 }
 
 
-def main() -> None:
-    """Writes a package."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Write a package as a command line says, by default the program's own."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -572,7 +572,7 @@ def main() -> None:
     parser.add_argument("--mode", choices=["bulk", "delta"], default=District.mode)
     parser.add_argument("--defect", choices=sorted(DEFECTS), action="append", default=[])
     parser.add_argument("--district", help="sets seed and size, the same for the same name")
-    values = vars(parser.parse_args())
+    values = vars(parser.parse_args(words))
     out, defects, name = (values.pop(key) for key in ("out", "defect", "district"))
     if name:
         values["seed"] = int(hashlib.sha256(name.encode()).hexdigest()[:6], 16)
