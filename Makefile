@@ -15,7 +15,7 @@ test: ## all checks, side by side: lint, unit, integration, scenarios
 	scripts/setup --dev
 	PYTHONPATH=scripts:tests python -m checks $(CHECKS)
 
-test-fast: ## unit tests, and integration tests that need no container: about a minute
+test-fast: ## unit tests, and integration tests that need no container: about two minutes
 	scripts/setup --dev
 	TESTS=fast pytest -n 4 --dist worksteal -m "not lab and not mutants"
 

@@ -158,8 +158,12 @@ def restart(request: pytest.FixtureRequest) -> Iterator[Callable[[], Host]]:
     name = request.param
 
     def run() -> Host:
+        host = connect(name)
+        address = host.check_output("cat /sys/class/net/eth0/address")
         subprocess.run([ROOT / "scripts/lab", "restart", name], check=True)
-        return connect(name)
+        # Neighbours would send to a former one for a while, which no reboot makes them do.
+        assert host.check_output("cat /sys/class/net/eth0/address") == address
+        return host
 
     yield run
     assert log_in(name)
