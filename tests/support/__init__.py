@@ -1,0 +1,1 @@
+"""What tests share: invented rosters, servers, districts, fleets, forks."""
