@@ -14,9 +14,8 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.transfer.connect import remote_directory
 from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo, Holds
-from roster_upload.transfer.probe import learn
-from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
-from roster_upload.transfer.protocol import (
+from roster_upload.transfer.listing import Listing
+from roster_upload.transfer.messages import (
     ATTRS,
     BROKEN,
     CLOSE,
@@ -24,9 +23,10 @@ from roster_upload.transfer.protocol import (
     FSTAT,
     NO_SUCH_FILE,
     POSIX_RENAME,
-    Listing,
     SftpStatusError,
 )
+from roster_upload.transfer.probe import learn
+from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace, write
 

@@ -18,7 +18,7 @@ import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
-from roster_upload.transfer import connect, directory, info, protocol, upload, writer
+from roster_upload.transfer import connect, directory, info, messages, protocol, upload, writer
 from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
@@ -40,7 +40,7 @@ from support.sftp_server import (
     profile,
 )
 from unit.test_config import GOOD
-from unit.transfer.test_protocol import Endless
+from unit.transfer.test_listing import Endless
 
 
 @pytest.fixture(autouse=True)
@@ -634,7 +634,7 @@ def test_a_file_in_the_way_of_the_old_one_goes(tmp_path: Path) -> None:
 
     class Strict(Server):
         def _rename(self, name: str, old: str, new: str) -> int:
-            return protocol.FAILURE if new in self.files else super()._rename(name, old, new)
+            return messages.FAILURE if new in self.files else super()._rename(name, old, new)
 
     server = Strict(**NO_REPLACING, refuse={"opendir": 3})
     server.files[leftover(server, "old")] = b"older"
