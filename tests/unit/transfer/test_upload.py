@@ -18,7 +18,16 @@ import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
-from roster_upload.transfer import connect, directory, info, messages, protocol, upload, writer
+from roster_upload.transfer import (
+    connect,
+    directory,
+    info,
+    messages,
+    protocol,
+    upload,
+    verify,
+    writer,
+)
 from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
@@ -46,7 +55,7 @@ from unit.transfer.test_listing import Endless
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A size that is wrong is asked for again, here at once."""
-    monkeypatch.setattr(upload, "LOOK_AGAIN_SECONDS", (0, 0, 0))
+    monkeypatch.setattr(verify, "LOOK_AGAIN_SECONDS", (0, 0, 0))
 
 
 def attempt(
