@@ -1,6 +1,6 @@
 # Each target is a line that a person could type, too.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON_FILES = scripts/lab scripts/demo scripts/docs scripts/vault-client scripts/vm
+PYTHON_FILES = scripts/demo scripts/docs scripts/vault-client scripts/vm
 
 .PHONY: help demo test test-fast mutants vm lint bench docs lock clean
 
