@@ -1,6 +1,6 @@
 # Each target is a line that a person could type, too.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON_FILES = scripts/demo scripts/docs scripts/vault-client scripts/vm
+PYTHON_FILES = scripts/dev/demo scripts/dev/docs scripts/vault-client scripts/dev/vm
 
 .PHONY: help demo test test-fast mutants vm lint bench docs lock clean
 
@@ -9,7 +9,7 @@ help: ## what can be made
 
 demo: ## the main job in the lab, with an account at the end
 	scripts/setup
-	scripts/lab run -- scripts/demo
+	scripts/lab run -- scripts/dev/demo
 
 test: ## all checks, side by side: lint, unit, integration, scenarios
 	scripts/setup --dev
@@ -43,7 +43,7 @@ bench: ## what a validation, a package, an upload, provisioning, a fleet and the
 		PYTHONPATH=scripts:tests python -m bench.$$bench || code=1; done; exit $$code'
 
 docs: ## the tables and outputs in the documents
-	scripts/docs
+	scripts/dev/docs
 
 lock: ## resolve the control node's packages anew
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/control.in -o requirements/control.txt

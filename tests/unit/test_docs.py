@@ -18,8 +18,8 @@ HARDENING = ROOT / "roles" / "district_hardening"
 
 @pytest.fixture(scope="module")
 def docs() -> ModuleType:
-    """scripts/docs as a module."""
-    loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "scripts" / "docs"))
+    """scripts/dev/docs as a module."""
+    loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "scripts" / "dev" / "docs"))
     spec = importlib.util.spec_from_loader("docs", loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
@@ -28,7 +28,7 @@ def docs() -> ModuleType:
 
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(root / "scripts" / "docs"), "--check"]
+    command = [sys.executable, str(root / "scripts" / "dev" / "docs"), "--check"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -64,7 +64,8 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
     done = check(tmp_path)
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines() == [
-        f"{document} is not up to date; type: scripts/docs" for _, _, document in CHANGES.values()
+        f"{document} is not up to date; type: scripts/dev/docs"
+        for _, _, document in CHANGES.values()
     ]
 
 
