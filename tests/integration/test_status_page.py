@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import socket
@@ -28,6 +29,10 @@ SCHEMES = share.some(["light", "dark"])
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
 HELD = "Alder Lake 0050"
+# `PICTURES=1 pytest tests/integration/test_status_page.py -k picture` makes the README's picture.
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "status-page.png"
+PICTURED = ["Alder Valley", "Birch Hill", "Dogwood Bay", "Elm Springs"]
+PICTURED_FATES = {1: "held", 3: "stale"}
 
 
 def invent(districts: int, nights: int, folder: Path) -> list[Row]:
@@ -342,4 +347,23 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
     assert "\\x1b]0;x\\x07\\u202e" in " ".join(column(visit.page, "district"))
     assert visit.said == []
     assert visit.asked == [visit.url]
+    visit.page.context.close()
+
+
+def test_the_picture_of_the_readme_can_be_made(browser: Browser, tmp_path: Path) -> None:
+    results = {}
+    for number, district in enumerate(PICTURED):
+        feed = fleets.feed(10 + number, NIGHTS, PICTURED_FATES.get(number, "sent"))
+        feed |= {"district": district, "feed": district.lower().replace(" ", "-")}
+        text = json.dumps(fleets.report([feed]))
+        results[f"roster-{district.split()[0].lower()}"] = {"report": text}
+    rows = status.rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
+    size = {"width": 1440, "height": 435}
+    visit = Visit(browser, write(rows, tmp_path), viewport=size, device_scale_factor=0.75)
+    visit.page.clock.set_fixed_time(NOW)
+    visit.page.reload()
+    visit.page.wait_for_selector("html[data-ready]")
+    made = PICTURE if os.environ.get("PICTURES") else tmp_path / PICTURE.name
+    visit.page.screenshot(path=made, animations="disabled")
+    assert set(column(visit.page, "district")) == set(PICTURED)
     visit.page.context.close()

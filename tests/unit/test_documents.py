@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from roster_upload.exits import Exit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,3 +59,29 @@ def test_every_exit_code_is_in_the_runbook() -> None:
     known = {int(code) for code in Exit}
     by_plan_or_by_hand = {Exit.OK, Exit.USAGE, Exit.PAUSED}
     assert known - (table | text | codes) == {int(code) for code in by_plan_or_by_hand}
+
+
+def test_the_readme_has_a_small_picture_of_the_status_page() -> None:
+    """`PICTURES=1 pytest tests/integration/test_status_page.py -k picture` makes it."""
+    path = ROOT / "docs" / "status-page.png"
+    assert "(docs/status-page.png)" in (ROOT / "README.md").read_text()
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert path.stat().st_size < 80_000
+
+
+def linter_exclusions() -> list[tuple[str, str]]:
+    """Return linter and path pattern of everything that a linter skips."""
+    names = {".ansible-lint": "exclude_paths", ".yamllint": "ignore"}
+    return [
+        (name, path)
+        for name, key in names.items()
+        for path in yaml.safe_load((ROOT / name).read_text())[key]
+    ]
+
+
+@pytest.mark.parametrize(("linter", "pattern"), linter_exclusions())
+def test_linters_skip_only_what_exists(linter: str, pattern: str) -> None:
+    """The project's commands make some of the folders. Git ignores those."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    is_made = pattern.rstrip("/") in {line.rstrip("/") for line in ignored}
+    assert is_made or any(ROOT.glob(pattern.rstrip("/"))), linter
