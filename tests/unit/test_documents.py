@@ -11,6 +11,8 @@ from roster_upload.exits import Exit
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\(([^)\s]*)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 COMMAND = re.compile(r"\s+(?:ANSIBLE_\S+ )*ansible-playbook ")
 PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 
@@ -18,6 +20,33 @@ PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_every_playbook_is_in_the_readme(playbook: str) -> None:
     assert f"`{playbook}`" in (ROOT / "README.md").read_text()
+
+
+def linked() -> list[tuple[Path, str]]:
+    """Return document and target of each link that leads to this tree."""
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md")]
+    documents += [*ROOT.glob("scripts/**/README.md"), *ROOT.glob("tests/*/README.md")]
+    return [
+        (document, target)
+        for document in documents
+        for target in LINK.findall(document.read_text())
+        if "://" not in target
+    ]
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub and Gitea make them."""
+    headings = HEADING.findall(document.read_text())
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_to_files_and_headings_that_exist() -> None:
+    assert len(linked()) > 100
+    for document, target in linked():
+        path, _, anchor = target.partition("#")
+        found = (document.parent / path).resolve() if path else document
+        assert found.exists(), (document, target)
+        assert not anchor or anchor in anchors(found), (document, target)
 
 
 def commands() -> list[tuple[str, str]]:
