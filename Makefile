@@ -27,7 +27,7 @@ vm: ## what only a kernel of its own shows, in an emulated machine (a quarter of
 	scripts/setup --dev
 	pytest tests/vm
 
-lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
+lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck, the English
 	scripts/setup --dev
 	ansible-lint
 	yamllint --strict .
@@ -36,6 +36,7 @@ lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	mypy
 	mypy --scripts-are-modules $(PYTHON_FILES)
 	shellcheck scripts/setup .ci/run
+	python scripts/prose
 
 bench: ## what a validation, a package, an upload, provisioning, a fleet and the status page cost
 	scripts/setup --dev
