@@ -25,6 +25,7 @@ TOML_TEXT = re.compile(
     r'^(?P<key>\w+) = (?:"""\n?(?P<long>.*?)"""|"(?P<short>(?:\\.|[^"\\\n])*)")',
     re.MULTILINE | re.DOTALL,
 )
+TOML_LONG = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL)
 YAML_TEXTS = {"name", "msg", "fail_msg", "success_msg", "description", "short_description"}
 MESSAGE_KEYWORDS = {"help", "description", "epilog", "msg"}
 DOCUMENTATION = {"DOCUMENTATION", "RETURN"}
@@ -53,6 +54,7 @@ def _reader(path: Path, text: str) -> Callable[[str], list[Block]] | None:
         ".py": python,
         ".yml": yaml_file,
         ".yaml": yaml_file,
+        ".toml": toml,
         ".js": script,
         ".css": script,
     }
@@ -178,9 +180,15 @@ def _scalar(node: yaml.ScalarNode, before: int) -> list[Block]:
     return [made] if made else []
 
 
+def toml(text: str) -> list[Block]:
+    """Return the comments of a TOML file. Long strings have no comments."""
+    blank = TOML_LONG.sub(lambda match: "\n" * match[0].count("\n"), text)
+    return paragraphs_of(_hash_comments(blank))
+
+
 def spec(text: str) -> list[Block]:
     """Return the comments and texts of a file of the program's specification."""
-    found = paragraphs_of(_hash_comments(text))
+    found = toml(text)
     for match in TOML_TEXT.finditer(text):
         value = match["short"] if match["long"] is None else match["long"]
         start = match.start("short" if match["long"] is None else "long")

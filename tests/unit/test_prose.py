@@ -136,7 +136,8 @@ def test_the_specification_is_read_by_its_texts(tmp_path: Path) -> None:
         (4, "Dear `code`,"),
         (6, "please look."),
     ]
-    assert texts(tmp_path / "a.toml", "# A comment here.\n" + content) == [(1, "A comment here.")]
+    content = "# A comment here.\n" + content + "old = '''\n# told there\n'''\n"
+    assert texts(tmp_path / "a.toml", content) == [(1, "A comment here.")]
 
 
 @pytest.mark.parametrize("name", ["a.sh", "a", "a.conf", "a.service", "Makefile"])
