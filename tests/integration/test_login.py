@@ -83,7 +83,7 @@ TIMER = json.dumps(
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
-    """The output of systemd on a good host, by the command's first words. Cron's table is a file."""
+    """The output of systemd on a good host, by the first words. Cron's table is a file."""
     answers = {
         "timedatectl show --property=Timezone": "Etc/UTC",
         "timedatectl show --property=NTPSynchronized": "yes",

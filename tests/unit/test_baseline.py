@@ -1,4 +1,4 @@
-"""What is remembered of a package: hashes as documented, records, days, and the file of it all."""
+"""The guard's memory of a package: documented hashes, records, days, and their file."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def numbers(*values: int) -> Any:
     ],
 )
 def test_a_hash_is_the_documented_one(values: list[str]) -> None:
-    """Files on hosts are compared with it, so that another hash would hold every district."""
+    """Files on hosts are compared with it, so another hash would hold every district."""
     assert HASHER.of(values).tolist() == [hash_of(value) for value in values]
     assert len(set(HASHER.of(values).tolist())) == len(values)
 
@@ -147,13 +147,13 @@ AUTUMN, SPRING = ("2026-08-17", "2026-12-19"), ("2027-01-04", "2027-06-05")
         (Calendar("", "2026-12-20"), "PPOOO"),
         (Calendar("2026-10-02"), "UUPPP"),
         (Calendar("", "2026-10-01"), "POOOO"),
-        # A record ends in its sessions, and begins in them.
+        # A record's days include its sessions' first and last days.
         (Calendar("2026-10-02", "", (AUTUMN, SPRING)), "UUUPO"),
         (Calendar("", "2026-10-01", (AUTUMN, SPRING)), "UOOOO"),
         (Calendar("2026-10-01", "2026-10-02", (AUTUMN, SPRING)), "UPOOO"),
         (Calendar("2026-12-24", "2026-12-27", (AUTUMN, SPRING)), "OOOOO"),
         (Calendar("2027-01-04", "", (AUTUMN,)), "OOOOO"),
-        # Days that contradict each other are none.
+        # Contradictory days do not count.
         (Calendar("2026-10-01", "2026-10-01"), "OOOOO"),
         (Calendar("2027-02-01", "2026-10-02"), "OOOOO"),
         # A session without an end.
@@ -425,7 +425,7 @@ SAVED = Baseline(
 
 
 def test_a_baseline_comes_back_from_its_file(tmp_path: Path) -> None:
-    """What a package says of its changes is of one night, and is not kept."""
+    """A package's statements about its changes are valid for one night, and are not stored."""
     path = tmp_path / "baseline.npz"
     SAVED.save(path, KEY)
     again = Baseline.load(path, KEY)
@@ -530,7 +530,7 @@ def test_a_damaged_file_of_the_first_version_is_named(
 
 
 def altered(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    """Change what a file says. None takes a part of it away."""
+    """Change a value of a file. None removes it."""
 
     def change(parts: dict[str, Any]) -> None:
         told = {**json.loads(parts["told"].tobytes()), **changes}
@@ -608,7 +608,7 @@ def test_another_key_reads_no_file(tmp_path: Path) -> None:
 
 
 def header(shape: str) -> bytes:
-    """Return a numpy array's header, of an array that is not there."""
+    """Return a numpy array's header, without the array."""
     text = f"{{'descr': '<u8', 'fortran_order': False, 'shape': ({shape},), }}\n".encode()
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
@@ -628,7 +628,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | str) -> None:
 
 
 class Planted:
-    """An object that does something as soon as it is read."""
+    """An object that acts as soon as it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -648,7 +648,7 @@ def test_nothing_of_a_file_is_run(tmp_path: Path) -> None:
 
 
 def test_the_mark_of_a_key_stays_the_same() -> None:
-    """Files on hosts carry it. With another mark, all of them would be of another key."""
+    """Files on hosts contain it. With another mark, all of them would have another key."""
     assert module.mark(KEY) == "c6b519658a230a05"
     assert module.mark(b"o" * 32) != module.mark(KEY)
 
@@ -660,7 +660,7 @@ DAYS = st.sampled_from(["", "2026-08-17", "2026-10-01", "2026-12-18", "2027-01-0
 
 @given(DAYS, DAYS, st.none() | st.lists(st.tuples(DAYS, DAYS), max_size=3).map(tuple))
 def test_what_is_over_stays_over(begin: str, end: str, sessions: Any) -> None:
-    """And what was present is upcoming only in a gap between sessions."""
+    """Present records become upcoming only in a gap between sessions."""
     calendar = Calendar(begin, end, sessions)
     days = [dt.date(2026, 8, 1) + dt.timedelta(days) for days in range(0, 365, 5)]
     states = [calendar.state(day) for day in days]

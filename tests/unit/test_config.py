@@ -1,4 +1,4 @@
-"""The configuration of a feed: what is allowed, what is not, and what is said of it."""
+"""The configuration of a feed: allowed values, refused ones, and the messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOB = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00 " + bytes(range(32))
 
 
 def key_line(blob: bytes) -> str:
-    """A line of a public key."""
+    """Return a line of a public key."""
     return "ssh-ed25519 " + base64.b64encode(blob).decode()
 
 

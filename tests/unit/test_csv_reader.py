@@ -1,4 +1,4 @@
-"""The reader of CSV files: what it takes apart at once, and what it says of odd text."""
+"""The reader of CSV files: the lines that it splits at once, and its findings in odd text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROW = b"1,2\r\n"
 
 
 def taken_apart(data: bytes, width: int) -> list[list[bytes]] | None:
-    """Return the fields of whole lines, None where they are not plain."""
+    """Return the fields of whole lines, None if they are not plain."""
     places = split(data, width)
     if places is None:
         return None
@@ -29,7 +29,7 @@ def taken_apart(data: bytes, width: int) -> list[list[bytes]] | None:
 
 
 def read(content: bytes) -> tuple[list[list[str]], dict[str, Finding], Rows | None]:
-    """Return the rows behind the header, the findings by rule, and the reader."""
+    """Return the rows after the header, the findings by rule, and the reader."""
     package = zipfile.ZipFile(io.BytesIO(rosters.to_zip([("a.csv", content)])))
     findings, found, rows = Findings(), [], None
     with suppress(Unreadable):
@@ -41,7 +41,7 @@ def read(content: bytes) -> tuple[list[list[str]], dict[str, Finding], Rows | No
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each piece end after a few bytes, also within line ends."""
+    """Let each piece end after a few bytes, including within line ends."""
     monkeypatch.setattr(csv_reader, "PIECE_BYTES", 4)
     monkeypatch.setattr(csv_reader, "FIRST_BYTES", 8)
 

@@ -18,7 +18,7 @@ HARDENING = ROOT / "roles" / "district_hardening"
 
 @pytest.fixture(scope="module")
 def docs() -> ModuleType:
-    """scripts/docs as a module."""
+    """Return scripts/docs as a module."""
     loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "scripts" / "docs"))
     spec = importlib.util.spec_from_loader("docs", loader)
     assert spec
@@ -37,7 +37,7 @@ def test_the_documents_are_up_to_date() -> None:
     assert done.returncode == 0, done.stdout
 
 
-# Source: what it says, what it says from now on, and the document that tells so.
+# Source: the old text, the new one, and the document that contains it.
 CHANGES = {
     "roles/district_hardening/meta/argument_specs.yml": (
         "su(1) for members",

@@ -1,4 +1,4 @@
-"""What the documents tell to type is there."""
+"""The commands and links in the documents exist."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_links_lead_to_files_and_headings_that_exist() -> None:
 
 
 def commands() -> list[tuple[str, str]]:
-    """Document and command line, of all that run a playbook."""
+    """Return document and command line, of all that run a playbook."""
     found = []
     for path in DOCUMENTS:
         lines = path.read_text().splitlines()
@@ -74,7 +74,7 @@ def test_every_command_names_a_playbook_and_variables_that_exist() -> None:
 
 
 def test_every_exit_code_is_in_the_runbook() -> None:
-    """What an operator can meet; `explain` has the rest of it."""
+    """The codes that an operator can meet. `explain` has the others."""
     runbook = (ROOT / "docs" / "operations.md").read_text()
     table = {
         int(n) for row in re.findall(r"^\| ([\d, ]+) \|", runbook, re.M) for n in row.split(",")

@@ -1,4 +1,4 @@
-"""What a check finds and how it is told; and the checks that are the same for every format."""
+"""The findings of a check and their texts, and the checks for every format."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_an_export_has_its_size(
     terms = ValidationOptions(
         "other" if is_opaque else "oneroster-1.1", minimum_bytes=low, maximum_bytes=high
     )
-    # What has another size is not looked into.
+    # Files of another size are not inspected.
     expected = found if is_opaque or found else ["package.not-zip"]
     report = validate.check(path, terms)
     assert [finding.rule for finding in report.findings] == expected
@@ -310,7 +310,7 @@ def test_what_locks_an_account_is_never_tried_again() -> None:
 
 
 def test_an_exit_code_keeps_its_number() -> None:
-    """Monitoring of districts compares with them."""
+    """Districts' monitoring compares with them."""
     told = spec("explain")
     assert {str(int(code)) for code in Exit} - set(told) == set()
     assert [int(code) for code in (Exit.OK, Exit.HELD, Exit.MISSED, Exit.INTERNAL)] == [

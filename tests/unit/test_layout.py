@@ -16,14 +16,14 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()
 
 
 def tracked() -> list[Path]:
-    """The files that git tracks, or would track."""
+    """Return the files that git tracks, or would track."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 def faults_of_role(role: Path) -> list[str]:
-    """What keeps a role from being documented by its argument specification."""
+    """Return the reasons why a role is not documented by its argument specification."""
     found = [
         f"{name} is missing"
         for name in ("README.md", "meta/main.yml", "meta/argument_specs.yml")

@@ -1,4 +1,4 @@
-"""The validator: every single defect is found in its place, and no value of a row is ever told."""
+"""The validator finds every single defect in its place, and never reveals a row's value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CANARY = "Quillfeather-Canary"
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Where a test puts its package."""
+    """Return the path of a test's package."""
     return tmp_path / "OneRoster.zip"
 
 
@@ -51,7 +51,7 @@ def test_each_defect_is_found_in_its_place(package: Path, name: str) -> None:
 def test_every_rule_is_broken_by_some_defect() -> None:
     """A rule that nothing can break is a check that cannot fail."""
     shown = {d.rule for d in rosters.DEFECTS.values()} | {d.rule for d in DAMAGES} - {""}
-    # These need more than one change, or another format; they have tests of their own.
+    # These need more than one change, or another format. They have tests of their own.
     elsewhere = {"package.compression", "value.delta-filled"}
     others = {rule for rule in rules() if rule.startswith(("traditional.", "file."))}
     assert set(rules()) - shown == elsewhere | others

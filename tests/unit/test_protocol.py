@@ -1,4 +1,4 @@
-"""SFTP requests over a channel whose answers are written down beforehand."""
+"""SFTP requests over a channel with prepared answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unit.sftp_server import (
 
 
 def put(connection: protocol.Sftp) -> int | None:
-    """Writes a file; returns the size that the server has for it."""
+    """Write a file. Return the size that the server has for it."""
     handle = connection.created(connection.post_create("x"))
     writer.write(connection, handle, io.BytesIO(DATA), pace=EVEN)
     size = connection.size_of(handle)
@@ -44,7 +44,7 @@ def test_answers_may_come_in_any_order() -> None:
 
 
 def test_a_transfer_given_up_leaves_the_channel_in_step() -> None:
-    """What is asked next gets its own answer, not that of a write which was under way."""
+    """The next request gets its own answer, not that of a pending write."""
     connection = over(HANDLE, status(2, protocol.FAILURE), status(3), status(4), status(5))
     with pytest.raises(protocol.SftpStatusError):
         put(connection)
@@ -55,7 +55,7 @@ def test_a_request_sent_in_part_ends_the_conversation() -> None:
     connection = over(status(1))
 
     def interrupted(_data: bytes) -> None:
-        raise GeneratorExit  # as a signal's exception, but pytest itself does not stop at it
+        raise GeneratorExit  # like a signal's exception, but pytest itself does not stop at it
 
     connection.channel.sendall = interrupted
     with pytest.raises(GeneratorExit):
@@ -66,7 +66,7 @@ def test_a_request_sent_in_part_ends_the_conversation() -> None:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_nonsense_is_never_taken_for_an_answer(seed: int) -> None:
-    """A server's mistake in its later answers: neither success nor an exception of another kind."""
+    """A server's mistake in its later answers is neither success nor another exception."""
     noise = random.Random(seed)  # noqa: S311 - no secret
     good = bytearray(b"".join([HANDLE, status(2), status(3), status(4)]))
     for _ in range(noise.randint(1, 8)):
@@ -103,7 +103,7 @@ def test_a_hash_is_only_taken_for_what_it_is(body: bytes, told: str | None) -> N
     [
         (100, 7, 10, 5, 0, (7 * 4096, False)),
         (100, 0, 10, 5, 0, (0, False)),
-        (100, 7, 10, 0, 0, (0, False)),  # no room for another name
+        (100, 7, 10, 0, 0, (0, False)),  # no space for another name
         (100, 7, 0, 0, 3, (7 * 4096, True)),  # a file system that does not count names
         (0, 0, 0, 0, 0, None),  # a server that knows nothing
     ],
@@ -185,7 +185,7 @@ def test_what_a_server_tells_of_a_size(reply: bytes, size: object) -> None:
 
 
 def test_a_folder_is_read_to_its_end() -> None:
-    """Its names come in several answers, with attributes of all kinds, which are left out."""
+    """Its names come in several answers, with attributes of all kinds, which are ignored."""
     extended = struct.pack(">II", 0x80000001, 0) + b"size" + struct.pack(">I", 1) + packed("a", "b")
     kinds = [
         struct.pack(">I", 0),
@@ -253,7 +253,7 @@ def test_a_clean_up_is_short() -> None:
 
 
 class Endless(Server):
-    """A server whose folders have no end: each answer holds so many names of that length."""
+    """A server with endless folders: each answer has so many names of that length."""
 
     at_once, length = 100, 6
 

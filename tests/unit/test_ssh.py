@@ -1,4 +1,4 @@
-"""Handshake and login over a transport that does what a test says: one login, to one server."""
+"""Handshake and login over a prepared transport: one login, to one server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEY = pem(ed25519.Ed25519PrivateKey.generate())
 
 
 def transport(**ends: Any) -> mock.Mock:
-    """A transport whose login methods end as is said: by default well."""
+    """A transport whose login methods end as given, by default well."""
     made = mock.Mock()
     made.auth_timeout = 60
     made.is_active.return_value = ends.pop("is_active", True)
@@ -51,7 +51,7 @@ def transport(**ends: Any) -> mock.Mock:
 
 
 def logins(*made: mock.Mock) -> list[str]:
-    """The login attempts that were made with a secret."""
+    """Return the login attempts that were made with a secret."""
     return [name for t in made for name, *_ in t.method_calls if name[:5] == "auth_" and
             name != "auth_none"]  # fmt: skip
 
@@ -127,14 +127,14 @@ BEFORE_A_KEY = [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"]  # a
 
 @pytest.mark.parametrize("secret", [*(before + KEY for before in BEFORE_A_KEY), KEY[:40]])
 def test_a_key_is_never_taken_for_a_password(secret: bytes) -> None:
-    """Nor one that is damaged."""
+    """A damaged one neither."""
     assert ssh.kind_of(secret) == "key"
     assert ssh.kind_of(b"x" + secret) == "password"
 
 
 @contextlib.contextmanager
 def connected(monkeypatch: pytest.MonkeyPatch, *made: mock.Mock) -> Iterator[None]:
-    """Lets each connection be the next of some transports."""
+    """Let each connection be the next of some transports."""
     waiting = iter(made)
     monkeypatch.setattr(ssh, "_agreed", lambda *_: contextlib.nullcontext(next(waiting)))
     yield
@@ -170,7 +170,7 @@ def test_the_secret_says_how_to_log_in(
     [
         (other("keyboard-interactive"), True),
         (other("publickey", "keyboard-interactive"), True),
-        # It takes passwords all the same: the first one was refused, and a second may lock.
+        # It still accepts passwords: the first one was refused, and a second may lock the account.
         (other("password", "keyboard-interactive"), False),
         (paramiko.SSHException("x"), False),
         (EOFError(), False),
@@ -377,7 +377,7 @@ def test_old_algorithms_are_offered_where_the_feed_says_so(algorithms: str) -> N
 
 
 class WithoutStrictKex(paramiko.Transport):
-    """A transport as of Debian 12, which knows no strict key exchange."""
+    """A transport as of Debian 12, without strict key exchange."""
 
     @property
     def advertise_strict_kex(self) -> bool:
@@ -415,7 +415,7 @@ def test_encrypt_then_mac_comes_last_without_strict_key_exchange(
     [
         (0, Exit.VANISHED, Exit.SILENT),
         (0, Exit.NETWORK, Exit.SILENT),
-        (0, Exit.LOGIN, Exit.LOGIN),  # else it would be tried again
+        (0, Exit.LOGIN, Exit.LOGIN),  # otherwise it would be tried again
         (0, Exit.VERIFY, Exit.VERIFY),
         (600, Exit.VANISHED, Exit.VANISHED),
         (None, Exit.VANISHED, Exit.VANISHED),

@@ -1,4 +1,4 @@
-"""Views: what they say is in the receipts, all of it right, and nothing else is."""
+"""Views show only the receipts' content, and all of it correctly."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ WHO = {
 
 @pytest.fixture
 def finding() -> dict[str, Any]:
-    """A finding of a rule that this program knows."""
+    """Return a finding of a rule that this program knows."""
     from roster_upload.validation.findings import rules  # noqa: PLC0415 - read where it is asked for
 
     return {**FINDING, "rule": next(iter(rules()))}
@@ -467,7 +467,7 @@ def test_the_status_after_an_alarm_or_a_rehearsal() -> None:
 
 
 def nights(count: int) -> list[dict[str, Any]]:
-    """So many nights' deliveries, each with one student more."""
+    """Return so many nights' deliveries, each with one more student."""
     change = SENT["changes"]["users.student"]
     return [
         {
@@ -592,7 +592,7 @@ def test_a_terminal_is_shown_colours_unless_it_wants_none(
 
 
 class Terminal:
-    """An output that says it is a terminal."""
+    """An output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -656,7 +656,7 @@ def test_a_trend_is_a_row_of_bars(numbers: list[int], told: str) -> None:
 def test_no_view_holds_a_number_that_is_not_of_the_receipt(
     receipt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What people are told can be looked up: each number is of the receipt, or made of it."""
+    """All displayed values can be looked up: each number is in the receipt, or derived from it."""
     monkeypatch.setattr(socket, "gethostname", lambda: "host")
     code = Exit(receipt["exit_code"])
     told = [
