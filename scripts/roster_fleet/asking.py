@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from ansible.errors import AnsibleActionFail
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 from roster_fleet.report import LONGEST_MESSAGE, Reader, UnfitError, several, table, text, whole
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roster_upload import config
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 from roster_fleet import yamlfile
 

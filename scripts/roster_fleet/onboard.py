@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from roster_upload import atomic, config
+from roster_upload import config
+from roster_upload.host import atomic
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 

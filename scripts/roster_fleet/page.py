@@ -15,8 +15,8 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from roster_upload import atomic
 from roster_upload.exits import MEANINGS
+from roster_upload.host import atomic
 
 from roster_fleet.report import Night
 from roster_fleet.status import OUTCOMES, STATES, Row

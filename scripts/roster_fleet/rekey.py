@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
-from roster_upload import atomic
+from roster_upload.host import atomic
 
 from roster_fleet import vault
 

@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from roster_upload.config import is_feed_name
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 VERSION = 1
 LONGEST_REPORT = 4_000_000  # characters

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
-from roster_upload import atomic, views
-from roster_upload.printable import printable
+from roster_upload.cli import render as views
+from roster_upload.host import atomic
+from roster_upload.terminal.printable import printable
 
 from roster_fleet import commands
 from roster_fleet import report as reports

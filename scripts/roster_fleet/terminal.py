@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 # Besides line ends and tabs, the colours that Ansible and the tables of this project use. Black is
 # left out, which would hide text. No other sequence is let through.

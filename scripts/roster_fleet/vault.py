@@ -18,8 +18,8 @@ import yaml
 from ansible import constants as C  # noqa: N812 - as Ansible names it
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted, parse_vaulttext_envelope
-from roster_upload import atomic
-from roster_upload.printable import printable
+from roster_upload.host import atomic
+from roster_upload.terminal.printable import printable
 
 SUFFIX = ".vault"
 # What an entry may hold, each a text; `since` is the day on which `secret` became the one in use.

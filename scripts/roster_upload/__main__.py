@@ -2,7 +2,7 @@
 
 import sys
 
-from roster_upload.cli import main
+from roster_upload.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

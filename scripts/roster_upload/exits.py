@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from roster_upload.printable import LONGEST_MESSAGE, printable
+from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
 
 
 class Exit(IntEnum):

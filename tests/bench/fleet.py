@@ -19,7 +19,7 @@ from pathlib import Path
 
 import ansible_mitogen
 from bench.cost import ROOT, Cost, median, play, run, unchanged
-from scenarios import lab_fleet
+from support import lab_fleet
 
 SITE = "playbooks/site.yml"
 YARDSTICK = str(ROOT / "tests" / "bench" / "yardstick.yml")

@@ -26,9 +26,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import packages
-import rosters
 from bench.validate import ENROLLMENTS_EACH, ID_LENGTH, STUDENTS_OF_A_SCHOOL, Cost, median, peak
+from support import packages, rosters
 
 SIZES = [60_000, 600_000]
 # Validation of the result takes 1.7 times, and both together at most 4.

@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import fleets
-from integration.browser import browsing
 from playwright.sync_api import Page
 from roster_fleet import page, report, status
+from support import fleets
+from support.browser import browsing
 
 BUILD_SECONDS, OPEN_SECONDS, MEGABYTES = 10.0, 2.0, 5.0
 EMPTY = "<!doctype html><html lang=en data-ready><title>Empty</title>"

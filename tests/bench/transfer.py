@@ -435,7 +435,7 @@ def bench_inside(release: str, rounds: int) -> int:
 
 def bench_in_container(release: str, rounds: int) -> int:
     """Start the container and measure in it. Return the exit code."""
-    from integration.container import image  # noqa: PLC0415 - needs pytest, which is not in there
+    from support.container import image  # noqa: PLC0415 - needs pytest, which is not in there
     from unit.test_program import build  # noqa: PLC0415 - needs Ansible, which is not in there
 
     install = (

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import rosters
+from support import rosters
 
 SIZES = [10_000, 60_000, 600_000]
 ENROLLMENTS_EACH = 7

@@ -23,7 +23,7 @@ from typing import IO, Any, NoReturn
 from xml.etree import ElementTree as ET
 
 import yaml
-from integration.machine import clock, machine
+from support.machine import clock, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "checks"

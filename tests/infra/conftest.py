@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from infra.fleet import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect, minutes_ahead, site
 from roster_fleet import vault
+from support.lab_hosts import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect, minutes_ahead, site
 
 
 @pytest.fixture(scope="session", params=DISTRICT_HOSTS)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.fleet import (
+from support.lab_hosts import (
     Host,
     connect,
     new_export,

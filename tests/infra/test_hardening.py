@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rosters
-from infra.fleet import DISTRICT_HOSTS, ROOT, Host, connect, receipts, remote_path, sha256, site
+from support import rosters
+from support.lab_hosts import (
+    DISTRICT_HOSTS,
+    ROOT,
+    Host,
+    connect,
+    receipts,
+    remote_path,
+    sha256,
+    site,
+)
 
 LAB_KEY = ROOT / ".lab" / "id_ed25519"
 

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from infra.fleet import ROOT, Host, ansible, connect
-from infra.measure import install
+from support.lab_hosts import ROOT, Host, ansible, connect
+from support.measure import install
 
 PROBE = """
 import socket, sys

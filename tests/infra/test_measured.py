@@ -8,8 +8,8 @@ from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 
 import pytest
-from infra import measure
-from infra.fleet import DISTRICT_HOSTS, Host, connect
+from support import measure
+from support.lab_hosts import DISTRICT_HOSTS, Host, connect
 
 WANTED = measure.WANTED
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from infra.fleet import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
+from support.lab_hosts import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
 
 HOST = "lab-trixie"
 UNDO_SECONDS = 12  # no change here may succeed

@@ -10,8 +10,17 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible.parsing.vault import VaultSecret
-from infra.fleet import DISTRICT_HOSTS, INVENTORY, ROOT, Host, ansible, connect, receipts, site
 from roster_fleet import vault
+from support.lab_hosts import (
+    DISTRICT_HOSTS,
+    INVENTORY,
+    ROOT,
+    Host,
+    ansible,
+    connect,
+    receipts,
+    site,
+)
 
 # Runs on the host as root. The secrets come on standard input, so the search itself leaves no
 # trace. A run of the unit is started meanwhile, so that its processes are searched, too.

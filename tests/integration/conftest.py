@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.district import District
-from integration.vendor import OLD, PASSWORD, Vendor, serving
+from support.district import District
+from support.vendor import OLD, PASSWORD, Vendor, serving
 
 
 @pytest.fixture

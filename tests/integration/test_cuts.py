@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import waiting
-from integration.district import District
-from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.upload import deliver
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace
+from support import waiting
+from support.district import District
+from support.vendor import OLD, PASSWORD, Vendor, serving
 
 NEW = random.Random(1).randbytes(100_000)  # noqa: S311 - no secret
 PACE = Pace(chunk_bytes=4096, first_bytes=1024, requests=8)  # three windows

@@ -16,19 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rosters
-import verdicts
-import waiting
-from integration.container import running
-from integration.district import FEED, SCRIPTS, District
-from integration.line import Line, Uplink
-from integration.vendor import OLD, PASSWORD, Vendor, serving
 from roster_upload.exits import Exit
-from unit import test_fuzz as fuzz
+from support import rosters, verdicts, waiting
+from support.container import running
+from support.district import FEED, SCRIPTS, District
+from support.line import Line, Uplink
+from support.vendor import OLD, PASSWORD, Vendor, serving
 from unit.test_config import GOOD
-from unit.test_packets import TITLE, VERSION, offer
-from unit.test_packets import serving as raw_server
 from unit.test_program import build
+from unit.transfer.test_packets import TITLE, VERSION, offer
+from unit.transfer.test_packets import serving as raw_server
+from unit.validation import test_fuzz as fuzz
 
 pytestmark = pytest.mark.lab
 INSTALL = """\

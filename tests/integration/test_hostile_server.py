@@ -15,9 +15,6 @@ from typing import Any
 
 import paramiko
 import pytest
-import waiting
-from integration.district import FEED, District
-from integration.vendor import LISTED_AT_ONCE, Vendor, attempt
 from paramiko.common import (
     AUTH_FAILED,
     AUTH_PARTIALLY_SUCCESSFUL,
@@ -34,7 +31,10 @@ from paramiko.message import Message
 from paramiko.server import InteractiveQuery
 from roster_upload.exits import Exit
 from roster_upload.transfer import protocol
-from unit.test_tell import Post, Web, running
+from support import waiting
+from support.district import FEED, District
+from support.vendor import LISTED_AT_ONCE, Vendor, attempt
+from unit.notify.test_alerts import Post, Web, running
 
 TITLE = "\x1b]0;All districts delivered\x07\x1b[2J\x9b31m\u202e\u2028"
 KEY = paramiko.ECDSAKey.generate()

@@ -7,10 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
-import forks
 import pytest
-import share
 from ansible.parsing.vault import VaultLib, VaultSecret
+from support import forks, share
 
 ROOT = Path(__file__).resolve().parents[2]
 

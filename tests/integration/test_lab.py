@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import waiting
-from integration.machine import machine
+from support import waiting
+from support.machine import machine
 
 pytestmark = pytest.mark.lab
 LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"

@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from integration.district import FEED, District
-from integration.vendor import OLD, Vendor
-from roster_upload import checks, config, schedule
+from roster_upload import config
+from roster_upload.delivery import readiness as checks
 from roster_upload.exits import Exit
+from roster_upload.host import schedule
+from support.district import FEED, District
+from support.vendor import OLD, Vendor
 
 
 def listed(vendor: Vendor) -> dict[str, tuple[bytes, int]]:

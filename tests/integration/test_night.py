@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rosters
-import waiting
-from integration.district import FEED, District
-from integration.vendor import OLD, Vendor
-from roster_upload import cli
+from roster_upload.cli import parser as cli
 from roster_upload.exits import Exit
-from roster_upload.ring import Ring
+from roster_upload.records.package_store import Ring
+from support import rosters, waiting
+from support.district import FEED, District
+from support.vendor import OLD, Vendor
 
 
 def at_vendor(vendor: Vendor) -> bytes:

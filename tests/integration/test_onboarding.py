@@ -17,12 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
-import forks
 import pytest
-import share
-import waiting
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
+from support import forks, share, waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import rosters
-import waiting
-from integration.container import reserved_port, running
-from integration.district import FOLDER, District
-from integration.vendor import attempt
 from roster_upload import config
 from roster_upload.exits import Exit
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.probe import probe
+from support import rosters, waiting
+from support.container import reserved_port, running
+from support.district import FOLDER, District
+from support.vendor import attempt
 
 pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"

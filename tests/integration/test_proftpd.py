@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import waiting
-from integration.container import reserved_port, running
-from integration.district import FOLDER, USER, District
-from integration.vendor import attempt
 from roster_upload import config
 from roster_upload.exits import Exit
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.probe import probe
 from roster_upload.transfer.profile import Profile
+from support import waiting
+from support.container import reserved_port, running
+from support.district import FOLDER, USER, District
+from support.vendor import attempt
 
 pytestmark = pytest.mark.lab
 OLD = b"yesterday's roster"

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import rosters
-import waiting
-from integration.district import FEED, District
-from integration.vendor import OLD, Vendor
-from roster_upload import cli, stop
+from roster_upload.cli import parser as cli
 from roster_upload.exits import Exit
 from roster_upload.guard.baseline import Baseline
+from roster_upload.host import stop
 from roster_upload.transfer.profile import Profile
+from support import rosters, waiting
+from support.district import FEED, District
+from support.vendor import OLD, Vendor
 
 FEW = rosters.build(students=30)
 

@@ -18,10 +18,6 @@ from typing import Any
 
 import paramiko
 import pytest
-import rosters
-import waiting
-from integration.district import FEED, USER, District
-from integration.vendor import OLD, PASSWORD, Vendor, attempt, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.transfer.directory import RemoteDirectory
@@ -32,6 +28,9 @@ from roster_upload.transfer.ssh import offered_key_types
 from roster_upload.transfer.upload import deliver
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace
+from support import rosters, waiting
+from support.district import FEED, USER, District
+from support.vendor import OLD, PASSWORD, Vendor, attempt, serving
 
 with socket.socketpair()[0] as _unused:
     KNOWN_KEX = paramiko.Transport(_unused).get_security_options().kex

@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import waiting
-from integration.container import reserved_port, running
-from integration.district import FOLDER, District
 from integration.test_cuts import Wire
 from roster_upload import config
 from roster_upload.config import Feed
@@ -33,6 +30,9 @@ from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.protocol import Sftp
 from roster_upload.transfer.upload import Delivered, deliver
 from roster_upload.transfer.writer import Pace
+from support import waiting
+from support.container import reserved_port, running
+from support.district import FOLDER, District
 
 pytestmark = pytest.mark.lab
 HELPERS = Path(__file__).parent / "servers"

@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import waiting
-from integration.district import District
-from integration.line import Line, Uplink
-from integration.vendor import OLD, PASSWORD, Vendor, attempt, serving
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.transfer import writer
@@ -22,6 +18,10 @@ from roster_upload.transfer.protocol import Sftp
 from roster_upload.transfer.upload import deliver
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace
+from support import waiting
+from support.district import District
+from support.line import Line, Uplink
+from support.vendor import OLD, PASSWORD, Vendor, attempt, serving
 
 # A small window, so that small packages have many of them, and short timeouts.
 PACE = Pace(chunk_bytes=4096, first_bytes=512, requests=8, seconds=1, unsent_bytes=8192)

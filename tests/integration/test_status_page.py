@@ -11,18 +11,17 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fleets
 import pytest
-import share
 from axe_playwright_python.sync_playwright import Axe
-from fleets import NOW
-from integration.browser import Visit, browsing
 from playwright.sync_api import Browser, Locator, Page
 from roster_fleet import page as pages
 from roster_fleet import status
 from roster_fleet.report import stamp
 from roster_fleet.status import Cache, Row
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
+from support import fleets, share
+from support.browser import Visit, browsing
+from support.fleets import NOW
 
 DISTRICTS, MANY_DISTRICTS, NIGHTS, FEW_NIGHTS = 60, share.of(400), 400, 20
 SCHEMES = share.some(["light", "dark"])

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import rosters
-import waiting
-from integration.district import District
-from integration.line import Line, Uplink
-from integration.vendor import OLD, Vendor
 from roster_upload.exits import Exit
+from support import rosters, waiting
+from support.district import District
+from support.line import Line, Uplink
+from support.vendor import OLD, Vendor
 
 LARGE_STUDENTS = 20_000  # some 700 kB
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forks import Forks
+from support.forks import Forks
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120

@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import forks
 import pytest
-from infra.fleet import ROOT
+from support import forks
+from support.lab_hosts import ROOT
 
 Played = subprocess.CompletedProcess[str]
 Play = Callable[..., Played]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import ansible_runner
 import pytest
-from infra.fleet import ROOT, connect, new_export, sha256
-from scenarios import lab_fleet, vendor
 from scenarios.conftest import Play, ansible, plain, row
+from support import lab_fleet
+from support import lab_vendor as vendor
+from support.lab_hosts import ROOT, connect, new_export, sha256
 
 LAB = str(ROOT / "scripts" / "lab")
 SILENT, REFUSED, HELD, GOOD, ALSO_GOOD = HOSTS = [f"lab-0{n}" for n in range(1, 6)]

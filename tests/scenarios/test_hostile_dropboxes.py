@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.fleet import DISTRICT_HOSTS, ROOT, Host, connect, wait_for
+from support.lab_hosts import DISTRICT_HOSTS, ROOT, Host, connect, wait_for
 
 BAD, GOOD = "sis-lab", "sis-other"
 SETTINGS = "/etc/district-dropbox.json"

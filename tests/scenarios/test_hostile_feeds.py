@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from infra.fleet import Host, connect, wait_for
+from support.lab_hosts import Host, connect, wait_for
 
 HOST = "lab-bookworm"
 ATTACKER, VICTIM = "birch-hill", "cedar-creek"

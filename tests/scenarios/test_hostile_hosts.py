@@ -6,11 +6,11 @@ import json
 import subprocess
 from collections.abc import Iterator
 
-import fleets
 import pytest
-from infra.fleet import INVENTORY, ROOT, Host, connect
 from roster_fleet.report import stamp
 from scenarios.conftest import Play, Played, row
+from support import fleets
+from support.lab_hosts import INVENTORY, ROOT, Host, connect
 
 EVIL, GOOD = "lab-trixie", "lab-bookworm"
 FEED, GOOD_FEED = "alder-valley", "birch-hill"

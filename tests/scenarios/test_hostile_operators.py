@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import waiting
-from infra.fleet import ROOT
-from scenarios import lab_fleet, vendor
 from scenarios.conftest import Played
 from scenarios.test_rotation import (
     FEED,
@@ -25,6 +22,9 @@ from scenarios.test_rotation import (
     env,
     invented,
 )
+from support import lab_fleet, waiting
+from support import lab_vendor as vendor
+from support.lab_hosts import ROOT
 
 TRIED = "rotate_feed | Try it against the real server"
 LOCK = f"/run/roster-rotation/{FEED}"

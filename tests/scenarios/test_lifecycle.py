@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from infra.fleet import INVENTORY, ROOT, connect, sha256
-from scenarios import lab_fleet, vendor
 from scenarios.conftest import Play, ansible, plain, row
+from support import lab_fleet
+from support import lab_vendor as vendor
+from support.lab_hosts import INVENTORY, ROOT, connect, sha256
 
 LAB = str(ROOT / "scripts" / "lab")
 HOST, FEED, USER = "lab-09", "st-mary-s-pena", "rosters@stmary.example"

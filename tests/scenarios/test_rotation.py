@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.vault import VaultSecret
-from infra.fleet import ROOT, connect, new_export, wait_for
 from roster_fleet import vault as vaults
-from scenarios import lab_fleet, vendor
 from scenarios.conftest import Played, ansible, environment, plain, row
+from support import lab_fleet
+from support import lab_vendor as vendor
+from support.lab_hosts import ROOT, connect, new_export, wait_for
 
 HOST, FEED, USER = "lab-trixie", "alder-valley", "rosters@alder-valley.example"
 CALLBACKS = ROOT / "tests" / "scenarios" / "callbacks"

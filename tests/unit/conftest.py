@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import share
 from hypothesis import HealthCheck, settings
+from support import share
 
 # Neither a deadline nor `too_slow`: both measure time.
 settings.register_profile(

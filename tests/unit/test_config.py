@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from roster_upload import cli, config
+from roster_upload import config
+from roster_upload.cli import parser as cli
 from roster_upload.exits import MEANINGS, Exit
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -44,12 +44,12 @@ CHANGES = {
         "su(1) for some",
         "roles/district_hardening/README.md",
     ),
-    "tests/damages.py": (
+    "tests/support/damages.py": (
         "a person of one name",
         "a person of two names",
         "scripts/roster_upload/README.md",
     ),
-    "tests/examples.py": ('"drop_students": 200', '"drop_students": 201', "docs/guard.md"),
+    "tests/support/examples.py": ('"drop_students": 200', '"drop_students": 201', "docs/guard.md"),
 }
 
 

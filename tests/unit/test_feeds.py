@@ -23,7 +23,7 @@ from roster_feeds import (
     upkeep_problems,
 )
 from roster_upload.config import Feed
-from roster_upload.locks import turn
+from roster_upload.host.locks import turn
 
 FEED: dict[str, Any] = {
     "feed": "maple-grove",

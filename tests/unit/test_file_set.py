@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import forks
 import pytest
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_common/library/file_set.py"

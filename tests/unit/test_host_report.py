@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fleets
 import pytest
-from fleets import DIGEST, NOW
 from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import page, report, status
 from roster_fleet.report import UnfitError, loaded, parsed, stamp
 from roster_fleet.status import Cache
+from support import fleets
+from support.fleets import DIGEST, NOW
 
 EVIL = "\x1b]0;All districts delivered\x07\x9b2J\u202e\r\n"
 SEEN = r"\x1b]0;All districts delivered\x07\x9b2J\u202e\r\n"

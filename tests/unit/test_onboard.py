@@ -20,7 +20,7 @@ from ansible.vars.manager import VariableManager
 from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import hostkey, inventory, onboard, vault, yamlfile
-from roster_upload import atomic
+from roster_upload.host import atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = b"this key opens the example only; replace it in your copy"

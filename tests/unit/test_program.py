@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import rosters
+from support import rosters
 
 LOOKUP = (
     Path(__file__).resolve().parents[2] / "roles/roster_upload/lookup_plugins/roster_program.py"

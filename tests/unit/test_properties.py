@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rosters
-import share
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from roster_feeds import to_toml
@@ -29,6 +27,7 @@ from roster_upload.guard.comparison import Comparison, Roster
 from roster_upload.validation import csv_reader
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Findings, Report
+from support import rosters, share
 from unit.test_config import GOOD
 
 KEY = b"k" * 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import forks
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import rekey
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = VaultSecret(b"this key opens the example only; replace it in your copy")

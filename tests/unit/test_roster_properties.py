@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rosters
-import share
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roster_upload import config
@@ -23,6 +21,7 @@ from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Report
+from support import rosters, share
 from unit.test_config import GOOD
 
 NIGHT = dt.date(2026, 11, 1)

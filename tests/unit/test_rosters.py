@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rosters
 from roster_upload.validation.check import check
+from support import rosters
 
 PLANS: dict[str, dict[str, Any]] = {
     "default": {},

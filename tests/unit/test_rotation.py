@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import forks
 import pytest
 import rotation_lock
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from rotation import FilterModule, rotation_plan
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_credentials/library/systemd_credentials.py"

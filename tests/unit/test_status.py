@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fleets
 import pytest
-from fleets import DIGEST, NOW
 from roster_fleet import page, status
 from roster_fleet.report import Night, parsed, stamp
 from roster_fleet.status import Cache
-from roster_upload.ledger import Ledger
-from roster_upload.printable import printable
+from roster_upload.records.ledger import Ledger
+from roster_upload.terminal.printable import printable
+from support import fleets
+from support.fleets import DIGEST, NOW
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_status/library/roster_receipts.py"

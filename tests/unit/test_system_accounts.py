@@ -9,7 +9,7 @@ import pwd
 from pathlib import Path
 from typing import Any
 
-import forks
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_common/library/system_accounts.py"

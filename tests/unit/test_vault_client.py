@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import forks
 import pytest
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
-from integration.district import FEED, FOLDER, USER
-from integration.vendor import Vendor, serving
+from support.district import FEED, FOLDER, USER
+from support.vendor import Vendor, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 VM = ROOT / "scripts" / "vm"

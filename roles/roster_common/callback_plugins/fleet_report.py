@@ -19,7 +19,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = """
 name: fleet_report

@@ -16,7 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_upload import config, locks
+from roster_upload import config
+from roster_upload.host import locks
 
 PREFIX = "roster_upload_"
 LONGEST_ACCOUNT = 31  # letters of a name that systemd takes

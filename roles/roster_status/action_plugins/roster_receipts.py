@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import report
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 PLANNED = "planned"
 

@@ -82,7 +82,7 @@ SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline") 
 KINDS = ("users.student", "users.teacher", "classes", "enrollments")
 WELL = ("sent", "skipped")  # the vendor has that night's file, or was to get none
 JUDGED = ("held", "approved", "sent", "rehearsed")
-# What keeps a delivery that went well from being green; `roster_upload.views.cautions` reads it.
+# What keeps a delivery that went well from being green; `cli.render.cautions` reads it.
 CAUTIONS = ("feed", "faulty_rows", "unchanged_nights", "unchanged_limit", "waiting")
 TOLD = ("command", "outcome", "exit_code", "message", "finished", "night", "minutes_to_deadline")
 
@@ -255,14 +255,14 @@ def main():
     sys.path.insert(0, given["program"])  # a zip of Python modules
     try:
         from roster_upload import __version__  # noqa: PLC0415 - only there now
-        from roster_upload.ledger import Ledger  # noqa: PLC0415
-        from roster_upload.schedule import next_starts, said  # noqa: PLC0415
+        from roster_upload.host.schedule import next_starts, said  # noqa: PLC0415
+        from roster_upload.records.ledger import Ledger  # noqa: PLC0415
     except ImportError:
         if not given["expected"]:
             module.exit_json(changed=False, report=json.dumps({"v": VERSION, "feeds": []}))
         module.fail_json(msg="there is no upload program on this host; run site.yml")
     try:
-        from roster_upload.evidence import gaps  # noqa: PLC0415
+        from roster_upload.records.evidence import gaps  # noqa: PLC0415
     except ImportError:  # of an older program
 
         def gaps(_folder):

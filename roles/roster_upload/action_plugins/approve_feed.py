@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import asking, commands
 from roster_fleet.report import maybe, several, table, text
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = r"""
 module: approve_feed

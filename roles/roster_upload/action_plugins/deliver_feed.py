@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import asking
 from roster_fleet.report import LONGEST_MESSAGE
-from roster_upload import unit as units
-from roster_upload.checks import PAUSED
+from roster_upload.delivery.readiness import PAUSED
 from roster_upload.exits import Exit, Failure
-from roster_upload.printable import printable
+from roster_upload.host import unit as units
+from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = r"""
 module: deliver_feed

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import asking
 from roster_fleet.report import LONGEST_MESSAGE
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = r"""
 module: verify_feeds

@@ -42,7 +42,7 @@ _raw:
 SOURCE = Path(__file__).resolve().parents[3] / "scripts" / "roster_upload"
 # Isolated: neither the environment nor the user's own packages have a say in what runs.
 INTERPRETER = b"#!/usr/bin/python3 -I\n"
-MAIN = b"import sys\n\nfrom roster_upload.cli import main\n\nsys.exit(main())\n"
+MAIN = b"import sys\n\nfrom roster_upload.cli.parser import main\n\nsys.exit(main())\n"
 
 
 @functools.cache

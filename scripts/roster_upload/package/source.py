@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from roster_upload.memory import most_unpacked
+from roster_upload.host.memory import most_unpacked
 from roster_upload.package.repairs import Repairs
 from roster_upload.package.rows import Table
 from roster_upload.spec import spec

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from roster_upload.memory import start_thread
+from roster_upload.host.memory import start_thread
 
 LEVEL = 1  # of zlib: the fastest, and a roster is small on the wire
 STAMP = (1980, 1, 1, 0, 0, 0)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import paramiko
 
-from roster_upload import stop
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
-from roster_upload.printable import printable
+from roster_upload.host import stop
+from roster_upload.terminal.printable import printable
 from roster_upload.transfer.directory import NEW_LOGIN, RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.packets import bound

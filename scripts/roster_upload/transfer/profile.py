@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roster_upload.printable import printable
+from roster_upload.terminal.printable import printable
 
 # The ways to the final name, the best first. IN_PLACE is none of them: it has to be learned.
 RENAME_METHODS = ("posix-rename", "rename", "aside")

@@ -17,9 +17,9 @@ from itertools import islice
 
 import paramiko
 
-from roster_upload import stop
 from roster_upload.exits import Exit
-from roster_upload.printable import printable
+from roster_upload.host import stop
+from roster_upload.terminal.printable import printable
 from roster_upload.transfer.watchdog import Watchdog
 
 (INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)

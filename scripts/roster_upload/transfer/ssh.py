@@ -21,10 +21,10 @@ from typing import Any
 
 import paramiko
 
-from roster_upload import stop
 from roster_upload.config import Feed, HostKey
 from roster_upload.exits import RETRYABLE, Exit, Failure
-from roster_upload.printable import printable
+from roster_upload.host import stop
+from roster_upload.terminal.printable import printable
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.packets import BoundedPacketizer
 from roster_upload.transfer.watchdog import Watchdog, hang_up

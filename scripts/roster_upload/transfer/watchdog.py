@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from roster_upload import stop
+from roster_upload.host import stop
 
 SIOCOUTQNSD = 0x894B  # of linux/sockios.h: bytes that are not sent for the first time yet
 LONGEST_LOOK_SECONDS = 0.5

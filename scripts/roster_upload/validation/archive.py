@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from roster_upload.memory import most_unpacked
+from roster_upload.host.memory import most_unpacked
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.zip_layout import SIZE_BEHIND, Ambiguous

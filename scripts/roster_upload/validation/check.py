@@ -12,7 +12,7 @@ from typing import Any
 
 from roster_upload.config import DEFAULTS, OPAQUE, Feed
 from roster_upload.guard.baseline import Baseline, KeyedHasher
-from roster_upload.memory import give_back
+from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, oneroster, traditional
 from roster_upload.validation.findings import Budget, Findings, Report

@@ -26,7 +26,7 @@ from typing import IO, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.memory import start_thread
+from roster_upload.host.memory import start_thread
 from roster_upload.spec import spec
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.zip_layout import Ambiguous

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.guard.baseline import Baseline
-from roster_upload.printable import printable
 from roster_upload.spec import spec
+from roster_upload.terminal.printable import printable
 
 SEVERITIES = ("error", "fault", "warning", "ignored")  # the worst first
 MORE_ROWS = 1 << 16  # a file's flags grow by at least so many

@@ -27,7 +27,7 @@ from roster_upload.guard.baseline import (
     RecordSet,
 )
 from roster_upload.guard.baseline import Rows as Records
-from roster_upload.memory import give_back
+from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
 from roster_upload.validation.columns import IdIndex, Numbered, Values, row_sums, sums_of_strings

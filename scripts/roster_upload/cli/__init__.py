@@ -1,0 +1,1 @@
+"""The command line: what you type, and what you see."""

@@ -1,0 +1,1 @@
+"""The pipeline of one delivery, and the checks that it would work."""

@@ -1,0 +1,321 @@
+"""The export before it is read: found, finished, fresh, and then one private copy of it.
+
+Everything after works on the copy, so that an SIS that writes meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fnmatch
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from roster_upload.config import Feed
+from roster_upload.exits import Exit, Failure
+from roster_upload.host import stop
+from roster_upload.host.account import user_name
+from roster_upload.host.memory import most_unpacked
+from roster_upload.records.record import path_text
+from roster_upload.spec import spec
+
+COPIED_AT_ONCE = 1 << 20
+LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+# Of a file: its path, its inode, its size in bytes, when it was written and changed (ns).
+State = tuple[tuple[str, int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export where the SIS has put it: a file, or a folder of CSV files."""
+
+    path: Path
+    files: tuple[Path, ...]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it has to be packed."""
+        return self.files != (self.path,)
+
+    def written(self) -> tuple[int, dt.datetime]:
+        """Its size in bytes, and when its oldest file was written; raises Failure."""
+        try:
+            state = _state(self)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        oldest = min(written for *_, written, _ in state)
+        size = sum(size for _, _, size, _, _ in state)
+        return size, _moment(oldest)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A private copy of an export: what it was, and where the copy lies."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    modified: dt.datetime  # of its oldest file
+
+
+def _moment(nanoseconds: int) -> dt.datetime:
+    """Return a file's time, also where it lies outside of the calendar."""
+    seconds = min(max(nanoseconds // 10**9, 0), LATEST_SECONDS)
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def find(wanted: Path, *, is_opaque: bool = False) -> Export:
+    """The export at a path, whose last part may be a pattern: the newest match; raises Failure.
+
+    An opaque one is a file; others may be folders of CSV files.
+    """
+    source = wanted
+    try:
+        if set("*?[") & set(source.name):
+            # Path.glob would say nothing of a folder that it may not read.
+            found = source.parent.iterdir()
+            matches = [path for path in found if fnmatch.fnmatchcase(path.name, source.name)]
+            if not matches:
+                raise FileNotFoundError  # noqa: TRY301 - as for a file
+            source = max(matches, key=_written)
+        mode = source.stat().st_mode
+        if stat.S_ISREG(mode):
+            return Export(source, (source,))
+        if stat.S_ISDIR(mode) and not is_opaque:
+            files = [p for p in source.iterdir() if p.suffix.lower() == ".csv" and _is_file(p)]
+            if not files:
+                raise Failure(
+                    Exit.SOURCE,
+                    f"there is no CSV file in {path_text(source)}; did the SIS write elsewhere?",
+                )
+            return Export(source, tuple(sorted(files)))
+    except FileNotFoundError:
+        raise Failure(
+            Exit.SOURCE,
+            f"there is no export at {path_text(wanted)}; did the SIS write it elsewhere?",
+        ) from None
+    except OSError as error:
+        raise _unreadable(source, error) from None
+    raise Failure(Exit.SOURCE, f"{path_text(source)} is no file")  # a pipe would block for ever
+
+
+def _written(path: Path) -> tuple[int, str]:
+    """When a file was written (ns), and its name; what is gone, or leads nowhere, comes first."""
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except FileNotFoundError:
+        return -1, path.name
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _unreadable(path: Path, error: OSError) -> Failure:
+    return Failure(
+        Exit.SOURCE,
+        f"{path_text(path)} cannot be read ({error.strerror}); the user {user_name()} needs to",
+    )
+
+
+def _state(export: Export) -> State:
+    found = []
+    for path in export.files:
+        seen = path.stat()
+        found.append((path.name, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+    return tuple(found)
+
+
+def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Export:
+    """The export once it has been quiet for `quiet_seconds`; raises Failure.
+
+    Waits for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet where
+    its inode has not changed for so long, by the host's clock; once it has changed under our eyes,
+    by our own looking alone, since a removal leaves no time, and a file server has its own clock.
+    """
+    limit = min(feed.settle_minutes * 60, left_seconds)
+    end = time.monotonic() + limit
+    seen: State = ()
+    since, has_said = 0.0, False
+    while True:
+        export = find(feed.source, is_opaque=feed.is_opaque)
+        try:
+            state = _state(export)
+        except FileNotFoundError:  # between two looks
+            state = ()
+        except OSError as error:
+            raise _unreadable(export.path, error) from None
+        now = time.monotonic()
+        if state != seen:
+            age = 0 if seen else time.time() - max(changed for *_, changed in state) / 1e9
+            seen, since = state, now - max(age, 0)
+        if state and now - since >= feed.quiet_seconds:
+            return export
+        if now >= end:
+            raise Failure(
+                Exit.GROWING,
+                f"{path_text(export.path)} was still being written after {limit / 60:.0f} min; it "
+                f"has to be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
+            )
+        if not has_said:
+            say(f"waiting until {path_text(export.path)} has been quiet for {feed.quiet_seconds} s")
+        has_said = True
+        time.sleep(min(1.0, max(feed.quiet_seconds - (now - since), 0.05), end - now))
+
+
+@contextlib.contextmanager
+def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
+    """Give a private copy of the export, hashed while it is made, gone at the end of the block.
+
+    A folder becomes a zip that depends on nothing but its files' names and contents. What is too
+    large, or has no room, is not copied. Raise Failure.
+    """
+    with workplace() as folder:
+        copy = folder / "export"
+        try:
+            before = _state(export)
+            sizes = [size for _, _, size, _, _ in before]
+            _refuse_too_large(export, sizes, maximum_bytes, folder)
+            made = Hashing(copy, maximum_bytes)
+            with contextlib.closing(made):
+                (_pack if export.is_folder else _copy)(export, sizes, made)
+            digest, size = made.digest.hexdigest(), made.size
+            after = _state(export)
+        except FileNotFoundError:
+            before, after = (), ((export.path.name, 0, 0, 0, 0),)
+        except OSError as error:
+            raise _unreadable(export.path, error) from None
+        if before != after or (not export.is_folder and size != before[0][2]):
+            raise Failure(
+                Exit.GROWING,
+                f"{path_text(export.path)} changed while it was read; the SIS is still writing it",
+            )
+        oldest = min(written for *_, written, _ in before)
+        yield Snapshot(copy, size, digest, _moment(oldest))
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """A private folder for copies, gone at the end of the block; raises Failure."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="roster-upload-")
+    except OSError as error:
+        raise Failure(Exit.LOCAL, f"no place for a private copy: {error.strerror}") from None
+    try:
+        yield Path(folder.name)
+    finally:
+        with stop.deferred():  # a second signal must not leave what is private
+            folder.cleanup()
+
+
+class Hashing:
+    """A new file that nobody else can read, hashed as it is written; raises Failure."""
+
+    def __init__(self, path: Path, maximum_bytes: int) -> None:
+        self._path, self._most = path, maximum_bytes
+        self.digest = hashlib.sha256()
+        self.size = 0
+        try:
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise self._no_room(error) from None
+        self._out = os.fdopen(opened, "wb", buffering=0)
+
+    def write(self, data: Any) -> int:
+        """Writes all of it."""
+        view = memoryview(data)
+        self.digest.update(view)
+        self.size += len(view)
+        if self.size > self._most:
+            raise _too_large("the export", self.size, self._most)
+        try:
+            done = 0
+            while done < len(view):
+                done += self._out.write(view[done:]) or 0
+        except OSError as error:
+            raise self._no_room(error) from None
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._out.close()
+
+    def _no_room(self, error: OSError) -> Failure:
+        where = self._path.parent.parent
+        return Failure(Exit.LOCAL, f"no room for a private copy in {where}: {error.strerror}")
+
+
+def _refuse_too_large(
+    export: Export, sizes: Sequence[int], maximum_bytes: int, folder: Path
+) -> None:
+    """Raise Failure for what must not be copied. A sparse file of a terabyte takes no disk."""
+    total = sum(sizes)
+    most = most_unpacked() if export.is_folder else maximum_bytes
+    if len(sizes) > spec("limits")["members"]:
+        raise Failure(
+            Exit.REFUSED, f"{path_text(export.path)} has {len(sizes):,} CSV files; no roster has"
+        )
+    if total > most:
+        raise _too_large(path_text(export.path), total, most)
+    free = shutil.disk_usage(folder).free
+    if not export.is_folder and total > free:
+        raise Failure(
+            Exit.LOCAL,
+            f"no room for a private copy in {folder.parent}: {total:,} bytes are needed, "
+            f"{free:,} are free",
+        )
+
+
+def _too_large(what: str, size: int, most: int) -> Failure:
+    return Failure(
+        Exit.REFUSED,
+        f"{what} has {size:,} bytes or more, {most:,} is the most, so nothing was sent; look at "
+        "what the SIS has written",
+    )
+
+
+def _copy(export: Export, sizes: Sequence[int], out: Hashing) -> None:
+    """Copy a file."""
+    with export.path.open("rb") as source:
+        _pour(source, out, sizes[0])
+
+
+def _pack(export: Export, sizes: Sequence[int], out: Hashing) -> None:
+    """Pack a folder's files."""
+    with zipfile.ZipFile(out, "w") as package:
+        for path, size in zip(export.files, sizes, strict=True):
+            info = zipfile.ZipInfo(_member(path), ZIP_EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
+                _pour(source, entry, size)
+
+
+def _member(path: Path) -> str:
+    """Return a file's name in the package. One that is not UTF-8 is taken for Latin-1."""
+    name = os.fsencode(path.name)
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
+
+
+def _pour(source: BinaryIO, out: Any, size: int) -> None:
+    """Copy what a file had, and one byte more of one that grows, so that it is noticed."""
+    left = size + 1
+    while block := source.read(min(COPIED_AT_ONCE, left)):
+        out.write(block)
+        left -= len(block)

@@ -1,0 +1,1 @@
+"""What the machine gives: accounts, files, locks, memory, signals, units."""

@@ -1,0 +1,118 @@
+"""Locks of a host's deliveries: one of a feed, one login of an account, so many in all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from roster_upload.config import Feed
+from roster_upload.exits import Exit, Failure
+from roster_upload.host.account import open_plain
+
+LOOK_SECONDS = 0.5
+# Whoever only looks whether a feed is busy, or tells of a killed run, holds its lock no longer.
+GLANCE_SECONDS = 1.0
+GLANCE_LOOK_SECONDS = 0.05
+FEED_LOCK = "lock"
+
+
+@contextlib.contextmanager
+def feed_lock(folder: Path) -> Iterator[None]:
+    """Holds the feed's lock; raises Failure where another delivery has it."""
+    end = time.monotonic() + GLANCE_SECONDS
+    while not (handle := _first_free(folder, [FEED_LOCK], folder.name)):
+        if time.monotonic() >= end:
+            raise Failure(
+                Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal"
+            )
+        time.sleep(GLANCE_LOOK_SECONDS)
+    with handle:
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a delivery holds the feed's lock, or may: who may not look cannot tell."""
+    try:
+        with os.fdopen(open_plain(folder / FEED_LOCK), "rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def account_lock(username: str, host: str, port: int) -> str:
+    """Return the name of the lock of an account at a server."""
+    account = f"{username}@{host}:{port}".lower()
+    return f"account-{hashlib.sha256(account.encode()).hexdigest()[:16]}.lock"
+
+
+def place_locks(parallel: int) -> list[str]:
+    """Return the names of the locks of so many transfers at the same time."""
+    return [f"place-{n}.lock" for n in range(parallel)]
+
+
+@contextlib.contextmanager
+def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Waits for one of the host's places to transfer, and for the account at the server.
+
+    Raises Failure where there is none within `seconds`.
+    """
+    own = account_lock(feed.username, feed.remote_host, feed.remote_port)
+    end = time.monotonic() + seconds
+    places = place_locks(feed.parallel)
+    login = f"{feed.username} at {feed.remote_host}"
+    waits = (
+        ([own], f"feeds of {login}", "let their windows open earlier"),
+        (places, "feeds of this host", "raise parallel"),
+    )
+    with contextlib.ExitStack() as stack:
+        for names, others, remedy in waits:
+            has_waited = False
+            while not (handle := _first_free(folder, names, feed.feed)):
+                if time.monotonic() >= end:
+                    raise Failure(
+                        Exit.BUSY, f"other {others} were transferring all the time; {remedy}"
+                    )
+                if not has_waited:
+                    say(f"waiting for other {others} that are being transferred")
+                has_waited = True
+                time.sleep(LOOK_SECONDS)
+            stack.enter_context(handle)
+        yield
+
+
+def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
+    """The first lock that nobody holds, held from now on; raises Failure."""
+    for name in names:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            handle = _opened(folder / name)
+        except OSError as error:
+            raise Failure(
+                Exit.LOCAL,
+                f"{folder} cannot be written ({error.strerror}); run the feed as its unit: "
+                f"systemctl start roster-upload@{feed}.service",
+            ) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+        else:
+            return handle
+    return None
+
+
+def _opened(path: Path) -> TextIO:
+    """A lock's file. Those that the host's feeds share are root's, and can only be read."""
+    try:
+        return path.open()
+    except FileNotFoundError:
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o640))

@@ -1,0 +1,1 @@
+"""Notifications: alerts by webhook and mail, heartbeats, metrics."""

@@ -1,0 +1,1 @@
+"""What is kept of deliveries: receipts, the ledger, packages, nights."""

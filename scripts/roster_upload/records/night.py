@@ -1,0 +1,51 @@
+"""The night of a delivery: its window, its deadline and its date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from roster_upload.config import Feed, window_minutes
+
+# A try has to begin so long before the deadline, and a wait for anything ends then.
+MARGIN_SECONDS = 120
+OUTSIDE_THE_WINDOW_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Night:
+    """The night that a moment belongs to: its window and how the moment lies in it."""
+
+    opened: dt.datetime  # of the window that is open, or opens next
+    deadline: dt.datetime
+    in_window: bool
+    minutes_to_deadline: int
+
+    @classmethod
+    def of(cls, feed: Feed, now: dt.datetime) -> Night:
+        """The night whose deadline comes next after `now` (UTC)."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        deadline = midnight + dt.timedelta(minutes=feed.deadline)
+        if deadline <= now:
+            deadline += dt.timedelta(days=1)
+        length = window_minutes(feed.window_start, feed.deadline)
+        opened = deadline - dt.timedelta(minutes=length)
+        left = int((deadline - now).total_seconds() // 60)
+        return cls(opened, deadline, opened <= now, left)
+
+    @property
+    def date(self) -> str:
+        """The day of its deadline."""
+        return self.deadline.date().isoformat()
+
+    def seconds_left(self) -> float:
+        """How long anything may still be waited for."""
+        if not self.in_window:
+            return OUTSIDE_THE_WINDOW_SECONDS
+        left = (self.deadline - dt.datetime.now(dt.UTC)).total_seconds()
+        return max(left - MARGIN_SECONDS, 0)
+
+
+def stamp(moment: dt.datetime) -> str:
+    """A moment in UTC as ISO 8601 to the second."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

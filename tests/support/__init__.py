@@ -1,0 +1,1 @@
+"""Helpers that several tests use: invented rosters, servers, districts, fleets, forks."""

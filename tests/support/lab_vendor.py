@@ -1,0 +1,68 @@
+"""Control the lab's vendor while passwords and keys change: its real sshd's accounts."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+from support.lab_hosts import ROOT, Host, connect
+
+NAME = "lab-sftp"
+# A second password beside the account's own, as PAM allows. Some vendors accept both for a while.
+SECOND = r"""
+set -e
+program=/usr/local/sbin/second-password
+install -d -m 0700 /etc/second-passwords
+cat > $program <<'END'
+#!/usr/bin/python3
+import os, sys
+given = sys.stdin.buffer.read().rstrip(b"\0")
+try:
+    wanted = open("/etc/second-passwords/" + os.environ["PAM_USER"], "rb").read()
+except OSError:
+    wanted = None
+sys.exit(0 if given == wanted else 1)
+END
+chmod 0755 $program
+grep -q second-password /etc/pam.d/sshd ||
+    sed -i "1i auth sufficient pam_exec.so quiet expose_authtok $program" /etc/pam.d/sshd
+install -d /etc/ssh/vendor-keys
+echo 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/vendor-keys/%u' \
+    > /etc/ssh/sshd_config.d/keys.conf
+systemctl restart ssh.service
+"""
+
+
+def on(command: str, given: str = "") -> str:
+    """Return the output of a command that runs as root at the vendor and reads `given`."""
+    ssh = [
+        "ssh",
+        "-F",
+        str(ROOT / ".lab" / "ssh_config"),
+        NAME,
+        "sudo sh -c " + shlex.quote(command),
+    ]
+    done = subprocess.run(ssh, input=given, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def host() -> Host:
+    """Return the vendor's server."""
+    return connect(NAME)
+
+
+def allow_second() -> None:
+    """Allow accounts to have a second password, and keys."""
+    on("sh", SECOND)
+
+
+def take(username: str, password: str, second: str = "") -> None:
+    """Set the passwords that the vendor accepts from now on."""
+    on("chpasswd", f"{username}:{password}\n")
+    path = shlex.quote(f"/etc/second-passwords/{username}")
+    on(f"cat > {path}" if second else f"rm -f {path}", second)
+
+
+def take_keys(username: str, *keys: str) -> None:
+    """Set the public keys that the vendor accepts from now on."""
+    on(f"cat > {shlex.quote('/etc/ssh/vendor-keys/' + username)}", "".join(k + "\n" for k in keys))

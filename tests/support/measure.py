@@ -1,0 +1,101 @@
+"""Run independent tools on the lab's district hosts."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from support.lab_hosts import ROOT, Host, connect
+
+WANTED = tomllib.loads(Path(__file__).with_name("measured.toml").read_text())
+FOLDER = "/root/measure"
+
+
+def install(host: Host, *packages: str) -> None:
+    """Install a tool on a host, after any other installation there."""
+    command = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "
+    command = "apt-get update && " + command + " ".join(packages)
+    host.check_output("flock /run/measure.lock sh -c %s", command)
+
+
+def lynis(host: Host) -> dict[str, Any]:
+    """Lynis: {index: 0 to 100, suggestions: {test id: [texts]}}."""
+    install(host, "lynis")
+    host.run("cd / && lynis audit system --quick --no-colors >/dev/null 2>&1")  # 78: it warns
+    report = host.check_output("cat /var/log/lynis-report.dat")
+    found: dict[str, list[str]] = {}
+    for test, text, detail in re.findall(
+        r"^(?:suggestion|warning)\[\]=([^|]+)\|([^|]*)\|([^|]*)", report, re.MULTILINE
+    ):
+        found.setdefault(test, []).append(f"{text} {detail}".strip(" -"))
+    index = re.search(r"^hardening_index=(\d+)", report, re.MULTILINE)
+    assert index, report[-500:]
+    return {"index": int(index[1]), "suggestions": found}
+
+
+def exposure(host: Host, unit: str) -> float:
+    """Run systemd-analyze: return the exposure of a unit, from 0 to 10."""
+    told = host.run("systemd-analyze security --no-pager %s", unit).stdout
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
+    assert level, told
+    return float(level[1])
+
+
+def ssh_audit(host: Host) -> dict[str, list[str]]:
+    """Run ssh-audit from outside. Return {level: [algorithm: text]}, without plain information."""
+    address = host.check_output("hostname -I").split()[0]
+    done = subprocess.run(
+        ["ssh-audit", "--json", address], capture_output=True, text=True, timeout=120, check=False
+    )
+    told = json.loads(done.stdout)
+    found: dict[str, list[str]] = {}
+    for kind in ("kex", "key", "enc", "mac"):
+        for algorithm in told[kind]:
+            for level, notes in algorithm["notes"].items():
+                if level != "info":
+                    name = algorithm["algorithm"]
+                    found.setdefault(level, []).extend(f"{kind} {name}: {n}" for n in notes)
+    for cve in told["cves"]:
+        found.setdefault("fail", []).append(cve["name"])
+    return found
+
+
+def openscap(host: Host) -> dict[str, list[str]]:
+    """OpenSCAP: {result: [rules]}, with the content of Debian 13's ssg-debian.
+
+    The tool skips most rules if it sees podman's mark of a container, so the mark is removed. It
+    also skips them without the package linux-base, which every host with its own kernel has.
+    """
+    wanted = WANTED["openscap"]
+    install(host, "openscap-scanner", "linux-base")
+    content = f"{FOLDER}/{wanted['content']}"
+    if not host.file(content).exists:
+        vendor = connect("lab-sftp")
+        vendor.check_output("apt-get update && cd /tmp && apt-get download ssg-debian")
+        vendor.check_output("dpkg-deb --extract /tmp/ssg-debian_*.deb /tmp/ssg")
+        name = f"/tmp/ssg/usr/share/xml/scap/ssg/content/{wanted['content']}"  # noqa: S108
+        config = ["ssh", "-F", str(ROOT / ".lab" / "ssh_config")]
+        text = subprocess.run([*config, "lab-sftp", "cat", name], capture_output=True, check=True)
+        host.check_output("install -d -m 0700 %s", FOLDER)
+        put = f"sudo sh -c 'cat > {content}'"
+        target = str(host.backend.get_hostname())
+        subprocess.run([*config, target, put], input=text.stdout, capture_output=True, check=True)
+    host.run("umount /run/.containerenv; rm -f /run/.containerenv")
+    told = host.run("oscap xccdf eval --profile %s %s", wanted["profile"], content).stdout
+    found: dict[str, list[str]] = {}
+    for rule, result in re.findall(
+        r"^Rule\s+\S+content_rule_(\S+).*?^Result\s+(\S+)", told, re.M | re.S
+    ):
+        found.setdefault(result, []).append(rule)
+    assert found, told[-500:]
+    return found
+
+
+def share(results: dict[str, list[str]]) -> float:
+    """Return the share of passed rules among those that passed or failed."""
+    passed, failed = len(results.get("pass", [])), len(results.get("fail", []))
+    return passed / (passed + failed)
