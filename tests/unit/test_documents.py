@@ -49,6 +49,13 @@ def test_links_lead_to_files_and_headings_that_exist() -> None:
         assert not anchor or anchor in anchors(found), (document, target)
 
 
+def test_every_room_of_the_program_is_in_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text().split("### Inside the program")[1]
+    named = set(re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE))
+    program = ROOT / "scripts" / "roster_upload"
+    assert named == {path.parent.name for path in program.glob("*/__init__.py")}
+
+
 def commands() -> list[tuple[str, str]]:
     """Return document and command line, of all that run a playbook."""
     found = []
