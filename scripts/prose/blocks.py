@@ -119,4 +119,6 @@ def _inline(children: list[Token], number: int) -> list[Line]:
             lines[-1] += CODE
         elif child.type == "text":
             lines[-1] += child.content
+        elif child.type == "html_inline":
+            lines[-1] += " "
     return [(number + n, line) for n, line in enumerate(lines)]
