@@ -553,7 +553,7 @@ def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Ex
     assert made.receipt["in_window"]
 
 
-@pytest.mark.parametrize("step", ["receipts.news", "ring.Ring.add"])
+@pytest.mark.parametrize("step", ["records.receipts.news", "records.package_store.Ring.add"])
 def test_what_is_in_is_recorded_whatever_comes(host: Host, step: str) -> None:
     """A signal after the transfer must not cost its receipt."""
     stopped = mock.Mock(side_effect=[stop.Stopped("SIGTERM"), []])
