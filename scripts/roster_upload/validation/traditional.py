@@ -21,7 +21,7 @@ from roster_upload.validation import archive, text
 from roster_upload.validation.columns import sums_of_strings
 from roster_upload.validation.csv_reader import Batch, Rows, Unreadable
 from roster_upload.validation.findings import Findings, Report
-from roster_upload.validation.oneroster import have_lost_zeros
+from roster_upload.validation.row_rules import have_lost_zeros
 
 if TYPE_CHECKING:
     from roster_upload.validation.check import ValidationOptions
