@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from roster_feeds import to_toml
 from roster_upload import config
 from roster_upload.guard import guard
-from roster_upload.guard.baseline import Baseline, KeyedHasher
+from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Comparison, Roster
-from roster_upload.validation import csv_reader
+from roster_upload.guard.hashing import KeyedHasher
+from roster_upload.validation import blocks, csv_reader, lines
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Findings, Report
 from support import rosters, share
@@ -55,12 +56,12 @@ def baseline_of(folder: Path, students: int, schools: int) -> Baseline:
 @contextmanager
 def small_pieces(piece: int, block: int) -> Iterator[None]:
     """Lets pieces of text end everywhere."""
-    was = csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES
-    csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = piece, block
+    was = blocks.PIECE_BYTES, blocks.BLOCK_BYTES
+    blocks.PIECE_BYTES, blocks.BLOCK_BYTES = piece, block
     try:
         yield
     finally:
-        csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = was
+        blocks.PIECE_BYTES, blocks.BLOCK_BYTES = was
 
 
 # ---- the CSV reader -----------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def read(content: bytes, piece: int) -> tuple[csv_reader.Rows, dict[int, list[st
     with small_pieces(piece, 64):
         made = csv_reader.Rows(package, package.infolist()[0], "a.csv", findings)
         assert made.header == HEADER
-        with suppress(csv_reader.Unreadable):
+        with suppress(lines.Unreadable):
             for batch in made:
                 whole = zip(*map(batch.values, range(len(HEADER))), strict=True)
                 for number, row in enumerate(whole, batch.first):

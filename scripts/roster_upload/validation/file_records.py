@@ -9,22 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import (
-    IDENTITY,
-    Baseline,
-    Calendar,
-    DuplicateFinder,
-    Hashes,
-    KeyedHasher,
-    Numbers,
-    RecordCollector,
-    RecordSet,
-)
-from roster_upload.guard.baseline import Rows as Records
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import Calendar
+from roster_upload.guard.hashing import Hashes, KeyedHasher, Numbers
+from roster_upload.guard.record_sets import IDENTITY, DuplicateFinder, RecordCollector, RecordSet
+from roster_upload.guard.record_sets import Rows as Records
 from roster_upload.spec import spec
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import IdIndex, Numbered, Values, row_sums, sums_of_strings
-from roster_upload.validation.csv_reader import Batch
 from roster_upload.validation.enrollments import (
     Calendars,
     Classes,

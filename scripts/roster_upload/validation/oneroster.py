@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import (
-    KeyedHasher,
-)
+from roster_upload.guard.hashing import KeyedHasher
 from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import IdIndex, Numbered, Values
-from roster_upload.validation.csv_reader import Batch, Rows, Unreadable
+from roster_upload.validation.csv_reader import Rows
 from roster_upload.validation.file_records import FileRecords, Shared
 from roster_upload.validation.findings import Report
+from roster_upload.validation.lines import Unreadable
 from roster_upload.validation.manifest import MANIFEST, Manifest
 from roster_upload.validation.row_rules import RowRules
 from roster_upload.validation.rules import ColumnRules, Target

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import Numbered, Values
-from roster_upload.validation.csv_reader import Batch
 from roster_upload.validation.enrollments import day_of
 from roster_upload.validation.file_records import Shared
 from roster_upload.validation.findings import Findings

@@ -17,19 +17,16 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
-from roster_upload.guard import baseline as module
-from roster_upload.guard.baseline import (
-    ALWAYS,
-    Baseline,
-    Calendar,
+from roster_upload.guard import hashing
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import ALWAYS, Calendar, Session, State
+from roster_upload.guard.hashing import KeyedHasher
+from roster_upload.guard.record_sets import (
     ChunkedArray,
     DuplicateFinder,
-    KeyedHasher,
     RecordCollector,
     RecordSet,
     Rows,
-    Session,
-    State,
     ValueIndex,
 )
 from support import rosters
@@ -474,7 +471,7 @@ def first_version(path: Path, **changes: Any) -> None:
     """Write a file as the first version did."""
     facts = {
         "v": 1,
-        "key": module.mark(KEY),
+        "key": hashing.mark(KEY),
         "kinds": ["users.student", "enrollments"],
         "places": ["", "a"],
         "rows": {"users": 2, "enrollments": 1},
@@ -649,8 +646,8 @@ def test_nothing_of_a_file_is_run(tmp_path: Path) -> None:
 
 def test_the_mark_of_a_key_stays_the_same() -> None:
     """Files on hosts carry it. With another mark, all of them would be of another key."""
-    assert module.mark(KEY) == "c6b519658a230a05"
-    assert module.mark(b"o" * 32) != module.mark(KEY)
+    assert hashing.mark(KEY) == "c6b519658a230a05"
+    assert hashing.mark(b"o" * 32) != hashing.mark(KEY)
 
 
 # ---- properties ---------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from contextlib import suppress
 
 import pytest
 from roster_upload.spec import spec
-from roster_upload.validation import csv_reader
-from roster_upload.validation.csv_reader import Batch, Rows, Unreadable, split
+from roster_upload.validation import blocks, lines
+from roster_upload.validation.batch import Batch, split
+from roster_upload.validation.csv_reader import Rows
 from roster_upload.validation.findings import Finding, Findings
+from roster_upload.validation.lines import Unreadable
 from support import rosters
 
 ROW = b"1,2\r\n"
@@ -42,8 +44,8 @@ def read(content: bytes) -> tuple[list[list[str]], dict[str, Finding], Rows | No
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each piece end after a few bytes, also within line ends."""
-    monkeypatch.setattr(csv_reader, "PIECE_BYTES", 4)
-    monkeypatch.setattr(csv_reader, "FIRST_BYTES", 8)
+    monkeypatch.setattr(blocks, "PIECE_BYTES", 4)
+    monkeypatch.setattr(lines, "FIRST_BYTES", 8)
 
 
 # ---- blocks -------------------------------------------------------------------------------------
@@ -53,7 +55,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stream_is_read_to_its_end_and_a_short_one_without_a_thread(
     monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 64)
     names: set[str] = set()
 
     class Stream(io.BytesIO):
@@ -62,7 +64,7 @@ def test_a_stream_is_read_to_its_end_and_a_short_one_without_a_thread(
             return super().read(size)
 
     content = bytes(range(256)) * 4
-    assert b"".join(csv_reader.blocks(Stream(content[:length]))) == content[:length]
+    assert b"".join(blocks.blocks(Stream(content[:length]))) == content[:length]
     assert (len(names) == 1) is (length < 64)
 
 
