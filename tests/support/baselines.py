@@ -9,16 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from roster_upload.config import Feed
-from roster_upload.guard.baseline import (
-    ALWAYS,
-    IDENTITY,
-    Baseline,
-    Calendar,
-    RecordSet,
-    Session,
-    ValueIndex,
-)
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import ALWAYS, Calendar, Session
 from roster_upload.guard.limits import file_of
+from roster_upload.guard.record_sets import IDENTITY, RecordSet, ValueIndex
 
 GUARD: Mapping[str, Any] = {
     "format": "oneroster-1.1",

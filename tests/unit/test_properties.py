@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from roster_feeds import to_toml
 from roster_upload import config
 from roster_upload.guard import guard
-from roster_upload.guard.baseline import Baseline, KeyedHasher
+from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Comparison, Roster
-from roster_upload.validation import csv_reader
+from roster_upload.guard.hashing import KeyedHasher
+from roster_upload.validation import blocks, csv_reader, lines
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Findings, Report
 from support import rosters, share
@@ -55,12 +56,12 @@ def baseline_of(folder: Path, students: int, schools: int) -> Baseline:
 @contextmanager
 def small_pieces(piece: int, block: int) -> Iterator[None]:
     """Let pieces of text end everywhere."""
-    was = csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES
-    csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = piece, block
+    was = blocks.PIECE_BYTES, blocks.BLOCK_BYTES
+    blocks.PIECE_BYTES, blocks.BLOCK_BYTES = piece, block
     try:
         yield
     finally:
-        csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = was
+        blocks.PIECE_BYTES, blocks.BLOCK_BYTES = was
 
 
 # ---- the CSV reader -----------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def read(content: bytes, piece: int) -> tuple[csv_reader.Rows, dict[int, list[st
     with small_pieces(piece, 64):
         made = csv_reader.Rows(package, package.infolist()[0], "a.csv", findings)
         assert made.header == HEADER
-        with suppress(csv_reader.Unreadable):
+        with suppress(lines.Unreadable):
             for batch in made:
                 whole = zip(*map(batch.values, range(len(HEADER))), strict=True)
                 for number, row in enumerate(whole, batch.first):
@@ -94,7 +95,7 @@ def parsed(text: str) -> tuple[list[list[str]], bool]:
 
 
 HEADER = ["x", "y", "z"]
-# Rows as a writer makes them, and any text: quotes that open nowhere, bare line ends.
+# Rows as a writer makes them, and anything at all: quotes that open nowhere, bare line ends.
 written = st.builds(
     lambda rows, quoting, ends, cut: to_text(rows, quoting, ends).removesuffix(ends * cut),
     st.lists(st.lists(st.text(alphabet='ab,"\n\r é', max_size=6), min_size=2, max_size=4)),
@@ -263,7 +264,7 @@ def test_a_row_that_others_need_is_missed(folder: Path, data: st.DataObject) -> 
 # ---- guard --------------------------------------------------------------------------------------
 
 
-# The possible fates of a student, as values of the row. All are at school-0 before.
+# What may become of a student, as values of the row; all are at school-0 before.
 FATES = {
     "stays": {},
     "gone": {},

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.config import DEFAULTS, OPAQUE, Feed
-from roster_upload.guard.baseline import Baseline, KeyedHasher
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.hashing import KeyedHasher
 from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, oneroster, traditional

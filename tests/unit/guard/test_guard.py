@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from roster_upload import config
 from roster_upload.guard import guard
-from roster_upload.guard.baseline import Baseline, Calendar, Session
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import Calendar, Session
 from roster_upload.guard.guard import Reason, Rule, Verdict
 from roster_upload.guard.limits import Limits
 from roster_upload.guard.verdict import percentage

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 from roster_upload.guard import guard
-from roster_upload.guard.baseline import Baseline, Calendar, Session
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import Calendar, Session
 from support import share
 from support.baselines import Record, baseline, feed, person
 

@@ -1,4 +1,4 @@
-"""Memory and disk are limited, and a run that reaches a limit reports it."""
+"""Memory and disk have a limit, and a run that meets it says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from roster_upload.package.source import Source, Unusable
 from roster_upload.package.writer import PackageWriter
 from roster_upload.records.ledger import Ledger
 from roster_upload.spec import spec
-from roster_upload.validation import csv_reader
+from roster_upload.validation import blocks
 from roster_upload.validation.check import check
 from support import forks, rosters
 
@@ -175,7 +175,7 @@ def test_a_thread_without_memory_is_not_waited_for(
 ) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(rosters.build(students=30))
-    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 100)  # shorter data needs no thread
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100)  # what is shorter needs no thread
     monkeypatch.setattr(threading.Thread, "start", started)
     with pytest.raises(MemoryError):
         check(path)

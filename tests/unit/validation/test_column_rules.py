@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from roster_upload.spec import spec
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import IdIndex, Values
-from roster_upload.validation.csv_reader import Batch
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.rules import ColumnRules, Target
 

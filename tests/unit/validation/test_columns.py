@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import (
     Check,
     Distinct,
@@ -20,7 +21,6 @@ from roster_upload.validation.columns import (
     row_sums,
     sums_of_strings,
 )
-from roster_upload.validation.csv_reader import Batch
 
 LENGTHS = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 240, 255, 256, 257, 300, 5000]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from roster_upload.guard.baseline import Calendar, State
+from roster_upload.guard.calendar import Calendar, State
 from roster_upload.validation import enrollments
 from roster_upload.validation.check import check
 from roster_upload.validation.columns import Numbered

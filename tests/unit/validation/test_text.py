@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import Values
-from roster_upload.validation.csv_reader import Batch
 
 # Unicode's blanks, and characters that leave nothing visible.
 BLANKS = [
