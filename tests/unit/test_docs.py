@@ -50,7 +50,6 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         "a person of two names",
         ["scripts/roster_upload/README.md"],
     ),
-    "tests/examples.py": ('"drop_students": 200', '"drop_students": 201', ["docs/guard.md"]),
     "scripts/roster_upload/spec/exits.toml": (
         'meaning = "the server refused the login"',
         'meaning = "the server refuses the login"',
