@@ -21,7 +21,6 @@ import paramiko
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
-from roster_upload.spec.values import HostKey
 from roster_upload.terminal.printable import printable
 from roster_upload.transfer.algorithms import CHACHA, HandshakeLog, make_transport
 from roster_upload.transfer.info import ConnectionInfo

@@ -12,7 +12,6 @@ from unittest import mock
 import paramiko
 import pytest
 from roster_upload.exits import Exit, Failure
-from roster_upload.spec.values import HostKey
 from roster_upload.transfer import ssh
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.watchdog import Watchdog
