@@ -20,6 +20,7 @@ import paramiko
 import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
+from roster_upload.spec.values import HostKey
 from roster_upload.transfer.algorithms import offered_key_types
 from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
@@ -956,6 +957,6 @@ def test_a_password_where_a_key_is_asked_for_is_told(district: District, vendor:
 
 
 def test_the_pinned_key_types_are_what_is_asked_for() -> None:
-    pins = (config.HostKey("ssh-rsa", b""), config.HostKey("ssh-ed25519", b""))
+    pins = (HostKey("ssh-rsa", b""), HostKey("ssh-ed25519", b""))
     assert offered_key_types(pins) == ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]
     assert "ssh-rsa" in offered_key_types(pins, "legacy")

@@ -248,7 +248,7 @@ DAMAGES: list[Damage] = [
     D("tabs between the fields", REFUSED, "error", "csv.separator", "users.csv", bytes_of(lambda c: c.replace(b",", b"\t")), "tab"),
     D("Excel's line sep=,", REFUSED, "error", "csv.no-header", "users.csv", bytes_of(lambda c: b"sep=,\r\n" + c, "users.csv"), "sep="),
     D("PowerShell's line #TYPE", REFUSED, "error", "csv.no-header", "users.csv", bytes_of(lambda c: b"#TYPE System.Data.DataRow\r\n" + c, "users.csv"), "#TYPE"),
-    D("files that are joined, each with its header", REFUSED, "error", "csv.header-again", "users.csv", bytes_of(lambda c: c + c.partition(b"\r\n")[0] + b"\r\n", "users.csv"), "remove it"),
+    D("files that are joined, each with its header", REFUSED, "error", "csv.header-again", "users.csv", bytes_of(lambda c: c + c.partition(b"\r\n")[0] + b"\r\n", "users.csv"), "Remove it"),
     D("a metadata column with a blank in its name", SENT, "", "", "", _package(_metadata)),
     # ---- package and manifest
     D("a file with another spelling", REFUSED, "error", "package.misnamed", "academicSessions.csv", renamed(lambda n: n.replace("academicSessions", "academic_sessions")), "academic_sessions.csv"),

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from roster_upload import config
 from roster_upload.exits import Exit
+from roster_upload.spec import schema
 from support.examples import EXAMPLES, WIDTH
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "guard.md"
@@ -56,6 +56,4 @@ def test_a_lower_limit_in_august_still_holds_new_numbers(name: str, code: Exit) 
 def test_the_page_has_the_default_limits() -> None:
     rows = re.findall(r"^\| `roster_upload_(guard_\w+)` \| (\d+)", PAGE.read_text(), re.M)
     assert len(rows) == 7
-    assert {key: int(value) for key, value in rows} == {
-        key: config.DEFAULTS[key] for key, _ in rows
-    }
+    assert {key: int(value) for key, value in rows} == {key: schema.default(key) for key, _ in rows}

@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roster_upload import config
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.calendar import Calendar, Session
 from roster_upload.guard.guard import Reason, Rule, Verdict
 from roster_upload.guard.limits import Limits
 from roster_upload.guard.verdict import percentage
+from roster_upload.spec.values import Span
 from support import share
 from support.baselines import Record, baseline, feed, person
 
 NIGHT = dt.date(2026, 11, 1)
 KIND = "users.student"
-WINDOW = (config.Span(dt.date(2026, 10, 1), dt.date(2026, 12, 1), "rollover"),)
+WINDOW = (Span(dt.date(2026, 10, 1), dt.date(2026, 12, 1), "rollover"),)
 # Days around the night: running, ended the day before, beginning the day after.
 RUNNING = Calendar(sessions=(("2026-08-17", "2026-12-19"),))
 ENDED = Calendar("", "2026-11-01", (("2026-08-17", "2026-12-19"),))
@@ -281,7 +281,7 @@ def test_limits_by_kind(kind: str, own: dict[str, Any], limits: Limits) -> None:
 )
 def test_a_window_widens_the_limits(day: str, percent: int, limits: Limits) -> None:
     """It narrows none, and disables the limit by number."""
-    first = config.Span(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "a day")
+    first = Span(dt.date(2026, 1, 1), dt.date(2026, 1, 1), "a day")
     terms = feed(
         guard_changed_percent=70,
         guard_removed_count=9,

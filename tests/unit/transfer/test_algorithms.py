@@ -8,7 +8,7 @@ import socket
 import paramiko
 import pytest
 from roster_upload import config
-from roster_upload.config import HostKey
+from roster_upload.spec.values import HostKey
 from roster_upload.transfer import algorithms
 from unit.test_config import GOOD
 
