@@ -19,8 +19,6 @@ from ansible.vars.manager import VariableManager
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 DISTRICT_HOSTS = "district_hosts"
-# Ansible reads `host_vars/NAME.yml`, also a folder of that name, as variables of NAME.
-ENDINGS = (".yml", ".yaml", ".json")
 
 
 @dataclass(frozen=True)

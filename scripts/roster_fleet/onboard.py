@@ -85,7 +85,7 @@ def _text_problem(column: str, value: str) -> str | None:
 def _host(value: str) -> str | None:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", value):
         return f"{value!r} must be letters, digits, dots and hyphens (roster-maple)"
-    if value.lower() in RESERVED_HOSTS or value.lower().endswith(inventory.ENDINGS):
+    if value.lower() in RESERVED_HOSTS or value.lower().endswith(yamlfile.ENDINGS):
         return f"{value!r} means something else to Ansible; give the host another name"
     return None
 
@@ -97,6 +97,12 @@ def _site_code(value: str) -> str | None:
         f"{value!r} must be letters and digits, as in the vendor's upload path "
         "(format the column as text where a spreadsheet made another number of it)"
     )
+
+
+def _feed(value: str) -> str | None:
+    if value == vault.ALERTS:
+        return f"{value!r} is reserved for the vault file of the alerts; give the feed another name"
+    return config.KEYS["feed"][1](value)
 
 
 def _group(value: str) -> str | None:
@@ -121,7 +127,7 @@ COLUMNS = (
     Column("product", "the last part of the upload path; empty: product, or the group's", _group),
     Column("sis", "its SIS, for a group of the districts with the same; may be empty", _group),
     Column("region", "its region, for a group; may be empty", _group),
-    Column("feed", "the feed's name; empty: made of the district's name", config.KEYS["feed"][1]),
+    Column("feed", "the feed's name; empty: made of the district's name", _feed),
     Column("username", "the SFTP login, an e-mail address", required=True),
     Column("password", "the SFTP password, as set by the vendor's mail; empty: later"),
 )
@@ -538,7 +544,7 @@ def _group_files(folder: Path, groups: Sequence[Sequence[District]]) -> dict[Pat
     files: dict[Path, str] = {}
     for district in (district for group in groups for district in group):
         for name, column in district.groups.items():
-            if not any((home / f"{name}{end}").exists() for end in ("", *inventory.ENDINGS)):
+            if not yamlfile.variable_files(home / name):
                 path = home / name / "main.yml"
                 values = {"district_product": district.product} if column == "product" else None
                 body = yamlfile.dump(yamlfile.tree(values)) if values else ""
@@ -571,7 +577,7 @@ def _in_the_way(main: Path, text: str, district: District) -> list[str]:
     home = main.parent
     return [
         f"{district.where}, host: {home.name} has its variables in {path}; move it to {main}"
-        for path in (home.with_name(home.name + end) for end in inventory.ENDINGS)
+        for path in (home.with_name(home.name + end) for end in yamlfile.ENDINGS)
         if path.exists()
     ]
 

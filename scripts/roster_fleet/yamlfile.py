@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,9 +14,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+# Ansible reads `host_vars/NAME.yml`, also a folder of that name, as variables of NAME.
+ENDINGS = (".yml", ".yaml", ".json")
+
+
+def variable_files(home: Path) -> list[Path]:
+    """Return the files that Ansible reads for a host or a group, given its folder."""
+    endings = ("", *ENDINGS)
+    beside = (home.with_name(home.name + ending) for ending in endings)
+    below = (path for path in home.rglob("*") if path.suffix in endings)
+    return sorted(path for path in (*beside, *below) if path.is_file())
+
 
 def load(text: str) -> Any:
-    """What a text holds, with all that `dump` needs to keep it as it is."""
+    """Return the content of a text, with all that `dump` needs to keep its form."""
     return _yaml(text).load(text)
 
 

@@ -389,7 +389,8 @@ def test_ansible_loads_what_was_meant_or_the_row_is_refused(given: dict[str, str
             onboard.write(plan.files)
         except onboard.OnboardError:
             return
-        del shared["roster_upload_feeds"], shared["ansible_host"]
+        for own in ("roster_upload_feeds", "roster_upload_webhook_url", "ansible_host"):
+            del shared[own]
         optional = {"district_product": district.product, "ansible_host": district.address}
         meant = district.alone() | {key: value for key, value in optional.items() if value}
         assert variables(folder, "roster-maple", district.host) == [before, shared | meant]
@@ -521,3 +522,21 @@ def test_only_the_fingerprint_of_the_key_confirms_it() -> None:
     for answer in ("y", "", shown.lower(), shown[:-1], "SHA256:"):
         with pytest.raises(hostkey.HostKeyError, match="pinned nothing"):
             hostkey.confirmed([ED25519], answer)
+
+
+def test_the_alerts_of_a_group_are_left_alone(folder: Path, keys: vault.Vault) -> None:
+    """Their file is none of the group's variables, so the group gets its commented file."""
+    secrets = folder / "group_vars" / "product_literacy" / "alerts.vault"
+    secrets.parent.mkdir()
+    secrets.write_bytes(keys.encrypt("webhook: 'x'\n", "example"))
+    before = secrets.read_bytes()
+    onboard.write(onboard.plan(folder, rows(OAK + "x"), keys).files)
+    assert secrets.read_bytes() == before
+    assert "literacy" in (secrets.parent / "main.yml").read_text()
+
+
+def test_no_feed_is_called_alerts(folder: Path, keys: vault.Vault) -> None:
+    with pytest.raises(onboard.OnboardError, match="row 2, feed: 'alerts' is reserved"):
+        rows("oak,,Oak,1,,,,alerts,r@oak.example,")
+    with pytest.raises(onboard.OnboardError, match="row 2, feed: 'alerts' is reserved"):
+        rows("oak,,Alerts,1,,,,,r@oak.example,")

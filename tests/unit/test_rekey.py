@@ -47,20 +47,21 @@ def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
 def test_every_file_opens_with_the_new_key_and_none_with_the_old(folder: Path) -> None:
     before, files = plain(folder, OLD), content(folder)
     done = rekey.Rekey(folder, "example", SECRETS).run()
-    assert len(done.changed) == 4
+    assert len(done.changed) == 5
+    assert folder / "host_vars/roster-region7/alerts.vault" in done.changed
     assert plain(folder, NEW) == before
     assert plain(folder, OLD) == {}
     after = content(folder)
     assert set(after) == set(files)
     assert {path for path in files if files[path] != after[path]} == set(before)
     again = rekey.Rekey(folder, "example", SECRETS).run()
-    assert (again.changed, len(again.already)) == ((), 4)
+    assert (again.changed, len(again.already)) == ((), 5)
     assert content(folder) == after
 
 
 def test_check_mode_says_which_and_writes_nothing(folder: Path) -> None:
     files = content(folder)
-    assert len(rekey.Rekey(folder, "example", SECRETS).run(check=True).changed) == 4
+    assert len(rekey.Rekey(folder, "example", SECRETS).run(check=True).changed) == 5
     assert content(folder) == files
 
 
@@ -82,7 +83,7 @@ rekey.Rekey(Path(sys.argv[1]), "example", [("example", old), ("example-next", ne
 """
 
 
-CALLS = {"replace": 4, "create": 8, "unlink": 4}  # of a run on the folder's four files
+CALLS = {"replace": 5, "create": 10, "unlink": 5}  # of a run on the folder's five files
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_a_file_without_an_id_gets_it(folder: Path) -> None:
         (folder / f"host_vars/roster-maple/{name}.vault").write_bytes(sealed)
     before = content(folder)
     done = rekey.Rekey(folder, "example", SECRETS).run()
-    assert len(done.changed) == 5
+    assert len(done.changed) == 6
     assert folder / "host_vars/roster-maple/mine.vault" in plain(folder, NEW)
     other = folder / "host_vars/roster-maple/other.vault"
     assert content(folder)[other] == before[other]
