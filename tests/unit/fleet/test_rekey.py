@@ -10,7 +10,7 @@ import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import rekey
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
 NEW = VaultSecret(b"a new key of more than sixteen characters")
 SECRETS = [("example", OLD), ("example-next", NEW)]

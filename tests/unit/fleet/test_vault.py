@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import vault
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KEYS = vault.Vault([("mine", VaultSecret(b"a key of some length"))])
 
 

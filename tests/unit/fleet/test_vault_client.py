@@ -11,7 +11,7 @@ from pathlib import Path
 import forks
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # What the client imports.
 ALWAYS = ("argparse", "runpy", "secrets", "shlex", "subprocess", "tomllib")
