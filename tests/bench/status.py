@@ -21,7 +21,10 @@ from pathlib import Path
 import fleets
 from integration.browser import browsing
 from playwright.sync_api import Page
-from roster_fleet import page, report, status
+from roster_fleet import report
+from roster_fleet.status import cache as caches
+from roster_fleet.status import page
+from roster_fleet.status import rows as status
 
 BUILD_SECONDS, OPEN_SECONDS, MEGABYTES = 10.0, 2.0, 5.0
 EMPTY = "<!doctype html><html lang=en data-ready><title>Empty</title>"
@@ -62,12 +65,12 @@ def main() -> int:
     reports = fleets.results(given.districts, given.nights)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cache = status.Cache(folder / "cache")
+        cache = caches.Cache(folder / "cache")
         path, empty = folder / "status.html", folder / "empty.html"
         empty.write_text(EMPTY)
 
         def build() -> None:
-            rows = status.rows(fleets.hosts(reports, cache), "inventories/mine")
+            rows = status.build_rows(fleets.hosts(reports, cache), "inventories/mine")
             page.write(path, page.build(rows, report.stamp(fleets.NOW)))
 
         built = statistics.median(timed(build) for _ in range(given.rounds))

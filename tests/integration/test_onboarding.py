@@ -226,7 +226,7 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_written(
     assert code != 0
     for part in (
         "row 2, username: 'rosters@maplegrove.example' is the login of maple-grove",
-        "'imagine/7654321-Maple Grove', but the inventory says 'imagine/1234567-Maple Grove'",
+        "'imagine/7654321-Maple Grove', but the inventory has 'imagine/1234567-Maple Grove'",
         "host_vars/roster-maple/main.yml",
     ):
         assert part in flat(told)

@@ -17,10 +17,11 @@ from axe_playwright_python.sync_playwright import Axe
 from fleets import NOW
 from integration.browser import Visit, browsing
 from playwright.sync_api import Browser, Locator, Page
-from roster_fleet import page as pages
-from roster_fleet import status
 from roster_fleet.report import stamp
-from roster_fleet.status import Cache, Row
+from roster_fleet.status import page as pages
+from roster_fleet.status import rows as status
+from roster_fleet.status.cache import Cache
+from roster_fleet.status.rows import Row
 from roster_upload.printable import printable
 
 DISTRICTS, MANY_DISTRICTS, NIGHTS, FEW_NIGHTS = 60, share.of(400), 400, 20
@@ -33,7 +34,7 @@ HELD = "Alder Lake 0050"
 def invent(districts: int, nights: int, folder: Path) -> list[Row]:
     """The rows of a fleet of so many districts, each of so many nights."""
     found = fleets.hosts(fleets.results(districts, nights), Cache(folder))
-    return status.rows(found, "inventories/mine")
+    return status.build_rows(found, "inventories/mine")
 
 
 def write(rows: list[Row], folder: Path) -> Path:
@@ -323,7 +324,7 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
         feed = fleets.feed(100, 5, "held") | changes
         told = {"report": json.dumps(fleets.report([feed])), "planned": ["feed-0100"]}
         results[name] = told
-    rows = status.rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
+    rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
     visit = Visit(browser, write(rows, tmp_path), viewport=DESKTOP)
     commands = []
     for opener in visit.page.locator(".open").all():

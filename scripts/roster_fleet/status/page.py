@@ -19,7 +19,7 @@ from roster_upload import atomic
 from roster_upload.exits import MEANINGS
 
 from roster_fleet.report import Night
-from roster_fleet.status import OUTCOMES, STATES, Row
+from roster_fleet.status.rows import OUTCOMES, STATES, Row
 
 ASSETS = Path(__file__).parent
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

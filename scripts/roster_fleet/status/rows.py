@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
-import json
-import re
-import urllib.parse
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
-from rich.text import Text
-from roster_upload import atomic, views
-from roster_upload.printable import printable
+from roster_upload import views
 
 from roster_fleet import commands
-from roster_fleet import report as reports
-from roster_fleet.report import LONGEST_MESSAGE, Night, UnfitError, loaded, parsed
+from roster_fleet.report import Night
 
 CREDENTIAL_WARNING_DAYS = 30
 SKEW_SECONDS = 60
 LEAST_FREE_BYTES = 1 << 30
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
-CACHE_MODE = 0o700
 STATES = ("red", "amber", "green", "off")  # the worst first; off: delivers nothing any more
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
 
@@ -293,7 +281,7 @@ def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
     return commands.playbook("approve", host.name, inventory, **values)
 
 
-def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
+def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
     """All feeds of all hosts, the worst first, then by district."""
     found = []
     for host in hosts:
@@ -308,139 +296,3 @@ def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
             )
             found.append(Row(host, {}, problems=[host.trouble or none]))
     return sorted(found, key=lambda r: (STATES.index(r.state), r.name.casefold(), r.host.name))
-
-
-# ---- from what Ansible has registered to hosts, and what is kept of them -------------------------
-
-
-CACHED = reports.table(
-    {
-        "seen": reports.moment,
-        "maximum_days": reports.whole,
-        "planned": reports.maybe(reports.several(reports.feed_name)),
-        "report": lambda value, _: value,
-    }
-)
-
-
-class Cache:
-    """The last report of each host, a file each, so that an unreachable host's still shows."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def _path(self, host: str) -> Path:
-        return self.folder / f"{urllib.parse.quote(host, safe='')}.json"
-
-    def load(self, name: str) -> Host:
-        """Return a host as it was seen last; without a usable file, one that never was."""
-        try:
-            kept = CACHED(loaded(self._path(name).read_text("utf-8")), "")
-            return Host(name, parsed(kept.pop("report")), **kept)
-        except (OSError, ValueError):
-            return Host(name, None, "")
-
-    def keep(self, hosts: Sequence[Host]) -> list[str]:
-        """Keep the reports of this run, and return what could not be kept."""
-        try:
-            self.folder.mkdir(mode=CACHE_MODE, parents=True, exist_ok=True)
-            self.folder.chmod(CACHE_MODE)
-        except OSError as error:
-            return [f"the reports cannot be kept: {error}"]
-        return [trouble for host in hosts for trouble in self._keep(host)]
-
-    def _keep(self, host: Host) -> Iterator[str]:
-        """Keep a host's report if it was understood; yield why it could not be."""
-        if not host.report or host.trouble or any(feed["fault"] for feed in host.report["feeds"]):
-            return
-        kept = {
-            "seen": host.seen,
-            "maximum_days": host.maximum_days,
-            "planned": None if host.planned is None else [*host.planned],
-            "report": host.report,
-        }
-        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-        try:
-            atomic.replace(self._path(host.name), text.encode(), lasting=False)
-        except OSError as error:
-            yield f"the report of {host.name} cannot be kept: {error}"
-
-
-def host(
-    name: str,
-    result: Mapping[str, Any] | None,
-    cache: Cache,
-    now: str,
-    maximum_days: int = 365,
-    planned: Collection[str] | None = None,
-) -> Host:
-    """A host by what Ansible has registered of it; None where it was not asked in this run."""
-    trouble = Problem("amber", "was not asked in this run")
-    if result:
-        try:
-            if isinstance(source := result.get("report"), str):
-                return Host(name, parsed(loaded(source)), now, None, maximum_days, planned)
-            trouble = Problem("red", _reason(result))
-        except UnfitError as error:
-            trouble = Problem("red", f"report not understood: {error}")
-    last = cache.load(name)
-    since = f"last seen {last.seen.replace('T', ' ')[:16]} UTC" if last.seen else "never seen"
-    return replace(last, trouble=trouble._replace(text=f"{trouble.text} ({since})"))
-
-
-def _reason(result: Mapping[str, Any]) -> str:
-    """Why a host told nothing; of what ssh says, the reason comes last."""
-    lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
-    if not result.get("unreachable"):
-        reason = printable(" ".join(lines), LONGEST_MESSAGE)
-        return f"could not be read: {reason or 'no reason is known'}"
-    last = lines[-1] if lines else ""
-    reason = printable(re.sub(r".*\b(via|over) ssh: ", "", last, flags=re.IGNORECASE))
-    return f"unreachable: {reason or 'no reason is known'}"
-
-
-# ---- the terminal's table ------------------------------------------------------------------------
-
-STYLES = {"red": "red", "amber": "yellow", "green": "green", "off": "dim"}
-
-
-def table(listed: Sequence[Row], width: int, *, colours: bool) -> str:
-    """The rows as a table of `width` columns, and a line that counts them."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("", "District", "Feed", "Host", "Night", "Outcome"):
-        shown.add_column(title, no_wrap=title in ("", "Night"), overflow="fold")
-    for title in ("Students", "Size", "Cred."):
-        shown.add_column(title, justify="right", no_wrap=True)
-    shown.add_column("Next start", no_wrap=True)
-    shown.add_column("Note", overflow="fold", ratio=1)
-    for entry in listed:
-        newest = entry.newest
-        students = newest.students if newest else None
-        days = entry.credential_days
-        shown.add_row(
-            Text(MARKS[entry.state], style=STYLES[entry.state]),
-            Text(entry.name),
-            Text(str(entry.feed.get("feed", ""))),
-            Text(entry.host.name),
-            entry.nights[-1].night[5:] if entry.nights else "",
-            Text(entry.outcome, style=STYLES[entry.state]),
-            f"{students:,}" if students is not None else "",
-            decimal(newest.bytes) if newest and newest.bytes is not None else "",
-            f"{days} d" if days is not None else "",
-            entry.next_start.replace("T", " ")[5:16],
-            Text("; ".join(problem.text for problem in entry.problems)),
-        )
-    out = Console(
-        file=io.StringIO(), width=width, force_terminal=colours, no_color=not colours,
-        color_system="standard" if colours else None,
-    )  # fmt: skip
-    out.print(shown)
-    text: str = out.file.getvalue()  # type: ignore[attr-defined]
-    lines = [line.rstrip() for line in text.splitlines()]
-    return "\n".join([*lines, "", summary(listed)])
-
-
-def summary(listed: Sequence[Row]) -> str:
-    """How many are of which state: `1 red, 2 amber, 40 green`."""
-    counts = {state: sum(entry.state == state for entry in listed) for state in STATES}
-    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "no feed"
