@@ -1,4 +1,4 @@
-"""YAML that people wrote and read: changed with its comments, quotes and indentation kept."""
+"""YAML files of people: changes keep comments, quotes and indentation."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def load(text: str) -> Any:
 
 
 def dump(node: Any, like: str = "") -> str:
-    """A text of it, indented as `like` is, from which it may come."""
+    """Return the text of a node, indented like another text."""
     out = io.StringIO()
     _yaml(like).dump(node, out)
     return out.getvalue()
 
 
 class _Plain(yaml.SafeLoader):
-    """Reads values as Ansible does, and tags that only it knows as pairs."""
+    """Read values as Ansible does. A tag of Ansible's becomes a pair."""
 
 
 _Plain.add_multi_constructor("!", lambda _, tag, node: (tag, node.value))
 
 
 def plain(content: str) -> Any:
-    """What a text says, without how it is written."""
-    return yaml.load(content, _Plain)  # noqa: S506 - it makes nothing but plain values
+    """Return the values of a text without its form."""
+    return yaml.load(content, _Plain)  # noqa: S506 - it creates plain values only
 
 
 def says(content: str, meant: object) -> bool:
-    """Return whether Ansible's reader takes from a text what was meant, and nothing else."""
+    """Return whether Ansible reads exactly these values from a text."""
     try:
         return bool(plain(content) == meant)
     except yaml.YAMLError:
@@ -59,7 +59,7 @@ def says(content: str, meant: object) -> bool:
 
 
 def tree(values: Mapping[str, Any]) -> CommentedMap:
-    """Return values as they are to be dumped, each text quoted where it has to be."""
+    """Return values ready for `dump`, with quotes where YAML needs them."""
     return CommentedMap({text(key): _node(value) for key, value in values.items()})
 
 
@@ -72,7 +72,7 @@ def _node(value: Any) -> Any:
 
 
 def text(value: str) -> str:
-    """A value that every YAML reader takes for this text, quoted where it has to be."""
+    """Return a value that every YAML reader reads as this text."""
     with suppress(yaml.YAMLError):
         if yaml.safe_load(value) == value:
             return value
@@ -80,7 +80,7 @@ def text(value: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value in double quotes."""
+    """Return a value in double quotes."""
     it: str = DoubleQuotedScalarString(value)
     return it
 

@@ -225,7 +225,7 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_written(
     code, told = onboard(inventory, "-e", f"onboard_csv={table}")
     assert code != 0
     for part in (
-        "row 2, username: 'rosters@maplegrove.example' is the login of maple-grove",
+        "row 2, username: 'rosters@maplegrove.example' is also the login of maple-grove",
         "'imagine/7654321-Maple Grove', but the inventory has 'imagine/1234567-Maple Grove'",
         "host_vars/roster-maple/main.yml",
     ):

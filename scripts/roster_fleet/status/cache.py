@@ -30,7 +30,7 @@ CACHED = reports.table(
 
 
 class Cache:
-    """The last report of each host, a file each, so that an unreachable host's still shows."""
+    """The last report of each host, one file each. It is shown while the host is unreachable."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class Cache:
         return self.folder / f"{urllib.parse.quote(host, safe='')}.json"
 
     def load(self, name: str) -> Host:
-        """Return a host as it was seen last; without a usable file, one that never was."""
+        """Return a host with its last report. Without a usable file, it was never seen."""
         try:
             kept = CACHED(loaded(self._path(name).read_text("utf-8")), "")
             return Host(name, parsed(kept.pop("report")), **kept)
@@ -47,16 +47,16 @@ class Cache:
             return Host(name, None, "")
 
     def keep(self, hosts: Sequence[Host]) -> list[str]:
-        """Keep the reports of this run, and return what could not be kept."""
+        """Save the reports of this run. Return the failures."""
         try:
             self.folder.mkdir(mode=CACHE_MODE, parents=True, exist_ok=True)
             self.folder.chmod(CACHE_MODE)
         except OSError as error:
-            return [f"the reports cannot be kept: {error}"]
+            return [f"the reports cannot be saved: {error}"]
         return [trouble for host in hosts for trouble in self._keep(host)]
 
     def _keep(self, host: Host) -> Iterator[str]:
-        """Keep a host's report if it was understood; yield why it could not be."""
+        """Save a host's report if it fits the schema. Yield the failure."""
         if not host.report or host.trouble or any(feed["fault"] for feed in host.report["feeds"]):
             return
         kept = {
@@ -69,7 +69,7 @@ class Cache:
         try:
             atomic.replace(self._path(host.name), text.encode(), lasting=False)
         except OSError as error:
-            yield f"the report of {host.name} cannot be kept: {error}"
+            yield f"the report of {host.name} cannot be saved: {error}"
 
 
 def host(
@@ -80,7 +80,7 @@ def host(
     maximum_days: int = 365,
     planned: Collection[str] | None = None,
 ) -> Host:
-    """A host by what Ansible has registered of it; None where it was not asked in this run."""
+    """Return a host by the result that Ansible registered. None: it was not asked in this run."""
     trouble = Problem("amber", "was not asked in this run")
     if result:
         try:
@@ -95,7 +95,7 @@ def host(
 
 
 def _reason(result: Mapping[str, Any]) -> str:
-    """Why a host told nothing; of what ssh says, the reason comes last."""
+    """Return why a host gave no report. The last line of ssh has the reason."""
     lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
     if not result.get("unreachable"):
         reason = printable(" ".join(lines), LONGEST_MESSAGE)

@@ -1,4 +1,4 @@
-"""What became of every feed of the fleet: red, amber or green, why, and since when."""
+"""The state of every feed of the fleet: red, amber or green, with the reasons."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SKEW_SECONDS = 60
 LEAST_FREE_BYTES = 1 << 30
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
-STATES = ("red", "amber", "green", "off")  # the worst first; off: delivers nothing any more
+STATES = ("red", "amber", "green", "off")  # the worst first; off: no deliveries
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
 
 
 class Outcome(NamedTuple):
-    """What a night can come to: its letter in a history, its state, its name."""
+    """A possible outcome of a night: its letter in a history, its state, its name."""
 
     letter: str
     state: str
@@ -43,7 +43,7 @@ OUTCOMES = {
 
 
 class Problem(NamedTuple):
-    """Something that keeps a feed from being green."""
+    """A reason why a feed is not green."""
 
     state: str
     text: str
@@ -51,50 +51,50 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Host:
-    """What is known of a host: its report, from this run or an earlier one, and what is wrong."""
+    """A host with its report, from this run or an earlier one, and its problem."""
 
     name: str
-    report: Mapping[str, Any] | None  # None: nothing was ever collected
-    seen: str  # when the report was collected; empty without one
-    trouble: Problem | None = None  # why the report is none of this run
+    report: Mapping[str, Any] | None  # None: there was never a report
+    seen: str  # the time of the report, or empty
+    trouble: Problem | None = None  # why this run has no report
     maximum_days: int = 365  # of its credentials
     planned: Collection[str] | None = None  # its feeds by the inventory; None: not known
 
 
 @dataclass(frozen=True)
 class Row:
-    """A feed as it is shown; `nights` has no gaps, and the last one comes last."""
+    """A feed as a row of the table. `nights` has no gaps, and the newest comes last."""
 
     host: Host
     feed: Mapping[str, Any]
     nights: Sequence[Night] = ()
     problems: Sequence[Problem] = ()
     credential_days: int | None = None
-    command: str = ""  # that lets the held export through
+    command: str = ""  # to approve the held export
 
     @property
     def name(self) -> str:
-        """The district's name, or the host's where the district's is not known."""
+        """Return the district's name, or the host's if it is unknown."""
         return self.feed.get("district") or self.host.name
 
     @property
     def state(self) -> str:
-        """The worst of its problems'."""
+        """Return the state of its worst problem."""
         return min((p.state for p in self.problems), key=STATES.index, default="green")
 
     @property
     def outcome(self) -> str:
-        """The last night's word."""
+        """Return the name of the last night's outcome."""
         return OUTCOMES[self.nights[-1].outcome].word if self.nights else ""
 
     @property
     def next_start(self) -> str:
-        """When it is delivered next; empty where nothing is planned."""
+        """Return the next planned start, or an empty text."""
         return str((self.feed.get("starts") or {}).get("roster-upload", ""))
 
     @property
     def newest(self) -> Night | None:
-        """The last night whose export was read."""
+        """Return the last night whose export was read."""
         return next((n for n in reversed(self.nights) if n.bytes is not None), None)
 
 
@@ -102,12 +102,12 @@ class Row:
 
 
 def moment(text: str) -> dt.datetime:
-    """A moment of a report."""
+    """Return a time of a report."""
     return dt.datetime.fromisoformat(text)
 
 
 def last_deadline(feed: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
-    """The feed's last deadline that is past."""
+    """Return the feed's last deadline before `now`."""
     hour, minute = map(int, (feed["deadline"] or "09:00").split(":"))
     deadline = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
     return deadline - dt.timedelta(days=deadline > now)
@@ -139,7 +139,7 @@ def _ordinal(date: str) -> int:
 
 
 def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime) -> list[Problem]:
-    """What is wrong with the last night."""
+    """Return the problems of the last night."""
     if not nights:
         is_new = moment(feed["configured"]) > due
         return [Problem("amber", "waits for its first night") if is_new else
@@ -160,7 +160,7 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
 
 
 def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
-    """A rehearsal that failed, unless something was sent since."""
+    """Yield the problem of a failed rehearsal, unless a delivery succeeded since."""
     rehearsal, sent = feed.get("rehearsal"), feed.get("last_sent")
     if rehearsal and rehearsal["exit_code"] and rehearsal["outcome"] != "skipped":
         if sent and sent["finished"] > rehearsal["finished"]:
@@ -173,7 +173,7 @@ def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
 def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iterator[Problem]:
     if days is None:
         yield Problem("amber", "has no credential on the host")
-    elif days < -1:  # what is less can be two clocks that differ
+    elif days < -1:  # a smaller difference can come from two clocks
         yield Problem("amber", f"its {feed.get('auth', 'credential')} was written ahead of the "
                                "clock, so its age is not known")  # fmt: skip
     elif days > maximum:
@@ -185,8 +185,8 @@ def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iter
 
 
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the host itself; the clock is only compared at once."""
-    # An older host's report does not say when it was asked for.
+    """Yield the problems of the host itself."""
+    # Reports of older releases do not have the time of the question.
     asked = report["asked"] or host.seen
     skew = abs((moment(report["time"] or host.seen) - moment(asked)).total_seconds())
     if skew > SKEW_SECONDS:
@@ -205,7 +205,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
 def _by_hand(
     feed: Mapping[str, Any], nights: Sequence[Night], problems: list[Problem]
 ) -> list[Problem]:
-    """What is wrong with the last night, given what somebody has tried by day since then."""
+    """Return the problems of the last night, with manual deliveries since then."""
     last = feed.get("last")
     if not last or not last.get("night") or (nights and last["night"] <= nights[-1].night):
         return problems
@@ -220,7 +220,7 @@ def _by_hand(
 
 
 def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventory: str) -> Row:
-    """A feed of a host as it is shown, as of its report's time."""
+    """Return the row of a host's feed, as of its report's time."""
     now = moment(report["time"] or host.seen)
     listed, ahead = _until(feed["nights"], now)
     problems = [host.trouble] if host.trouble else []
@@ -249,14 +249,14 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
 
 
 def _until(listed: Sequence[Sequence[Any]], now: dt.datetime) -> tuple[list[Sequence[Any]], int]:
-    """The nights that a clock can have seen, and how many lie ahead of it."""
+    """Return the nights up to `now`, and the number of nights after it."""
     tomorrow = (now + dt.timedelta(days=1)).date().isoformat()
     seen = [entry for entry in listed if entry[0] <= tomorrow]
     return seen, len(listed) - len(seen)
 
 
 def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
-    """What is to be looked at in the feed's plan, and in its last delivery that went well."""
+    """Yield the problems of the feed's plan, and the cautions of its last delivery."""
     is_planned = host.planned is None or feed["feed"] in host.planned
     if not is_planned:
         yield Problem("amber", "the inventory gives the host no feed of this name; run site.yml")
@@ -270,9 +270,9 @@ def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
 
 
 def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
-    """Return the command that lets a feed's held export through.
+    """Return the command that approves a feed's held export.
 
-    It is empty where none is held, or where the inventory does not name the feed.
+    It is empty if no export is held, or if the inventory does not name the feed.
     """
     held = feed["held"]
     if not held or feed["feed"] not in (host.planned or ()):
@@ -282,7 +282,7 @@ def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
 
 
 def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
-    """All feeds of all hosts, the worst first, then by district."""
+    """Return a row for every feed of all hosts, the worst first, then by district."""
     found = []
     for host in hosts:
         if host.report and host.report["feeds"]:

@@ -17,7 +17,7 @@ STYLES = {"red": "red", "amber": "yellow", "green": "green", "off": "dim"}
 
 
 def table(listed: Sequence[Row], width: int, *, colours: bool) -> str:
-    """The rows as a table of `width` columns, and a line that counts them."""
+    """Return the rows as a table `width` columns wide, with a line that counts them."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("", "District", "Feed", "Host", "Night", "Outcome"):
         shown.add_column(title, no_wrap=title in ("", "Night"), overflow="fold")
@@ -53,6 +53,6 @@ def table(listed: Sequence[Row], width: int, *, colours: bool) -> str:
 
 
 def summary(listed: Sequence[Row]) -> str:
-    """How many are of which state: `1 red, 2 amber, 40 green`."""
+    """Return the number of rows by state: `1 red, 2 amber, 40 green`."""
     counts = {state: sum(entry.state == state for entry in listed) for state in STATES}
     return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "no feed"

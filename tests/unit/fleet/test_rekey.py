@@ -141,7 +141,7 @@ def test_what_cannot_be_put_back_is_told(folder: Path, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails)
-        with pytest.raises(rekey.TornError, match="these could not be put back") as error:
+        with pytest.raises(rekey.TornError, match="These files could not be restored") as error:
             rekey.Rekey(folder, "example", SECRETS).run()
     assert ".vault.yml.rekey-old" in str(error.value)
     rekey.Rekey(folder, "example", SECRETS).run()
@@ -179,7 +179,7 @@ def test_files_behind_links_and_other_forms_are_seen(folder: Path, tmp_path: Pat
         rekey.Rekey(folder, "example", SECRETS).run()
     told = str(error.value).splitlines()
     assert len(told) == 3, told
-    assert "shared.vault is, or lies behind, a link" in told[0]
+    assert "shared.vault is a link, or below one" in told[0]
     assert "quoted.yml has an encrypted value among others" in told[1]
     assert "x.json has an encrypted value among others" in told[2]
 
@@ -238,5 +238,5 @@ def test_wrong_keys_are_refused(
 
 
 def test_an_inventory_without_such_files_is_told(folder: Path) -> None:
-    with pytest.raises(rekey.RekeyError, match="holds no file"):
+    with pytest.raises(rekey.RekeyError, match="has no file"):
         rekey.Rekey(folder, "mine", [("mine", OLD), ("mine-next", NEW)]).run()
