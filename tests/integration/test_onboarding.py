@@ -337,7 +337,7 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         assert pins.read_text() == unpinned
         given = [*values(address="", product="", sis="", region="", feed="a")]
         code, told = typed(
-            inventory, {"password: ": "\r", "(or yes, once you have": f"{shown}\r"}, *given
+            inventory, {"password: ": "\r", "type yes after": f"{shown}\r"}, *given
         )
         assert code == 0, told
         after = pins.read_text()
