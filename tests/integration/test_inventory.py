@@ -1,4 +1,4 @@
-"""A wrong inventory is refused before any host is touched: variable, host, what is allowed."""
+"""A wrong inventory is refused before any host is touched, with variable, host and limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def site(inventory: Path, *arguments: str) -> tuple[int, str]:
-    """`site.yml` on a copy of the example; returns its exit code and all that it printed."""
+    """Run `site.yml` on an inventory. Return its exit code and its output."""
     return forks.ansible("ansible-playbook", "playbooks/site.yml", "-i", inventory, *arguments)
 
 
@@ -160,7 +160,7 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     assert "Gathering Facts" not in told
 
 
-# ---- keys that everybody has ---------------------------------------------------------------
+# ---- public keys ---------------------------------------------------------------------------
 
 ONE_HOST = ["--tags", "validate", "--limit", "roster-maple"]
 OWN = VaultSecret(b"a key of some length that is not in git")
@@ -177,7 +177,7 @@ def seal(path: Path, text: str, vault_id: str, key: VaultSecret) -> None:
 
 
 def with_own_key(folder: Path) -> list[str]:
-    """Encrypts all vault files with a key of the operator's own; returns Ansible's arguments."""
+    """Encrypt all vault files with a key of the operator's own. Return Ansible's arguments."""
     for path in folder.glob("host_vars/*/*.vault"):
         is_of_feed = path.name != "alerts.vault"
         text = "secret: 'hush hush'\nsince: '2026-11-01'\n" if is_of_feed else "webhook: 'x'\n"
@@ -188,7 +188,7 @@ def with_own_key(folder: Path) -> list[str]:
 
 
 def refused_run(folder: Path, *arguments: str, **more: str) -> str:
-    """What a run says that opens nothing."""
+    """Return the output of a run that must fail without showing a secret."""
     done = forks.of_ansible(
         "ansible-playbook", "playbooks/site.yml", "-i", folder, *arguments,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more},

@@ -56,7 +56,7 @@ def inventory(tmp_path: Path) -> Path:
 
 
 def serve(folder: Path, port: int, *, pinned: bool) -> None:
-    """Has an inventory's vendor be a port of this machine."""
+    """Let a port of this machine be an inventory's vendor."""
     file = folder / "group_vars/district_hosts/main.yml"
     values = yaml.safe_load(file.read_text())
     values |= {"roster_upload_remote_host": "127.0.0.1", "roster_upload_remote_port": port}
@@ -67,7 +67,7 @@ def serve(folder: Path, port: int, *, pinned: bool) -> None:
 
 @contextlib.contextmanager
 def server() -> Iterator[tuple[int, asyncssh.SSHKey]]:
-    """A vendor's server on loopback: its port, and its host key."""
+    """Run a vendor's server on loopback. Yield its port and its host key."""
     key = asyncssh.generate_private_key("ssh-ed25519")
     loop = asyncio.new_event_loop()
     listener = loop.run_until_complete(
@@ -85,7 +85,7 @@ def server() -> Iterator[tuple[int, asyncssh.SSHKey]]:
 
 
 def type_in(terminal: int, pid: int, answer: bytes) -> None:
-    """Types once Ansible listens: what was typed before, it throws away."""
+    """Type an answer once Ansible listens, because it discards earlier input."""
 
     def listens() -> bool:  # without blocking, once it has thrown that away
         flags = Path(f"/proc/{pid}/fdinfo/0").read_text().partition("flags:")[2].split()[0]
@@ -96,7 +96,7 @@ def type_in(terminal: int, pid: int, answer: bytes) -> None:
 
 
 def typed(inventory: Path, answers: dict[str, str], *arguments: str) -> tuple[int, str]:
-    """Onboards in a terminal, where each question, by its beginning, is answered."""
+    """Onboard in a terminal. Answer each question by its text."""
     terminal, inner = pty.openpty()
     shown, asked = b"", dict(answers)
     with subprocess.Popen(
@@ -336,9 +336,7 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         assert "host key would be pinned" in flat(told)
         assert pins.read_text() == unpinned
         given = [*values(address="", product="", sis="", region="", feed="a")]
-        code, told = typed(
-            inventory, {"password: ": "\r", "type yes after": f"{shown}\r"}, *given
-        )
+        code, told = typed(inventory, {"password: ": "\r", "type yes after": f"{shown}\r"}, *given)
         assert code == 0, told
         after = pins.read_text()
         assert after.startswith(unpinned.rstrip())

@@ -26,25 +26,23 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
-def test_what_differs_from_what_is_there_is_refused(
+def test_a_row_that_differs_from_the_inventory_is_refused(
     case: str, folder: Path, keys: vault.Vault
 ) -> None:
     write(make_plan(folder, rows(OAK + "pw"), keys).files)
     row, named = DIFFERENT[case]
-    told = refused(folder, keys, rows(row if row != OAK else row + "pw"))
-    assert named in told
-    assert "new.csv, row 2" in told
-    assert "'pw'" not in told
+    message = refused(folder, keys, rows(row if row != OAK else row + "pw"))
+    assert named in message
+    assert "new.csv, row 2" in message
+    assert "'pw'" not in message
 
 
-def test_another_district_for_a_host_comes_with_the_list_of_all(
-    folder: Path, keys: vault.Vault
-) -> None:
-    """What is told to do by hand is the whole of it: it would not take the first one off."""
+def test_another_district_for_a_host_is_added_by_hand(folder: Path, keys: vault.Vault) -> None:
+    """The message has the whole list, so that the first district stays."""
     write(make_plan(folder, rows(OAK), keys).files)
-    told = refused(folder, keys, rows("oak,,Fir,0000009,,,,,f@fir.example,"))
-    assert "replace the lines district_name, district_site_code" in told
-    written = yaml.safe_load(told.partition(":\n")[2])
+    message = refused(folder, keys, rows("oak,,Fir,0000009,,,,,f@fir.example,"))
+    assert "replace the lines district_name, district_site_code" in message
+    written = yaml.safe_load(message.partition(":\n")[2])
     feeds = written["roster_upload_feeds"]
     assert [feed["feed"] for feed in feeds] == ["oak-north-county", "fir"]
     assert feeds[0]["remote_dir"] == 'imagine/0012345-Oak "North" County/literacy'
@@ -101,8 +99,8 @@ def test_what_cannot_be_is_refused(case: str, folder: Path, keys: vault.Vault) -
     assert "new.csv, row 2" in str(error.value)
 
 
-def test_problems_between_rows_are_all_told(folder: Path, keys: vault.Vault) -> None:
-    told = refused(
+def test_all_conflicts_between_rows_are_reported(folder: Path, keys: vault.Vault) -> None:
+    message = refused(
         folder,
         keys,
         rows(
@@ -113,4 +111,4 @@ def test_problems_between_rows_are_all_told(folder: Path, keys: vault.Vault) -> 
         ),
     )
     for part in ("row 2, feed", "row 3, feed", "row 2, username", "row 5, sis: 'y', but new.csv"):
-        assert part in told
+        assert part in message

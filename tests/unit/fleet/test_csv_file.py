@@ -10,13 +10,13 @@ from roster_fleet.onboard.districts import (
 )
 
 
-def test_problems_of_all_rows_are_told_at_once() -> None:
+def test_problems_of_all_rows_are_reported_at_once() -> None:
     with pytest.raises(OnboardError) as error:
         rows(",,A,1,,,,,a@x.example,", "b,,B,0 1,,,,,,")
     assert len(error.value.problems) == 3
 
 
-def test_passwords_lie_in_no_file_in_the_clear() -> None:
+def test_passwords_need_an_encrypted_file() -> None:
     with pytest.raises(OnboardError, match="ansible-vault encrypt") as error:
         rows(OAK + "hush", sealed=False)
     assert "hush" not in str(error.value)

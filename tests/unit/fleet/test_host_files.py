@@ -1,4 +1,4 @@
-"""The files of new hosts and groups say what was meant, whatever the values are."""
+"""The files of new hosts and groups have the meant values, whatever these are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWN = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups"
 
 
 def variables(folder: Path, *hosts: str) -> list[dict[str, Any]]:
-    """The variables of each host as Ansible loads them, but for what it says of itself."""
+    """Return the variables of each host as Ansible loads them, without its own."""
     loader = DataLoader()
     sources = InventoryManager(loader=loader, sources=[str(folder)], cache=False)
     manager = VariableManager(loader=loader, inventory=sources)
@@ -44,7 +44,7 @@ def variables(folder: Path, *hosts: str) -> list[dict[str, Any]]:
 def test_a_group_is_no_way_around_the_check_of_cells(
     column: str, end: str, folder: Path, keys: vault.Vault
 ) -> None:
-    """Even a value that nobody has checked says nothing else in a file."""
+    """Even an unchecked value stays a value in a file."""
     cell = f"a{end}ansible_ssh_common_args: -oProxyCommand=id"
     district = from_values(COLUMN_VALUES | {"next": ""}, "it")
     changed: Any = {column: cell}
@@ -52,12 +52,12 @@ def test_a_group_is_no_way_around_the_check_of_cells(
     assert "ansible_ssh_common_args" not in variables(folder, "x")[0]
 
 
-def test_what_does_not_come_back_is_not_written(
+def test_a_file_that_reads_back_differently_is_not_written(
     folder: Path, keys: vault.Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yamlfile, "text", str)
-    told = refused(folder, keys, rows("x,,yes,007,,,,,x@x.example,"))
-    assert "read back differently" in told
+    message = refused(folder, keys, rows("x,,yes,007,,,,,x@x.example,"))
+    assert "read back differently" in message
 
 
 CELL = st.one_of(
@@ -105,7 +105,7 @@ def test_any_name_comes_back_from_yaml(name: str) -> None:
 
 
 def test_the_alerts_of_a_group_are_left_alone(folder: Path, keys: vault.Vault) -> None:
-    """Their file is none of the group's variables, so the group gets its commented file."""
+    """Their file has no variables, so the group still gets its commented file."""
     secrets = folder / "group_vars" / "product_literacy" / "alerts.vault"
     secrets.parent.mkdir()
     secrets.write_bytes(keys.encrypt("webhook: 'x'\n", "example"))

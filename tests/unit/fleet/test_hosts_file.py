@@ -16,14 +16,14 @@ from roster_fleet.onboard.plan import make_plan
 from roster_fleet.onboard.writing import write
 
 
-def test_hosts_yml_keeps_all_that_was_there(folder: Path, keys: vault.Vault) -> None:
+def test_hosts_yml_keeps_its_content(folder: Path, keys: vault.Vault) -> None:
     file = folder / "hosts.yml"
     text = file.read_text().replace("hosts:\n", "hosts: # all of them\n", 1)
     file.write_text(text + "    others:\n      hosts:\n        mail: # the mail server\n")
     before = file.read_text().splitlines()
     write(make_plan(folder, rows(OAK), keys).files)
     after = iter(file.read_text().splitlines())
-    assert all(line in after for line in before)  # in the same order, as they were
+    assert all(line in after for line in before)  # unchanged and in the same order
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_hosts_yml_of_other_shapes(text: str) -> None:
     assert "oak" in districts["children"]["region_north"]["hosts"]
 
 
-def test_what_stands_in_hosts_yml_keeps_its_meaning() -> None:
+def test_values_in_hosts_yml_keep_their_meaning() -> None:
     text = (
         "---\nall:\n  vars: {a: yes, b: 0755, d: !unsafe x}\n"
         "  children:\n    district_hosts:\n    empty:\n    big:\n      children:\n"
@@ -59,6 +59,6 @@ def test_what_stands_in_hosts_yml_keeps_its_meaning() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "a: [\n", "a: 1\na: 2\n"])
-def test_what_is_no_inventory_is_told(text: str) -> None:
+def test_a_file_without_groups_is_refused(text: str) -> None:
     with pytest.raises(OnboardError, match=r"hosts\.yml"):
         hosts_file.add_hosts(text, [rows(OAK)], Path("hosts.yml"))

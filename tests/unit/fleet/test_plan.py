@@ -68,5 +68,5 @@ def test_groups_say_what_a_district_does_not(folder: Path, keys: vault.Vault) ->
     assert feed["source"] == "/srv/ps/oak-north-county.zip"
     # What the group says of a value, the program checks, too.
     (home / "main.yml").write_text("roster_upload_deadline: soon\n")
-    told = refused(folder, keys, rows(OAK.replace("oak", "elm").replace("Oak", "Elm")))
-    assert "deadline: 'soon'" in told
+    message = refused(folder, keys, rows(OAK.replace("oak", "elm").replace("Oak", "Elm")))
+    assert "deadline: 'soon'" in message

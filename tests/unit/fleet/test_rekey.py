@@ -1,4 +1,4 @@
-"""A new vault key: all files or none, also where the run is killed at any point."""
+"""A new vault key: all files get it or none, even if the run is killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRETS = [("example", OLD), ("example-next", NEW)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The example, with a group's encrypted variables, and files that are none of its id's."""
+    """The example, with encrypted variables of a group, and a file of another id."""
     home = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
     sealed = VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example")
     (home / "group_vars/all/vault.yml").write_bytes(sealed)
@@ -32,7 +32,7 @@ def content(folder: Path) -> dict[Path, bytes]:
 
 
 def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
-    """What a key opens of the files of the id `example`."""
+    """Return the plain texts of the files of the id `example` that a key opens."""
     keys = VaultLib([("example", secret)])
     found = {}
     for path, data in content(folder).items():
@@ -131,7 +131,9 @@ def test_a_run_that_fails_takes_everything_back(
     assert content(folder) == files
 
 
-def test_what_cannot_be_put_back_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_restored_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files, real = content(folder), Path.replace
 
     def fails(self: Path, target: Path) -> Path:
@@ -177,11 +179,11 @@ def test_files_behind_links_and_other_forms_are_seen(folder: Path, tmp_path: Pat
     (folder / "README.md").write_text("Files begin with $ANSIBLE_VAULT;1.2;AES256;example\n")
     with pytest.raises(rekey.RekeyError) as error:
         rekey.Rekey(folder, "example", SECRETS).run()
-    told = str(error.value).splitlines()
-    assert len(told) == 3, told
-    assert "shared.vault is a link, or below one" in told[0]
-    assert "quoted.yml has an encrypted value among others" in told[1]
-    assert "x.json has an encrypted value among others" in told[2]
+    problems = str(error.value).splitlines()
+    assert len(problems) == 3, problems
+    assert "shared.vault is a link, or below one" in problems[0]
+    assert "quoted.yml has an encrypted value among others" in problems[1]
+    assert "x.json has an encrypted value among others" in problems[2]
 
 
 def test_a_file_without_an_id_gets_it(folder: Path) -> None:
@@ -205,7 +207,7 @@ def test_a_file_that_cannot_be_made_stops_it_before_the_first(folder: Path) -> N
     assert content(folder) == files
 
 
-def test_what_cannot_be_encrypted_anew_is_told_before(folder: Path) -> None:
+def test_files_that_cannot_be_rekeyed_stop_it_before_the_first(folder: Path) -> None:
     sealed = VaultLib([("example", OLD)]).encrypt("x", OLD, "example").decode()
     inline = "x: !vault |\n" + "".join(f"  {line}\n" for line in sealed.splitlines())
     (folder / "host_vars/roster-maple/mixed.yml").write_text(inline)
@@ -237,6 +239,6 @@ def test_wrong_keys_are_refused(
         rekey.Rekey(folder, "example", secrets)
 
 
-def test_an_inventory_without_such_files_is_told(folder: Path) -> None:
+def test_an_inventory_without_such_files_is_refused(folder: Path) -> None:
     with pytest.raises(rekey.RekeyError, match="has no file"):
         rekey.Rekey(folder, "mine", [("mine", OLD), ("mine-next", NEW)]).run()

@@ -1,4 +1,4 @@
-"""Feeds' vault files: what goes in comes out, and nothing else is taken for one."""
+"""Vault files read back as they were written, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_day_may_be_written_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("secret: 12345", "secret is not a text. Put it in single quotes"),
         ("secret: ''", "secret is not a text"),
@@ -53,16 +53,16 @@ def test_a_day_may_be_written_as_one() -> None:
         ("secret: 'x'\nsince: '20260831'", "since is not a day such as 2026-08-31"),
     ],
 )
-def test_what_is_wrong_is_told_without_its_value(text: str, told: str) -> None:
+def test_a_problem_is_reported_without_its_value(text: str, message: str) -> None:
     with pytest.raises(vault.VaultError) as failed:
         vault.parse(text, "x/feed.vault")
-    assert told in str(failed.value)
+    assert message in str(failed.value)
     assert "x/feed.vault" in str(failed.value)
     for value in ("12345", "it's"):
         assert value not in str(failed.value)
 
 
-def test_a_file_in_the_clear_is_refused(tmp_path: Path) -> None:
+def test_an_unencrypted_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "feed.vault"
     path.write_text("secret: 'x'\n")
     with pytest.raises(vault.VaultError, match="is unencrypted"):
@@ -77,7 +77,7 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert vault.parse(KEYS.read(tmp_path / "real")[1], "it") == {"secret": "x"}
 
 
-def test_a_missing_key_is_told_by_its_id(tmp_path: Path) -> None:
+def test_a_missing_key_is_named_by_its_id(tmp_path: Path) -> None:
     path = tmp_path / "feed.vault"
     KEYS.write(path, {"secret": "x"}, "mine")
     other = vault.Vault([("mine", VaultSecret(b"another key of some length"))])
@@ -101,7 +101,7 @@ def test_a_vault_id_from_a_file_enters_no_command(label: str, tmp_path: Path) ->
 
 
 class Loader:
-    """Ansible's loader, as far as keys are concerned."""
+    """Ansible's data loader with its keys."""
 
     def __init__(self, *secrets: tuple[str, VaultSecret]) -> None:
         self._vault = VaultLib(list(secrets))

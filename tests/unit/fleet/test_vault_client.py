@@ -1,4 +1,4 @@
-"""Where vault keys are found, and what is refused: real runs of scripts/vault-client."""
+"""The sources of vault keys, in real runs of scripts/vault-client."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_each_place_in_its_order(client: Client) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
-def test_a_file_that_others_may_read_is_refused(mode: int, client: Client) -> None:
+def test_a_file_that_others_can_read_is_refused(mode: int, client: Client) -> None:
     path = client.file("mine", "known", mode)
     code, out, error = client("--vault-id", "mine")
     assert (code, out) == (1, "")
@@ -148,7 +148,7 @@ def test_the_next_key_in_the_checkout(client: Client) -> None:
 
 
 def test_no_key_is_taken_for_a_host(client: Client) -> None:
-    """Ansible reads every file of an inventory's folder whose ending it does not know."""
+    """Ansible reads every file of an inventory's folder with an unknown ending."""
     home = client.checkout / "inventories" / "mine"
     home.mkdir()
     (home / "hosts.yml").write_text("all: {hosts: {a: }}\n")
@@ -179,7 +179,7 @@ def test_the_ids_of_an_inventory(client: Client) -> None:
     assert client("--ids", "/no/such")[0] == 1
 
 
-def test_what_is_no_id_is_refused(client: Client) -> None:
+def test_a_wrong_id_is_refused(client: Client) -> None:
     assert client("--vault-id", "../x")[0] == 1
 
 
