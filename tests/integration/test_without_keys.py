@@ -16,7 +16,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 OWN = VaultSecret(b"a key of some length that is not in git")
-CLIENT = f"mydistrict@{ROOT / 'scripts/vault-client'}"
+CLIENT = f"without-key@{ROOT / 'scripts/vault-client'}"
 APPROVAL = {"feed": "oak-county", "digest": "0" * 64, "why": "a school has closed"}
 WITHOUT_KEYS = {
     "status": [],
@@ -26,14 +26,14 @@ WITHOUT_KEYS = {
 }
 
 
-def seal(path: Path, text: str, vault_id: str = "mydistrict") -> None:
+def seal(path: Path, text: str, vault_id: str = "without-key") -> None:
     path.write_bytes(VaultLib().encrypt(text, OWN, vault_id))
 
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
     """An operator's inventory with alerts, whose hosts cannot be reached."""
-    folder = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "mydistrict"))
+    folder = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "without-key"))
     for path in folder.rglob("*.vault"):
         seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n")
     for group in ("all", "district_hosts"):
@@ -69,7 +69,7 @@ def test_a_playbook_that_needs_no_key_reaches_the_hosts(name: str, inventory: Pa
     done = run("ansible-playbook", playbook, "-i", inventory, *WITHOUT_KEYS[name], ids=CLIENT)
     output = done.stdout + done.stderr
     assert "roster-region7.invalid" in output
-    for word in ("ecrypt", "vault", "undefined"):
+    for word in ("ecrypt", "vault-client", "undefined"):
         assert word not in output
 
 
@@ -87,8 +87,8 @@ def test_a_playbook_that_needs_the_key_names_its_id_and_the_ways(inventory: Path
     assert done.returncode != 0
     for word in (
         "maple-grove.vault does not open",
-        "no key for the vault id 'mydistrict'",
-        "scripts/vault-client --vault-id mydistrict",
+        "no key for the vault id 'without-key'",
+        "scripts/vault-client --vault-id without-key",
         "vault_identity_list",
     ):
         assert word in output
@@ -98,12 +98,12 @@ def test_nothing_is_encrypted_without_a_key(inventory: Path) -> None:
     """`ansible-vault` gets no answer that it could take for a key."""
     path = inventory / "group_vars" / "all" / "new.vault"
     path.write_text("webhook: 'x'\n")
-    done = run("ansible-vault", "encrypt", "--encrypt-vault-id", "mydistrict", path, ids=CLIENT)
+    done = run("ansible-vault", "encrypt", "--encrypt-vault-id", "without-key", path, ids=CLIENT)
     assert done.returncode != 0
     assert path.read_text() == "webhook: 'x'\n"
     for way in (
-        "no key for the vault id 'mydistrict'",
-        "ROSTER_VAULT_KEY_MYDISTRICT",
+        "no key for the vault id 'without-key'",
+        "ROSTER_VAULT_KEY_WITHOUT_KEY",
         "vault-keys",
     ):
         assert way in done.stderr
@@ -118,7 +118,7 @@ def validate(inventory: Path, *arguments: object) -> tuple[int, str]:
     key.write_bytes(OWN.bytes)
     code, output = forks.ansible(
         "ansible-playbook", "playbooks/site.yml", "-i", inventory, "--tags", "validate",
-        "--vault-id", f"mydistrict@{key}", *arguments,
+        "--vault-id", f"without-key@{key}", *arguments,
     )  # fmt: skip
     assert "hush" not in output
     return code, " ".join(output.split())
@@ -161,7 +161,7 @@ def test_the_nearest_file_is_that_of_ansibles_own_order(
     play.write_text(PLAY)
     key.write_bytes(OWN.bytes)
     code, output = forks.ansible(
-        "ansible-playbook", play, "-i", inventory, "--vault-id", f"mydistrict@{key}",
+        "ansible-playbook", play, "-i", inventory, "--vault-id", f"without-key@{key}",
         ANSIBLE_LOOKUP_PLUGINS=str(ROOT / "roles/roster_credentials/lookup_plugins"),
     )  # fmt: skip
     assert code == 0, output
