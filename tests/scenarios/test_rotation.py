@@ -284,7 +284,7 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
     )
     assert done.returncode != 0
     assert "the old credential stays in use; Switch the vault file" in done.stdout
-    assert "lies in the clear" in done.stdout
+    assert "is unencrypted" in done.stdout
     vendor.take(USER, old)
     district.assert_works()
     district.path.write_bytes(good)

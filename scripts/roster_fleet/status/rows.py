@@ -1,43 +1,30 @@
-"""What became of every feed of the fleet: red, amber or green, why, and since when."""
+"""The state of every feed of the fleet: red, amber or green, with the reasons."""
 
 from __future__ import annotations
 
 import datetime as dt
-import io
-import json
-import re
-import urllib.parse
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rich import box
-from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
-from rich.text import Text
 from roster_upload.cli import render as views
-from roster_upload.host import atomic
 from roster_upload.spec import spec
-from roster_upload.terminal.printable import printable
 
 from roster_fleet import commands
-from roster_fleet import report as reports
-from roster_fleet.report import LONGEST_MESSAGE, Night, UnfitError, loaded, parsed
+from roster_fleet.report import Night
 
 CREDENTIAL_WARNING_DAYS: int = spec("host")["credential_warning_days"]
 SKEW_SECONDS = 60
 LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
-CACHE_MODE = 0o700
-STATES = ("red", "amber", "green", "off")  # the worst first; off: delivers nothing any more
+STATES = ("red", "amber", "green", "off")  # the worst first; off: no deliveries
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
 
 
 class Outcome(NamedTuple):
-    """What a night can come to: its letter in a history, its state, its name."""
+    """A possible outcome of a night: its letter in a history, its state, its name."""
 
     letter: str
     state: str
@@ -57,7 +44,7 @@ OUTCOMES = {
 
 
 class Problem(NamedTuple):
-    """Something that keeps a feed from being green."""
+    """A reason why a feed is not green."""
 
     state: str
     text: str
@@ -65,50 +52,50 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Host:
-    """What is known of a host: its report, from this run or an earlier one, and what is wrong."""
+    """A host with its report, from this run or an earlier one, and its problem."""
 
     name: str
-    report: Mapping[str, Any] | None  # None: nothing was ever collected
-    seen: str  # when the report was collected; empty without one
-    trouble: Problem | None = None  # why the report is none of this run
+    report: Mapping[str, Any] | None  # None: there was never a report
+    seen: str  # the time of the report, or empty
+    trouble: Problem | None = None  # why this run has no report
     maximum_days: int = 365  # of its credentials
     planned: Collection[str] | None = None  # its feeds by the inventory; None: not known
 
 
 @dataclass(frozen=True)
 class Row:
-    """A feed as it is shown; `nights` has no gaps, and the last one comes last."""
+    """A feed as a row of the table. `nights` has no gaps, and the newest comes last."""
 
     host: Host
     feed: Mapping[str, Any]
     nights: Sequence[Night] = ()
     problems: Sequence[Problem] = ()
     credential_days: int | None = None
-    command: str = ""  # that lets the held export through
+    command: str = ""  # to approve the held export
 
     @property
     def name(self) -> str:
-        """The district's name, or the host's where the district's is not known."""
+        """Return the district's name, or the host's if it is unknown."""
         return self.feed.get("district") or self.host.name
 
     @property
     def state(self) -> str:
-        """The worst of its problems'."""
+        """Return the state of its worst problem."""
         return min((p.state for p in self.problems), key=STATES.index, default="green")
 
     @property
     def outcome(self) -> str:
-        """The last night's word."""
+        """Return the name of the last night's outcome."""
         return OUTCOMES[self.nights[-1].outcome].word if self.nights else ""
 
     @property
     def next_start(self) -> str:
-        """When it is delivered next; empty where nothing is planned."""
+        """Return the next planned start, or an empty text."""
         return str((self.feed.get("starts") or {}).get("roster-upload", ""))
 
     @property
     def newest(self) -> Night | None:
-        """The last night whose export was read."""
+        """Return the last night whose export was read."""
         return next((n for n in reversed(self.nights) if n.bytes is not None), None)
 
 
@@ -116,12 +103,12 @@ class Row:
 
 
 def moment(text: str) -> dt.datetime:
-    """A moment of a report."""
+    """Return a time of a report."""
     return dt.datetime.fromisoformat(text)
 
 
 def last_deadline(feed: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
-    """The feed's last deadline that is past."""
+    """Return the feed's last deadline before `now`."""
     hour, minute = map(int, (feed["deadline"] or "09:00").split(":"))
     deadline = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
     return deadline - dt.timedelta(days=deadline > now)
@@ -153,7 +140,7 @@ def _ordinal(date: str) -> int:
 
 
 def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime) -> list[Problem]:
-    """What is wrong with the last night."""
+    """Return the problems of the last night."""
     if not nights:
         is_new = moment(feed["configured"]) > due
         return [Problem("amber", "waits for its first night") if is_new else
@@ -174,7 +161,7 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
 
 
 def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
-    """A rehearsal that failed, unless something was sent since."""
+    """Yield the problem of a failed rehearsal, unless a delivery succeeded since."""
     rehearsal, sent = feed.get("rehearsal"), feed.get("last_sent")
     if rehearsal and rehearsal["exit_code"] and rehearsal["outcome"] != "skipped":
         if sent and sent["finished"] > rehearsal["finished"]:
@@ -187,7 +174,7 @@ def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
 def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iterator[Problem]:
     if days is None:
         yield Problem("amber", "has no credential on the host")
-    elif days < -1:  # what is less can be two clocks that differ
+    elif days < -1:  # a smaller difference can come from two clocks
         yield Problem("amber", f"its {feed.get('auth', 'credential')} was written ahead of the "
                                "clock, so its age is not known")  # fmt: skip
     elif days > maximum:
@@ -199,8 +186,8 @@ def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iter
 
 
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the host itself; the clock is only compared at once."""
-    # An older host's report does not say when it was asked for.
+    """Yield the problems of the host itself."""
+    # Reports of older releases do not have the time of the question.
     asked = report["asked"] or host.seen
     skew = abs((moment(report["time"] or host.seen) - moment(asked)).total_seconds())
     if skew > SKEW_SECONDS:
@@ -219,7 +206,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
 def _by_hand(
     feed: Mapping[str, Any], nights: Sequence[Night], problems: list[Problem]
 ) -> list[Problem]:
-    """What is wrong with the last night, given what somebody has tried by day since then."""
+    """Return the problems of the last night, with manual deliveries since then."""
     last = feed.get("last")
     if not last or not last.get("night") or (nights and last["night"] <= nights[-1].night):
         return problems
@@ -234,7 +221,7 @@ def _by_hand(
 
 
 def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventory: str) -> Row:
-    """A feed of a host as it is shown, as of its report's time."""
+    """Return the row of a host's feed, as of its report's time."""
     now = moment(report["time"] or host.seen)
     listed, ahead = _until(feed["nights"], now)
     problems = [host.trouble] if host.trouble else []
@@ -263,14 +250,14 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
 
 
 def _until(listed: Sequence[Sequence[Any]], now: dt.datetime) -> tuple[list[Sequence[Any]], int]:
-    """The nights that a clock can have seen, and how many lie ahead of it."""
+    """Return the nights up to `now`, and the number of nights after it."""
     tomorrow = (now + dt.timedelta(days=1)).date().isoformat()
     seen = [entry for entry in listed if entry[0] <= tomorrow]
     return seen, len(listed) - len(seen)
 
 
 def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
-    """What is to be looked at in the feed's plan, and in its last delivery that went well."""
+    """Yield the problems of the feed's plan, and the cautions of its last delivery."""
     is_planned = host.planned is None or feed["feed"] in host.planned
     if not is_planned:
         yield Problem("amber", "the inventory gives the host no feed of this name; run site.yml")
@@ -284,9 +271,9 @@ def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
 
 
 def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
-    """Return the command that lets a feed's held export through.
+    """Return the command that approves a feed's held export.
 
-    It is empty where none is held, or where the inventory does not name the feed.
+    It is empty if no export is held, or if the inventory does not name the feed.
     """
     held = feed["held"]
     if not held or feed["feed"] not in (host.planned or ()):
@@ -295,8 +282,8 @@ def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
     return commands.playbook("approve", host.name, inventory, **values)
 
 
-def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
-    """All feeds of all hosts, the worst first, then by district."""
+def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
+    """Return a row for every feed of all hosts, the worst first, then by district."""
     found = []
     for host in hosts:
         if host.report and host.report["feeds"]:
@@ -310,139 +297,3 @@ def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
             )
             found.append(Row(host, {}, problems=[host.trouble or none]))
     return sorted(found, key=lambda r: (STATES.index(r.state), r.name.casefold(), r.host.name))
-
-
-# ---- from what Ansible has registered to hosts, and what is kept of them -------------------------
-
-
-CACHED = reports.table(
-    {
-        "seen": reports.moment,
-        "maximum_days": reports.whole,
-        "planned": reports.maybe(reports.several(reports.feed_name)),
-        "report": lambda value, _: value,
-    }
-)
-
-
-class Cache:
-    """The last report of each host, a file each, so that an unreachable host's still shows."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def _path(self, host: str) -> Path:
-        return self.folder / f"{urllib.parse.quote(host, safe='')}.json"
-
-    def load(self, name: str) -> Host:
-        """Return a host as it was seen last; without a usable file, one that never was."""
-        try:
-            kept = CACHED(loaded(self._path(name).read_text("utf-8")), "")
-            return Host(name, parsed(kept.pop("report")), **kept)
-        except (OSError, ValueError):
-            return Host(name, None, "")
-
-    def keep(self, hosts: Sequence[Host]) -> list[str]:
-        """Keep the reports of this run, and return what could not be kept."""
-        try:
-            self.folder.mkdir(mode=CACHE_MODE, parents=True, exist_ok=True)
-            self.folder.chmod(CACHE_MODE)
-        except OSError as error:
-            return [f"the reports cannot be kept: {error}"]
-        return [trouble for host in hosts for trouble in self._keep(host)]
-
-    def _keep(self, host: Host) -> Iterator[str]:
-        """Keep a host's report if it was understood; yield why it could not be."""
-        if not host.report or host.trouble or any(feed["fault"] for feed in host.report["feeds"]):
-            return
-        kept = {
-            "seen": host.seen,
-            "maximum_days": host.maximum_days,
-            "planned": None if host.planned is None else [*host.planned],
-            "report": host.report,
-        }
-        text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
-        try:
-            atomic.replace(self._path(host.name), text.encode(), lasting=False)
-        except OSError as error:
-            yield f"the report of {host.name} cannot be kept: {error}"
-
-
-def host(
-    name: str,
-    result: Mapping[str, Any] | None,
-    cache: Cache,
-    now: str,
-    maximum_days: int = 365,
-    planned: Collection[str] | None = None,
-) -> Host:
-    """A host by what Ansible has registered of it; None where it was not asked in this run."""
-    trouble = Problem("amber", "was not asked in this run")
-    if result:
-        try:
-            if isinstance(source := result.get("report"), str):
-                return Host(name, parsed(loaded(source)), now, None, maximum_days, planned)
-            trouble = Problem("red", _reason(result))
-        except UnfitError as error:
-            trouble = Problem("red", f"report not understood: {error}")
-    last = cache.load(name)
-    since = f"last seen {last.seen.replace('T', ' ')[:16]} UTC" if last.seen else "never seen"
-    return replace(last, trouble=trouble._replace(text=f"{trouble.text} ({since})"))
-
-
-def _reason(result: Mapping[str, Any]) -> str:
-    """Why a host told nothing; of what ssh says, the reason comes last."""
-    lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
-    if not result.get("unreachable"):
-        reason = printable(" ".join(lines), LONGEST_MESSAGE)
-        return f"could not be read: {reason or 'no reason is known'}"
-    last = lines[-1] if lines else ""
-    reason = printable(re.sub(r".*\b(via|over) ssh: ", "", last, flags=re.IGNORECASE))
-    return f"unreachable: {reason or 'no reason is known'}"
-
-
-# ---- the terminal's table ------------------------------------------------------------------------
-
-STYLES = {"red": "red", "amber": "yellow", "green": "green", "off": "dim"}
-
-
-def table(listed: Sequence[Row], width: int, *, colours: bool) -> str:
-    """The rows as a table of `width` columns, and a line that counts them."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("", "District", "Feed", "Host", "Night", "Outcome"):
-        shown.add_column(title, no_wrap=title in ("", "Night"), overflow="fold")
-    for title in ("Students", "Size", "Cred."):
-        shown.add_column(title, justify="right", no_wrap=True)
-    shown.add_column("Next start", no_wrap=True)
-    shown.add_column("Note", overflow="fold", ratio=1)
-    for entry in listed:
-        newest = entry.newest
-        students = newest.students if newest else None
-        days = entry.credential_days
-        shown.add_row(
-            Text(MARKS[entry.state], style=STYLES[entry.state]),
-            Text(entry.name),
-            Text(str(entry.feed.get("feed", ""))),
-            Text(entry.host.name),
-            entry.nights[-1].night[5:] if entry.nights else "",
-            Text(entry.outcome, style=STYLES[entry.state]),
-            f"{students:,}" if students is not None else "",
-            decimal(newest.bytes) if newest and newest.bytes is not None else "",
-            f"{days} d" if days is not None else "",
-            entry.next_start.replace("T", " ")[5:16],
-            Text("; ".join(problem.text for problem in entry.problems)),
-        )
-    out = Console(
-        file=io.StringIO(), width=width, force_terminal=colours, no_color=not colours,
-        color_system="standard" if colours else None,
-    )  # fmt: skip
-    out.print(shown)
-    text: str = out.file.getvalue()  # type: ignore[attr-defined]
-    lines = [line.rstrip() for line in text.splitlines()]
-    return "\n".join([*lines, "", summary(listed)])
-
-
-def summary(listed: Sequence[Row]) -> str:
-    """How many are of which state: `1 red, 2 amber, 40 green`."""
-    counts = {state: sum(entry.state == state for entry in listed) for state in STATES}
-    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "no feed"

@@ -1,4 +1,4 @@
-"""Feeds' vault files: content is kept unchanged, and no other file passes for one."""
+"""Vault files read back as they were written, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import vault
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KEYS = vault.Vault([("mine", VaultSecret(b"a key of some length"))])
 
 
@@ -42,30 +42,30 @@ def test_a_day_may_be_written_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("secret: 12345", "secret is no text; put it in single quotes"),
-        ("secret: ''", "secret is no text"),
-        ("password: 'x'", "may hold secret, since, next"),
-        ("- secret", "may hold secret, since, next"),
-        ("secret: 'it's'", "is no YAML in line 1"),
-        ("secret: 'x'\nsince: '31.8.2026'", "since is no day such as 2026-08-31"),
-        ("secret: 'x'\nsince: '20260831'", "since is no day such as 2026-08-31"),
+        ("secret: 12345", "secret is not a text. Put it in single quotes"),
+        ("secret: ''", "secret is not a text"),
+        ("password: 'x'", "keys secret, since, next"),
+        ("- secret", "keys secret, since, next"),
+        ("secret: 'it's'", "is not valid YAML in line 1"),
+        ("secret: 'x'\nsince: '31.8.2026'", "since is not a day such as 2026-08-31"),
+        ("secret: 'x'\nsince: '20260831'", "since is not a day such as 2026-08-31"),
     ],
 )
-def test_what_is_wrong_is_told_without_its_value(text: str, told: str) -> None:
+def test_a_problem_is_reported_without_its_value(text: str, message: str) -> None:
     with pytest.raises(vault.VaultError) as failed:
         vault.parse(text, "x/feed.vault")
-    assert told in str(failed.value)
+    assert message in str(failed.value)
     assert "x/feed.vault" in str(failed.value)
     for value in ("12345", "it's"):
         assert value not in str(failed.value)
 
 
-def test_a_file_in_the_clear_is_refused(tmp_path: Path) -> None:
+def test_an_unencrypted_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "feed.vault"
     path.write_text("secret: 'x'\n")
-    with pytest.raises(vault.VaultError, match="lies in the clear"):
+    with pytest.raises(vault.VaultError, match="is unencrypted"):
         KEYS.read(path)
 
 
@@ -77,16 +77,16 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert vault.parse(KEYS.read(tmp_path / "real")[1], "it") == {"secret": "x"}
 
 
-def test_a_missing_key_is_told_by_its_id(tmp_path: Path) -> None:
+def test_a_missing_key_is_named_by_its_id(tmp_path: Path) -> None:
     path = tmp_path / "feed.vault"
     KEYS.write(path, {"secret": "x"}, "mine")
     other = vault.Vault([("mine", VaultSecret(b"another key of some length"))])
-    with pytest.raises(vault.VaultError, match="vault id 'mine'"):
+    with pytest.raises(vault.VaultError, match="key of the vault id 'mine' is not the right one"):
         other.read(path)
-    with pytest.raises(
-        vault.VaultError, match=r"no key for the vault id 'yours' \(there are: mine"
-    ):
+    with pytest.raises(vault.VaultError, match="no key for the vault id 'yours'") as failed:
         KEYS.write(path, {"secret": "y"}, "yours")
+    for way in ("vault_identity_list", "vault-client --vault-id yours", "environment", "README"):
+        assert way in str(failed.value)
     assert vault.parse(KEYS.read(path)[1], path) == {"secret": "x"}
 
 
@@ -101,7 +101,7 @@ def test_a_vault_id_from_a_file_enters_no_command(label: str, tmp_path: Path) ->
 
 
 class Loader:
-    """Ansible's loader, as far as keys are concerned."""
+    """Ansible's data loader with its keys."""
 
     def __init__(self, *secrets: tuple[str, VaultSecret]) -> None:
         self._vault = VaultLib(list(secrets))
@@ -134,6 +134,24 @@ def test_the_keys_in_git_are_for_their_inventories_alone(name: str, tmp_path: Pa
         with pytest.raises(vault.VaultError, match=r"main\.yml opens with a key that is in git"):
             vault.refuse_open_to_all(tmp_path / "mine", mine)
         vault.refuse_open_to_all(tmp_path / "mine", vault.Vault(loader._vault.secrets))
+
+
+def test_the_answer_for_a_missing_key_is_not_a_key(tmp_path: Path) -> None:
+    """It opens nothing, and nothing is encrypted with it."""
+    none = VaultSecret(vault.NO_KEY + b"0" * 64)
+    assert vault.NO_KEY.decode() in (ROOT / "scripts" / "vault-client").read_text()
+    keys = vault.keys_of(Loader(("mine", none)), tmp_path)
+    with pytest.raises(vault.VaultError, match="no key for the vault id 'mine'"):
+        keys.encrypt("x", "mine")
+    path = tmp_path / "feed.vault"
+    path.write_bytes(VaultLib().encrypt("secret: 'x'", none, "mine"))
+    with pytest.raises(vault.VaultError, match="no key for the vault id 'mine'"):
+        keys.read(path)
+
+
+def test_no_feed_takes_the_file_of_the_alerts(tmp_path: Path) -> None:
+    with pytest.raises(vault.VaultError, match=r"alerts\.vault is for the secrets of the alerts"):
+        vault.path_of(tmp_path, "alerts")
 
 
 def test_an_own_key_may_bear_the_name_of_the_example(tmp_path: Path) -> None:

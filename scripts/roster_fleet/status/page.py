@@ -1,7 +1,7 @@
-"""The fleet's status as one HTML page that needs nothing but itself.
+"""The fleet's status as one self-contained HTML page.
 
-All data is in it, packed: a night takes about ten characters. Its script draws the table, and a
-district's nights when they are asked for. Its policy lets nothing be fetched.
+It contains all data in a packed form: a night takes about ten characters. Its script draws the
+table, and a district's nights on request. Its policy forbids every network request.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from roster_upload.exits import Exit
 from roster_upload.host import atomic
 
 from roster_fleet.report import Night
-from roster_fleet.status import OUTCOMES, STATES, Row
+from roster_fleet.status.rows import OUTCOMES, STATES, Row
 
 ASSETS = Path(__file__).parent
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 UNKNOWN = "!"
 KIB = 1024
-# The columns of a history, each with its title and unit as they are shown.
+# The columns of a history, each with its title and its unit.
 SERIES = (
     ("students", "Students", ""),
     ("teachers", "Teachers", ""),
@@ -39,7 +39,7 @@ CONTENT_MARK = '<meta name="roster-content" content="'
 
 
 def _digits(number: int) -> str:
-    """A number in 5-bit digits, the lowest first, each but the last with the bit 32 set."""
+    """Return a number in 5-bit digits, the lowest first. All but the last have bit 32 set."""
     rest = number * 2 if number >= 0 else -number * 2 - 1
     text = ""
     while rest > 31:
@@ -52,7 +52,7 @@ _SMALL = {number: _digits(number) for number in range(-1024, 1024)}
 
 
 def packed(numbers: Sequence[int | None]) -> str:
-    """Numbers as their differences, each from the known one before; `!` for one not known."""
+    """Return numbers as differences from the known number before. `!` is an unknown number."""
     text, before = [], 0
     for number in numbers:
         if number is None:
@@ -65,10 +65,10 @@ def packed(numbers: Sequence[int | None]) -> str:
 
 
 def history(nights: Sequence[Night]) -> dict[str, Any]:
-    """A feed's nights, packed, the newest first.
+    """Return a feed's nights in packed form, the newest first.
 
-    `end` is the newest night, `outcomes` a letter for each; `codes` are the exit codes of those
-    that are not green, `series` the columns of SERIES.
+    `end` is the newest night, and `outcomes` has a letter for each night. `codes` has the exit
+    codes of nights that are not green, and `series` the columns of SERIES.
     """
     newest = nights[::-1]
     names = [name for name, _, _ in SERIES]
@@ -83,10 +83,10 @@ def history(nights: Sequence[Night]) -> dict[str, Any]:
 
 
 def record(row: Row) -> dict[str, Any]:
-    """A row for the page's script; what is empty is left out."""
+    """Return a row for the page's script, without empty values."""
     feed, report = row.feed, row.host.report or {}
     newest = row.newest
-    told = {
+    values = {
         "state": STATES.index(row.state),
         "district": row.name,
         "feed": feed.get("feed"),
@@ -111,24 +111,24 @@ def record(row: Row) -> dict[str, Any]:
         "program": report.get("program"),
         "nights": history(row.nights) if row.nights else None,
     }
-    return {key: value for key, value in told.items() if value not in (None, "", [], {})}
+    return {key: value for key, value in values.items() if value not in (None, "", [], {})}
 
 
 def embedded(value: Any) -> Markup:
-    """A value as JSON that can stand inside a script element, whatever is in it."""
+    """Return a value as JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - that is what the lines above are for
+    return Markup(text)  # noqa: S704 - the lines above escape it
 
 
 def source_hash(text: str) -> str:
-    """What lets a script or style of just this text run, in a Content-Security-Policy."""
+    """Return the source expression of a Content-Security-Policy for exactly this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def build(rows: Sequence[Row], asked: str) -> str:
-    """The page; `asked` is when the hosts were asked (ISO 8601, UTC)."""
+    """Return the page. `asked` is the time of the questions to the hosts (ISO 8601, UTC)."""
     script, style, source = (
         (ASSETS / name).read_text("utf-8") for name in ("page.js", "page.css", "page.html.j2")
     )
@@ -158,14 +158,14 @@ def build(rows: Sequence[Row], asked: str) -> str:
 
 
 def content_of(html: str) -> str:
-    """The mark of a page's content, which its time is no part of; empty where it has none."""
+    """Return the hash of a page's content without its time, or an empty text."""
     return html.partition(CONTENT_MARK)[2].partition('"')[0]
 
 
 def write(path: Path, html: str, *, is_check: bool = False) -> bool:
-    """Writes the page unless one that says the same is there; returns whether it differs.
+    """Write the page if its content differs from the existing one. Return whether it differs.
 
-    Raises OSError where it cannot.
+    Raise OSError.
     """
     try:
         is_same = content_of(path.read_text("utf-8")) == content_of(html)

@@ -1,4 +1,4 @@
-"""A new vault key: all files or none, even if the run is killed at any point."""
+"""A new vault key: all files get it or none, even if the run is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import rekey
 from support import forks
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
 NEW = VaultSecret(b"a new key of more than sixteen characters")
 SECRETS = [("example", OLD), ("example-next", NEW)]
@@ -18,7 +18,7 @@ SECRETS = [("example", OLD), ("example-next", NEW)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The example, with a group's encrypted variables, and files with other ids."""
+    """The example, with encrypted variables of a group, and a file of another id."""
     home = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
     sealed = VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example")
     (home / "group_vars/all/vault.yml").write_bytes(sealed)
@@ -32,7 +32,7 @@ def content(folder: Path) -> dict[Path, bytes]:
 
 
 def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
-    """Return the files of the id `example` that a key opens."""
+    """Return the plain texts of the files of the id `example` that a key opens."""
     keys = VaultLib([("example", secret)])
     found = {}
     for path, data in content(folder).items():
@@ -47,20 +47,21 @@ def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
 def test_every_file_opens_with_the_new_key_and_none_with_the_old(folder: Path) -> None:
     before, files = plain(folder, OLD), content(folder)
     done = rekey.Rekey(folder, "example", SECRETS).run()
-    assert len(done.changed) == 4
+    assert len(done.changed) == 5
+    assert folder / "host_vars/roster-region7/alerts.vault" in done.changed
     assert plain(folder, NEW) == before
     assert plain(folder, OLD) == {}
     after = content(folder)
     assert set(after) == set(files)
     assert {path for path in files if files[path] != after[path]} == set(before)
     again = rekey.Rekey(folder, "example", SECRETS).run()
-    assert (again.changed, len(again.already)) == ((), 4)
+    assert (again.changed, len(again.already)) == ((), 5)
     assert content(folder) == after
 
 
 def test_check_mode_says_which_and_writes_nothing(folder: Path) -> None:
     files = content(folder)
-    assert len(rekey.Rekey(folder, "example", SECRETS).run(check=True).changed) == 4
+    assert len(rekey.Rekey(folder, "example", SECRETS).run(check=True).changed) == 5
     assert content(folder) == files
 
 
@@ -82,7 +83,7 @@ rekey.Rekey(Path(sys.argv[1]), "example", [("example", old), ("example-next", ne
 """
 
 
-CALLS = {"replace": 4, "create": 8, "unlink": 4}  # of a run on the folder's four files
+CALLS = {"replace": 5, "create": 10, "unlink": 5}  # of a run on the folder's five files
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,9 @@ def test_a_run_that_fails_takes_everything_back(
     assert content(folder) == files
 
 
-def test_what_cannot_be_put_back_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_restored_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files, real = content(folder), Path.replace
 
     def fails(self: Path, target: Path) -> Path:
@@ -140,7 +143,7 @@ def test_what_cannot_be_put_back_is_told(folder: Path, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails)
-        with pytest.raises(rekey.TornError, match="these could not be put back") as error:
+        with pytest.raises(rekey.TornError, match="These files could not be restored") as error:
             rekey.Rekey(folder, "example", SECRETS).run()
     assert ".vault.yml.rekey-old" in str(error.value)
     rekey.Rekey(folder, "example", SECRETS).run()
@@ -176,11 +179,11 @@ def test_files_behind_links_and_other_forms_are_seen(folder: Path, tmp_path: Pat
     (folder / "README.md").write_text("Files begin with $ANSIBLE_VAULT;1.2;AES256;example\n")
     with pytest.raises(rekey.RekeyError) as error:
         rekey.Rekey(folder, "example", SECRETS).run()
-    told = str(error.value).splitlines()
-    assert len(told) == 3, told
-    assert "shared.vault is, or lies behind, a link" in told[0]
-    assert "quoted.yml has an encrypted value among others" in told[1]
-    assert "x.json has an encrypted value among others" in told[2]
+    problems = str(error.value).splitlines()
+    assert len(problems) == 3, problems
+    assert "shared.vault is a link, or below one" in problems[0]
+    assert "quoted.yml has an encrypted value among others" in problems[1]
+    assert "x.json has an encrypted value among others" in problems[2]
 
 
 def test_a_file_without_an_id_gets_it(folder: Path) -> None:
@@ -190,7 +193,7 @@ def test_a_file_without_an_id_gets_it(folder: Path) -> None:
         (folder / f"host_vars/roster-maple/{name}.vault").write_bytes(sealed)
     before = content(folder)
     done = rekey.Rekey(folder, "example", SECRETS).run()
-    assert len(done.changed) == 5
+    assert len(done.changed) == 6
     assert folder / "host_vars/roster-maple/mine.vault" in plain(folder, NEW)
     other = folder / "host_vars/roster-maple/other.vault"
     assert content(folder)[other] == before[other]
@@ -204,7 +207,7 @@ def test_a_file_that_cannot_be_made_stops_it_before_the_first(folder: Path) -> N
     assert content(folder) == files
 
 
-def test_what_cannot_be_encrypted_anew_is_told_before(folder: Path) -> None:
+def test_files_that_cannot_be_rekeyed_stop_it_before_the_first(folder: Path) -> None:
     sealed = VaultLib([("example", OLD)]).encrypt("x", OLD, "example").decode()
     inline = "x: !vault |\n" + "".join(f"  {line}\n" for line in sealed.splitlines())
     (folder / "host_vars/roster-maple/mixed.yml").write_text(inline)
@@ -236,6 +239,6 @@ def test_wrong_keys_are_refused(
         rekey.Rekey(folder, "example", secrets)
 
 
-def test_an_inventory_without_such_files_is_told(folder: Path) -> None:
-    with pytest.raises(rekey.RekeyError, match="holds no file"):
+def test_an_inventory_without_such_files_is_refused(folder: Path) -> None:
+    with pytest.raises(rekey.RekeyError, match="has no file"):
         rekey.Rekey(folder, "mine", [("mine", OLD), ("mine-next", NEW)]).run()
