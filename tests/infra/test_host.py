@@ -114,7 +114,7 @@ def test_time_belongs_to_chrony(host: Host) -> None:
 FIREWALL = (
     f"{{{{ lookup('template', '{ROOT}/roles/district_hardening/templates/nftables.conf.j2') }}}}"
 )
-VARIABLES = ["defaults/main.yml", "vars/main/base.yml", "vars/main/dropbox.yml"]
+VARIABLES = ["defaults/main.yml", "vars/main/base.yml"]
 
 
 def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> None:

@@ -212,8 +212,8 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
 
 def test_changes_that_were_never_proved_are_taken_back_in_time(one: Host, tmp_path: Path) -> None:
     before = fingerprint(one)
-    arm = yaml.safe_load((ROOT / "roles/district_hardening/vars/main/base.yml").read_text())
-    command = arm["__district_hardening_arm"].replace("{seconds}", "15")
+    arm = yaml.safe_load((ROOT / "roles/roster_common/vars/main.yml").read_text())
+    command = arm["roster_common_rollback_timer"].replace("{seconds}", "15")
     half_a_run(one, tmp_path, arm=command)
     assert fingerprint(one) != before
     undo = "/var/lib/district-hardening/undo"

@@ -225,7 +225,7 @@ def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> No
 
 def undo_program(undo: Path) -> ModuleType:
     """The host's own program, on another folder and without systemd."""
-    path = ROOT / "roles/district_hardening/files/district-undo"
+    path = ROOT / "roles/roster_common/files/usr/local/sbin/district-undo"
     loader = importlib.machinery.SourceFileLoader("district_undo", str(path))
     spec = importlib.util.spec_from_loader("district_undo", loader)
     assert spec
