@@ -99,7 +99,7 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
     try:
         before = fingerprint(one)
         said = try_site(
-            district_hardening_banner="Another banner", district_hardening_banners=False
+            district_hardening_banner="Another banner", district_hardening_banners_enabled=False
         )
         # No login is waited for.
         assert "could not be put into force" in said

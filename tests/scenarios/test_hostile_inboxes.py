@@ -37,7 +37,7 @@ def settle(host: Host) -> Iterator[Settle]:
 
     yield write
     host.check_output("printf %%s %s > %s", kept, SETTINGS)
-    host.check_output("rm -rf /srv/sis-inbox/%s/incoming/d* /srv/sis-inbox/*/incoming/t-*", BAD)
+    host.check_output("cd /srv/sis-inbox && rm -rf %s/incoming/d* */incoming/t-*", BAD)
     assert host.run("systemctl start %s", UNIT).succeeded
 
 
@@ -45,8 +45,8 @@ def settle(host: Host) -> Iterator[Settle]:
 def small_disk(host: Host) -> Iterator[None]:
     """A disk of the inboxes' own, of 20 MB and 1,000 files."""
     host.check_output(
-        "mount -t tmpfs -o size=20m,nr_inodes=1000,mode=0751 none /srv/sis-inbox; cd /srv/sis-inbox; "
-        "for user in %s %s; do install -d -m 0751 $user; "
+        "mount -t tmpfs -o size=20m,nr_inodes=1000,mode=0751 none /srv/sis-inbox; "
+        "cd /srv/sis-inbox; for user in %s %s; do install -d -m 0751 $user; "
         "install -d -m 2750 -o $user -g roster-upload $user/incoming; done",
         BAD,
         GOOD,
