@@ -198,7 +198,7 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
         "files": [
             {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600"},
             {"path": "/etc/sudoers.d/district-hardening", "state": "absent"},
-            {"path": pam, "state": "absent", "then": [update]},
+            {"path": pam, "state": "absent", "on_change": [update]},
         ],
         **options,
     }
@@ -245,8 +245,8 @@ def let_nobody_in(host: Host, folder: Path) -> None:
     load = "systemctl reload-or-restart nftables.service"
     reload = "systemctl reload ssh.service"
     files = [
-        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "then": [load]},
-        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "then": [reload]},
+        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "on_change": [load]},
+        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "on_change": [reload]},
         {"path": "/etc/issue.net", "content": "Another banner\n"},
     ]
     half = {"undo": "/var/lib/district-hardening/undo", "files": files}

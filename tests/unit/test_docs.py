@@ -75,7 +75,7 @@ def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: Mod
     assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)
     for name, control in controls.items():
         assert control["enabled"].split()[1] in switches, name
-        assert control["answers"], name
+        assert control["controls"], name
         assert control["checked"], name
         assert set(control["checked"]) <= set(tests), name
 

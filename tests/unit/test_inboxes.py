@@ -81,13 +81,13 @@ def test_an_account_is_in_a_group_of_its_own() -> None:
 
 def test_files_are_removed_and_folders_stay() -> None:
     entries: list[dict[str, Any]] = [
-        {"path": "/a", "content": "x", "mode": "0600", "then": ["reload"]},
+        {"path": "/a", "content": "x", "mode": "0600", "on_change": ["reload"]},
         {"path": "/b", "state": "directory"},
         {"path": "/c", "state": "link", "target": "/a"},
     ]
     assert files_removed(entries) == [
-        {"path": "/a", "state": "absent", "then": ["reload"]},
-        {"path": "/c", "state": "absent", "then": []},
+        {"path": "/a", "state": "absent", "on_change": ["reload"]},
+        {"path": "/c", "state": "absent", "on_change": []},
     ]
 
 

@@ -74,7 +74,7 @@ def inbox_files(
 def files_removed(files: Sequence[Entry]) -> list[Entry]:
     """Return the entries that remove what `file_set` has written. Folders stay."""
     return [
-        {"path": entry["path"], "state": "absent", "then": entry.get("then", [])}
+        {"path": entry["path"], "state": "absent", "on_change": entry.get("on_change", [])}
         for entry in files
         if entry.get("state") != "directory"
     ]
