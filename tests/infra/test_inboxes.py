@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,7 +11,17 @@ from typing import Any
 
 import pytest
 import rosters
-from infra.fleet import DISTRICT_HOSTS, ROOT, Host, connect, receipts, remote_path, sha256, site
+from infra.fleet import (
+    DISTRICT_HOSTS,
+    ROOT,
+    Host,
+    ansible,
+    connect,
+    receipts,
+    remote_path,
+    sha256,
+    site,
+)
 
 
 def name_of(host: Host) -> str:
@@ -162,3 +173,20 @@ def test_from_other_networks_only_an_sis_may_log_in(host: Host) -> None:
     ask = "sshd -T -C user=%s,host=h,addr=%s"
     assert "allowusers" not in host.check_output(ask, "deploy", "10.1.2.3")
     assert "allowusers sis-lab" in host.check_output(ask, "deploy", "198.51.100.7")
+
+
+def test_the_role_runs_alone(host: Host, tmp_path: Path) -> None:
+    """Without the variables of another role it finds the host as it should be."""
+    play = {"hosts": name_of(host), "become": True, "gather_facts": False, "roles": ["sis_inbox"]}
+    path = tmp_path / "alone.yml"
+    path.write_text(json.dumps([play]))
+    done = ansible("ansible-playbook", str(path), "-i", "inventories/lab")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0 " in done.stdout
+
+
+def test_the_roles_tag_runs_it_and_no_other_role() -> None:
+    said = site("--tags", "sis_inbox", "--limit", "lab-trixie")
+    assert "Write the files of the inboxes" in said
+    assert "Write the schedule" not in said
+    assert "changed=0 " in said
