@@ -24,6 +24,11 @@ from infra.fleet import (
 )
 
 
+PUBLIC_KEY = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPnYyg29wp+52NcQKVv+8V0+4pa5RjDmFa8hpvjb9rX"  # invented
+)
+
+
 def name_of(host: Host) -> str:
     """Return a host's name in the lab."""
     return str(host.backend.get_hostname())
@@ -190,3 +195,23 @@ def test_the_roles_tag_runs_it_and_no_other_role() -> None:
     assert "Write the files of the inboxes" in said
     assert "Write the schedule" not in said
     assert "changed=0 " in said
+
+
+def test_a_change_that_sshd_refuses_is_taken_back(host: Host, sis: Sis) -> None:
+    state = "cat /etc/sis-inbox.json /etc/ssh/sshd_config.d/01-*; ls -l /etc/ssh/sis-inbox"
+    account = {"user": "sis-lab", "networks": ["10.0.0.0/8"], "authorized_keys": [PUBLIC_KEY]}
+    extra = json.dumps({"sis_inbox_accounts": [account]})
+    before = host.check_output(state)
+    host.check_output("echo Nonsense yes > /etc/ssh/sshd_config.d/50-admin.conf")
+    try:
+        words = ["--tags", "sis_inbox", "--limit", name_of(host), "-e", extra]
+        done = ansible("ansible-playbook", "playbooks/site.yml", "-i", "inventories/lab", *words)
+    finally:
+        host.check_output("rm /etc/ssh/sshd_config.d/50-admin.conf")
+    assert done.returncode != 0
+    said = " ".join(done.stdout.split())
+    assert "could not be put into force" in said
+    assert "All of them were taken back" in said
+    assert host.check_output(state) == before
+    assert host.run("systemctl start sis-inbox.service").succeeded
+    assert sis.sftp("ls").returncode == 0

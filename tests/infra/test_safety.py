@@ -113,9 +113,11 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
 
 
 def switches() -> list[str]:
-    """The switches of all controls."""
-    variables = (ROOT / "roles/district_hardening/defaults/main.yml").read_text().splitlines()
-    return [line.split(":")[0] for line in variables if line.endswith(": true")]
+    """Return the switches of all controls and of the inboxes."""
+    roles = ("district_hardening", "sis_inbox")
+    files = [ROOT / f"roles/{role}/defaults/main.yml" for role in roles]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    return [line.split(":")[0] for line in lines if line.endswith("_enabled: true")]
 
 
 def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> None:
