@@ -23,7 +23,6 @@ from infra.fleet import (
     site,
 )
 
-
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPnYyg29wp+52NcQKVv+8V0+4pa5RjDmFa8hpvjb9rX"  # invented
 )
