@@ -196,7 +196,7 @@ def test_the_roles_tag_runs_it_and_no_other_role() -> None:
     assert "changed=0 " in said
 
 
-def test_a_change_that_sshd_refuses_is_taken_back(host: Host, sis: Sis) -> None:
+def test_a_change_that_sshd_refuses_is_rolled_back(host: Host, sis: Sis) -> None:
     state = "cat /etc/sis-inbox.json /etc/ssh/sshd_config.d/01-*; ls -l /etc/ssh/sis-inbox"
     account = {"user": "sis-lab", "networks": ["10.0.0.0/8"], "authorized_keys": [PUBLIC_KEY]}
     extra = json.dumps({"sis_inbox_accounts": [account]})
@@ -210,7 +210,7 @@ def test_a_change_that_sshd_refuses_is_taken_back(host: Host, sis: Sis) -> None:
     assert done.returncode != 0
     said = " ".join(done.stdout.split())
     assert "could not be put into force" in said
-    assert "All of them were taken back" in said
+    assert "All of them were rolled back" in said
     assert host.check_output(state) == before
     assert host.run("systemctl start sis-inbox.service").succeeded
     assert sis.sftp("ls").returncode == 0
