@@ -113,9 +113,11 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
 
 
 def switches() -> list[str]:
-    """The switches of all controls."""
-    variables = (ROOT / "roles/district_hardening/defaults/main.yml").read_text().splitlines()
-    return [line.split(":")[0] for line in variables if line.endswith(": true")]
+    """Return the switches of all controls and of the inboxes."""
+    roles = ("district_hardening", "sis_inbox")
+    files = [ROOT / f"roles/{role}/defaults/main.yml" for role in roles]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    return [line.split(":")[0] for line in lines if line.endswith("_enabled: true")]
 
 
 def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> None:
@@ -212,8 +214,8 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
 
 def test_unconfirmed_changes_are_rolled_back_in_time(one: Host, tmp_path: Path) -> None:
     before = fingerprint(one)
-    base = yaml.safe_load((ROOT / "roles/district_hardening/vars/main/base.yml").read_text())
-    command = base["__district_hardening_rollback_timer"].replace("{seconds}", "15")
+    base = yaml.safe_load((ROOT / "roles/roster_common/vars/main.yml").read_text())
+    command = base["roster_common_rollback_timer"].replace("{seconds}", "15")
     half_a_run(one, tmp_path, rollback_timer=command)
     assert fingerprint(one) != before
     kept = "/var/lib/district-hardening/undo"

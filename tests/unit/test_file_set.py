@@ -228,7 +228,7 @@ def test_the_rollback_timer_starts_before_the_first_change(tmp_path: Path) -> No
 
 def rollback_program(kept: Path) -> ModuleType:
     """The host's own program, on another folder and without systemd."""
-    path = ROOT / "roles/district_hardening/files/usr/local/sbin/district-rollback"
+    path = ROOT / "roles/roster_common/files/usr/local/sbin/district-rollback"
     loader = importlib.machinery.SourceFileLoader("district_rollback", str(path))
     spec = importlib.util.spec_from_loader("district_rollback", loader)
     assert spec
