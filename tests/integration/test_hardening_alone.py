@@ -28,7 +28,10 @@ SHOW = """
 - name: Show the files
   ansible.builtin.copy:
     content: >-
-      {{ {'files': __district_hardening_files, 'packages': __district_hardening_packages} | to_json }}
+      {{
+        {'files': __district_hardening_files, 'packages': __district_hardening_packages}
+        | to_json
+      }}
     dest: "{{ shown }}"
     mode: "0600"
 """
