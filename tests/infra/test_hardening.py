@@ -1,4 +1,4 @@
-"""Each control of the hardening does what it is there for; their table names these tests."""
+"""Each control of the hardening works. The README's table of controls names these tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def name_of(host: Host) -> str:
 
 
 def refused(host: Host, command: str, *words: str) -> str:
-    """Runs a command that must fail; returns what it said."""
+    """Run a command that must fail. Return its output."""
     done = host.run(command, *words)
     assert done.rc != 0, f"{command} succeeded"
     return str(done.stdout + done.stderr)
@@ -29,7 +29,7 @@ def refused(host: Host, command: str, *words: str) -> str:
 
 @pytest.fixture
 def person(host: Host) -> Iterator[str]:
-    """An account with a password, for the time of a test."""
+    """Yield an account with a password. Remove it after the test."""
     name = "probe-" + uuid.uuid4().hex[:8]
     host.check_output("useradd --create-home --shell /bin/bash %s", name)
     host.check_output("echo %s:%s | chpasswd -c YESCRYPT", name, "a First-rate 7 Pass of phrases")
@@ -212,7 +212,7 @@ def test_what_matters_is_audited(host: Host) -> None:
 
 
 def assert_not_in_containers(host: Host, unit: str) -> None:
-    """A unit that is enabled, but that no container starts."""
+    """Assert that a unit is enabled, and that a container does not start it."""
     assert host.run("systemctl is-enabled %s", unit).stdout.strip() == "enabled"
     host.check_output("systemctl start %s", unit)
     shown = host.check_output("systemctl show -p ActiveState,ConditionResult %s", unit)

@@ -1,4 +1,4 @@
-"""The hardening, measured by tools that others wrote, against measured.toml."""
+"""Tools of others measure the hardening. measured.toml has the thresholds."""
 
 from __future__ import annotations
 
