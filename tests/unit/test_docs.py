@@ -41,8 +41,8 @@ def test_the_documents_are_up_to_date() -> None:
 # Source: its text, another text, and the files that are made from it.
 CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "roles/district_hardening/meta/argument_specs.yml": (
-        "su(1) for members",
-        "su(1) for some",
+        "may use su(1).",
+        "may use su(8).",
         ["roles/district_hardening/README.md"],
     ),
     "tests/support/damages.py": (
@@ -118,9 +118,11 @@ def test_a_section_of_the_runbook_about_an_exit_code_exists(docs: ModuleType) ->
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:
     controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
     switches = [name for name, option in options.items() if option.get("default") is True]
-    assert sorted(f"district_hardening_{name}" for name in controls) == sorted(switches)
+    named = [switch for switch in switches if switch.endswith("_enabled")]
+    assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)
     for name, control in controls.items():
-        assert control["answers"], name
+        assert control["enabled"].split()[1] in switches, name
+        assert control["controls"], name
         assert control["checked"], name
         assert set(control["checked"]) <= set(tests), name
 
