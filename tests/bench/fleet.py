@@ -23,7 +23,7 @@ from scenarios import lab_fleet
 
 SITE = "playbooks/site.yml"
 YARDSTICK = str(ROOT / "tests" / "bench" / "yardstick.yml")
-AT_ONCE = ["-e", '{"fleet_steps": ["100%"]}']
+AT_ONCE = ["-e", '{"site_batches": ["100%"]}']
 MITOGEN = {
     "ANSIBLE_STRATEGY_PLUGINS": str(Path(ansible_mitogen.__file__).parent / "plugins/strategy"),
     "ANSIBLE_STRATEGY": "mitogen_linear",

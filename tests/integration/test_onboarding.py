@@ -390,6 +390,6 @@ def test_a_new_vault_key(inventory: Path) -> None:
     some.write_bytes(before[some])
     code, told = rekey("-i", "localhost,", "-e", f"rekey_inventory={inventory}")
     assert code == 0, told
-    assert "1 file(s) were encrypted anew for example, 3 had the new key already" in flat(told)
+    assert "1 file(s) were encrypted with the new key of example, 3 had it already" in flat(told)
     for path in (group, some):
         assert VaultLib([("example", NEW)]).decrypt(path.read_bytes())

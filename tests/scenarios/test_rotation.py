@@ -51,7 +51,7 @@ class District:
         return ansible("ansible-playbook", path, *words, **{**env(), **more})
 
     def rotate(self, *arguments: str, **more: str) -> Played:
-        done = self.play("rotate_credentials", "-e", f"feed={FEED}", *arguments, **more)
+        done = self.play("rotate_credentials", "-e", f"roster_feed={FEED}", *arguments, **more)
         assert_silent(done.stdout + done.stderr)
         return done
 
@@ -172,7 +172,7 @@ def type_at_the_prompt(district: District, new: str) -> str:
     """Rotates with what somebody types; returns what the terminal showed."""
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/rotate_credentials.yml",
-        "-i", str(district.folder), "--limit", HOST, "-e", f"feed={FEED}",
+        "-i", str(district.folder), "--limit", HOST, "-e", f"roster_feed={FEED}",
     ]  # fmt: skip
     controller, terminal = pty.openpty()
     with subprocess.Popen(
@@ -294,10 +294,16 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
 
 
 def test_a_new_password_for_several_feeds_is_refused(district: District) -> None:
-    words = ["playbooks/rotate_credentials.yml", "-i", str(district.folder), "-e", "new_password=x"]
+    words = [
+        "playbooks/rotate_credentials.yml",
+        "-i",
+        str(district.folder),
+        "-e",
+        "rotate_new_password=x",
+    ]
     done = ansible("ansible-playbook", *words)
     assert done.returncode != 0
-    assert "name one: --limit HOST -e feed=FEED" in " ".join(done.stdout.split())
+    assert "Name one: --limit HOST -e roster_feed=FEED" in " ".join(done.stdout.split())
     district.assert_works()
 
 
@@ -347,10 +353,11 @@ def by_key(district: District) -> Iterator[Path]:
 
 def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: Path) -> None:
     """And, by the fixture, back to the password."""
-    make, attempt = ("-e", "new_keys=make"), ("-e", "new_keys=try")
+    make = ("-e", "rotate_key_action=generate")
+    attempt = ("-e", "rotate_key_action=activate")
     done = district.play("site")
     assert done.returncode != 0
-    assert "is key, but its vault file holds none" in done.stdout
+    assert "is key, but its vault file holds" in done.stdout
 
     # The password stays in use until the vendor has the key.
     district.path.unlink()
@@ -369,9 +376,9 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
 
     # Said again, the same words ask for nothing more.
     assert "not due" in row(district.rotate(*attempt).stdout, HOST)
-    done = district.rotate("-e", "new_keys=true")
+    done = district.rotate("-e", "rotate_key_action=true")
     assert done.returncode != 0
-    assert "say make" in done.stdout
+    assert "generate, activate, discard" in done.stdout
     district.put(next=invented())
     done = district.rotate()
     assert done.returncode != 0
@@ -383,7 +390,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     assert second != first
     done = district.rotate()
     assert done.returncode == 0, done.stdout
-    assert second in row(done.stdout, HOST, "waits for the vendor")
+    assert second in row(done.stdout, HOST, "is pending")
     done = district.rotate(*attempt)
     assert done.returncode != 0
     assert "the old credential stays in use" in done.stdout
@@ -399,6 +406,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
 
     # One that will never be put in is dropped.
     assert district.rotate(*make).returncode == 0
-    assert "dropped" in row(district.rotate("-e", "new_keys=drop").stdout, HOST)
+    done = district.rotate("-e", "rotate_key_action=discard")
+    assert "discarded" in row(done.stdout, HOST)
     assert not district.slot("pending")
     district.assert_works()

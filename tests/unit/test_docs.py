@@ -44,6 +44,11 @@ CHANGES = {
         "su(1) for some",
         "roles/district_hardening/README.md",
     ),
+    "playbooks/shared/options.yml": (
+        "Why the change is right",
+        "Why the change is wrong",
+        "README.md",
+    ),
     "tests/damages.py": (
         "a person of one name",
         "a person of two names",
@@ -54,7 +59,8 @@ CHANGES = {
 
 
 def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for part in ("docs", "playbooks", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     for source, (told, now, _) in CHANGES.items():
         path = tmp_path / source
