@@ -373,7 +373,7 @@ def test_a_new_vault_key(inventory: Path) -> None:
     before = content(inventory)
     code, told = rekey("-i", inventory, "--check")
     assert code == 0, told
-    assert "4 file(s) would be encrypted anew" in flat(told)
+    assert "4 file(s) would be encrypted with the new key" in flat(told)
     assert content(inventory) == before
     code, told = rekey("-i", inventory)
     assert code == 0, told
