@@ -99,7 +99,7 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
     try:
         before = fingerprint(one)
         said = try_site(
-            district_hardening_banner="Another banner", district_hardening_banners=False
+            district_hardening_banner="Another banner", district_hardening_banners_enabled=False
         )
         # No login is waited for.
         assert "could not be put into force" in said
@@ -198,7 +198,7 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
         "files": [
             {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600"},
             {"path": "/etc/sudoers.d/district-hardening", "state": "absent"},
-            {"path": pam, "state": "absent", "then": [update]},
+            {"path": pam, "state": "absent", "on_change": [update]},
         ],
         **options,
     }
@@ -212,7 +212,7 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
 
 def test_changes_that_were_never_proved_are_taken_back_in_time(one: Host, tmp_path: Path) -> None:
     before = fingerprint(one)
-    arm = yaml.safe_load((ROOT / "roles/district_hardening/vars/main.yml").read_text())
+    arm = yaml.safe_load((ROOT / "roles/district_hardening/vars/main/base.yml").read_text())
     command = arm["__district_hardening_arm"].replace("{seconds}", "15")
     half_a_run(one, tmp_path, arm=command)
     assert fingerprint(one) != before
@@ -245,8 +245,8 @@ def let_nobody_in(host: Host, folder: Path) -> None:
     load = "systemctl reload-or-restart nftables.service"
     reload = "systemctl reload ssh.service"
     files = [
-        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "then": [load]},
-        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "then": [reload]},
+        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "on_change": [load]},
+        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "on_change": [reload]},
         {"path": "/etc/issue.net", "content": "Another banner\n"},
     ]
     half = {"undo": "/var/lib/district-hardening/undo", "files": files}

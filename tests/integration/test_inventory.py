@@ -100,6 +100,11 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
             {"district_hardening_inbound_networks": ["everywhere"]},
             ["district_hardening_inbound_networks", "everywhere", "10.0.0.0/8"],
         ),
+        "an old name of a switch": (
+            "roster-maple",
+            {"district_hardening_time": False},
+            ["district_hardening_time", "district_hardening_time_enabled"],
+        ),
         "root, who is about to be locked out": (
             "roster-maple",
             {"ansible_user": "root"},

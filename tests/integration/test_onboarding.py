@@ -377,7 +377,7 @@ def test_a_new_vault_key(inventory: Path) -> None:
     assert content(inventory) == before
     code, told = rekey("-i", inventory)
     assert code == 0, told
-    assert "4 file(s) were encrypted anew" in flat(told)
+    assert "4 file(s) were encrypted with the new key" in flat(told)
     assert "vault-client --promote example" in flat(told)
     validate = ["playbooks/site.yml", "-i", inventory, "--tags=validate"]
     assert forks.ansible("ansible-playbook", *validate)[0] != 0

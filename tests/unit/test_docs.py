@@ -77,9 +77,13 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:
     controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
     switches = [name for name, option in options.items() if option.get("default") is True]
-    assert sorted(f"district_hardening_{name}" for name in controls) == sorted(switches)
+    named = [switch for switch in switches if switch.endswith("_enabled")]
+    assert sorted(
+        f"district_hardening_{name}_enabled" for name in controls if name != "dropbox"
+    ) == sorted(named)
     for name, control in controls.items():
-        assert control["answers"], name
+        assert control["enabled"].split()[1] in switches, name
+        assert control["controls"], name
         assert control["checked"], name
         assert set(control["checked"]) <= set(tests), name
 

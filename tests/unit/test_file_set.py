@@ -191,8 +191,8 @@ def test_an_existing_path_gets_its_mode_and_a_missing_one_is_not_made(tmp_path: 
 
 def test_commands_are_told_once_each_in_the_order_of_the_changes(tmp_path: Path) -> None:
     files = [
-        {"path": tmp_path / "a", "content": "a", "then": ["reload", "start a"]},
-        {"path": tmp_path / "b", "content": "b", "then": ["reload", "start b"]},
+        {"path": tmp_path / "a", "content": "a", "on_change": ["reload", "start a"]},
+        {"path": tmp_path / "b", "content": "b", "on_change": ["reload", "start b"]},
     ]
     assert file_set(*files, check=True)["commands"] == ["reload", "start a", "start b"]
     assert file_set(files[1])["commands"] == ["reload", "start b"]
@@ -225,7 +225,7 @@ def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> No
 
 def undo_program(undo: Path) -> ModuleType:
     """The host's own program, on another folder and without systemd."""
-    path = ROOT / "roles/district_hardening/files/district-undo"
+    path = ROOT / "roles/district_hardening/files/usr/local/sbin/district-undo"
     loader = importlib.machinery.SourceFileLoader("district_undo", str(path))
     spec = importlib.util.spec_from_loader("district_undo", loader)
     assert spec
@@ -273,7 +273,7 @@ def test_everything_can_be_taken_back(
     before = snapshot(host)
     commands = [f"test -e {host}/sbin/program && echo pam-auth-update >> log", "echo one >> log"]
     files: list[dict[str, Any]] = [
-        {"path": host / "sbin/program", "content": "new", "then": commands},
+        {"path": host / "sbin/program", "content": "new", "on_change": commands},
         {"path": host / "folder", "state": "directory"},
         {"path": host / "folder/new", "content": "new"},
         {"path": host / "changed", "content": "after", "mode": "0644"},
@@ -325,7 +325,7 @@ def changed_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in names:
         (host / name).write_text(f"before {name}\n" * 2000)
     changes = [{"path": host / name, "content": "Port 2222\nafter\n"} for name in names]
-    changes[-1]["then"] = ["echo command >> log"]
+    changes[-1]["on_change"] = ["echo command >> log"]
     file_set(*changes, undo=tmp_path / "undo")
     # The machine's firewall is none of a test's business; the real one is tried on lab hosts.
     (tmp_path / "bin").mkdir()

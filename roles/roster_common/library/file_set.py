@@ -58,7 +58,7 @@ options:
             dpkg-divert(1). Always so for C(edits).
         type: bool
         default: false
-      then:
+      on_change:
         description: Commands that make a change of this path count; returned, not run.
         type: list
         elements: str
@@ -330,14 +330,14 @@ class FileSet:
         """Notes a change, and keeps what was, just before it is made."""
         path = path or entry["path"]
         self.changed_paths.append(path)
-        self.commands += [c for c in entry["then"] if c not in self.commands]
+        self.commands += [c for c in entry["on_change"] if c not in self.commands]
         self.diffs.append(
             {"before_header": path, "after_header": path, "before": before, "after": after}
         )
         if self.undo and not self.module.check_mode:
             self.arm()
             is_removed = after == ABSENT
-            self.undo.keep(path, self.is_diverted(path), is_removed, entry["then"])
+            self.undo.keep(path, self.is_diverted(path), is_removed, entry["on_change"])
 
     def arm(self):
         """Has the host take back, in time, what is changed from here on; once."""
@@ -541,7 +541,7 @@ def main():
                         },
                     },
                     "divert": {"type": "bool", "default": False},
-                    "then": {"type": "list", "elements": "str", "default": []},
+                    "on_change": {"type": "list", "elements": "str", "default": []},
                     "content": {"type": "str"},
                     "content_base64": {"type": "str"},
                     "target": {"type": "str"},
