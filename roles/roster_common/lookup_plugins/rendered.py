@@ -49,6 +49,8 @@ _raw:
   elements: str
 """
 
+MANAGED = "Ansible managed"  # as the module `template` has it
+
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
     """Ansible's entry point."""
@@ -56,7 +58,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
         """Return the templates' texts. Raise Ansible's own error where one is missing or wrong."""
         self.set_options(var_options=variables, direct=kwargs)
-        known = {**variables, **self.get_option("template_vars")}
+        known = {"ansible_managed": MANAGED, **variables, **self.get_option("template_vars")}
         items, name = self.get_option("items"), self.get_option("item_name")
         each = [known] if items is None else [{**known, name: item} for item in items]
         texts = []
