@@ -9,7 +9,7 @@ from typing import Any
 
 Feeds = Sequence[Mapping[str, Any]]
 EXPORTS = "/srv/roster-upload/"
-INBOXES = "/srv/dropbox/"
+INBOXES = ("/srv/sis-inbox/", "/srv/dropbox/")
 SETTINGS = "/etc/roster-upload"
 # What the last feed of a host leaves behind.
 PROGRAM = (
@@ -22,19 +22,6 @@ PROGRAM = (
     "/run/roster-upload",
     "/srv/roster-upload",
 )
-
-
-def removed_inboxes(going: Feeds, staying: Feeds) -> list[str]:
-    """Return the accounts of an SIS that only feeds which go have read from."""
-    still_read = inboxes(staying)
-    return [user for user in inboxes(going) if user not in still_read]
-
-
-def inboxes(feeds: Feeds) -> list[str]:
-    """Return the accounts whose folders the feeds read from, each once."""
-    sources = [feed["source"] for feed in feeds]
-    users = [source.split("/")[3] for source in sources if source.startswith(INBOXES)]
-    return list(dict.fromkeys(users))
 
 
 def removed_exports(going: Feeds, staying: Feeds) -> list[str]:
@@ -100,7 +87,7 @@ def decommission_rows(
         note += (
             f"; now remove it from the inventory ({entry}), and ask the vendor to close its account"
         )
-        if not source.startswith((EXPORTS, INBOXES)):
+        if not source.startswith((EXPORTS, *INBOXES)):
             note += f"; its export at {source} is not ours and stays"
         did = "would be removed" if is_check else "removed"
         rows.append({"district": feed["district"], "feed": name, "did": did, "note": note})
@@ -113,7 +100,6 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
         return {
-            "removed_inboxes": removed_inboxes,
             "removed_paths": removed_paths,
             "decommission_rows": decommission_rows,
         }

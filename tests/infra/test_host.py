@@ -113,7 +113,7 @@ def test_time_belongs_to_chrony(host: Host) -> None:
 
 HARDENING = ROOT / "roles/district_hardening"
 FIREWALL = f"{{{{ lookup('template', '{HARDENING}/templates/etc/nftables.conf.j2') }}}}"
-VARIABLES = ["defaults/main.yml", "vars/main/base.yml", "vars/main/dropbox.yml"]
+VARIABLES = ["defaults/main.yml", "vars/main/base.yml"]
 
 
 def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> None:

@@ -111,6 +111,30 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
             ["ansible_user", "district_hardening_ssh_permit_root_login"],
         ),
     },
+    "the inboxes' variables": {
+        "a folder that is neither": (
+            "roster-maple",
+            {"sis_inbox_folder": "/home"},
+            ["sis_inbox_folder", "/srv/sis-inbox"],
+        ),
+    },
+    "the inboxes": {
+        "an old name": (
+            "roster-maple",
+            {"district_hardening_dropboxes": []},
+            ["district_hardening_dropboxes", "sis_inbox_accounts"],
+        ),
+        "a user that is none": (
+            "roster-maple",
+            {"sis_inbox_accounts": [{"user": "SIS", "networks": [], "authorized_keys": []}]},
+            ["sis_inbox_accounts", "SIS", "sis-maple"],
+        ),
+        "an export of an earlier release": (
+            "roster-maple",
+            {"roster_upload_source": "/srv/dropbox/sis-maple/incoming/OneRoster.zip"},
+            ["/srv/dropbox/sis-maple/incoming/OneRoster.zip", "sis_inbox_folder: /srv/dropbox"],
+        ),
+    },
     "the schedule's variables": {
         "a wrong choice": (
             "roster-maple",

@@ -42,7 +42,7 @@ def inventory() -> Iterator[Path]:
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     defaults = folder / "group_vars" / "district_hosts" / "main.yml"
     values = yaml.safe_load(defaults.read_text())
-    del values["roster_upload_host_keys"], values["district_hardening_dropboxes"]
+    del values["roster_upload_host_keys"], values["sis_inbox_accounts"]
     values["roster_upload_remote_host"] = vendor_address()
     values["roster_credentials_vault_id"] = lab_fleet.VAULT_ID
     defaults.write_text(yaml.safe_dump(values))

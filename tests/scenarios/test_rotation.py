@@ -161,7 +161,7 @@ def test_a_new_password_is_tried_then_switched(district: District, tmp_path: Pat
     assert re.search(r"changed=0 .*failed=0", district.play("site").stdout)
     assert "not due" in district.rotate().stdout
     # The former one goes with the next accepted delivery, by itself.
-    source = "/srv/dropbox/sis-lab/incoming/OneRoster.zip"
+    source = "/srv/sis-inbox/sis-lab/incoming/OneRoster.zip"
     new_export({"host": HOST, "feed": FEED, "source": source}, tmp_path)
     assert district.host.run("roster-upload send %s", FEED).rc == 0
     wait_for("the former credential to go", lambda: not district.slot("previous"), 20)

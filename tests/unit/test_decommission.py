@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from decommission import PROGRAM, decommission_rows, removed_exports, removed_inboxes, removed_paths
+from decommission import PROGRAM, decommission_rows, removed_exports, removed_paths
 
 SHARED = "/srv/roster-upload/a/x.zip"
 
@@ -32,7 +32,7 @@ def feed(name: str, source: str = "") -> dict[str, Any]:
         ("/srv/roster-upload/a/../../x/y.zip", [], []),
         ("/mnt/sis/elm/x.zip", [], []),
         ("/srv/roster-uploads/elm/x.zip", [], []),
-        ("/srv/dropbox/sis/incoming/x.zip", [], []),
+        ("/srv/sis-inbox/sis/incoming/x.zip", [], []),
     ],
 )  # fmt: skip
 def test_an_export_goes_with_its_folder_unless_others_need_it(
@@ -47,18 +47,6 @@ def test_an_export_of_two_feeds_that_go_is_removed_once() -> None:
     assert removed_exports([feed("elm", source), feed("fir", source)], []) == [
         "/srv/roster-upload/both"
     ]
-
-
-def test_an_inbox_goes_with_the_last_feed_that_reads_it() -> None:
-    going = [
-        feed("elm", "/srv/dropbox/sis-a/incoming/x.zip"),
-        feed("fir", "/srv/dropbox/sis-a/incoming/y.zip"),
-        feed("oak", "/srv/dropbox/sis-b/incoming/x.zip"),
-        feed("yew"),
-    ]
-    staying = [feed("ash", "/srv/dropbox/sis-b/incoming/z.zip")]
-    assert removed_inboxes(going, staying) == ["sis-a"]
-    assert removed_inboxes(going, []) == ["sis-a", "sis-b"]
 
 
 UNITS = [
@@ -98,7 +86,10 @@ FETCHED = [{"item": {"item": {"feed": "elm"}}, "dest": "/receipts/elm.jsonl"}]
 
 def test_a_row_says_what_is_left_to_do() -> None:
     elm, fir = decommission_rows(
-        [feed("elm"), feed("fir", "/mnt/sis/x.zip")], FETCHED, "host", has_others=True
+        [feed("elm", "/srv/sis-inbox/a/incoming/x.zip"), feed("fir", "/mnt/sis/x.zip")],
+        FETCHED,
+        "host",
+        has_others=True,
     )
     assert (elm["district"], elm["feed"], elm["did"]) == ("Elm", "elm", "removed")
     assert "its receipts: /receipts/elm.jsonl" in elm["note"]

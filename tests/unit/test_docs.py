@@ -78,9 +78,7 @@ def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: Mod
     controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
     switches = [name for name, option in options.items() if option.get("default") is True]
     named = [switch for switch in switches if switch.endswith("_enabled")]
-    assert sorted(
-        f"district_hardening_{name}_enabled" for name in controls if name != "dropbox"
-    ) == sorted(named)
+    assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)
     for name, control in controls.items():
         assert control["enabled"].split()[1] in switches, name
         assert control["controls"], name

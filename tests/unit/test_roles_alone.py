@@ -168,7 +168,7 @@ with open(sys.argv[1]) as file:
     args = json.load(file)
 with open(os.environ["KEPT"], "a") as out:
     print(json.dumps({"module": MODULE, **args}), file=out)
-print(json.dumps({"changed": False, "changed_paths": [], "commands": [], "unproved": False,
+print(json.dumps({"changed": False, "changed_paths": [], "commands": [], "unconfirmed": False,
                   "public_keys": {}, "held": {}, "changed_names": [], "report": "{}"}))
 """
 FACTS = {
@@ -181,8 +181,8 @@ FACTS = {
     "district_site_code": "1",
 }
 PACKAGES = (
-    "{{ (['cron'] + __roster_upload_packages | default([]) + __district_hardening_packages"
-    " | default([])) | map('regex_replace', '^', 'installed ') }}"
+    "{{ (['cron'] + __roster_upload_packages | default([]))"
+    " | map('regex_replace', '^', 'installed ') }}"
 )
 
 
@@ -199,7 +199,7 @@ def play(folder: Path, role: str, *, with_scripts: bool = False, **values: Any) 
     inventory = {"all": {"hosts": {"host": {**variables, **FACTS}}}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
     given = {"roster_common_packages": PACKAGES, **values}
-    one = {"hosts": "all", "gather_facts": role == "district_hardening", "roles": [role]}
+    one = {"hosts": "all", "gather_facts": False, "roles": [role]}
     (folder / "play.yml").write_text(yaml.safe_dump([{**one, "vars": given}]))
     (folder / "a.cfg").write_text("[defaults]\nroles_path = roles\n")
     environment = {
@@ -271,8 +271,10 @@ def test_the_program_without_its_sources_says_how_to_find_them(tmp_path: Path) -
     assert "PYTHONPATH=CHECKOUT/scripts" in told
 
 
-def test_the_hardening_alone(tmp_path: Path) -> None:
-    code, told = play(tmp_path, "district_hardening", district_hardening_inbound_networks=["::/0"])
+def test_the_inboxes_alone(tmp_path: Path) -> None:
+    key = FACTS["roster_upload_host_keys"]
+    inbox = {"user": "sis-elm", "networks": ["192.0.2.0/24"], "authorized_keys": key}
+    code, told = play(tmp_path, "sis_inbox", sis_inbox_accounts=[inbox])
     assert code == 0, told
     [args] = kept(tmp_path, "file_set")
-    assert "/etc/nftables.conf" in {file["path"] for file in args["files"]}
+    assert "/etc/sis-inbox.json" in {file["path"] for file in args["files"]}

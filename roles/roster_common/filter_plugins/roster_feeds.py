@@ -148,14 +148,14 @@ def feed_account_names(feeds: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def feed_accounts(feeds: Sequence[Mapping[str, Any]], group: str) -> list[dict[str, Any]]:
     """Return the feeds' accounts for `system_accounts`, all in the primary group `group`.
 
-    A group of the account's own opens what is for this feed alone. A dropbox opens to the feeds
+    A group of the account's own opens what is for this feed alone. An inbox opens to the feeds
     that read it by the group of its account.
     """
     found = []
     for feed in feeds:
         account, parts = feed_account(feed["feed"]), feed["source"].split("/")
-        boxes = [parts[3]] if parts[:3] == ["", "srv", "dropbox"] else []
-        found.append({"name": account, "group": group, "groups": [account, *boxes]})
+        inbox = [parts[3]] if parts[1:3] in (["srv", "sis-inbox"], ["srv", "dropbox"]) else []
+        found.append({"name": account, "group": group, "groups": [account, *inbox]})
     return found
 
 

@@ -1,4 +1,4 @@
-"""An SIS attacks the host through its dropbox: it harms itself, and nobody beside it."""
+"""An SIS attacks the host through its inbox: it harms itself, and nobody beside it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 from infra.fleet import DISTRICT_HOSTS, ROOT, Host, connect, wait_for
 
 BAD, GOOD = "sis-lab", "sis-other"
-SETTINGS = "/etc/district-dropbox.json"
-UNIT = "district-dropbox.service"
+SETTINGS = "/etc/sis-inbox.json"
+UNIT = "sis-inbox.service"
 Settle = Callable[..., None]
 
 
 @pytest.fixture(scope="module", params=DISTRICT_HOSTS)
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """Each district host in turn; its dropboxes are looked at when a test says so."""
+    """Each district host in turn; its inboxes are looked at when a test says so."""
     one = connect(request.param)
-    one.check_output("systemctl stop district-dropbox.timer")
+    one.check_output("systemctl stop sis-inbox.timer")
     yield one
-    one.check_output("systemctl start district-dropbox.timer")
+    one.check_output("systemctl start sis-inbox.timer")
 
 
 @pytest.fixture
@@ -37,23 +37,23 @@ def settle(host: Host) -> Iterator[Settle]:
 
     yield write
     host.check_output("printf %%s %s > %s", kept, SETTINGS)
-    host.check_output("rm -rf /srv/dropbox/%s/incoming/d* /srv/dropbox/*/incoming/t-*", BAD)
+    host.check_output("cd /srv/sis-inbox && rm -rf %s/incoming/d* */incoming/t-*", BAD)
     assert host.run("systemctl start %s", UNIT).succeeded
 
 
 @pytest.fixture
 def small_disk(host: Host) -> Iterator[None]:
-    """A disk of the dropboxes' own, of 20 MB and 1,000 files."""
+    """A disk of the inboxes' own, of 20 MB and 1,000 files."""
     host.check_output(
-        "mount -t tmpfs -o size=20m,nr_inodes=1000,mode=0751 none /srv/dropbox; cd /srv/dropbox; "
-        "for user in %s %s; do install -d -m 0751 $user; "
+        "mount -t tmpfs -o size=20m,nr_inodes=1000,mode=0751 none /srv/sis-inbox; "
+        "cd /srv/sis-inbox; for user in %s %s; do install -d -m 0751 $user; "
         "install -d -m 2750 -o $user -g roster-upload $user/incoming; done",
         BAD,
         GOOD,
     )
     assert host.run("systemctl start %s", UNIT).succeeded
     yield
-    host.check_output("umount --lazy /srv/dropbox && systemctl start %s", UNIT)
+    host.check_output("umount --lazy /srv/sis-inbox && systemctl start %s", UNIT)
 
 
 def options(host: Host, user: str) -> list[str]:
@@ -75,7 +75,7 @@ def sftp(host: Host, user: str, *commands: str) -> subprocess.CompletedProcess[s
 
 
 def look(host: Host) -> bool:
-    """Have the host look at its dropboxes; return whether it could look at all."""
+    """Have the host look at its inboxes; return whether it could look at all."""
     return bool(host.run("systemctl start %s", UNIT).succeeded)
 
 
@@ -105,14 +105,14 @@ def nested(names: list[str]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("names", NESTED.values(), ids=NESTED)
-def test_a_tree_beyond_all_paths_closes_its_own_dropbox(
+def test_a_tree_beyond_all_paths_closes_its_own_inbox(
     host: Host, settle: Settle, tmp_path: Path, names: list[str]
 ) -> None:
     made = sftp(host, BAD, *nested(names))
     assert made.returncode == 0, made.stderr
     assert look(host)
     assert is_open(host, BAD, tmp_path)
-    settle(maximum_files=len(names) - 1)
+    settle(max_files=len(names) - 1)
     assert look(host)
     assert not is_open(host, BAD, tmp_path)
     assert is_open(host, GOOD, tmp_path)
@@ -164,11 +164,11 @@ def test_a_file_without_a_name_counts_and_its_session_ends(
         assert held.stdin
         held.stdin.write(f"put {big}\n")
         held.stdin.flush()
-        path = f"/srv/dropbox/{BAD}/incoming/d-held"
+        path = f"/srv/sis-inbox/{BAD}/incoming/d-held"
         wait_for("the file", lambda: host.run(arrived, path).rc == 0, 30)
         assert sftp(host, BAD, "rm d-held").returncode == 0
-        used = int(host.check_output("du -sB1 /srv/dropbox/%s/incoming", BAD).split()[0])
-        settle(maximum_bytes=used + 300_000)
+        used = int(host.check_output("du -sB1 /srv/sis-inbox/%s/incoming", BAD).split()[0])
+        settle(max_bytes=used + 300_000)
         assert look(host)
         assert held.wait(timeout=20) != 0
     assert look(host)
@@ -178,7 +178,7 @@ def test_a_file_without_a_name_counts_and_its_session_ends(
 def test_what_cannot_be_looked_at_is_closed_alone_and_the_unit_fails(
     host: Host, tmp_path: Path
 ) -> None:
-    home = f"/srv/dropbox/{BAD}"
+    home = f"/srv/sis-inbox/{BAD}"
     host.check_output("mv %s/incoming %s/away", home, home)
     try:
         assert not look(host)
@@ -191,9 +191,9 @@ def test_what_cannot_be_looked_at_is_closed_alone_and_the_unit_fails(
     assert is_open(host, BAD, tmp_path)
 
 
-def test_closing_touches_nothing_in_a_dropbox(host: Host) -> None:
+def test_closing_touches_nothing_in_an_inbox(host: Host) -> None:
     """Whatever an account puts in the way, root writes nothing there: it has no right to."""
-    shown = "systemctl show --value -p %s district-dropbox.service"
+    shown = "systemctl show --value -p %s sis-inbox.service"
     assert host.check_output(shown, "ProtectSystem") == "strict"
     assert host.check_output(shown, "ReadWritePaths") == ""
     rights = set(host.check_output(shown, "CapabilityBoundingSet").split())

@@ -1,4 +1,4 @@
-"""The watcher of the dropboxes: whatever lies in one, it is counted or closed, and alone."""
+"""The watcher of the inboxes: whatever lies in one, it is counted or closed, and alone."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GOOD, BAD = "games", "lp"  # accounts of every Debian, of which nothing runs
 MOST = 1_000_000  # files
+LIMITS = {"max_bytes": 10**9, "max_files": 1000}
 Program = Any  # a program of the hosts carries no types
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """The host's own program, on other folders, with the dropboxes of two accounts."""
-    path = ROOT / "roles/district_hardening/files/district-dropbox"
-    loader = importlib.machinery.SourceFileLoader("district_dropbox", str(path))
-    spec = importlib.util.spec_from_loader("district_dropbox", loader)
+    """The host's own program, on other folders, with the inboxes of two accounts."""
+    path = ROOT / "roles/sis_inbox/files/usr/local/sbin/sis-inbox"
+    loader = importlib.machinery.SourceFileLoader("sis_inbox", str(path))
+    spec = importlib.util.spec_from_loader("sis_inbox", loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    places = {name: tmp_path / name.lower() for name in ("ROOT", "KEYS", "LINKS")}
-    for folder in places.values():
+    folders = {name: tmp_path / name.lower() for name in ("ROOT", "KEYS", "LINKS")}
+    for folder in folders.values():
         folder.mkdir()
-    module.__dict__.update(places, SETTINGS=tmp_path / "settings.json", FREE_SHARE=0)
+    module.__dict__.update(folders, SETTINGS=tmp_path / "settings.json", FREE_SHARE=0)
     for user in (GOOD, BAD):
         (module.ROOT / user / "incoming").mkdir(parents=True)
     settle(module)
@@ -41,8 +42,13 @@ def program(tmp_path: Path) -> Program:
 
 def settle(program: Program, **values: object) -> None:
     """Write the watcher's settings."""
-    settings = {"maximum_bytes": 10**9, "maximum_files": 1000, "users": [BAD, GOOD], **values}
+    settings = {"folder": str(program.ROOT), "users": [BAD, GOOD], **LIMITS, **values}
     program.SETTINGS.write_text(json.dumps(settings))
+
+
+def inbox(program: Program, user: str) -> Any:
+    """Return an account's inbox as the program sees it."""
+    return program.Inbox(user, program.ROOT)
 
 
 def incoming(program: Program, user: str) -> Path:
@@ -50,8 +56,8 @@ def incoming(program: Program, user: str) -> Path:
 
 
 def opened(program: Program) -> dict[str, bool]:
-    """Return which dropboxes are open, by account."""
-    return {user: program.Box(user).is_open() for user in (GOOD, BAD)}
+    """Return which inboxes are open, by account."""
+    return {user: inbox(program, user).is_open() for user in (GOOD, BAD)}
 
 
 def nest(folder: Path, depth: int, name: str = "d") -> None:
@@ -99,11 +105,11 @@ def test_a_deep_tree_is_counted_with_few_handles(
     folder = incoming(program, BAD)
     nest(folder, depth, name)
     try:
-        settle(program, maximum_files=MOST)
-        box = program.Box(BAD)
+        settle(program, max_files=MOST)
+        box = inbox(program, BAD)
         box.look(MOST)
         assert (box.trouble, box.held.files) == ("", depth)
-        settle(program, maximum_files=20)
+        settle(program, max_files=20)
         assert program.main() == 0
         assert opened(program) == {GOOD: True, BAD: False}
     finally:
@@ -122,7 +128,7 @@ def test_what_is_held_is_counted_once_and_no_link_is_followed(
     (folder / "two").hardlink_to(folder / "one")
     with (folder / "sparse").open("wb") as sparse:
         sparse.truncate(10**8)
-    box = program.Box(BAD)
+    box = inbox(program, BAD)
     box.look(MOST)
     assert box.held.files == 4
     assert 10**8 + 50_000 <= box.held.bytes < 10**8 + 100_000
@@ -132,24 +138,24 @@ def test_what_is_held_is_counted_once_and_no_link_is_followed(
 def test_a_small_file_counts_as_what_it_takes_of_the_disk(program: Program) -> None:
     for number in range(10):
         (incoming(program, BAD) / str(number)).write_text("x")
-    settle(program, maximum_bytes=1000)
+    settle(program, max_bytes=1000)
     assert program.main() == 0
     assert opened(program) == {GOOD: True, BAD: False}
 
 
-def test_many_empty_files_close_a_dropbox_and_are_not_all_counted(
+def test_many_empty_files_close_an_inbox_and_are_not_all_counted(
     program: Program,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = incoming(program, BAD)
     for number in range(300):
         (folder / str(number)).touch()
-    settle(program, maximum_files=100)
+    settle(program, max_files=100)
     assert program.main() == 0
     assert opened(program) == {GOOD: True, BAD: False}
     told = capsys.readouterr().err
     assert f"{folder}: closed, it holds at least 0 bytes in 101 files and folders" in told
-    assert "and may hold 100 files and folders; remove files" in told
+    assert "and may hold 100 files and folders. Remove files" in told
     for number in range(250):
         (folder / str(number)).unlink()
     assert program.main() == 0
@@ -187,14 +193,14 @@ def test_what_cannot_be_looked_at_is_closed_alone(
         settle(program, users=[bad, GOOD])
         (program.ROOT / bad / "incoming").mkdir(parents=True)
         folder = incoming(program, bad)
-        program.Box(bad).switch(is_open=True)
+        inbox(program, bad).switch(is_open=True)
     else:
         folder.rmdir()
     if damage == "a link":
         folder.symlink_to(tmp_path)
     assert program.main() == 1
-    assert program.Box(GOOD).is_open()
-    assert not program.Box(bad).is_open()
+    assert inbox(program, GOOD).is_open()
+    assert not inbox(program, bad).is_open()
     assert f"{folder}: " in capsys.readouterr().err
 
 
@@ -260,7 +266,7 @@ def test_a_folder_that_becomes_a_link_is_not_followed(program: Program) -> None:
     thread.start()
     try:
         for _ in range(30):
-            box = program.Box(BAD)
+            box = inbox(program, BAD)
             box.look(MOST)
             assert box.held is None or box.held.bytes < 10_000_000
     finally:
@@ -274,11 +280,11 @@ def test_a_folder_that_becomes_a_link_is_not_followed(program: Program) -> None:
         (100, 60, [0, 0], 25),  # a tenth stays free
         (100, 10, [50, 0], 25),  # the one that fills it has more than its share
         (100, 0, [89, 1], 40),
-        (100, 5, [0, 0], -3),  # others than the dropboxes fill the disk
+        (100, 5, [0, 0], -3),  # others than the inboxes fill the disk
         (100, 0, [None, 1], 45),  # what was not counted is no fault of the other
     ],
 )
-def test_a_disk_is_shared_by_its_dropboxes(
+def test_a_disk_is_shared_by_its_inboxes(
     program: Program,
     total: int,
     free: int,
