@@ -112,6 +112,37 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
     assert log_in()
 
 
+def harden_alone(folder: Path, *arguments: str, **values: Any) -> str:
+    """Run a play of the role alone; return its output."""
+    role = {
+        "role": "district_hardening",
+        "district_hardening_inbox_users": "{{ sis_inbox_accounts | map(attribute='user') }}",
+    }
+    play = {"hosts": HOST, "become": True, "gather_facts": False, "roles": [role]}
+    path = folder / "alone.yml"
+    path.write_text(json.dumps([play]))
+    extra = json.dumps({"district_hardening_rollback_seconds": ROLLBACK_SECONDS, **values})
+    done = ansible("ansible-playbook", str(path), "-i", "inventories/lab", "-e", extra, *arguments)
+    return f"exit {done.returncode}: {done.stdout}{done.stderr}"
+
+
+def test_a_tag_brings_one_control_into_force_alone(one: Host, tmp_path: Path) -> None:
+    before = fingerprint(one)
+    off = {"district_hardening_su_enabled": False, "district_hardening_banner": "Another banner"}
+    assert harden_alone(tmp_path, "--tags", "su", **off).startswith("exit 0")
+    assert "\nauth required pam_wheel.so" not in one.file("/etc/pam.d/su").content_string
+    assert "Another banner" not in one.file("/etc/issue.net").content_string
+    # All but the named one, which stays as it is.
+    output = harden_alone(tmp_path, "--tags", "su,banners", "--skip-tags", "banners")
+    assert output.startswith("exit 0"), output
+    assert fingerprint(one) == before
+    # A change of one control is confirmed or rolled back like all others.
+    wrong = {"district_hardening_ssh_allow_groups": ["games"]}
+    output = harden_alone(tmp_path, "--tags", "ssh", **wrong)
+    assert "All of them were rolled back" in " ".join(output.split())
+    assert fingerprint(one) == before
+
+
 def switches() -> list[str]:
     """Return the switches of all controls and of the inboxes."""
     roles = ("district_hardening", "sis_inbox")
