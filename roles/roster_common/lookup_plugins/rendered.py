@@ -14,7 +14,7 @@ short_description: A template, rendered without a copy of all variables
 description:
   - Does what C(ansible.builtin.template) does, but for its copy of all of the host's variables,
     which takes as long as a small task, for each file.
-author: The project's maintainers
+author: The Roster Delivery authors
 options:
   _terms:
     description: Files in the role's C(templates).

@@ -15,7 +15,7 @@ description:
     table's, where there is nothing to do.
   - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(generate)
     (a key) or C(discard) (the pending one).
-author: The project's maintainers
+author: The Roster Delivery authors
 options:
   _input:
     description: The feeds, as in C(vars/main.yml).

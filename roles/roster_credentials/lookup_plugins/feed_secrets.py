@@ -20,7 +20,7 @@ description:
   - Returns a mapping of each feed to what its vault file holds (C(secret), C(since), C(next)); a
     feed without a file is left out.
   - No value is ever taken for a template, whatever it holds.
-author: The project's maintainers
+author: The Roster Delivery authors
 options:
   _terms:
     description: The feeds' names, as one list.
