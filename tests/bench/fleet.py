@@ -22,7 +22,7 @@ from support import lab_fleet
 
 SITE = "playbooks/site.yml"
 YARDSTICK = str(ROOT / "tests" / "bench" / "yardstick.yml")
-AT_ONCE = ["-e", '{"fleet_steps": ["100%"]}']
+AT_ONCE = ["-e", '{"site_batches": ["100%"]}']
 DISTRICTS = 5_000
 RESOLVE = """
 import pathlib, sys

@@ -208,7 +208,8 @@ def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None
     command = dialog.locator("pre").inner_text()
     assert command == (
         "ansible-playbook playbooks/approve.yml -i inventories/mine --limit roster-0050 "
-        f'-e \'{{"feed": "feed-0050", "digest": "{fleets.DIGEST}", "why": "..."}}\''
+        f'-e \'{{"roster_feed": "feed-0050", "approve_digest": "{fleets.DIGEST}", '
+        '"approve_reason": "..."}\''
     )
     dialog.get_by_role("button", name="Copy").click()
     dialog.get_by_role("button", name="Copied").wait_for()

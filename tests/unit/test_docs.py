@@ -45,6 +45,11 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         "may use su(8).",
         ["roles/district_hardening/README.md"],
     ),
+    "playbooks/shared/options.yml": (
+        "Why the change is right",
+        "Why the change is wrong",
+        ["README.md"],
+    ),
     "tests/support/damages.py": (
         "a person of one name",
         "a person of two names",
@@ -69,7 +74,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
 
 
 def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for part in ("docs", "playbooks", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     for source, (before, now, _) in CHANGES.items():
         path = tmp_path / source

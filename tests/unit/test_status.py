@@ -442,7 +442,8 @@ def test_the_hosts_own_troubles_are_amber() -> None:
 def test_a_held_export_shows_the_command_that_lets_it_through() -> None:
     assert judged(fleets.feed(20, 40, "held")).command == (
         "ansible-playbook playbooks/approve.yml -i 'inventories/my district' --limit roster-1 "
-        f'-e \'{{"feed": "feed-0020", "digest": "{DIGEST}", "why": "..."}}\''
+        f'-e \'{{"roster_feed": "feed-0020", "approve_digest": "{DIGEST}", '
+        '"approve_reason": "..."}\''
     )
     assert judged(fleets.feed(20, 40, "stale")).command == ""
 

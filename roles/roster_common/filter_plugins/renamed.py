@@ -19,7 +19,7 @@ def renamed_variables(renamed: Mapping[str, str], names: Iterable[str]) -> list[
 
 def _message(old: str, new: str) -> str:
     if new.isidentifier():
-        return f"{old}: this variable is now called {new}. Rename it in your inventory."
+        return f"{old}: this variable is now called {new}. Rename it where you set it."
     return f"{old}: this variable no longer exists. {new}"
 
 

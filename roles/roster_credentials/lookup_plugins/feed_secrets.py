@@ -20,7 +20,7 @@ description:
   - Returns a mapping of each feed to the content of its vault file (C(secret), C(since), C(next)).
     Feeds without a file are skipped.
   - No value is ever taken for a template.
-author: The project's maintainers
+author: The Roster Delivery authors
 options:
   _terms:
     description: The feeds' names, as one list.

@@ -278,7 +278,11 @@ def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
     held = feed["held"]
     if not held or feed["feed"] not in (host.planned or ()):
         return ""
-    values = {"feed": feed["feed"], "digest": held["digest"], "why": "..."}
+    values = {
+        "roster_feed": feed["feed"],
+        "approve_digest": held["digest"],
+        "approve_reason": "...",
+    }
     return commands.playbook("approve", host.name, inventory, **values)
 
 
