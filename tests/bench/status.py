@@ -1,10 +1,10 @@
-"""Measures the status page of a thousand districts with 400 nights each: built, opened, its size.
+"""Measure the status page of 1,000 districts with 400 nights: build time, opening, size.
 
     make bench                                      all benches
     PYTHONPATH=scripts:tests python -m bench.status [--districts N] [--nights N] [--rounds N]
 
-The yardsticks: Python's json of the same reports, and an empty page in the same Chromium. Ends with
-exit code 1 over a limit.
+The yardsticks are Python's json of the same reports, and an empty page in the same Chromium. The
+exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page
-from roster_fleet import page, report, status
+from roster_fleet import report
+from roster_fleet.status import cache as caches
+from roster_fleet.status import page
+from roster_fleet.status import rows as status
 from support import fleets
 from support.browser import browsing
 
@@ -28,14 +31,14 @@ EMPTY = "<!doctype html><html lang=en data-ready><title>Empty</title>"
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that something takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def opened(path: Path, rounds: int) -> float:
-    """Seconds until Chromium has shown a page, scripts and layout included; the median."""
+    """Return the median seconds until Chromium has shown a page, scripts and layout included."""
     taken = []
     with browsing() as browser:
         for _ in range(rounds + 1):
@@ -44,7 +47,7 @@ def opened(path: Path, rounds: int) -> float:
             def show(visit: Page = visit) -> None:
                 visit.goto(path.as_uri())
                 visit.wait_for_selector("html[data-ready]", state="attached")
-                # A frame that is drawn, with all that is seen in it.
+                # A drawn frame, with all visible content.
                 visit.evaluate("new Promise(r => requestAnimationFrame(() => setTimeout(r)))")
 
             taken.append(timed(show))
@@ -53,7 +56,7 @@ def opened(path: Path, rounds: int) -> float:
 
 
 def main() -> int:
-    """Runs the bench; returns the exit code."""
+    """Run the bench. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--districts", type=int, default=1000)
     parser.add_argument("--nights", type=int, default=400)
@@ -62,12 +65,12 @@ def main() -> int:
     reports = fleets.results(given.districts, given.nights)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cache = status.Cache(folder / "cache")
+        cache = caches.Cache(folder / "cache")
         path, empty = folder / "status.html", folder / "empty.html"
         empty.write_text(EMPTY)
 
         def build() -> None:
-            rows = status.rows(fleets.hosts(reports, cache), "inventories/mine")
+            rows = status.build_rows(fleets.hosts(reports, cache), "inventories/mine")
             page.write(path, page.build(rows, report.stamp(fleets.NOW)))
 
         built = statistics.median(timed(build) for _ in range(given.rounds))

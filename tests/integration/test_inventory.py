@@ -1,4 +1,4 @@
-"""A wrong inventory is refused before any host is touched: variable, host, what is allowed."""
+"""A wrong inventory is refused before any host is touched, with variable, host and limits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def site(inventory: Path, *arguments: str) -> tuple[int, str]:
-    """`site.yml` on a copy of the example; returns its exit code and all that it printed."""
+    """Run `site.yml` on an inventory. Return its exit code and its output."""
     return forks.ansible("ansible-playbook", "playbooks/site.yml", "-i", inventory, *arguments)
 
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """An operator's copy of the example, whose hosts cannot be reached."""
+    """Make an operator's copy of the example, whose hosts cannot be reached."""
     return Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
 
 
@@ -41,8 +41,8 @@ TWO_FEEDS = [
     for name in ("oak", "pine")
 ]
 
-# By the task that finds it, at which the run stops: a copy of which host, its values that are
-# wrong, and what is named.
+# By the task that finds the problem and stops the run: the host that is copied, its wrong values,
+# and the names in the message.
 WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
     "the feeds' variables": {
         "unknown format": (
@@ -99,10 +99,39 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
             {"district_hardening_inbound_networks": ["everywhere"]},
             ["district_hardening_inbound_networks", "everywhere", "10.0.0.0/8"],
         ),
+        "an old name of a switch": (
+            "roster-maple",
+            {"district_hardening_time": False},
+            ["district_hardening_time", "district_hardening_time_enabled"],
+        ),
         "root, who is about to be locked out": (
             "roster-maple",
             {"ansible_user": "root"},
             ["ansible_user", "district_hardening_ssh_permit_root_login"],
+        ),
+    },
+    "the inboxes' variables": {
+        "a folder that is neither": (
+            "roster-maple",
+            {"sis_inbox_folder": "/home"},
+            ["sis_inbox_folder", "/srv/sis-inbox"],
+        ),
+    },
+    "the inboxes": {
+        "an old name": (
+            "roster-maple",
+            {"district_hardening_dropboxes": []},
+            ["district_hardening_dropboxes", "sis_inbox_accounts"],
+        ),
+        "a user that is none": (
+            "roster-maple",
+            {"sis_inbox_accounts": [{"user": "SIS", "networks": [], "authorized_keys": []}]},
+            ["sis_inbox_accounts", "SIS", "sis-maple"],
+        ),
+        "an export of an earlier release": (
+            "roster-maple",
+            {"roster_upload_source": "/srv/dropbox/sis-maple/incoming/OneRoster.zip"},
+            ["/srv/dropbox/sis-maple/incoming/OneRoster.zip", "sis_inbox_folder: /srv/dropbox"],
         ),
     },
     "the schedule's variables": {
@@ -124,7 +153,7 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
 
 @pytest.mark.parametrize("task", share.some(WRONG))
 def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
-    """Each on a host of its own."""
+    """Each is on a host of its own."""
     cases = {case.replace(" ", "-").replace(",", ""): told for case, told in WRONG[task].items()}
     for name, (host, values, _) in cases.items():
         folder = shutil.copytree(inventory / "host_vars" / host, inventory / "host_vars" / name)
@@ -159,7 +188,7 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     assert "Gathering Facts" not in told
 
 
-# ---- keys that everybody has ---------------------------------------------------------------
+# ---- public keys ---------------------------------------------------------------------------
 
 ONE_HOST = ["--tags", "validate", "--limit", "roster-maple"]
 OWN = VaultSecret(b"a key of some length that is not in git")
@@ -167,7 +196,7 @@ OWN = VaultSecret(b"a key of some length that is not in git")
 
 @pytest.fixture
 def mine(inventory: Path) -> Path:
-    """An operator's own inventory, which began as a copy of the example."""
+    """Make an operator's own inventory, which began as a copy of the example."""
     return inventory.rename(inventory.with_name("mydistrict"))
 
 
@@ -176,16 +205,18 @@ def seal(path: Path, text: str, vault_id: str, key: VaultSecret) -> None:
 
 
 def with_own_key(folder: Path) -> list[str]:
-    """Encrypts all vault files with a key of the operator's own; returns Ansible's arguments."""
+    """Encrypt all vault files with a key of the operator's own. Return Ansible's arguments."""
     for path in folder.glob("host_vars/*/*.vault"):
-        seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n", "mydistrict", OWN)
+        is_of_feed = path.name != "alerts.vault"
+        text = "secret: 'hush hush'\nsince: '2026-11-01'\n" if is_of_feed else "webhook: 'x'\n"
+        seal(path, text, "mydistrict", OWN)
     key = folder.with_name("key")
     key.write_bytes(OWN.bytes)
     return [*ONE_HOST, "--vault-id", f"mydistrict@{key}"]
 
 
 def refused_run(folder: Path, *arguments: str, **more: str) -> str:
-    """What a run says that opens nothing."""
+    """Return the output of a run that must fail without showing a secret."""
     done = forks.of_ansible(
         "ansible-playbook", "playbooks/site.yml", "-i", folder, *arguments,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more},
@@ -200,7 +231,7 @@ def test_the_key_of_the_example_opens_no_inventory_of_ones_own(mine: Path) -> No
     told = refused_run(mine, *ONE_HOST)
     assert "opens with a key that is in git and known to everybody" in told
     assert "maple-grove.vault" in told
-    # Nor under a name of one's own, nor for what Ansible opens itself.
+    # Neither under your own vault id, nor for files that Ansible opens itself.
     arguments = with_own_key(mine)
     assert site(mine, *arguments)[0] == 0
     public = VaultSecret((mine / "vault-key.txt").read_bytes().strip())
@@ -244,7 +275,7 @@ def test_secrets_from_elsewhere_are_not_shown_either(mine: Path, tmp_path: Path)
     arguments = [*with_own_key(mine), "-e", f"@{elsewhere}"]
     assert site(mine, *arguments)[0] == 0
     told = refused_run(mine, *arguments, ANSIBLE_KEEP_REMOTE_FILES="1")
-    assert "unset ANSIBLE_KEEP_REMOTE_FILES" in told
+    assert "Unset ANSIBLE_KEEP_REMOTE_FILES" in told
 
 
 @pytest.mark.parametrize("name", ["debug", "keep_remote_files"])
@@ -265,4 +296,4 @@ def test_no_secret_is_opened_while_ansible_would_show_it(
         config.write_text(text.replace("[defaults]", f"[defaults]\n{name} = true"))
         more = {"ANSIBLE_CONFIG": str(config)}
     told = refused_run(mine, *arguments, **more)
-    assert f"secrets are not opened while Ansible would show them: unset {variable}" in told
+    assert f"Ansible would show the secrets, so none is opened. Unset {variable}" in told

@@ -1,4 +1,4 @@
-"""Five hosts: one silent, one whose login is refused, one that the guard holds; two deliver."""
+"""Five hosts: one silent, one with a refused login, one that the guard holds. Two deliver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.lab_hosts import ROOT, connect, new_export, sha256
 LAB = str(ROOT / "scripts" / "lab")
 SILENT, REFUSED, HELD, GOOD, ALSO_GOOD = HOSTS = [f"lab-0{n}" for n in range(1, 6)]
 
-# The feed of the host whose disk these hosts begin with.
+# The feed of the host whose disk these hosts start with.
 FORGET = "find /etc /srv /var/lib /var/cache -depth -name '*alder-valley*' -exec rm -r {} +"
 
 
@@ -29,7 +29,7 @@ def podman(*words: str) -> None:
 
 @pytest.fixture(scope="module")
 def fleet(play: Play) -> Iterator[Path]:
-    """The hosts, provisioned, with a delivery behind them."""
+    """Return the provisioned hosts, with one delivery each."""
     subprocess.run([LAB, "--provisioned", "add", *HOSTS], check=True)
     try:
         for host in HOSTS:
@@ -45,7 +45,7 @@ def fleet(play: Play) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def troubled(fleet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same fleet, with its troubles, and new exports everywhere."""
+    """Return the same fleet, with its problems, and new exports everywhere."""
     for host in HOSTS:
         feed = lab_fleet.feed_of(host)
         source = f"/srv/roster-upload/{feed}/OneRoster.zip"
@@ -61,12 +61,12 @@ def troubled(fleet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
-    """The canary fails, and the others are not begun with."""
+    """The canary fails, and the others are skipped."""
     slot = f"/etc/roster-upload/credentials/{lab_fleet.feed_of(HOSTS[0])}/current"
     connect(HOSTS[0]).check_output("rm %s", slot)
     wrong = {
-        "fleet_steps": [1, "100%"],
-        "fleet_max_fail_percentage": 10,
+        "site_batches": [1, "100%"],
+        "site_max_fail_percentage": 10,
         "roster_credentials_key": "tpm2",  # of which a container has none
     }
     done = play("site", fleet, "-e", json.dumps(wrong))
@@ -82,7 +82,7 @@ MENDED = "/etc/cron.d/roster-upload"
 
 
 def spoil() -> dict[str, str]:
-    """Give every host the same to mend; return the digest that each file had."""
+    """Give every host the same file to repair. Return the digest that each file had."""
     good = {host: sha256(connect(host), MENDED) for host in HOSTS}
     for host in HOSTS:
         connect(host).check_output("echo spoiled > %s", MENDED)
@@ -91,9 +91,9 @@ def spoil() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def in_steps(fleet: Path, play: Play) -> str:
-    """What a run in steps over the whole fleet printed, which mends every host."""
+    """Return the output of a run in steps over the whole fleet, which repairs every host."""
     good = spoil()
-    done = play("site", fleet, "-e", json.dumps({"fleet_steps": [1, 2, "100%"]}))
+    done = play("site", fleet, "-e", json.dumps({"site_batches": [1, 2, "100%"]}))
     assert done.returncode == 0, done.stdout
     assert {host: sha256(connect(host), MENDED) for host in HOSTS} == good
     return done.stdout
@@ -106,20 +106,20 @@ def test_a_run_in_steps_comes_to_all(in_steps: str) -> None:
 
 @pytest.mark.parametrize("playbook", ["verify", "send", "rotate_credentials", "decommission"])
 def test_a_feed_that_nobody_has_is_a_mistake(fleet: Path, play: Play, playbook: str) -> None:
-    steps = {"fleet_steps": ["100%"], "confirm": "feed-typo"}
-    done = play(playbook, fleet, "-e", "feed=feed-typo", "-e", json.dumps(steps))
+    steps = {"rotate_batches": ["100%"], "decommission_confirm": "feed-typo"}
+    done = play(playbook, fleet, "-e", "roster_feed=feed-typo", "-e", json.dumps(steps))
     assert done.returncode != 0
-    assert "no host of this run has a feed feed-typo; lab-01 has feed-lab-01" in done.stdout
+    assert "no host of this run has a feed feed-typo. lab-01 has feed-lab-01" in done.stdout
 
 
 def test_a_feed_of_one_is_asked_for_among_all(fleet: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(GOOD)
-    done = play("verify", fleet, "-e", f"feed={feed}")
+    done = play("verify", fleet, "-e", f"roster_feed={feed}")
     assert done.returncode == 0, done.stdout
     assert "ready" in row(done.stdout, feed)
     assert f" {lab_fleet.feed_of(ALSO_GOOD)} " not in done.stdout
     assert "not begun" not in done.stdout
-    done = play("send", fleet, "-e", f"feed={feed}", "--check")
+    done = play("send", fleet, "-e", f"roster_feed={feed}", "--check")
     assert done.returncode == 0, done.stdout
     assert "would be tried" in row(done.stdout, feed)
     assert "not begun" not in done.stdout
@@ -164,7 +164,7 @@ def test_the_others_deliver(troubled: Path, play: Play) -> None:
 
 
 def test_a_silent_host_at_the_head_stops_nobody(troubled: Path, play: Play) -> None:
-    steps = json.dumps({"fleet_steps": [1, "100%"], "fleet_max_fail_percentage": 10})
+    steps = json.dumps({"site_batches": [1, "100%"], "site_max_fail_percentage": 10})
     done = play("site", troubled, "--limit", f"{SILENT},{GOOD},{ALSO_GOOD}", "-e", steps)
     assert done.returncode != 0
     assert "UNREACHABLE" in row(done.stdout, SILENT)
@@ -204,7 +204,7 @@ def test_status_tells_them_apart(troubled: Path, play: Play) -> None:
 
 
 def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> None:
-    """One wrong password may be one address kept off: the rest are not tried."""
+    """One wrong password may mean a banned address, so the rest are not tried."""
     for host in (GOOD, ALSO_GOOD):
         lab_fleet.put(troubled, host, next="refused by the vendor")
     done = play("rotate_credentials", troubled, "--limit", f"{GOOD},{ALSO_GOOD}")
@@ -215,8 +215,9 @@ def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> No
 
 def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play: Play) -> None:
     """Hosts of one step; the one that comes first cannot, so the other is left alone."""
-    same = {"roster_upload_feed": "same", "roster_upload_auth": "key", "new_keys": "make"}
-    words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | {"fleet_steps": ["100%"]})]
+    same = {"roster_upload_feed": "same", "roster_upload_auth": "key"}
+    steps = {"rotate_key_action": "generate", "rotate_batches": ["100%"]}
+    words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | steps)]
     done = play("rotate_credentials", troubled, *words)
     assert done.returncode != 0
     table = [row(done.stdout, host, " ") for host in (GOOD, ALSO_GOOD)]
@@ -227,11 +228,11 @@ def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play:
 def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(HELD)
     digest = sha256(connect(HELD), f"/srv/roster-upload/{feed}/OneRoster.zip")
-    words = ["--limit", HELD, "-e", f"feed={feed}", "-e", f"digest={digest[:16]}"]
+    words = ["--limit", HELD, "-e", f"roster_feed={feed}", "-e", f"approve_digest={digest[:16]}"]
     done = play("approve", troubled, *words)
     assert done.returncode != 0
-    assert "the reason" in done.stdout
-    words += ["-e", json.dumps({"why": "a school's gone"})]
+    assert "approve_reason" in done.stdout
+    words += ["-e", json.dumps({"approve_reason": "a school's gone"})]
     for check, told in ((["--check"], "would be approved"), ([], "approved"), ([], "before")):
         done = play("approve", troubled, *words, *check)
         assert done.returncode == 0, done.stdout
@@ -250,9 +251,9 @@ def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, 
 
 
 def test_slices_by_a_runner_are_as_one_run(fleet: Path, in_steps: str, tmp_path: Path) -> None:
-    """AWX and automation controller run slices of an inventory by ansible-runner.
+    """AWX and automation controller run slices of an inventory with ansible-runner.
 
-    Each has the same to mend on every host.
+    Each has the same to repair on every host.
     """
     whole, good = recap(in_steps), spoil()
 
@@ -277,7 +278,7 @@ def test_slices_by_a_runner_are_as_one_run(fleet: Path, in_steps: str, tmp_path:
     assert [len(recap(text)) for text in told] == [3, 2]
     sliced = {**recap(told[0]), **recap(told[1])}
     assert sliced.keys() == set(HOSTS)
-    # The first host's credential was away before the run in steps, so that one mended more.
+    # The first host's credential was missing before the run in steps, so that one repaired more.
     assert {host: sliced[host] for host in HOSTS[1:]} == {host: whole[host] for host in HOSTS[1:]}
     assert all("changed=0" not in result for result in sliced.values())
     assert {host: sha256(connect(host), MENDED) for host in HOSTS} == good
@@ -287,7 +288,7 @@ def test_slices_by_a_runner_are_as_one_run(fleet: Path, in_steps: str, tmp_path:
 
 
 def recap(told: str) -> dict[str, str]:
-    """What a run changed on each host; facts that are cached make a task less."""
+    """Return the changes of a run by host. Cached facts save a task."""
     lines = plain(told).rpartition("PLAY RECAP")[2].splitlines()
     found = (re.match(r"(lab-\d+)\s+: ok=\d+ +(changed=.*failed=\d+)", line) for line in lines)
     return {match[1]: match[2] for match in found if match}

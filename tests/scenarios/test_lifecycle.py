@@ -25,7 +25,7 @@ REMOTE = f"/srv/sftp/{USER}/imagine/{SITE_CODE}-{DISTRICT}/literacy/OneRoster.zi
 
 
 def vendor_address() -> str:
-    """Where the vendor is reached from the control node, too."""
+    """Return where the control node, too, reaches the vendor."""
     config = (ROOT / ".lab" / "ssh_config").read_text()
     found = re.search(r"Host lab-sftp\n\s+HostName (\S+)", config)
     assert found
@@ -34,7 +34,7 @@ def vendor_address() -> str:
 
 @pytest.fixture(scope="module")
 def inventory() -> Iterator[Path]:
-    """An inventory without a district, and a new machine."""
+    """Return an inventory without a district, and a new machine."""
     folder = ROOT / "build" / "lifecycle"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(INVENTORY, folder, ignore=shutil.ignore_patterns("host_vars"))
@@ -43,7 +43,7 @@ def inventory() -> Iterator[Path]:
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     defaults = folder / "group_vars" / "district_hosts" / "main.yml"
     values = yaml.safe_load(defaults.read_text())
-    del values["roster_upload_host_keys"], values["district_hardening_dropboxes"]
+    del values["roster_upload_host_keys"], values["sis_inbox_accounts"]
     values["roster_upload_remote_host"] = vendor_address()
     values["roster_credentials_vault_id"] = lab_fleet.VAULT_ID
     defaults.write_text(yaml.safe_dump(values))
@@ -80,7 +80,7 @@ def test_a_district_is_brought_in(inventory: Path, play: Play, tmp_path: Path) -
 
 
 def shown_paths(told: str) -> set[str]:
-    """The paths that a run with --diff has changed, or would change."""
+    """Return the paths that a run with --diff has changed, or would change."""
     return set(re.findall(r"^\+\+\+ after: (\S+)$", plain(told), re.MULTILINE))
 
 
@@ -106,7 +106,7 @@ def test_its_host_delivers(inventory: Path, play: Play) -> None:
 
 
 def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
-    """The other's export lies in the same folder; it stays, and goes on."""
+    """The other feed's export is in the same folder. It stays, and its deliveries go on."""
     second, folder = "st-mary-s-math", f"/srv/roster-upload/{FEED}"
     home = inventory / "host_vars" / HOST
     more = {
@@ -124,10 +124,15 @@ def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Pa
     host = connect(HOST)
     host.check_output("cp %s/OneRoster.zip %s/math.zip", folder, folder)
     assert host.run("roster-upload verify").rc == 0
-    words = ["-e", f"feed={second}", "-e", json.dumps({"decommission_folder": str(tmp_path)})]
-    done = play("decommission", inventory, *words, "-e", f"confirm={second}")
+    words = [
+        "-e",
+        f"roster_feed={second}",
+        "-e",
+        json.dumps({"decommission_folder": str(tmp_path)}),
+    ]
+    done = play("decommission", inventory, *words, "-e", f"decommission_confirm={second}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "no receipt was there" in row(done.stdout, second, "taken off")
+    assert "no receipt was there" in row(done.stdout, second, "removed")
     listed.unlink()
     assert not vault.exists()
     left = host.check_output("find /etc /var/lib /srv -name '*st-mary-s*' -o -name '*.zip'").split()
@@ -142,22 +147,22 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     words = ["-e", json.dumps({"decommission_folder": str(tmp_path)}), "--limit", HOST]
     done = play("decommission", inventory, *words)
     assert done.returncode != 0
-    assert f"type or give -e confirm={HOST}" in done.stdout
+    assert f"type or give -e decommission_confirm={HOST}" in done.stdout
     done = play("decommission", inventory, *words, "--check")
     assert done.returncode == 0, done.stdout
-    assert "would be taken off" in row(done.stdout, FEED)
+    assert "would be removed" in row(done.stdout, FEED)
     assert connect(HOST).run("roster-upload verify").rc == 0
     assert connect(HOST).run("roster-upload rehearse %s", FEED).rc == 0
     ledger = connect(HOST).file(f"/var/lib/roster-upload/{FEED}/receipts.jsonl").content
 
-    # Deeper than the module `file` follows.
+    # Deeper than the module `file` can follow.
     nest = "import os\nfor _ in range(1100):\n    os.mkdir('d')\n    os.chdir('d')"
     connect(HOST).check_output("cd /srv/roster-upload/%s && python3 -c %s", FEED, nest)
 
     for changes in (r"changed=[1-9]", "changed=0"):
-        done = play("decommission", inventory, *words, "-e", f"confirm={HOST}")
+        done = play("decommission", inventory, *words, "-e", f"decommission_confirm={HOST}")
         assert done.returncode == 0, done.stdout
-        assert "taken off" in row(done.stdout, FEED)
+        assert "removed" in row(done.stdout, FEED)
         assert re.search(rf"{HOST} .*{changes}", done.stdout), done.stdout
     [file] = (tmp_path / HOST).iterdir()
     assert file.name.startswith(f"{FEED}-20")

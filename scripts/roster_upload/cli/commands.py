@@ -24,7 +24,7 @@ from roster_upload.cli import compare as comparing
 from roster_upload.cli import render as views
 from roster_upload.delivery import readiness as checks
 from roster_upload.delivery.delivery import Run, State
-from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop, unit
 from roster_upload.host.account import become_owner, user_name
 from roster_upload.host.credentials import credential, secrets_folder
@@ -402,7 +402,7 @@ def _login_check(given: argparse.Namespace) -> checks.Check:
     except Failure as failure:
         return checks.Check("login", failure.code, failure.message)
     lines = told.getvalue().strip().splitlines()
-    return checks.Check("login", code, lines[-1] if lines else MEANINGS[code])
+    return checks.Check("login", code, lines[-1] if lines else code.meaning)
 
 
 def forget(given: argparse.Namespace) -> int:

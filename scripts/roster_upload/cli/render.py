@@ -20,7 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from roster_upload.config import Feed
-from roster_upload.exits import MEANINGS, Exit
+from roster_upload.exits import Exit
 from roster_upload.host.account import read_plain
 from roster_upload.records.evidence import HOW_TO_GO_ON, lines_text
 from roster_upload.records.receipts import (
@@ -72,7 +72,7 @@ def next_step(receipt: Receipt) -> str:
 
 def _step(receipt: Receipt, code: int | None) -> str:
     """Return the step of an exit code, filled in; approvals are for the export's digest."""
-    told: str = spec("explain").get(str(code), {}).get("do", "")
+    told: str = spec("exits").get(str(code), {}).get("do", "")
     names = {"FEED": feed_name(receipt), "SHA256": export_sha256(receipt)[:DIGEST_SHOWN]}
     for placeholder, value in names.items():
         told = told.replace(placeholder, value or placeholder)
@@ -353,13 +353,13 @@ def _outcome(row: Mapping[str, Any]) -> str:
 
 def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
     """Cause, evidence, who must act and a text for them, as JSON values."""
-    told: Mapping[str, str] = spec("explain")[str(int(code))]
+    told: Mapping[str, str] = spec("exits")[str(int(code))]
     known = {**(receipt or {}), "exit_code": int(code)}
     if feed:
         known["feed"] = feed.feed
     return {
         "exit_code": int(code),
-        "meaning": MEANINGS[code],
+        "meaning": code.meaning,
         "cause": told["cause"],
         "evidence": _evidence(receipt) if receipt else [],
         "who": told["who"],

@@ -21,7 +21,7 @@ from roster_upload import __version__
 from roster_upload import export as settle
 from roster_upload.cli import render as views
 from roster_upload.config import Feed, load
-from roster_upload.exits import RETRYABLE, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.host import atomic, stop
@@ -773,7 +773,7 @@ class Run:
                 if has_nothing:
                     wait = min(wait, SHORT_WAIT_SECONDS)
                 if (
-                    failure.code not in RETRYABLE
+                    not failure.code.is_retried
                     or attempt == feed.attempts
                     or wait > night.seconds_left()
                 ):

@@ -16,9 +16,10 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, said
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.record import path_text
+from roster_upload.spec import spec
 
 # A delivery copies the export once, and the ring keeps so many packed ones.
-LEAST_FREE_BYTES = 200_000_000
+LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def _secret(feed: Feed, purpose: str, secrets: Path | None) -> str:
     except (OSError, UnicodeDecodeError):
         secret = ""
     if not secret.strip():
-        raise Trouble(f"its secret {purpose} is not on this host; set roster_credentials_alerts")
+        raise Trouble(f"its secret {purpose} is not on this host; put it into alerts.vault")
     return secret.rstrip("\r\n")
 
 
@@ -257,7 +257,7 @@ def _action(kind: str, receipt: Mapping[str, Any]) -> str:
 
 def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.EmailMessage:
     """What a mail says, as plain text."""
-    told = spec("explain").get(str(receipt.get("exit_code")), {})
+    told = spec("exits").get(str(receipt.get("exit_code")), {})
     is_rehearsal = receipt.get("command") == "rehearse"
     message = email.message.EmailMessage()
     message["Subject"] = SUBJECTS["rehearsal" if is_rehearsal else kind].format(
@@ -269,7 +269,8 @@ def _mail(feed: Feed, kind: str, receipt: Mapping[str, Any]) -> email.message.Em
     message["Auto-Submitted"] = "auto-generated"
     lines = [str(receipt.get("message", ""))]
     if kind == "findings":
-        lines += ["", "Who must act: SIS administrator", f"Next step: {_action(kind, receipt)}"]
+        who = spec("exits")[str(int(Exit.REFUSED))]["who"]
+        lines += ["", f"Who must act: {who}", f"Next step: {_action(kind, receipt)}"]
     elif kind != "recovery":
         lines += [
             "",

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roster_upload.config import DEFAULTS, OPAQUE, Feed
-from roster_upload.guard.baseline import Baseline, KeyedHasher
+from roster_upload.config import Feed
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.hashing import KeyedHasher
 from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
+from roster_upload.spec.formats import OPAQUE
+from roster_upload.spec.schema import default
 from roster_upload.validation import archive, oneroster, traditional
 from roster_upload.validation.findings import Budget, Findings, Report
 from roster_upload.validation.zip_layout import Ambiguous, TooLarge
@@ -26,12 +29,12 @@ class ValidationOptions:
 
     format: str = "oneroster-1.1"
     rules: Mapping[str, str] = field(default_factory=dict)  # rule, or rule:file.column: severity
-    faulty_rows_percent: float = float(str(DEFAULTS.get("faulty_rows_percent", 0.5)))
-    faulty_rows_count: int = int(str(DEFAULTS.get("faulty_rows_count", 5)))
+    faulty_rows_percent: float = field(default_factory=lambda: default("faulty_rows_percent"))
+    faulty_rows_count: int = field(default_factory=lambda: default("faulty_rows_count"))
     traditional_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     allow_delete_unlisted: bool = False
-    minimum_bytes: int = int(str(DEFAULTS["minimum_bytes"]))
-    maximum_bytes: int = int(str(DEFAULTS["maximum_bytes"]))
+    minimum_bytes: int = field(default_factory=lambda: default("minimum_bytes"))
+    maximum_bytes: int = field(default_factory=lambda: default("maximum_bytes"))
     remote_name: str = ""
 
     @classmethod

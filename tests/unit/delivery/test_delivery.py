@@ -43,7 +43,7 @@ from unit.test_config import GOOD
 
 @pytest.fixture
 def _handlers() -> Iterator[None]:
-    """The signals' handlers are put back."""
+    """Restore the signals' handlers."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -88,7 +88,7 @@ def test_the_night_of_a_moment(
     assert (found.in_window, found.minutes_to_deadline) == (in_window, left)
 
 
-# ---- what is sent, held, refused, skipped, stale: over a transfer that is none -----------------
+# ---- sent, held, refused, skipped, stale: over a transfer without a connection ------------------
 
 OLD, SMALL, BIG = (b"<roster>" + b"x" * count for count in (1000, 400, 1020))
 VENDOR = "SSH-2.0-Vendor_1"
@@ -140,7 +140,7 @@ class Host:
         self.export.write_bytes(OLD)
 
     def at(self, server: Server, **changes: Any) -> None:
-        """Lets the feed's folder be on a server in memory."""
+        """Put the feed's folder on a server in memory."""
         self.patch.setattr(
             connect,
             "remote_directory",
@@ -148,9 +148,9 @@ class Host:
         )
 
     def configure(self, opens: int = 360, closes: int = 480, **changes: Any) -> None:
-        """Writes the configuration; its window lies so many minutes from now.
+        """Write the configuration. Its window is so many minutes from now.
 
-        Steps are for OneRoster alone: no file has them, and the tests' own take their part.
+        Steps are for OneRoster only. No file declares them, and the tests' own replace them.
         """
         self.steps = {key: changes.pop(key) for key in STEPS if key in changes}
         now = dt.datetime.now(dt.UTC)
@@ -185,7 +185,7 @@ class Host:
         return ["the webhook did not work"]
 
     def run(self, command: str = "send", digest: str = "", *, hours: float = 0) -> Exit:
-        """Runs a command, so many hours from now; returns its exit code."""
+        """Run a command, so many hours from now. Return its exit code."""
         file = self.folder / "maple-grove.toml"
         made = delivery.Run("maple-grove", file, self.state, command, digest)
         made.started += dt.timedelta(hours=hours)
@@ -195,7 +195,7 @@ class Host:
         return code
 
     def send(self, content: bytes | None = None) -> Exit:
-        """Sends an export, or the present one again."""
+        """Send an export, or the present one again."""
         if content is not None:
             self.export.write_bytes(content)
         return self.run()
@@ -206,7 +206,7 @@ class Host:
 
     @property
     def profile(self) -> Profile:
-        """What was learned of the server."""
+        """Return the server's profile."""
         return Profile.from_json((self.state / "server.json").read_text())
 
     @property
@@ -281,7 +281,7 @@ def test_the_transfer_gets_what_it_needs(host: Host, monkeypatch: pytest.MonkeyP
         "restores_first": False,
         "times": Times(),
     }
-    progress(7)  # nobody looks, and that does no harm
+    progress(7)  # nobody looks, which does no harm
 
 
 def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
@@ -295,7 +295,7 @@ def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
     assert f"--digest {digest_of(SMALL)[:16]} " in host.message
     assert "roster-upload diff maple-grove" in host.message, "nobody approves blind"
     assert "approved" not in host.last
-    # What is held changes nothing of what the next export is compared with.
+    # A held export does not change the baseline for the next one.
     assert host.send(BIG) == Exit.OK
     assert host.last["changes"]["bytes"]["before"] == len(OLD)
 
@@ -464,7 +464,7 @@ def test_an_export_comes_back_that_another_one_has_replaced(host: Host) -> None:
 
 
 def zip_of(content: bytes, year: int) -> bytes:
-    """A zip with one file that was written in a year."""
+    """Return a zip with one file that was written in a year."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(zipfile.ZipInfo("users.csv", (year, 1, 1, 0, 0, 0)), content)
@@ -507,7 +507,7 @@ def test_what_went_before_the_window_opened_goes_again(host: Host) -> None:
 
 
 def test_what_was_taken_back_by_hand_stays_back(host: Host) -> None:
-    """Another start in that window does not bring the export again that somebody has replaced."""
+    """Another start in that window does not bring a replaced export back."""
     host.send(OLD)
     host.configure(-30, 30, guard_removed_percent=100)
     assert host.send(SMALL) == Exit.OK
@@ -553,9 +553,9 @@ def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Ex
     assert made.receipt["in_window"]
 
 
-@pytest.mark.parametrize("step", ["receipts.news", "ring.Ring.add"])
+@pytest.mark.parametrize("step", ["records.receipts.news", "records.package_store.Ring.add"])
 def test_what_is_in_is_recorded_whatever_comes(host: Host, step: str) -> None:
-    """A signal that comes behind the transfer must not cost its receipt."""
+    """A signal after the transfer must not cost its receipt."""
     stopped = mock.Mock(side_effect=[stop.Stopped("SIGTERM"), []])
     host.patch.setattr(f"roster_upload.{step}", stopped)
     assert host.send() == Exit.OK
@@ -638,7 +638,7 @@ def test_waits_grow_and_end_before_the_deadline(
 
 
 def test_waits_are_spread(host: Host) -> None:
-    """Else all hosts of a fleet come back at once to a server that was down."""
+    """Otherwise all hosts of a fleet return at once to a server that was down."""
     host.patch.setattr("random.uniform", lambda low, high: low + high * 10)
     host.configure(attempts=2, retry_seconds=10)
     host.ends = [Failure(Exit.NETWORK, "no route")]
@@ -767,10 +767,10 @@ def test_a_package_comes_back(host: Host) -> None:
 
 
 class Steps:
-    """Stands in for the package's steps: makes a package of each export, of what may not go."""
+    """Replace the package's steps: make a package of each export, without the removed text."""
 
     def __init__(self, host: Host, *, mark: bytes = b"") -> None:
-        self.mark = mark  # comes to the end of each package
+        self.mark = mark  # appended to each package
         self.unscoped: tuple[str, ...] = ()
         self.previous: list[bytes | None] = []
         host.patch.setattr("roster_upload.package.build.build", self)
@@ -793,7 +793,7 @@ class Steps:
             report = check(export)
             if not report.accepted or not list(report.findings):
                 return Built(export, export.stat().st_size, "e" * 64, {}, (), report)
-        # Who would be removed stays: here, the longer one of both.
+        # The records to be removed stay, so the longer one of both stays here.
         content = max(export.read_bytes(), self.previous[-1] or b"", key=len)
         content = content.removesuffix(self.mark) + self.mark
         out.write_bytes(content)
@@ -838,7 +838,7 @@ def test_the_night_is_kept_with_what_was_accepted(host: Host) -> None:
 
 
 class Found(list[Finding]):
-    """The findings of a report."""
+    """Return the findings of a report."""
 
     @property
     def errors(self) -> list[Finding]:
@@ -846,7 +846,7 @@ class Found(list[Finding]):
 
 
 def find(host: Host, *findings: Finding) -> None:
-    """Lets the next checks find something in each file that has no mark at its end."""
+    """Let the next checks find something in each file that has no mark at its end."""
 
     def checked(path: Path, *arguments: Any, **options: Any) -> Report:
         report = check(path, *arguments, **options)
@@ -893,7 +893,7 @@ def test_a_finding_is_told_with_the_delivery_only(host: Host, end: Failure | Non
 
 
 def looks(host: Host) -> list[str]:
-    """The files that are validated from now on, by name."""
+    """Return the files that are validated from now on, by name."""
     names: list[str] = []
     check = delivery.check  # type: ignore[attr-defined]
 
@@ -954,7 +954,7 @@ def test_what_cannot_be_held_to_its_scope_is_refused(host: Host) -> None:
 
 
 def waiting(host: Host, nights: int = 2, **changes: Any) -> Steps:
-    """A feed whose removals may wait for so many nights; the vendor has OLD, the SIS SMALL."""
+    """A feed whose removals may wait for so many nights. The vendor has OLD, the SIS SMALL."""
     steps = Steps(host)
     host.configure(removals="wait", wait_nights=nights, maximum_age_hours=1000, **changes)
     assert host.send(OLD) == Exit.OK
@@ -1017,7 +1017,7 @@ def test_an_approval_ends_a_wait(host: Host) -> None:
     [
         ({"removals": "hold"}, SMALL),
         ({"guard_added_percent": 0, "guard_floor": 0}, BIG * 2),
-        ({"guard_minimum": {"bytes": 500}}, SMALL),  # and more than removals is amiss
+        ({"guard_minimum": {"bytes": 500}}, SMALL),  # and the removals are not all
     ],
 )
 def test_only_removals_wait_and_only_where_they_may(
@@ -1066,7 +1066,7 @@ def test_the_rest_is_guarded_as_ever(host: Host) -> None:
 def bloated(
     _feed: config.Feed, _export: Path, out: Path, previous: Path | None, **_: Any
 ) -> Built | None:
-    """Adds too much where removals wait."""
+    """Add too many records while removals wait."""
     if not previous:
         return None
     out.write_bytes(OLD * 3)
@@ -1235,7 +1235,7 @@ def test_a_receipt_that_cannot_be_written_whole_is_written_in_brief(host: Host) 
 
 
 def test_a_delivery_whose_receipt_is_lost_is_told_as_that(host: Host) -> None:
-    """The disk fills up meanwhile: the next run knows that the vendor may have the file."""
+    """The disk fills up meanwhile, but the next run knows that the vendor may have the file."""
     append = Ledger.append
 
     def full(self: Ledger, receipt: Mapping[str, Any]) -> None:
@@ -1256,11 +1256,11 @@ def test_a_delivery_whose_receipt_is_lost_is_told_as_that(host: Host) -> None:
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing behind it is done."""
+    """Stands for SIGKILL: nothing after it runs."""
 
 
 def kill(host: Host, content: bytes, holds: Holds | None = None) -> None:
-    """Sends an export, and the run is killed, or ends so, in its transfer."""
+    """Send an export, and let the run be killed, or end so, during its transfer."""
     if holds:
         host.ends, host.holds = [Failure(Exit.VANISHED, "it broke")], holds
         assert host.send(content) == Exit.VANISHED

@@ -1,4 +1,4 @@
-"""Telling: what arrives, what is said where it does not, and that no secret is in either."""
+"""Notifications: their content, the messages if they fail, and that neither holds a secret."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ SENT = {
 
 
 def feed(**changes: Any) -> Feed:
-    """A feed with changes to a good configuration.
+    """Return a feed with changes to a good configuration.
 
-    The tests' mail server knows no TLS, without which a configuration with a login is refused.
+    The tests' mail server has no TLS. Without it a configuration with a login is refused.
     """
     security = changes.get("smtp_security", "none")
     good = config.parse({**GOOD, **changes, "smtp_security": "tls"})
@@ -79,7 +79,7 @@ def feed(**changes: Any) -> Feed:
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
-    """The folder of credentials, as systemd makes it."""
+    """Return the folder of credentials, as systemd makes it."""
     folder = tmp_path / "credentials"
     folder.mkdir()
     for purpose, secret in SECRETS.items():
@@ -91,7 +91,7 @@ def secrets(tmp_path: Path) -> Path:
 
 
 class Web:
-    """A web server that keeps what it was asked, and answers as `answer` and `moved` say."""
+    """A web server that keeps its requests, and answers as `answer` and `moved` say."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, bytes]] = []
@@ -122,7 +122,7 @@ class Web:
 
 @contextlib.contextmanager
 def running(server: socketserver.BaseServer) -> Iterator[None]:
-    """A server that serves in a thread until the end."""
+    """Serve in a thread until the end."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -143,7 +143,7 @@ def web() -> Iterator[Web]:
 class Post:
     """A mail server that keeps its conversation and the mail.
 
-    `refused` answers some commands, by hanging up where the answer is empty. With `tls` it offers
+    `refused` answers some commands, by hanging up if the answer is empty. With `tls` it offers
     STARTTLS.
     """
 
@@ -202,7 +202,7 @@ class Post:
         self.port = self.server.server_address[1]
 
     def feed(self, **changes: Any) -> Feed:
-        """A feed that mails by this server."""
+        """Return a feed that mails through this server."""
         return feed(
             mail_to=["it@maple.example", "ops@vendor.example"],
             mail_from="roster@maple.example",
@@ -213,7 +213,7 @@ class Post:
 
     @property
     def message(self) -> email.message.EmailMessage:
-        """The mail that arrived."""
+        """Return the mail that arrived."""
         message = email.message_from_bytes(self.mail, policy=email.policy.default)
         assert isinstance(message, email.message.EmailMessage)
         return message
@@ -228,21 +228,21 @@ def post() -> Iterator[Post]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never sends anything."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port where nothing listens, nor will anything else meanwhile."""
+    """Return a port where nothing listens, nor will meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
 
 
 class Waits:
-    """The waits for channels: how long each may take, by a clock that moves only with them."""
+    """The waits for channels and their limits, by a clock that moves only with them."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -292,7 +292,7 @@ def receipt(outcome: str, code: Exit = Exit.OK, night: int = 20, command: str = 
 SENT_BEFORE = receipt("sent", night=19)
 HELD = receipt("held", Exit.HELD)
 LOGIN = receipt("failed", Exit.LOGIN)
-# A start that found the feed busy; one that got no turn beside others has its export's digest.
+# A start that found the feed busy. One without a transfer slot has its export's digest.
 BUSY = {**receipt("failed", Exit.BUSY), "source": {"path": "/srv/OneRoster.zip"}}
 NO_TURN = receipt("failed", Exit.BUSY)
 REHEARSED = receipt("rehearsed", command="rehearse")
@@ -347,7 +347,7 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
         ([], FOUND, "findings"),
         ([SENT_BEFORE, FOUND], FOUND, "findings"),
         ([FOUND], {**FOUND, "told": []}, None),
-        ([HELD], FOUND, "recovery"),  # which tells of them, too
+        ([HELD], FOUND, "recovery"),  # which reports them, too
         ([FOUND], HELD, "failure"),
         ([SENT_BEFORE], {**receipt("sent"), "exit_code": 14}, "unrecorded"),
     ],
@@ -366,9 +366,7 @@ def test_a_webhook_says_what_happened_and_what_to_do(web: Web, secrets: Path) ->
     told = json.loads(body)
     same = ("command", "outcome", "exit_code", "message", "night", "deadline")
     assert {key: told.pop(key) for key in same} == {key: RECEIPT[key] for key in same}
-    assert told.pop("action").startswith(
-        "Look first: roster-upload diff maple-grove, on the host as root, shows who "
-    )
+    assert told.pop("action").startswith("Look first: roster-upload diff maple-grove ")
     assert told == {
         "version": 1,
         "kind": "failure",
@@ -391,7 +389,7 @@ def test_a_mail_says_who_must_act(post: Post, secrets: Path) -> None:
     body = message.get_content()
     for line in (
         RECEIPT["message"],
-        "Who must act: SIS administrator",
+        "Who must act: the SIS administrator",
         "- users.student: 500 of 2,000 would be removed",
         f"Feed: maple-grove on {socket.gethostname()}",
         f"Night: 2026-11-20, deadline {RECEIPT['deadline']}",
@@ -483,7 +481,7 @@ def test_a_feed_without_channels_tells_nobody() -> None:
 
 
 def hushed(told: list[str]) -> str:
-    """The one sentence that was told, which holds neither a secret nor an address."""
+    """Return the only message, which holds neither a secret nor an address."""
     [sentence] = told
     for word in (SECRET, "a-secret_path", PASSWORD.strip(), "://", "Error"):
         assert word not in sentence
@@ -602,7 +600,7 @@ def test_a_server_that_is_none_is_told(
 
 
 def certified(folder: Path, host: str) -> ssl.SSLContext:
-    """A server's context for a name that nobody but `folder/server.pem` vouches for."""
+    """Return a server's context for a name that only `folder/server.pem` certifies."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
@@ -668,7 +666,7 @@ def test_each_channel_gives_up_by_itself(
 
 
 def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
-    """No wait for a byte is too long, but all of them are."""
+    """No wait for a byte is too long, but all of them together are."""
     is_over, has_dripped = threading.Event(), threading.Event()
     waits.is_over = has_dripped.is_set
 
@@ -747,9 +745,9 @@ Metrics = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def parsed(text: str) -> Metrics:
-    """The samples of a text in Prometheus' exposition format, held to all of its rules.
+    """Return the samples of a text in Prometheus' exposition format, and check all of its rules.
 
-    Each family: HELP, then TYPE, then its samples together, none of them twice.
+    Each family: HELP, then TYPE, then its samples together, all different.
     """
     assert text.endswith("\n")
     samples: Metrics = {}
