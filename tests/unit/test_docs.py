@@ -128,7 +128,7 @@ def test_a_section_of_the_runbook_about_an_exit_code_exists(docs: ModuleType) ->
 
 
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:
-    controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
+    controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.test_files()
     switches = [name for name, option in options.items() if option.get("default") is True]
     named = [switch for switch in switches if switch.endswith("_enabled")]
     assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)
