@@ -37,7 +37,7 @@ from roster_upload.records.receipts import (
 )
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
-from roster_upload.validation.findings import Finding, rules
+from roster_upload.records.finding import Finding, rules
 
 LONGEST_PROGRESS = 64  # bytes
 LOOK_SECONDS = 0.2  # between two looks at how far a transfer is

@@ -524,7 +524,7 @@ class Run:
         faults = [finding for finding in export.findings if finding.severity == "fault"]
         self.receipt["rows"] = report.rows
         self.receipt["faulty_rows"] = {**export.faulty_rows, **report.faulty_rows}
-        self.receipt["findings"] = [f.record() for f in (*report.findings, *faults)]
+        self.receipt["findings"] = [f.to_json() for f in (*report.findings, *faults)]
 
     def _read(self, feed: Feed, path: Path, day: dt.date) -> Report:
         return check(

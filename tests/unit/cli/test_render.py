@@ -132,7 +132,7 @@ WHO = {
 @pytest.fixture
 def finding() -> dict[str, Any]:
     """A finding of a rule that this program knows."""
-    from roster_upload.validation.findings import rules  # noqa: PLC0415 - read where it is asked for
+    from roster_upload.records.finding import rules  # noqa: PLC0415 - read where it is asked for
 
     return {**FINDING, "rule": next(iter(rules()))}
 

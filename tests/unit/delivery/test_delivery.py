@@ -35,7 +35,8 @@ from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
 from roster_upload.validation.check import check
-from roster_upload.validation.findings import Finding, Report
+from roster_upload.records.finding import Finding
+from roster_upload.validation.findings import Report
 from support import rosters
 from support.sftp_server import FINAL, YESTERDAY, Server, directory_of
 from unit.test_config import GOOD
@@ -870,7 +871,7 @@ def test_a_faulty_row_is_delivered_and_told_once(host: Host) -> None:
     ]
     assert second["told"] == []
     for receipt in (first, second):
-        assert receipt["findings"] == [FAULT.record()], "the receipt has it always"
+        assert receipt["findings"] == [FAULT.to_json()], "the receipt has it always"
         assert receipt["faulty_rows"] == {"enrollments.csv": 2}
         assert receipt["message"].endswith("; 2 faulty rows told")
     assert [told for told in host.alerts if told[0] == "tell"] == [("tell", "findings")]
@@ -914,7 +915,7 @@ def test_rows_that_are_left_out_are_recorded_and_told(host: Host) -> None:
     assert host.send() == Exit.OK
     assert host.sent == [OLD + b"!"]
     assert looked == ["export", "package.zip"], "what is sent is looked at as ever"
-    assert host.last["findings"] == [FAULT.record()]
+    assert host.last["findings"] == [FAULT.to_json()]
     assert host.last["faulty_rows"] == {"enrollments.csv": 2}
     assert len(host.last["told"]) == 1
 
@@ -935,7 +936,7 @@ def test_an_export_that_breaks_rules_is_refused_though_rows_may_be_left_out(host
     host.configure(faulty_rows="leave-out")
     assert host.send() == Exit.REFUSED
     assert host.sent == []
-    assert host.last["findings"] == [error.record(), FAULT.record()], "each of them once"
+    assert host.last["findings"] == [error.to_json(), FAULT.to_json()], "each of them once"
 
 
 def test_what_cannot_be_held_to_its_scope_is_refused(host: Host) -> None:

@@ -107,7 +107,7 @@ GOOD: dict[str, Any] = {
     "deadline": "2026-11-02T09:00:00Z", "in_window": True, "minutes_to_deadline": 110,
     "source": {"path": "/srv/x.zip", "bytes": 10, "sha256": "a" * 64, "content": "c" * 64,
                "modified": "2026-11-02T03:00:00Z"},
-    "package": {"bytes": 9, "sha256": "b" * 64, "content": "d", "steps": {}},
+    "package": {"bytes": 9, "sha256": "b" * 64, "content": "d", "steps": {"rows": 1}},
     "rows": {"users": 3}, "faulty_rows": {"users.csv": 1},
     "findings": [{"rule": "value.enum", "severity": "fault", "file": "users.csv", "column": "role",
                   "detail": "", "count": 1, "rows": [2]}],
