@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roster_upload import config
-from roster_upload import export as settle
+from roster_upload import export as exports
 from roster_upload.config import Feed
-from roster_upload.delivery.delivery import AHEAD_MINUTES, ahead
+from roster_upload.delivery.source import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, said
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.record import path_text
+from roster_upload.records.receipt import Receipt
+from roster_upload.terminal.printable import path_text
 
-# A delivery copies the export once, and the ring keeps so many packed ones.
+# A delivery copies the export once, and the package store keeps some compressed ones.
 LEAST_FREE_BYTES = 200_000_000
 
 
@@ -69,7 +70,7 @@ def _next(feed: Feed, now: dt.datetime) -> str:
         raise Failure(
             Exit.LOCAL, "neither cron nor a timer starts the delivery; run site.yml on this host"
         )
-    night = Night.of(feed, start)
+    night = Night.containing(feed, start)
     if not night.in_window:
         raise Failure(
             Exit.LOCAL,
@@ -82,7 +83,7 @@ def _next(feed: Feed, now: dt.datetime) -> str:
 def _room(feed: Feed, _now: dt.datetime) -> str:
     """Free space where a delivery copies and keeps what it sends."""
     try:
-        size, _ = settle.find(feed.source, is_opaque=feed.is_opaque).written()
+        size, _ = exports.find(feed.source, is_opaque=feed.is_opaque).written()
     except Failure:  # told by its own check
         size = 0
     needed = max(LEAST_FREE_BYTES, 3 * size)
@@ -100,7 +101,7 @@ def _room(feed: Feed, _now: dt.datetime) -> str:
 
 def _export(feed: Feed, now: dt.datetime) -> str:
     """The export: there, readable, and no older than a delivery would take."""
-    export = settle.find(feed.source, is_opaque=feed.is_opaque)
+    export = exports.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
     if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
         raise Failure(Exit.STALE, ahead(path_text(export.path), written, now))
@@ -119,7 +120,7 @@ PAUSED = "tonight nothing is sent, by plan"
 def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Whether the calendar lets tonight's delivery go."""
     for span in feed.blackouts:
-        if Night.of(feed, now).deadline.date() in span:
+        if Night.containing(feed, now).deadline.date() in span:
             return f"{PAUSED}: blackout {span}"
     return "tonight is no blackout date"
 
@@ -162,14 +163,14 @@ def previous(folder: Path, feed: str) -> Path:
     return folder / "previous" / feed / "previous"
 
 
-def is_outlived(path: Path, accepted: list[dict[str, object]], now: dt.datetime) -> bool:
-    """Whether a delivery began, and was accepted, after a credential was put aside.
+def is_outlived(path: Path, accepted: list[Receipt], now: dt.datetime) -> bool:
+    """Return whether a delivery began, and was accepted, after a credential was put aside.
 
     One whose start lies ahead of `now` says nothing of that: a clock was wrong.
     """
     if not accepted:
         return False
-    began = dt.datetime.fromisoformat(str(accepted[-1]["started"]))
+    began = dt.datetime.fromisoformat(accepted[-1].started)
     return path.stat().st_mtime < began.timestamp() <= now.timestamp()
 
 

@@ -425,6 +425,10 @@ class Receipt:
         kept = {name: getattr(self, name) for name in OF_THE_LEAST}
         return Receipt(**kept)
 
+    def continued(self, later: Receipt) -> Receipt:
+        """Return this `begun` line with what a later one of the same run adds."""
+        return Receipt.parse({**self.to_json(), **later.to_json()})
+
     def killed(self) -> Receipt:
         """Return the receipt of a run that was killed after this line."""
         holds = MAY_HOLD if self.at_vendor else NOTHING_SENT

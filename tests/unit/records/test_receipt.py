@@ -1,8 +1,22 @@
-"""A receipt is a type: any JSON can be parsed, and one schema writes it."""
+"""A receipt is a type: any JSON can be parsed, one schema writes it, damage harms no reader."""
 
 from __future__ import annotations
 
+import datetime as dt
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from roster_upload.cli import parser as cli
+from roster_upload.cli.render import history, status
+from roster_upload.exits import Exit
+from roster_upload.notify import events, metrics
+from roster_upload.records.ledger import Ledger
 from roster_upload.records.receipt import (
     EPOCH,
     Change,
@@ -12,7 +26,102 @@ from roster_upload.records.receipt import (
     Target,
     table_of_keys,
 )
-from unit.records.test_record import GOOD
+from support import share, values
+from support.receipts import append
+
+
+@given(st.dictionaries(st.text(max_size=8), values.ANYTHING, max_size=6))
+def test_any_receipt_can_be_appended_and_read_back(
+    tmp_path_factory: pytest.TempPathFactory, receipt: dict[str, Any]
+) -> None:
+    ledger = Ledger(tmp_path_factory.mktemp("feed"))
+    append(ledger, {"outcome": "sent", "n": 1})
+    ledger.append(Receipt(outcome=Outcome.FAILED, others={**receipt, "outcome": "failed"}))
+    append(ledger, {"outcome": "sent", "n": 3})
+    assert [r.outcome for r in ledger.receipts()] == ["sent", "failed", "sent"]
+    assert ledger.first_break() is None
+
+
+GOOD: dict[str, Any] = {
+    "v": 2, "run": "ab12", "feed": "maple", "district": "Maple", "command": "send",
+    "outcome": "sent", "exit_code": 0, "message": "Maple: sent", "night": "2026-11-02",
+    "started": "2026-11-02T07:10:00Z", "finished": "2026-11-02T07:15:00Z",
+    "deadline": "2026-11-02T09:00:00Z", "in_window": True, "minutes_to_deadline": 110,
+    "source": {"path": "/srv/x.zip", "bytes": 10, "sha256": "a" * 64, "content": "c" * 64,
+               "modified": "2026-11-02T03:00:00Z"},
+    "package": {"bytes": 9, "sha256": "b" * 64, "content": "d", "steps": {"rows": 1}},
+    "rows": {"users": 3}, "faulty_rows": {"users.csv": 1},
+    "findings": [{"rule": "value.enum", "severity": "fault", "file": "users.csv", "column": "role",
+                  "detail": "", "count": 1, "rows": [2]}],
+    "told": [{"rule": "value.enum", "file": "users.csv", "column": "role", "count": 1}],
+    "unchanged_nights": 1, "unchanged_limit": 3,
+    "waiting": {"since": "2026-11-01", "nights": 2, "counts": {"users.student": 3}},
+    "changes": {"users.student": {"before": 3, "now": 3, "added": 0, "removed": 0, "changed": 0}},
+    "held": ["a reason"], "lost": [], "approved": {"who": "it", "why": "so", "finished": "x"},
+    "remote": {"host": "h", "port": 22, "dir": "d", "name": "n", "server": "s",
+               "server_changed": ["it has"]},
+    "attempts": 1, "seconds": {"write": 1.5}, "digest": "a" * 64, "who": "it", "why": "so",
+    "at_vendor": "new",
+}  # fmt: skip
+OUTCOMES = st.sampled_from(["sent", "held", "failed", "approved", "begun", "stale", "skipped"])
+BROKEN = values.JSON | st.sampled_from(
+    [float("nan"), 1e400, -1, 99, "0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z",
+     "2026-11-02T07:15:00", "2026-13-40", [None], [{}], {"": None}, "\ud800", [[1]], 10**400]
+)  # fmt: skip
+
+
+def spoil(target: Any, keys: list[Any], value: Any) -> Any:
+    """A copy in which the value at some keys is another one."""
+    if not keys or not isinstance(target, dict | list) or not target:
+        return value
+    copy: Any = dict(target) if isinstance(target, dict) else list(target)
+    names = list(copy) if isinstance(copy, dict) else list(range(len(copy)))
+    name = names[keys[0] % len(names)]
+    copy[name] = spoil(copy[name], keys[1:], value)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("host")
+
+
+def command(host: Path, *words: str) -> int:
+    """Runs a command; returns its exit code."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        return cli.main([f"--config-dir={host}", f"--state-dir={host}", *words])
+
+
+@settings(max_examples=share.of(60))
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=3), BROKEN, OUTCOMES, st.booleans())
+def test_a_damaged_receipt_harms_no_reader(
+    readers: Path, where: list[int], value: Any, outcome: str, is_missing: bool
+) -> None:
+    """One value of another type, or a key that is gone, as a flipped bit leaves it."""
+    damaged = spoil({**GOOD, "outcome": outcome}, where, value)
+    if is_missing:
+        del damaged[list(damaged)[where[0] % len(damaged)]]
+    ledger = Ledger(readers / "maple")
+    ledger.path.parent.mkdir(exist_ok=True)
+    lines = [json.dumps(r) for r in (GOOD, damaged, {**GOOD, "run": "cd"}, damaged)]
+    ledger.path.write_text("".join(f"{line}\n" for line in lines))
+    approve = ("approve", "maple", "--digest", "f" * 12, "--why", "so")
+    for words in (("status",), ("history", "maple"), approve, ("explain", "maple")):
+        assert command(readers, *words) in (Exit.OK, Exit.USAGE), words
+    before, good = ledger.history(), Receipt.parse(GOOD)
+    for receipt in before:
+        events.event(before, receipt)
+    before.waiting("2026-11-03", {})
+    before.unchanged_nights(good.source, "2026-11-03")
+    before.new_findings(good)
+    before.unsure()
+    before.open_hold()
+    assert all(result.verdict for result in before.nights())
+    metrics.exposition("maple", before)
+    assert json.dumps([history(before, 9), status("maple", before, None)])
+    ledger.approval("a" * 64)
+    ledger.prune(dt.timedelta(days=1), dt.datetime(2026, 11, 9, tzinfo=dt.UTC))
+    append(ledger, GOOD)
 
 
 def test_a_receipt_is_written_as_it_was_read() -> None:
