@@ -12,7 +12,7 @@ from typing import cast
 from roster_upload.config import Feed
 from roster_upload.delivery.at_vendor import require_news
 from roster_upload.delivery.job import Job, Outgoing, no_room, reason
-from roster_upload.delivery.source import file_of
+from roster_upload.delivery.private_copy import file_of
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.guard import guard

@@ -11,7 +11,7 @@ from pathlib import Path
 from roster_upload import config
 from roster_upload import export as exports
 from roster_upload.config import Feed
-from roster_upload.delivery.source import AHEAD_MINUTES, ahead
+from roster_upload.delivery.private_copy import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, said
 from roster_upload.records.night import Night, stamp
