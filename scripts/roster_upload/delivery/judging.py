@@ -19,7 +19,7 @@ from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.package.built import Built, require_scope
 from roster_upload.records import evidence, package_store
-from roster_upload.records.receipt import Approval, Change
+from roster_upload.records.parts import Approval, Change
 from roster_upload.validation.check import ValidationOptions, check
 from roster_upload.validation.findings import Findings, Report
 

@@ -29,7 +29,8 @@ from roster_upload.host.memory import exhausted
 from roster_upload.notify.channels import heartbeat
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.receipt import File, Outcome, Receipt
+from roster_upload.records.parts import File
+from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
 from roster_upload.records.summary import summary_line
 from roster_upload.terminal.printable import path_text

@@ -15,7 +15,8 @@ from roster_upload.delivery.job import Job, Outgoing, beside
 from roster_upload.exits import RETRYABLE, Failure
 from roster_upload.host.locks import turn
 from roster_upload.records.night import MARGIN_SECONDS
-from roster_upload.records.receipt import Outcome, Remote
+from roster_upload.records.parts import Remote
+from roster_upload.records.receipt import Outcome
 from roster_upload.terminal import output
 
 LONGEST_WAIT_SECONDS = 600

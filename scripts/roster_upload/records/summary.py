@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roster_upload.records.receipt import Change, Receipt
+from roster_upload.records.parts import Change
+from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
 
 DIGEST_SHOWN = 16

@@ -6,7 +6,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from roster_upload.records.receipt import File, Receipt, Target
+from roster_upload.records.parts import File, Target
+from roster_upload.records.receipt import Receipt
 from support.receipts import history
 
 FIRST = dt.date(2026, 11, 2)

@@ -17,15 +17,8 @@ from roster_upload.cli.render import history, status
 from roster_upload.exits import Exit
 from roster_upload.notify import events, metrics
 from roster_upload.records.ledger import Ledger
-from roster_upload.records.receipt import (
-    EPOCH,
-    Change,
-    File,
-    Outcome,
-    Receipt,
-    Target,
-    table_of_keys,
-)
+from roster_upload.records.parts import Change, File, Target
+from roster_upload.records.receipt import EPOCH, Outcome, Receipt, table_of_keys
 from support import share, values
 from support.receipts import append
 
