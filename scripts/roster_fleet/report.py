@@ -29,7 +29,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from roster_upload.config import is_feed_name
+from roster_upload.spec.checks import is_feed_name
 from roster_upload.terminal.printable import printable
 
 VERSION = 1

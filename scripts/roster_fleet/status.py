@@ -20,15 +20,16 @@ from rich.text import Text
 from roster_upload.host import atomic
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import cautions
+from roster_upload.spec import spec
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import commands
 from roster_fleet import report as reports
 from roster_fleet.report import LONGEST_MESSAGE, Night, UnfitError, loaded, parsed
 
-CREDENTIAL_WARNING_DAYS = 30
+CREDENTIAL_WARNING_DAYS: int = spec("host")["credential_warning_days"]
 SKEW_SECONDS = 60
-LEAST_FREE_BYTES = 1 << 30
+LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
 CACHE_MODE = 0o700
@@ -208,7 +209,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     if report["clock_synced"] is False:
         yield Problem("amber", "the host's clock is not synchronised; see chronyc tracking")
     free = report["free_bytes"]
-    if free is not None and free < LEAST_FREE_BYTES:
+    if free is not None and free < LOW_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
     if failed := report["failed_units"]:
         more = len(failed) - UNITS_SHOWN

@@ -63,9 +63,9 @@ SENT = {
 
 
 def feed(**changes: Any) -> Feed:
-    """A feed with changes to a good configuration.
+    """Return a feed with changes to a good configuration.
 
-    The tests' mail server knows no TLS, without which a configuration with a login is refused.
+    The tests' mail server has no TLS. Without it a configuration with a login is refused.
     """
     security = changes.get("smtp_security", "none")
     good = config.parse({**GOOD, **changes, "smtp_security": "tls"})
@@ -78,7 +78,7 @@ def notify(feed: Feed, kind: str, receipt: dict[str, Any], secrets: Path | None)
 
 
 class Web:
-    """A web server that keeps what it was asked, and answers as `answer` and `moved` say."""
+    """A web server that keeps its requests, and answers as `answer` and `moved` say."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, bytes]] = []
@@ -109,7 +109,7 @@ class Web:
 
 @contextlib.contextmanager
 def running(server: socketserver.BaseServer) -> Iterator[None]:
-    """A server that serves in a thread until the end."""
+    """Serve in a thread until the end."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -123,7 +123,7 @@ def running(server: socketserver.BaseServer) -> Iterator[None]:
 class Post:
     """A mail server that keeps its conversation and the mail.
 
-    `refused` answers some commands, by hanging up where the answer is empty. With `tls` it offers
+    `refused` answers some commands, by hanging up if the answer is empty. With `tls` it offers
     STARTTLS.
     """
 
@@ -182,7 +182,7 @@ class Post:
         self.port = self.server.server_address[1]
 
     def feed(self, **changes: Any) -> Feed:
-        """A feed that mails by this server."""
+        """Return a feed that mails through this server."""
         return feed(
             mail_to=["it@maple.example", "ops@vendor.example"],
             mail_from="roster@maple.example",
@@ -193,14 +193,14 @@ class Post:
 
     @property
     def message(self) -> email.message.EmailMessage:
-        """The mail that arrived."""
+        """Return the mail that arrived."""
         message = email.message_from_bytes(self.mail, policy=email.policy.default)
         assert isinstance(message, email.message.EmailMessage)
         return message
 
 
 class Waits:
-    """The waits for channels: how long each may take, by a clock that moves only with them."""
+    """The waits for channels and their limits, by a clock that moves only with them."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -231,7 +231,7 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
 
 
 def hushed(told: list[str]) -> str:
-    """The one sentence that was told, which holds neither a secret nor an address."""
+    """Return the only message, which holds neither a secret nor an address."""
     [sentence] = told
     for word in (SECRET, "a-secret_path", PASSWORD.strip(), "://", "Error"):
         assert word not in sentence
@@ -240,7 +240,7 @@ def hushed(told: list[str]) -> str:
 
 
 def certified(folder: Path, host: str) -> ssl.SSLContext:
-    """A server's context for a name that nobody but `folder/server.pem` vouches for."""
+    """Return a server's context for a name that only `folder/server.pem` certifies."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)

@@ -80,7 +80,7 @@ class Host:
         self.export.write_bytes(OLD)
 
     def at(self, server: Server, **changes: Any) -> None:
-        """Lets the feed's folder be on a server in memory."""
+        """Put the feed's folder on a server in memory."""
         self.patch.setattr(
             connect,
             "remote_directory",
@@ -88,9 +88,9 @@ class Host:
         )
 
     def configure(self, opens: int = 360, closes: int = 480, **changes: Any) -> None:
-        """Writes the configuration; its window lies so many minutes from now.
+        """Write the configuration. Its window is so many minutes from now.
 
-        Steps are for OneRoster alone: no file has them, and the tests' own take their part.
+        Steps are for OneRoster only. No file declares them, and the tests' own replace them.
         """
         self.steps = {key: changes.pop(key) for key in STEPS if key in changes}
         now = dt.datetime.now(dt.UTC)
@@ -125,7 +125,7 @@ class Host:
         return ["the webhook did not work"]
 
     def run(self, command: str = "send", digest: str = "", *, hours: float = 0) -> Exit:
-        """Runs a command, so many hours from now; returns its exit code."""
+        """Run a command, so many hours from now. Return its exit code."""
         file = self.folder / "maple-grove.toml"
         made = pipeline.Delivery("maple-grove", file, self.state, command, digest)
         made.started += dt.timedelta(hours=hours)
@@ -135,7 +135,7 @@ class Host:
         return code
 
     def send(self, content: bytes | None = None) -> Exit:
-        """Sends an export, or the present one again."""
+        """Send an export, or the present one again."""
         if content is not None:
             self.export.write_bytes(content)
         return self.run()
@@ -146,7 +146,7 @@ class Host:
 
     @property
     def profile(self) -> Profile:
-        """What was learned of the server."""
+        """Return the server's profile."""
         return Profile.from_json((self.state / "server.json").read_text())
 
     @property
@@ -159,7 +159,7 @@ def digest_of(content: bytes) -> str:
 
 
 def zip_of(content: bytes, year: int) -> bytes:
-    """A zip with one file that was written in a year."""
+    """Return a zip with one file that was written in a year."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(zipfile.ZipInfo("users.csv", (year, 1, 1, 0, 0, 0)), content)
@@ -167,10 +167,10 @@ def zip_of(content: bytes, year: int) -> bytes:
 
 
 class Steps:
-    """Stands in for the package's steps: makes a package of each export, of what may not go."""
+    """Replace the package's steps: make a package of each export, without the removed text."""
 
     def __init__(self, host: Host, *, mark: bytes = b"") -> None:
-        self.mark = mark  # comes to the end of each package
+        self.mark = mark  # appended to each package
         self.unscoped: tuple[str, ...] = ()
         self.previous: list[bytes | None] = []
         host.patch.setattr("roster_upload.package.build.build", self)
@@ -193,7 +193,7 @@ class Steps:
             report = check(export)
             if not report.accepted or not list(report.findings):
                 return Built(export, export.stat().st_size, "e" * 64, {}, (), report)
-        # Who would be removed stays: here, the longer one of both.
+        # The records to be removed stay, so the longer one of both stays here.
         content = max(export.read_bytes(), self.previous[-1] or b"", key=len)
         content = content.removesuffix(self.mark) + self.mark
         out.write_bytes(content)
@@ -201,7 +201,7 @@ class Steps:
 
 
 class Found(list[Finding]):
-    """The findings of a report."""
+    """Return the findings of a report."""
 
     @property
     def errors(self) -> list[Finding]:
@@ -209,7 +209,7 @@ class Found(list[Finding]):
 
 
 def find(host: Host, *findings: Finding) -> None:
-    """Lets the next checks find something in each file that has no mark at its end."""
+    """Let the next checks find something in each file that has no mark at its end."""
 
     def checked(path: Path, *arguments: Any, **options: Any) -> Report:
         report = check(path, *arguments, **options)
@@ -225,7 +225,7 @@ FAULT = Finding("value.enum", "fault", "enrollments.csv", "role", count=2, rows=
 
 
 def looks(host: Host) -> list[str]:
-    """The files that are validated from now on, by name."""
+    """Return the files that are validated from now on, by name."""
     names: list[str] = []
     check = judging.check  # type: ignore[attr-defined]
 
@@ -239,7 +239,7 @@ def looks(host: Host) -> list[str]:
 
 
 def waiting(host: Host, nights: int = 2, **changes: Any) -> Steps:
-    """A feed whose removals may wait for so many nights; the vendor has OLD, the SIS SMALL."""
+    """A feed whose removals may wait for so many nights. The vendor has OLD, the SIS SMALL."""
     steps = Steps(host)
     host.configure(removals="wait", wait_nights=nights, maximum_age_hours=1000, **changes)
     assert host.send(OLD) == Exit.OK
@@ -248,11 +248,11 @@ def waiting(host: Host, nights: int = 2, **changes: Any) -> Steps:
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing behind it is done."""
+    """Stands for SIGKILL: nothing after it runs."""
 
 
 def kill(host: Host, content: bytes, holds: Holds | None = None) -> None:
-    """Sends an export, and the run is killed, or ends so, in its transfer."""
+    """Send an export, and let the run be killed, or end so, during its transfer."""
     if holds:
         host.ends, host.holds = [Failure(Exit.VANISHED, "it broke")], holds
         assert host.send(content) == Exit.VANISHED

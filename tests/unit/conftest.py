@@ -1,4 +1,4 @@
-"""What Hypothesis does in all tests: the same inputs each time, however slow the machine is."""
+"""Configure Hypothesis for all tests: the same inputs each time, however slow the machine is."""
 
 from __future__ import annotations
 

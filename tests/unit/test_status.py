@@ -1,4 +1,4 @@
-"""The fleet's status: what hosts report of their receipts, how it is judged, packed and kept."""
+"""The fleet's status: the hosts' reports of their receipts, judged, packed and stored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ webhook_url = "https://hooks.example/{secret}"
 def receipt(
     night: str, outcome: str = "sent", command: str = "send", **more: Any
 ) -> dict[str, Any]:
-    """A receipt as the program writes it."""
+    """Return a receipt as the program writes it."""
     code = fleets.FAULTS[outcome][0] if outcome in fleets.FAULTS else 0
     return {
         "feed": "alder",
@@ -71,7 +71,7 @@ def receipt(
 
 
 class HostFolders:
-    """A host's folders, as the module finds them."""
+    """Return a host's folders, as the module finds them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -85,7 +85,7 @@ class HostFolders:
         self.ledger("alder")
 
     def systemd(self, timers: list[dict[str, Any]], cron: str = "active") -> None:
-        """Lets systemctl tell of these timers, and whether cron runs."""
+        """Let systemctl report these timers, and whether cron runs."""
         systemctl = self.home / "systemctl"
         systemctl.write_text(
             "#!/bin/sh\n"
@@ -102,7 +102,7 @@ class HostFolders:
             append(self.ledger("alder"), one)
 
     def run(self, **options: Any) -> dict[str, Any]:
-        """Runs the module as Ansible does; returns its result."""
+        """Run the module as Ansible does. Return its result."""
         arguments = {
             "configuration": str(self.configuration),
             "state": str(self.state),
@@ -281,7 +281,7 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
 
 
 def judged(feed: dict[str, Any], **report: Any) -> status.Row:
-    """A feed of a host that was reached just now."""
+    """Return a feed of a host that was reached just now."""
     told = parsed(fleets.report([feed], **report))
     host = status.Host("roster-1", told, stamp(NOW), planned=[feed["feed"]])
     return status.rows([host], "inventories/my district")[0]
@@ -370,7 +370,7 @@ def test_a_delivery_with_something_to_look_at_is_amber(caution: dict[str, Any], 
 
 
 def by_hand(outcome: str) -> dict[str, Any]:
-    """What somebody has tried by day, after the night of NOW's day."""
+    """Manual tries during the day, after the night of NOW's day."""
     return fleets.receipt("send", outcome, NOW.date() + dt.timedelta(days=1))
 
 
@@ -502,7 +502,7 @@ def test_the_table_shows_the_worst_first(tmp_path: Path) -> None:
 
 
 def unpacked(text: str) -> list[int | None]:
-    """What the page's script makes of packed numbers."""
+    """Return the page's script's reading of packed numbers."""
     found: list[int | None] = []
     before = value = shift = 0
     for character in text:
@@ -578,7 +578,7 @@ def test_a_thousand_districts_fit_into_five_megabytes(tmp_path: Path) -> None:
 
 
 def at(days: int = 0, **before: float) -> str:
-    """A moment so long before NOW."""
+    """Return a time so long before NOW."""
     return stamp(NOW - dt.timedelta(days=days, **before))
 
 

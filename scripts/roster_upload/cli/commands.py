@@ -26,7 +26,7 @@ from roster_upload.cli import render as views
 from roster_upload.cli.progress import Progress, ProgressFile, follow
 from roster_upload.delivery import readiness as checks
 from roster_upload.delivery.pipeline import Delivery
-from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop, unit
 from roster_upload.host.account import become_owner, user_name
 from roster_upload.host.credentials import credential, secrets_folder
@@ -41,7 +41,7 @@ from roster_upload.records.state import State
 from roster_upload.records.summary import several
 from roster_upload.terminal.output import say, show, show_json
 from roster_upload.terminal.printable import printable
-from roster_upload.validation.check import ValidationOptions
+from roster_upload.validation.options import ValidationOptions
 
 SHORTEST_DIGEST = 12
 # The unit that logs in with the credential of a slot, as `roster-...@FEED`.
@@ -409,7 +409,7 @@ def _login_check(given: argparse.Namespace) -> checks.Check:
     except Failure as failure:
         return checks.Check("login", failure.code, failure.message)
     lines = told.getvalue().strip().splitlines()
-    return checks.Check("login", code, lines[-1] if lines else MEANINGS[code])
+    return checks.Check("login", code, lines[-1] if lines else code.meaning)
 
 
 def forget(given: argparse.Namespace) -> int:

@@ -14,11 +14,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from roster_upload import __version__, config
+from roster_upload import __version__
 from roster_upload.cli import commands
-from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.host.memory import exhausted
 from roster_upload.host.stop import Stopped
+from roster_upload.spec import schema
 from roster_upload.terminal.output import discard, say
 
 CONFIG_DIR = Path("/etc/roster-upload")
@@ -38,7 +39,7 @@ examples:
 
 def exit_codes() -> str:
     """The table of exit codes for the help text."""
-    lines = [f"  {code.value:>3}  {MEANINGS[code]}" for code in Exit]
+    lines = [f"  {code.value:>3}  {code.meaning}" for code in Exit]
     return "exit codes:\n" + "\n".join(lines)
 
 
@@ -73,9 +74,8 @@ def parser() -> argparse.ArgumentParser:
     what = one.add_mutually_exclusive_group(required=True)
     what.add_argument("feed", metavar="FEED", nargs="?")
     what.add_argument("--file", metavar="PATH", type=Path, help="a zip or a folder of CSV files")
-    one.add_argument(
-        "--format", choices=config.FORMATS, default=config.FORMATS[0], help="of --file"
-    )
+    formats = schema.keys()["format"].choices
+    one.add_argument("--format", choices=formats, default=formats[0], help="of --file")
     as_json(one)
 
     _comparisons(command, as_json)

@@ -20,8 +20,9 @@ from roster_upload.guard.baseline import Baseline
 from roster_upload.package.built import Built, require_scope
 from roster_upload.records import evidence, package_store
 from roster_upload.records.parts import Approval, Change
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Findings, Report
+from roster_upload.validation.options import ValidationOptions
 
 # What a receipt says of the file that would be sent.
 OF_THE_FILE = ("package", "rows", "faulty_rows", "findings", "changes")

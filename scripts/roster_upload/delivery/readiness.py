@@ -16,10 +16,11 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, said
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.receipt import Receipt
+from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
 # A delivery copies the export once, and the package store keeps some compressed ones.
-LEAST_FREE_BYTES = 200_000_000
+LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 
 @dataclass(frozen=True)

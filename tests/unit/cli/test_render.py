@@ -126,11 +126,11 @@ REHEARSED: dict[str, Any] = {
 NEWER_KEYS = ("command", "deadline", "changes", "held", "attempts")
 OLD = {key: value for key, value in {**SENT, "v": 1}.items() if key not in NEWER_KEYS}
 WHO = {
-    "SIS administrator",
-    "us",
-    "the vendor's engineer",
-    "the network's administrator",
     "nobody",
+    "the SIS administrator",
+    "the district's IT administrator",
+    "the network administrator",
+    "Imagine Learning's Technical Systems Engineer",
 }
 
 
@@ -172,7 +172,7 @@ def history_text(receipts: list[Stored], nights: int, width: int | None = None) 
 
 @pytest.fixture
 def finding() -> dict[str, Any]:
-    """A finding of a rule that this program knows."""
+    """Return a finding of a rule that this program knows."""
     from roster_upload.records.finding import rules  # noqa: PLC0415 - read where it is asked for
 
     return {**FINDING, "rule": next(iter(rules()))}
@@ -182,14 +182,15 @@ def finding() -> dict[str, Any]:
 
 
 def test_every_exit_code_is_explained() -> None:
-    told = spec("explain")
+    told = spec("exits")
     assert set(told) == {str(int(code)) for code in Exit}
     for code, entry in told.items():
-        assert set(entry) == {"cause", "who", "do", "letter"}, code
+        keys = set(entry) - {"retried", "section"}
+        assert keys == {"name", "meaning", "cause", "who", "do", "letter"}, code
         assert entry["cause"].endswith(".")
         assert entry["who"] in WHO
         assert bool(entry["do"]) or entry["who"] == "nobody"
-        outside = entry["who"] in WHO - {"us", "nobody"}
+        outside = entry["who"] in WHO - {"the district's IT administrator", "nobody"}
         assert bool(entry["letter"]) or not outside, f"{code}: nothing to send to {entry['who']}"
 
 
@@ -197,7 +198,7 @@ def test_every_command_of_an_explanation_is_one_of_the_program() -> None:
     from roster_upload.cli.parser import COMMANDS  # noqa: PLC0415 - it imports the whole program
 
     named = set()
-    for entry in spec("explain").values():
+    for entry in spec("exits").values():
         named |= set(re.findall(r"roster-upload ([a-z][a-z-]+)", entry["do"]))
     assert named
     assert named <= set(COMMANDS)
@@ -237,7 +238,7 @@ def test_a_letter_holds_the_receipts_values_and_no_others(
     monkeypatch.setattr(socket, "gethostname", lambda: KNOWN["host"])
     receipt = {**HELD, "exit_code": int(code), "message": KNOWN["message"], "findings": []}
     letter = explain(code, receipt, feed())["letter"]
-    template = spec("explain")[str(int(code))]["letter"]
+    template = spec("exits")[str(int(code))]["letter"]
     names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
     assert names <= {*KNOWN, "exit_code"}
     assert letter == template.format(**KNOWN, exit_code=int(code))
@@ -250,7 +251,7 @@ def test_a_letter_holds_the_receipts_values_and_no_others(
 def test_what_is_not_known_is_said_to_be_so(code: Exit) -> None:
     told = explain(code, None, None)
     assert not re.search(r"[{}]", told["letter"])
-    template = spec("explain")[str(int(code))]["letter"]
+    template = spec("exits")[str(int(code))]["letter"]
     fields = [name for _, name, _, _ in string.Formatter().parse(template) if name]
     assert told["letter"].count("unknown") == sum(f not in ("host", "exit_code") for f in fields)
     assert told["evidence"] == []
@@ -500,7 +501,7 @@ def test_the_status_after_an_alarm_or_a_rehearsal() -> None:
         assert json.loads(json.dumps(told)) == told
         assert f"  {told['morning']}" in render.status_text([told]).splitlines()
     assert status("maple-grove", [ALARM], None)["next_step"].startswith(
-        "roster-upload status maple-grove says why"
+        "Run roster-upload status maple-grove "
     )
 
 
@@ -508,7 +509,7 @@ def test_the_status_after_an_alarm_or_a_rehearsal() -> None:
 
 
 def nights(count: int) -> list[dict[str, Any]]:
-    """So many nights' deliveries, each with one student more."""
+    """Return so many nights' deliveries, each with one more student."""
     change = SENT["changes"]["users.student"]
     return [
         {
@@ -633,7 +634,7 @@ def test_a_terminal_is_shown_colours_unless_it_wants_none(
 
 
 class Terminal:
-    """An output that says it is a terminal."""
+    """An output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -697,7 +698,7 @@ def test_a_trend_is_a_row_of_bars(numbers: list[int], told: str) -> None:
 def test_no_view_holds_a_number_that_is_not_of_the_receipt(
     receipt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What people are told can be looked up: each number is of the receipt, or made of it."""
+    """All displayed values can be looked up: each number is in the receipt, or derived from it."""
     monkeypatch.setattr(socket, "gethostname", lambda: "host")
     code = Exit(receipt["exit_code"])
     told = [
@@ -705,7 +706,7 @@ def test_no_view_holds_a_number_that_is_not_of_the_receipt(
         render.status_text([status("maple-grove", [YESTERDAY, receipt], None)]),
         explaining.explain_text(explain(code, receipt, None)),
     ]
-    known = json.dumps([receipt, YESTERDAY, spec("explain")[str(int(code))]])
+    known = json.dumps([receipt, YESTERDAY, spec("exits")[str(int(code))]])
     made = {"48", "01", "00", "12", "11", "2.2"}  # times in Mountain time, a margin, a rounding
     for number in re.findall(r"\d[\d,.]*\d|\d", " ".join(told)):
         assert number in made or number.replace(",", "") in known.replace(",", ""), number

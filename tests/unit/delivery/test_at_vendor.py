@@ -77,7 +77,7 @@ def test_what_went_before_the_window_opened_goes_again(host: Host) -> None:
 
 
 def test_what_was_taken_back_by_hand_stays_back(host: Host) -> None:
-    """Another start in that window does not bring the export again that somebody has replaced."""
+    """Another start in that window does not bring a replaced export back."""
     host.send(OLD)
     host.configure(-30, 30, guard_removed_percent=100)
     assert host.send(SMALL) == Exit.OK

@@ -58,7 +58,7 @@ def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
     assert f"--digest {digest_of(SMALL)[:16]} " in host.message
     assert "roster-upload diff maple-grove" in host.message, "nobody approves blind"
     assert "approved" not in host.last
-    # What is held changes nothing of what the next export is compared with.
+    # A held export does not change the baseline for the next one.
     assert host.send(BIG) == Exit.OK
     assert host.last["changes"]["bytes"]["before"] == len(OLD)
 
@@ -231,7 +231,7 @@ def test_an_approval_ends_a_wait(host: Host) -> None:
     [
         ({"removals": "hold"}, SMALL),
         ({"guard_added_percent": 0, "guard_floor": 0}, BIG * 2),
-        ({"guard_minimum": {"bytes": 500}}, SMALL),  # and more than removals is amiss
+        ({"guard_minimum": {"bytes": 500}}, SMALL),  # and the removals are not all
     ],
 )
 def test_only_removals_wait_and_only_where_they_may(
@@ -280,7 +280,7 @@ def test_the_rest_is_guarded_as_ever(host: Host) -> None:
 def bloated(
     _feed: config.Feed, _export: Path, out: Path, previous: Path | None, **_: Any
 ) -> Built | None:
-    """Adds too much where removals wait."""
+    """Add too many records while removals wait."""
     if not previous:
         return None
     out.write_bytes(OLD * 3)

@@ -31,7 +31,7 @@ from unit.test_config import GOOD
 
 @pytest.fixture
 def _handlers() -> Iterator[None]:
-    """The signals' handlers are put back."""
+    """Restore the signals' handlers."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -162,7 +162,7 @@ def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Ex
 
 @pytest.mark.parametrize("step", ["history.History.new_findings", "package_store.PackageStore.add"])
 def test_what_is_in_is_recorded_whatever_comes(host: Host, step: str) -> None:
-    """A signal that comes behind the transfer must not cost its receipt."""
+    """A signal after the transfer must not cost its receipt."""
     stopped = mock.Mock(side_effect=[stop.Stopped("SIGTERM"), []])
     host.patch.setattr(f"roster_upload.records.{step}", stopped)
     assert host.send() == Exit.OK

@@ -31,7 +31,7 @@ def test_a_receipt_that_cannot_be_written_whole_is_written_in_brief(host: Host) 
 
 
 def test_a_delivery_whose_receipt_is_lost_is_told_as_that(host: Host) -> None:
-    """The disk fills up meanwhile: the next run knows that the vendor may have the file."""
+    """The disk fills up meanwhile, but the next run knows that the vendor may have the file."""
     append = Ledger.append
 
     def full(self: Ledger, receipt: Receipt) -> None:

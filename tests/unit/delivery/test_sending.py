@@ -45,7 +45,7 @@ def test_the_transfer_gets_what_it_needs(host: Host, monkeypatch: pytest.MonkeyP
         "restores_first": False,
         "times": Times(),
     }
-    progress(7)  # nobody looks, and that does no harm
+    progress(7)  # nobody looks, which does no harm
 
 
 @pytest.mark.parametrize("holds", list(Holds))
@@ -110,7 +110,7 @@ def test_waits_grow_and_end_before_the_deadline(
 
 
 def test_waits_are_spread(host: Host) -> None:
-    """Else all hosts of a fleet come back at once to a server that was down."""
+    """Otherwise all hosts of a fleet return at once to a server that was down."""
     host.patch.setattr("random.uniform", lambda low, high: low + high * 10)
     host.configure(attempts=2, retry_seconds=10)
     host.ends = [Failure(Exit.NETWORK, "no route")]

@@ -16,7 +16,7 @@ from support.alert_servers import SECRETS, Post, Waits, Web, running
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
-    """The folder of credentials, as systemd makes it."""
+    """Return the folder of credentials, as systemd makes it."""
     folder = tmp_path / "credentials"
     folder.mkdir()
     for purpose, secret in SECRETS.items():
@@ -40,14 +40,14 @@ def post() -> Iterator[Post]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never sends anything."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port where nothing listens, nor will anything else meanwhile."""
+    """Return a port where nothing listens, nor will meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]

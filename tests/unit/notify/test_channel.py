@@ -115,7 +115,7 @@ def test_each_channel_gives_up_by_itself(
 
 
 def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
-    """No wait for a byte is too long, but all of them are."""
+    """No wait for a byte is too long, but all of them together are."""
     is_over, has_dripped = threading.Event(), threading.Event()
     waits.is_over = has_dripped.is_set
 

@@ -13,7 +13,7 @@ from support.receipts import history
 
 SENT_BEFORE = receipt("sent", night=19)
 LOGIN = receipt("failed", Exit.LOGIN)
-# A start that found the feed busy; one that got no turn beside others has its export's digest.
+# A start that found the feed busy. One without a transfer slot has its export's digest.
 BUSY = {**receipt("failed", Exit.BUSY), "source": {"path": "/srv/OneRoster.zip"}}
 NO_TURN = receipt("failed", Exit.BUSY)
 REHEARSED = receipt("rehearsed", command="rehearse")
@@ -67,7 +67,7 @@ FOUND = {**receipt("sent"), "told": [{"rule": "r", "file": "f", "column": "", "c
         ([], FOUND, "findings"),
         ([SENT_BEFORE, FOUND], FOUND, "findings"),
         ([FOUND], {**FOUND, "told": []}, None),
-        ([HELD], FOUND, "recovery"),  # which tells of them, too
+        ([HELD], FOUND, "recovery"),  # which reports them, too
         ([FOUND], HELD, "failure"),
         ([SENT_BEFORE], {**receipt("sent"), "exit_code": 14}, "unrecorded"),
     ],

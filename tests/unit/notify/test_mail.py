@@ -31,7 +31,7 @@ def test_a_mail_says_who_must_act(post: Post, secrets: Path) -> None:
     body = message.get_content()
     for line in (
         RECEIPT["message"],
-        "Who must act: SIS administrator",
+        "Who must act: the SIS administrator",
         "- users.student: 500 of 2,000 would be removed",
         f"Feed: maple-grove on {socket.gethostname()}",
         f"Night: 2026-11-20, deadline {RECEIPT['deadline']}",

@@ -24,9 +24,9 @@ Metrics = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def parsed(text: str) -> Metrics:
-    """The samples of a text in Prometheus' exposition format, held to all of its rules.
+    """Return the samples of a text in Prometheus' exposition format, and check all of its rules.
 
-    Each family: HELP, then TYPE, then its samples together, none of them twice.
+    Each family: HELP, then TYPE, then its samples together, all different.
     """
     assert text.endswith("\n")
     samples: Metrics = {}

@@ -1,4 +1,4 @@
-"""What a probe learns of a server."""
+"""The capabilities of a server that a probe finds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 import pytest
 from roster_upload import config
-from roster_upload.transfer import directory, info, protocol
+from roster_upload.transfer import directory, info, messages, protocol
 from roster_upload.transfer.probe import Probe, learn
 from roster_upload.transfer.profile import Profile
 from support.sftp_server import (
@@ -26,11 +26,11 @@ from support.sftp_server import (
     leftover,
 )
 from unit.test_config import GOOD
-from unit.transfer.test_protocol import Endless
+from unit.transfer.test_listing import Endless
 
 
 def probed(server: Server, version: str = "SSH-2.0-V") -> Profile:
-    """What is learned of a server, which is left as it was found."""
+    """Return the probe's findings of a server, which is left as it was."""
     place = directory_of(server)
     place.info = info.ConnectionInfo(server=version, method="password", extensions=("a",))
     learned = Probe(place).run()
@@ -62,7 +62,7 @@ PLAIN_ZIP = "[a-zA-Z0-9-]+[.]zip"
         ({**HASHES, "takes": "close"}, {"rename": "in-place", "takes_on_close": True,
                                         "stat_after_close": False}),
         ({"refuse": {"opendir": 3}}, {"lists": False}),
-        # A folder whose names are hidden: what is not seen was not taken.
+        # A folder with hidden names: invisible names were not accepted.
         ({"refuse": {"opendir": 3, "stat": 2}}, {"stat_after_close": False, "lists": False}),
         ({"refuse": {"opendir": 3, "stat": 3}}, {"stat_after_close": False, "lists": False}),
         ({"allows": ".*[.]zip"}, {"temporary_name": ".*.zip"}),
@@ -81,7 +81,7 @@ def test_what_a_probe_learns(faults: Faults, learned: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("server", "asks"), [("SSH-2.0-V", False), ("SSH-2.0-mod_sftp", True)])
 def test_a_hash_is_asked_for_where_the_server_is_known_for_it(server: str, asks: bool) -> None:
-    """Servers hang up on a request that they do not know."""
+    """Servers hang up on an unknown request."""
     vendor = Server()
     assert probed(vendor, server).hash is asks
     assert ("check-file-name" in vendor.requests) is asks
@@ -101,7 +101,7 @@ def test_what_is_learned_outlives_a_server_that_hangs_up() -> None:
 )
 def test_a_probe_that_fails_leaves_nothing(refuse: dict[Any, int]) -> None:
     server = Server(refuse=refuse)
-    with pytest.raises(protocol.SftpStatusError):
+    with pytest.raises(messages.SftpStatusError):
         probed(server)
     assert server.files == {FINAL: YESTERDAY}
     assert server.requests.count("open") == (1 if refuse == {"open": 14} else ANY)
@@ -131,7 +131,7 @@ def test_a_trial_by_writing_leaves_nothing(refuse: dict[str, int]) -> None:
     place = directory.RemoteDirectory(
         protocol.Sftp(channel), config.parse(GOOD), info.ConnectionInfo()
     )
-    with pytest.raises(protocol.SftpStatusError) if refuse else contextlib.nullcontext():
+    with pytest.raises(messages.SftpStatusError) if refuse else contextlib.nullcontext():
         Probe(place).write()
     assert ("write" in server.requests, server.files) == (True, {FINAL: YESTERDAY})
 
