@@ -1,4 +1,4 @@
-"""Questions to a host that may be stuck or compromised: an answer in time and bounded, or none."""
+"""Questions to hosts that may be stuck or compromised. Time and length of answers are limited."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from roster_upload.terminal.printable import printable
 
 from roster_fleet.report import LONGEST_MESSAGE, Reader, UnfitError, several, table, text, whole
 
-SECONDS = 60  # for a look
+SECONDS = 60  # for a quick question
 LONGEST_ANSWER = 1_000_000  # characters
 CHECKS = several(table({"check": text, "exit_code": whole, "told": text}))
 
 
 class SilentError(BaseException):
-    """The time for an answer is over; no `except Exception` of Ansible's may take it."""
+    """The time for an answer is over. Ansible's `except Exception` must not catch it."""
 
 
 class Answer(NamedTuple):
-    """What a script on a host has ended with, and what it has printed."""
+    """The exit code and the output of a script on a host."""
 
     code: int
     output: str
@@ -32,14 +32,14 @@ class Answer(NamedTuple):
 
     @property
     def message(self) -> str:
-        """All that it has printed as one printable line."""
+        """Return the whole output as one printable line."""
         words = f"{self.errors} {self.output}".split()
         return printable(" ".join(words), LONGEST_MESSAGE) or "it printed nothing"
 
 
 @contextmanager
 def within(seconds: int) -> Iterator[None]:
-    """Raise SilentError where what is done takes longer. The task has no timeout of its own."""
+    """Raise SilentError if the block takes longer. The task has no timeout of its own."""
 
     def over(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SilentError
@@ -54,29 +54,29 @@ def within(seconds: int) -> Iterator[None]:
 
 
 def ask(action: Any, script: str, seconds: int = SECONDS) -> Answer:
-    """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail in the end.
+    """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail.
 
-    No module is run: what a module returns can set facts and statistics, too.
+    It runs no module, because the result of a module can set facts and statistics.
     """
     run = action._low_level_execute_command
     try:
         with within(seconds):
-            # With something to read there is no terminal, which would mix errors into the answer.
+            # Input prevents a terminal, which would mix errors into the answer.
             done = run(script, executable="/bin/sh", in_data=b"\n")
     except SilentError:
         raise AnsibleActionFail(
-            f"the host did not answer within {seconds} s; look at it before it is asked again"
+            f"the host did not answer within {seconds} s. Look at it before you ask it again"
         ) from None
     output, errors = str(done["stdout"]), str(done.get("stderr", ""))
     if (length := len(output) + len(errors)) > LONGEST_ANSWER:
         raise AnsibleActionFail(
-            f"the host's answer has {length:,} characters; {LONGEST_ANSWER:,} are read at most"
+            f"the host's answer has {length:,} characters. At most {LONGEST_ANSWER:,} are read"
         )
     return Answer(int(done["rc"]), output, errors)
 
 
 def understood(answer: Answer, reader: Reader) -> Any:
-    """Return the values of an answer in JSON. Raise AnsibleActionFail where they do not fit."""
+    """Return the values of a JSON answer. Raise AnsibleActionFail if they do not fit the schema."""
     try:
         found = json.loads(answer.output)
     except (ValueError, RecursionError):
@@ -88,7 +88,7 @@ def understood(answer: Answer, reader: Reader) -> Any:
 
 
 def checks_of(answer: Answer, feed: str) -> list[Mapping[str, Any]]:
-    """Return what `roster-upload verify --json` has told of a feed. Raise AnsibleActionFail."""
+    """Return the checks of a feed by `roster-upload verify --json`. Raise AnsibleActionFail."""
     found = understood(answer, table({feed: CHECKS}))
     checks: list[Mapping[str, Any]] = found[feed]
     return checks

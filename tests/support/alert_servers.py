@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from roster_upload import config
 from roster_upload.config import Feed
 from roster_upload.exits import Exit
-from roster_upload.notify import alerts
+from roster_upload.notify import notifier
 from roster_upload.records.receipt import Receipt
 from unit.test_config import GOOD
 
@@ -74,7 +74,7 @@ def feed(**changes: Any) -> Feed:
 
 def notify(feed: Feed, kind: str, receipt: dict[str, Any], secrets: Path | None) -> list[str]:
     """Notify of a receipt."""
-    return alerts.notify(feed, kind, Receipt.parse(receipt), secrets)
+    return notifier.notify(feed, kind, Receipt.parse(receipt), secrets)
 
 
 class Web:

@@ -17,7 +17,7 @@ from roster_feeds import to_toml
 from roster_upload import config
 from roster_upload.delivery import judging, pipeline
 from roster_upload.exits import Exit, Failure
-from roster_upload.notify import alerts
+from roster_upload.notify import notifier
 from roster_upload.notify.channels import heartbeat
 from roster_upload.package.built import Built
 from roster_upload.records.finding import Finding
@@ -75,7 +75,7 @@ class Host:
         monkeypatch.setattr(pipeline, "load", self._load)
         monkeypatch.setattr(upload, "deliver", self._deliver)
         monkeypatch.setattr(heartbeat, "beat", self._heartbeat)
-        monkeypatch.setattr(alerts, "notify", self._notify)
+        monkeypatch.setattr(notifier, "notify", self._notify)
         self.configure()
         self.export.write_bytes(OLD)
 

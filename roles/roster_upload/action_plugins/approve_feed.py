@@ -69,7 +69,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             self.approve(**args)
         done = "would be approved" if self._task.check_mode else "approved"
         host = (task_vars or {})["inventory_hostname"]
-        send = commands.playbook("send", host, feed=args["feed"])
+        send = commands.playbook("send", host, roster_feed=args["feed"])
         held = printable("; ".join(status["last"]["held"]), LONGEST_HELD)
         row = {
             "feed": args["feed"],

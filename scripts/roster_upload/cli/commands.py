@@ -31,7 +31,7 @@ from roster_upload.host import stop, unit
 from roster_upload.host.account import become_owner, user_name
 from roster_upload.host.credentials import credential, secrets_folder
 from roster_upload.host.locks import feed_lock
-from roster_upload.notify import alerts, events
+from roster_upload.notify import events, notifier
 from roster_upload.records import evidence
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night, stamp
@@ -472,7 +472,7 @@ def watch(given: argparse.Namespace) -> int:
         ledger.append(receipt)
     except OSError as error:  # a full disk is no reason to be silent
         say(f"the receipt cannot be written to {ledger.path} ({error.strerror})")
-    for trouble in alerts.notify(feed, "deadline", receipt, secrets_folder()):
+    for trouble in notifier.notify(feed, "deadline", receipt, secrets_folder()):
         say(trouble)
     raise Failure(Exit.MISSED, message)
 
@@ -487,7 +487,7 @@ def _tell_killed(feed: config.Feed, ledger: Ledger) -> None:
     for receipt in found:
         say(receipt.message)
         if kind := events.event(before.without(receipt.run), receipt):
-            for trouble in alerts.notify(feed, kind, receipt, secrets_folder()):
+            for trouble in notifier.notify(feed, kind, receipt, secrets_folder()):
                 say(trouble)
 
 

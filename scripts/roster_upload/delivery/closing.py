@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roster_upload.delivery.job import Job, Outgoing, beside
 from roster_upload.host.credentials import secrets_folder
-from roster_upload.notify import alerts, events, metrics
+from roster_upload.notify import events, metrics, notifier
 from roster_upload.notify.channels import heartbeat
 from roster_upload.records import evidence
 from roster_upload.records.receipt import Receipt
@@ -48,7 +48,7 @@ def _notify(job: Job, receipt: Receipt, folder: Path | None) -> None:
     """Notify people of a receipt: this run's, or that of one that was killed."""
     before = job.history.without(receipt.run)
     if kind := events.event(before, receipt):
-        _say_all(alerts.notify(job.feed, kind, receipt, folder))
+        _say_all(notifier.notify(job.feed, kind, receipt, folder))
 
 
 def _say_all(texts: list[str]) -> None:
