@@ -90,7 +90,8 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
 
 
 def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for part in ("docs", "playbooks", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     program = tmp_path / "scripts/roster_upload"
     code = (program / "config.py").read_text()
