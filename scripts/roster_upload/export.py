@@ -77,7 +77,7 @@ def _moment(nanoseconds: int) -> dt.datetime:
 def find(wanted: Path, *, is_opaque: bool = False) -> Export:
     """Return the export at a path. Its last part may be a pattern: the newest match. Raise Failure.
 
-    An opaque one is a file; others may be folders of CSV files.
+    An opaque one is a file. Others may be folders of CSV files.
     """
     source = wanted
     try:
@@ -139,9 +139,9 @@ def _state(export: Export) -> State:
 def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None]) -> Export:
     """Return the export once it has been quiet for `quiet_seconds`. Raise Failure.
 
-    Wait for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet where
-    its inode has not changed for so long, by the host's clock; once it has changed under our eyes,
-    by our own looking alone, since a removal leaves no time, and a file server has its own clock.
+    Wait for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet if its
+    inode has not changed for so long, by the host's clock. After a change during the check only
+    the program's own looks count: a removal leaves no time, and a file server has its own clock.
     """
     limit = min(feed.settle_minutes * 60, left_seconds)
     end = time.monotonic() + limit

@@ -58,8 +58,8 @@ class Draft:
 class Job:
     """What the steps of a delivery share.
 
-    `command` is `send`; `rehearse`, which does all but the sending; or `resend`, which sends a
-    package that was accepted before: `digest`, or the last good one.
+    `command` is `send`, `rehearse` (all steps except the transfer) or `resend` (an accepted package
+    again: that of `digest`, or the last good one).
     """
 
     feed: Feed

@@ -33,7 +33,7 @@ class CannotWait(Exception):
 
 
 def _report(file: Outgoing) -> Report | None:
-    """Return what was found when that very file was made; None where it was not looked at."""
+    """Return the report of a file from its making. None: it was not checked then."""
     return cast("Report | None", file.report) if isinstance(file, Built) else None
 
 

@@ -39,8 +39,8 @@ from roster_upload.terminal.printable import path_text
 class Delivery:
     """A delivery under way. What it has learned becomes its receipt, wherever it stops.
 
-    `command` is `send`; `rehearse`, which does all but the sending; or `resend`, which sends a
-    package that was accepted before: `digest`, or the last good one.
+    `command` is `send`, `rehearse` (all steps except the transfer) or `resend` (an accepted package
+    again: that of `digest`, or the last good one).
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Delivery:
         self.package = package
 
     def _summary(self) -> str:
-        """Return the line of a delivery that is sent, and record the findings that it tells of."""
+        """Return the summary line of a delivery that is sent, and record its new findings."""
         self.draft.update(finished=now())
         history = self.job.history if self.job else History()
         with beside("what is new of the findings is not known"):

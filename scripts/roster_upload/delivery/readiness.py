@@ -1,4 +1,4 @@
-"""Is a feed ready for tonight?  What can be told of it without changing anything, here or there."""
+"""Whether a feed is ready for tonight, as far as that shows without changing anything."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: `code` is what is wrong, `Exit.OK` where nothing is."""
+    """One check of a feed. `code` is `Exit.OK`, or the exit code of the fault."""
 
     name: str
     code: Exit
     told: str
 
     def record(self) -> dict[str, object]:
-        """The check as JSON has it."""
+        """Return the check as JSON values."""
         return {"check": self.name, "exit_code": int(self.code), "told": self.told}
 
 
 def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
-    """All that needs neither the credential nor the network, one after the other."""
+    """Yield the checks that need neither the credential nor the network."""
     for name, look in LOOKS.items():
         try:
             yield Check(name, Exit.OK, look(feed, now))
@@ -46,7 +46,7 @@ def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
 
 
 def _zone(_feed: Feed, _now: dt.datetime) -> str:
-    """The host's own time zone: its schedule is written in UTC."""
+    """Return the host's time zone. Raise Failure where it is not UTC, as its schedule is."""
     zone = said("timedatectl", "show", "--property=Timezone", "--value")
     if zone not in ("Etc/UTC", "UTC"):
         raise Failure(
@@ -56,7 +56,7 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
 
 
 def _clock(_feed: Feed, now: dt.datetime) -> str:
-    """Whether the clock is kept right."""
+    """Return the time and how it is synchronised. Raise Failure."""
     if said("systemd-detect-virt", "--container") not in ("", "none"):
         return f"{stamp(now)}, kept by the machine that this container runs on"
     if said("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
@@ -65,7 +65,7 @@ def _clock(_feed: Feed, now: dt.datetime) -> str:
 
 
 def _next(feed: Feed, now: dt.datetime) -> str:
-    """The next start, which has to lie before the deadline that comes next after it."""
+    """Return the next start. Raise Failure where it is outside the window."""
     start = next_starts(now).get(feed.feed, {}).get("roster-upload")
     if not start:
         raise Failure(
@@ -82,10 +82,10 @@ def _next(feed: Feed, now: dt.datetime) -> str:
 
 
 def _room(feed: Feed, _now: dt.datetime) -> str:
-    """Free space where a delivery copies and keeps what it sends."""
+    """Return the free space for copies and stored packages. Raise Failure."""
     try:
         size, _ = exports.find(feed.source, is_opaque=feed.is_opaque).written()
-    except Failure:  # told by its own check
+    except Failure:  # its own check reports it
         size = 0
     needed = max(LEAST_FREE_BYTES, 3 * size)
     told = []
@@ -101,7 +101,7 @@ def _room(feed: Feed, _now: dt.datetime) -> str:
 
 
 def _export(feed: Feed, now: dt.datetime) -> str:
-    """The export: there, readable, and no older than a delivery would take."""
+    """Return the export. Raise Failure where it is missing, unreadable or stale."""
     export = exports.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
     if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
@@ -119,7 +119,7 @@ PAUSED = "tonight nothing is sent, by plan"
 
 
 def _blackout(feed: Feed, now: dt.datetime) -> str:
-    """Whether the calendar lets tonight's delivery go."""
+    """Return whether tonight is a blackout date."""
     for span in feed.blackouts:
         if Night.containing(feed, now).deadline.date() in span:
             return f"{PAUSED}: blackout {span}"
@@ -137,7 +137,7 @@ LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {
 
 
 def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
-    """Log in once and look at the upload path; return what was seen.
+    """Log in once and look at the upload path. Return the findings.
 
     Where the feed allows it (`verify_by_writing`) a small file is written under a temporary name
     and removed. Raise Failure.
@@ -160,14 +160,14 @@ def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
 
 
 def previous(folder: Path, feed: str) -> Path:
-    """The slot of the credential that was in use before a rotation."""
+    """Return the slot of the credential from before a rotation."""
     return folder / "previous" / feed / "previous"
 
 
 def is_outlived(path: Path, accepted: list[Receipt], now: dt.datetime) -> bool:
     """Return whether a delivery began, and was accepted, after a credential was put aside.
 
-    One whose start lies ahead of `now` says nothing of that: a clock was wrong.
+    A start later than `now` proves nothing: a clock was wrong.
     """
     if not accepted:
         return False
@@ -176,7 +176,7 @@ def is_outlived(path: Path, accepted: list[Receipt], now: dt.datetime) -> bool:
 
 
 def load(path: Path) -> tuple[Feed | None, Check]:
-    """A feed's configuration, and what there is to say of it."""
+    """Return a feed's configuration, and the check of it."""
     try:
         feed = config.load(path)
     except config.ConfigError as error:

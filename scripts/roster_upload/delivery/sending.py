@@ -99,7 +99,7 @@ class Sender:
                 self._keep_profile(info.learned)
 
     def _send(self, secret: bytes, package: Outgoing) -> None:
-        """Send; try again what may be cured by it, with longer and longer waits."""
+        """Send. Try again what may be cured by it, with longer and longer waits."""
         # Only a transfer needs paramiko.
         from roster_upload.transfer import upload  # noqa: PLC0415
         from roster_upload.transfer.info import Holds  # noqa: PLC0415
@@ -169,7 +169,7 @@ class Sender:
         return read_profile(self.job.state.profile)
 
     def _keep_profile(self, profile: Any) -> None:
-        """Write down what was learned of the server; the delivery does not depend on it."""
+        """Save the server's profile. The delivery does not depend on it."""
         with beside("what was learned of the server could not be kept"):
             self.job.state.keep_profile(profile)
 

@@ -1,4 +1,4 @@
-"""Whether a feed's receipts tell all: each trace of a delivery has to have its receipt.
+"""Whether a feed's receipts are complete: each trace of a delivery needs its receipt.
 
 The guard takes a feed without a delivery for a new one. So that a lost ledger is not taken for
 that, "never delivered" is only believed where nothing beside the ledger says otherwise.

@@ -177,7 +177,7 @@ class History:
             for entry in (earlier.notified or ()) if earlier.night else ():
                 age = tonight - dt.date.fromisoformat(earlier.night)
                 if abs(age) < dt.timedelta(days=REMIND_NIGHTS):  # a wrong clock may have been ahead
-                    recent[entry.key] = entry.count  # the most of the week, since it had grown
+                    recent[entry.key] = entry.count  # the most of the week: it had grown
         return tuple(
             Notified(finding.rule, finding.file, finding.column, finding.count)
             for finding in receipt.findings

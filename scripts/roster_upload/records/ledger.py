@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
 
 class Ledger:
-    """All receipts of one feed, one JSON object a line; no personal data is ever in it."""
+    """All receipts of one feed, one JSON object a line. It holds no personal data."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "receipts.jsonl"
@@ -89,7 +89,7 @@ class Ledger:
         records = self.records()
         if not unfinished(records):
             return _ends(records, ())
-        # Who looked before it ended finds its end now; who looks while it runs finds its lock.
+        # A run that has ended meanwhile has its end now. One that goes on holds its lock.
         is_busy = locks.is_held(self.path.parent)
         records = self.records()
         left = unfinished(records)
@@ -120,7 +120,7 @@ class Ledger:
         return found
 
     def first_break(self) -> int | None:
-        """Return the number of the first line whose chain is broken; None where all is whole."""
+        """Return the number of the first line whose chain is broken. None: all is whole."""
         previous = ""
         for number, line, values in self.entries():
             if (values or {}).get("previous") != previous:

@@ -58,7 +58,7 @@ class NightResult:
 
     @property
     def minutes_left(self) -> int | None:
-        """Return the minutes between the end of the delivery and the deadline; late: below zero."""
+        """Return the minutes between end and deadline, below zero for a late delivery."""
         left = self.receipt.seconds_to_deadline if self.receipt else None
         return None if left is None else int(left // 60)
 

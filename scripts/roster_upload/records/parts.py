@@ -109,7 +109,7 @@ class Remote(Part):
     server: str = key(text, "version that the server sends")
     host_key: str = key(text, "fingerprint of its host key")
     login: str = key(text, "method of the login")
-    bytes: int | None = key(maybe(whole), "size there; absent where the server hides sizes", None)
+    bytes: int | None = key(maybe(whole), "size there, absent where the server hides sizes", None)
     method: str = key(text, "method of renaming")
     verified: str = key(text, "`hash`, `size`, `answers` or `taken`")
     server_changed: tuple[str, ...] = key(each(text), "what has changed of the server", ())

@@ -173,9 +173,9 @@ class Receipt:
     expected_change: str = key(text, "expected change that widened the limits")
     remote: Remote = key(
         Remote.parse,
-        "`host`, `port`, `address`, `dir`, `name`, `login`, `server`, `host_key`; `bytes` (absent "
+        "`host`, `port`, `address`, `dir`, `name`, `login`, `server`, `host_key`. `bytes` (absent "
         "where the server hides sizes), `method` of renaming, `verified` by `hash`, `size`, "
-        "`answers` or `taken`; `server_changed`",
+        "`answers` or `taken`. `server_changed`",
         Remote(),
     )
     at_vendor: str = key(
@@ -195,7 +195,7 @@ class Receipt:
     digest: str = key(digest, "digest of the export that an approval lets through")
     who: str = key(text, "account that approved")
     why: str = key(text, "reason of the approval")
-    lines: int | None = key(maybe(whole), "lines that a `pruned` line stands for", None)
+    lines: int | None = key(maybe(whole), "number of removed lines, in a `pruned` line", None)
     continues: str = key(text, "digest of the last pruned line")
     previous: str = key(text, "digest of the line before")
     others: Mapping[str, Any] = field(default_factory=dict)  # keys of newer releases
@@ -278,7 +278,7 @@ class Receipt:
 
     @property
     def export_sha256(self) -> str:
-        """Return the SHA-256 of the export; "" for anything else.
+        """Return the SHA-256 of the export, or "" for anything else.
 
         The feed's account can write anything there, and operators type it into commands.
         """
@@ -286,7 +286,7 @@ class Receipt:
 
     @property
     def feed_name(self) -> str:
-        """Return the name of the feed; "" for anything else, as in export_sha256."""
+        """Return the name of the feed, or "" for anything else, as in export_sha256."""
         return self.feed if re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.feed) else ""
 
     @property

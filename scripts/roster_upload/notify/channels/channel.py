@@ -24,7 +24,7 @@ from roster_upload.terminal.printable import printable
 
 CHANNEL_SECONDS = 10
 ALL_SECONDS = 15
-# Our own words for what libraries raise; theirs may hold an address with its secret.
+# Our own words for errors of libraries. Theirs may hold an address with its secret.
 REASONS: Mapping[type[Exception], str] = {
     TimeoutError: "no answer in time",
     socket.gaierror: "its name cannot be resolved",
