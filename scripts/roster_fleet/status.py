@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
+from roster_upload import __version__
 from roster_upload.cli import render as views
 from roster_upload.host import atomic
 from roster_upload.terminal.printable import printable
@@ -31,6 +32,7 @@ LEAST_FREE_BYTES = 1 << 30
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
 CACHE_MODE = 0o700
+NO_PROGRAM, OTHER_RELEASE = "no_program", "other_release"  # problems of `roster_report`
 STATES = ("red", "amber", "green", "off")  # the worst first; off: delivers nothing any more
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
 
@@ -209,6 +211,9 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     free = report["free_bytes"]
     if free is not None and free < LEAST_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
+    program = report["program"]
+    if program and program != __version__:
+        yield Problem("amber", reports.other_release(program))
     if failed := report["failed_units"]:
         more = len(failed) - UNITS_SHOWN
         names = ", ".join(failed[:UNITS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
@@ -380,7 +385,9 @@ def host(
     if result:
         try:
             if isinstance(source := result.get("report"), str):
-                return Host(name, parsed(loaded(source)), now, None, maximum_days, planned)
+                # The host's own word on when it was asked counts for nothing.
+                report = parsed(loaded(source)) | {"asked": result.get("asked") or ""}
+                return Host(name, report, now, None, maximum_days, planned)
             trouble = Problem("red", _reason(result))
         except UnfitError as error:
             trouble = Problem("red", f"report not understood: {error}")
@@ -392,6 +399,8 @@ def host(
 def _reason(result: Mapping[str, Any]) -> str:
     """Why a host told nothing; of what ssh says, the reason comes last."""
     lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
+    if result.get("problem") in (NO_PROGRAM, OTHER_RELEASE):
+        return printable(" ".join(lines), LONGEST_MESSAGE)
     if not result.get("unreachable"):
         reason = printable(" ".join(lines), LONGEST_MESSAGE)
         return f"could not be read: {reason or 'no reason is known'}"

@@ -12,7 +12,7 @@ import pytest
 from roster_upload import config
 from roster_upload.delivery import readiness as checks
 from roster_upload.exits import Exit
-from roster_upload.host import schedule
+from roster_upload.host import credentials, schedule
 from support.district import FEED, District
 from support.vendor import OLD, Vendor
 
@@ -57,7 +57,7 @@ def test_no_right_to_write_is_found_by_writing_alone(district: District, vendor:
 
 
 def test_the_former_credential_goes_after_an_accepted_delivery(district: District) -> None:
-    path = checks.previous(district.folder / "config", FEED)
+    path = credentials.previous(district.folder / "config", FEED)
     assert "no former credential" in district.run("forget", FEED)[1]
     assert district.send()[0] == 0
     path.parent.mkdir(parents=True)

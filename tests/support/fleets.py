@@ -1,4 +1,4 @@
-"""Invented fleets: what `roster_receipts` would report of many hosts, always the same."""
+"""Invented fleets: what `roster-upload report` says of many hosts, always the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from roster_fleet.report import stamp
 from roster_fleet.status import Cache, Host, host
+from roster_upload import __version__
 
 NOW = dt.datetime(2026, 11, 24, 15, 30, tzinfo=dt.UTC)
 DIGEST = "3f1c9a7d" * 8
@@ -124,12 +125,12 @@ def feed(number: int, nights: int, fate: str = "sent") -> dict[str, Any]:
 def report(feeds: list[dict[str, Any]], **values: Any) -> dict[str, Any]:
     """A host's report."""
     return {
-        "v": 1,
+        "schema": 1,
         "time": stamp(NOW),
         "clock_synced": True,
         "failed_units": [],
         "free_bytes": 12 << 30,
-        "program": "0.1.0",
+        "program": __version__,
         "feeds": feeds,
         **values,
     }

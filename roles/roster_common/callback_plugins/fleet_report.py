@@ -37,8 +37,10 @@ author: The project's maintainers
 
 KEY = "fleet_report"
 CHANGED = {False: "changed", True: "would change"}
-BY_ROWS = "the closing table says why"  # in the message of a failure that sums up the rows
-COMMAND_FAILED = "non-zero return code"  # all that Ansible says of it
+# A variable of tasks that fail because a row is not `ok`. The rows explain such a failure.
+SUMS_UP = "fleet_report_sums_up"
+# Modules whose own output says more than Ansible's message.
+COMMANDS = ("command", "shell", "raw", "script")
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
@@ -80,6 +82,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         super().__init__()
         self.playbook = ""
         self.troubles: dict[str, str] = {}
+        self.summed_up: set[str] = set()  # hosts whose failure the rows explain
         self.meant: list[str] = []  # all hosts of the plays, also of steps that never began
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -99,14 +102,19 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         told = result._result
         is_secret = task.no_log or told.get("_ansible_no_log")
         message = "" if is_secret else first_line(str(told.get("msg", "")))
-        if message == COMMAND_FAILED:  # the command itself says more
-            said = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
-            message = next(filter(None, said), message)
+        if not is_secret and task.action.rpartition(".")[2] in COMMANDS and told.get("rc"):
+            output = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
+            message = next(filter(None, output), message)
         if task.loop and not is_secret:  # the first that failed
             failed = [first_line(str(r.get("msg", ""))) for r in told["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
-            self.troubles[result._host.get_name()] = message or f"failed at: {task.get_name()}"
+            host = result._host.get_name()
+            self.troubles[host] = message or f"failed at: {task.get_name()}"
+            if task.vars.get(SUMS_UP):
+                self.summed_up.add(host)
+            else:
+                self.summed_up.discard(host)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Remembers why a host was not reached."""
@@ -121,7 +129,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
             found += [{"did": did, **row} for row in rows_of(host, told)]
         is_told = {row["host"] for row in found if not row["ok"]}
-        is_explained = {host for host in is_told if BY_ROWS in self.troubles.get(host, "")}
+        is_explained = is_told & self.summed_up
         for host in self.meant:
             if host not in is_explained and (stats.failures.get(host) or stats.dark.get(host)):
                 did = "FAILED" if stats.failures.get(host) else "UNREACHABLE"

@@ -197,7 +197,7 @@ def shared_locks(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
         locks.account_lock(feed["username"], feed["remote_host"], feed["remote_port"])
         for feed in feeds
     }
-    places = locks.place_locks(max((feed["parallel"] for feed in feeds), default=0))
+    places = locks.slot_locks(max((feed["parallel"] for feed in feeds), default=0))
     return places + sorted(accounts)
 
 

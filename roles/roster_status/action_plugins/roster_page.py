@@ -37,7 +37,7 @@ options:
     elements: str
     required: true
   registered:
-    description: The variable in which each host's C(roster_receipts) was registered.
+    description: The variable in which each host's C(roster_report) was registered.
     type: str
     required: true
   fail:

@@ -37,7 +37,6 @@ from roster_upload.records.receipts import (
 )
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
-from roster_upload.validation.findings import Finding, rules
 
 LONGEST_PROGRESS = 64  # bytes
 LOOK_SECONDS = 0.2  # between two looks at how far a transfer is
@@ -419,6 +418,9 @@ def told_texts(receipt: Receipt) -> list[str]:
 
 def _finding(record: Mapping[str, Any]) -> str:
     """A finding of a receipt for people; an older program's rule may not be known any more."""
+    # Only findings need numpy, which takes long to import.
+    from roster_upload.validation.findings import Finding, rules  # noqa: PLC0415
+
     if record["rule"] in rules():
         return Finding(**record).text()
     return f"{record['severity']}: {record['file']} [{record['rule']}]"

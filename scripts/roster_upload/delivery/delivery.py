@@ -26,7 +26,7 @@ from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.host import atomic, stop
 from roster_upload.host.credentials import credential, secrets_folder
-from roster_upload.host.locks import feed_lock, turn
+from roster_upload.host.locks import feed_lock, transfer_slot
 from roster_upload.host.memory import exhausted
 from roster_upload.notify import alerts as tell
 from roster_upload.package.built import Built, require_scope
@@ -601,7 +601,7 @@ class Run:
             f"the last roster. See who is affected: roster-upload diff {self.name} (on the host, "
             "as root). Then either correct it in the SIS or let this very file through: "
             f"roster-upload approve {self.name} --digest {copy.sha256[:16]} "
-            '--why "..."',
+            '--reason "..."',
         )
 
     def _let_wait(
@@ -662,7 +662,7 @@ class Run:
 
         profile = self._profile()
         with (
-            turn(self._turns(), feed, night.seconds_left(), say),
+            transfer_slot(self._turns(), feed, night.seconds_left(), say),
             self._connected(feed) as info,
             connect.remote_directory(
                 feed, credential(feed.feed, "current"), info, profile=profile
@@ -705,7 +705,7 @@ class Run:
 
     def _transfer(self, feed: Feed, package: Outgoing, night: Night) -> str:
         secret = credential(feed.feed, "current")
-        with turn(self._turns(), feed, night.seconds_left(), say):
+        with transfer_slot(self._turns(), feed, night.seconds_left(), say):
             self.receipt |= {"at_vendor": UNKNOWN_AT_VENDOR, "remote": self._target(feed)}
             self._begin()
             self.package = package

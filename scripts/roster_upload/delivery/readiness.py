@@ -13,7 +13,7 @@ from roster_upload import export as settle
 from roster_upload.config import Feed
 from roster_upload.delivery.delivery import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
-from roster_upload.host.schedule import next_starts, said
+from roster_upload.host.schedule import next_starts, output
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.record import path_text
 
@@ -23,15 +23,22 @@ LEAST_FREE_BYTES = 200_000_000
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: `code` is what is wrong, `Exit.OK` where nothing is."""
+    """One check. `code` is the problem, `Exit.OK` without one, `Exit.PAUSED` on a blackout date."""
 
     name: str
     code: Exit
     told: str
 
+    @property
+    def is_ok(self) -> bool:
+        """Return whether nobody has to act."""
+        return self.code in (Exit.OK, Exit.PAUSED)
+
     def record(self) -> dict[str, object]:
-        """The check as JSON has it."""
-        return {"check": self.name, "exit_code": int(self.code), "told": self.told}
+        """Return the check as JSON has it."""
+        return {
+            "check": self.name, "ok": self.is_ok, "exit_code": int(self.code), "text": self.told,
+        }  # fmt: skip
 
 
 def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
@@ -45,7 +52,7 @@ def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
 
 def _zone(_feed: Feed, _now: dt.datetime) -> str:
     """The host's own time zone: its schedule is written in UTC."""
-    zone = said("timedatectl", "show", "--property=Timezone", "--value")
+    zone = output("timedatectl", "show", "--property=Timezone", "--value")
     if zone not in ("Etc/UTC", "UTC"):
         raise Failure(
             Exit.LOCAL, f"the host's time zone is {zone or 'not known'}, its schedule is in UTC"
@@ -55,9 +62,9 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
 
 def _clock(_feed: Feed, now: dt.datetime) -> str:
     """Whether the clock is kept right."""
-    if said("systemd-detect-virt", "--container") not in ("", "none"):
+    if output("systemd-detect-virt", "--container") not in ("", "none"):
         return f"{stamp(now)}, kept by the machine that this container runs on"
-    if said("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
+    if output("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
         raise Failure(Exit.LOCAL, "the clock is not synchronised; look at chronyc sources")
     return f"{stamp(now)}, synchronised"
 
@@ -113,14 +120,11 @@ def _export(feed: Feed, now: dt.datetime) -> str:
     return f"{path_text(export.path)}, {size:,} bytes, written {stamp(written)}"
 
 
-PAUSED = "tonight nothing is sent, by plan"
-
-
 def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Whether the calendar lets tonight's delivery go."""
     for span in feed.blackouts:
         if Night.of(feed, now).deadline.date() in span:
-            return f"{PAUSED}: blackout {span}"
+            raise Failure(Exit.PAUSED, f"nothing is sent tonight: blackout {span}")
     return "tonight is no blackout date"
 
 
@@ -155,22 +159,6 @@ def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
         f"logged in to {feed.remote_host} by {info.method}, host key {info.host_key}; the upload "
         f"path {feed.remote_dir} is {wrote}; {way}"
     )
-
-
-def previous(folder: Path, feed: str) -> Path:
-    """The slot of the credential that was in use before a rotation."""
-    return folder / "previous" / feed / "previous"
-
-
-def is_outlived(path: Path, accepted: list[dict[str, object]], now: dt.datetime) -> bool:
-    """Whether a delivery began, and was accepted, after a credential was put aside.
-
-    One whose start lies ahead of `now` says nothing of that: a clock was wrong.
-    """
-    if not accepted:
-        return False
-    began = dt.datetime.fromisoformat(str(accepted[-1]["started"]))
-    return path.stat().st_mtime < began.timestamp() <= now.timestamp()
 
 
 def load(path: Path) -> tuple[Feed | None, Check]:

@@ -54,24 +54,27 @@ def account_lock(username: str, host: str, port: int) -> str:
     return f"account-{hashlib.sha256(account.encode()).hexdigest()[:16]}.lock"
 
 
-def place_locks(parallel: int) -> list[str]:
+def slot_locks(parallel: int) -> list[str]:
     """Return the names of the locks of so many transfers at the same time."""
-    return [f"place-{n}.lock" for n in range(parallel)]
+    return [f"slot-{n}.lock" for n in range(parallel)]
 
 
 @contextlib.contextmanager
-def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Waits for one of the host's places to transfer, and for the account at the server.
+def transfer_slot(
+    folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Wait for the server's account and for one of the host's transfer slots, and hold both.
 
-    Raises Failure where there is none within `seconds`.
+    Raise Failure after `seconds`. A running delivery of a release that still has `place-N.lock`
+    counts for no slot, but its account stays locked: that file has the same name.
     """
     own = account_lock(feed.username, feed.remote_host, feed.remote_port)
     end = time.monotonic() + seconds
-    places = place_locks(feed.parallel)
+    slots = slot_locks(feed.parallel)
     login = f"{feed.username} at {feed.remote_host}"
     waits = (
         ([own], f"feeds of {login}", "let their windows open earlier"),
-        (places, "feeds of this host", "raise parallel"),
+        (slots, "feeds of this host", "raise parallel"),
     )
     with contextlib.ExitStack() as stack:
         for names, others, remedy in waits:

@@ -32,7 +32,7 @@ def feed(name: str = "maple", **changes: Any) -> config.Feed:
 def turn(
     folder: Path, of: config.Feed, seconds: float = 0, said: list[str] | None = None
 ) -> contextlib.AbstractContextManager[None]:
-    return locks.turn(folder, of, seconds, ([] if said is None else said).append)
+    return locks.transfer_slot(folder, of, seconds, ([] if said is None else said).append)
 
 
 @contextlib.contextmanager
@@ -153,7 +153,7 @@ def test_who_waits_for_an_account_takes_no_place(tmp_path: Path) -> None:
     with turn(tmp_path, feed(parallel=2)):
 
         def wait() -> None:
-            with locks.turn(tmp_path, second, 60, lambda _: waits.set()):
+            with locks.transfer_slot(tmp_path, second, 60, lambda _: waits.set()):
                 pass
 
         waiting = threading.Thread(target=wait)
@@ -174,7 +174,7 @@ def test_a_turn_comes_when_one_ends(tmp_path: Path) -> None:
             os.kill(child, signal.SIGKILL)
 
         # The limit only ends a hang.
-        with locks.turn(tmp_path, feed(parallel=1), 60, end_the_other):
+        with locks.transfer_slot(tmp_path, feed(parallel=1), 60, end_the_other):
             pass
     assert said == ["waiting for other feeds of this host that are being transferred"]
 
@@ -224,7 +224,7 @@ def test_locks_tell_no_account(tmp_path: Path) -> None:
     """What lies on the disk names nobody."""
     with turn(tmp_path, feed(parallel=1)):
         names = sorted(path.name for path in tmp_path.iterdir())
-        assert names[1:] == ["place-0.lock"]
+        assert names[1:] == ["slot-0.lock"]
         assert "maple" not in names[0]
         with (tmp_path / names[0]).open() as handle, pytest.raises(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
