@@ -18,7 +18,6 @@ from typing import NoReturn
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import become_owner
 
-SECONDS = 15.0
 MOST_MEMORY = 512 << 20  # bytes
 LONGEST_ANSWER = 400_000  # bytes
 BLOCK = 1 << 16
@@ -27,7 +26,7 @@ BLOCK = 1 << 16
 def answer_as_owner(
     folder: Path,
     work: Callable[[], bytes],
-    seconds: float = SECONDS,
+    seconds: float,
     memory: int = MOST_MEMORY,
     longest: int = LONGEST_ANSWER,
 ) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
+import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from roster_upload.report.history import history
 
 # Keys of a feed's configuration that a report has.
 SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline")
+# The receipts of a feed may take so long, and those of all feeds. The control node waits longer.
+FEED_SECONDS, ALL_SECONDS, LEAST_SECONDS = 15.0, 60.0, 1.0
 Starts = Mapping[str, Mapping[str, dt.datetime]]
 
 
@@ -27,10 +30,12 @@ def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> li
     files = {path.stem: path for path in configuration.glob("*.toml")}
     names = {*files, *(path.parent.name for path in state.glob("*/receipts.jsonl"))}
     last_night = stamp(dt.datetime.now(dt.UTC) + dt.timedelta(days=2))[:10]
+    end = time.monotonic() + ALL_SECONDS
     found = []
     for name in sorted(names):
         values, trouble = _configuration(files.get(name))
-        receipts = _from_receipts(state / name, nights, last_night)
+        seconds = min(FEED_SECONDS, max(end - time.monotonic(), LEAST_SECONDS))
+        receipts = _from_receipts(state / name, nights, last_night, seconds)
         found.append({
             "district": receipts.pop("district", ""),
             **{key: values[key] for key in SHOWN if key in values},
@@ -60,11 +65,11 @@ def _written(path: Path) -> str | None:
         return None
 
 
-def _from_receipts(folder: Path, nights: int, last_night: str) -> dict[str, Any]:
+def _from_receipts(folder: Path, nights: int, last_night: str, seconds: float) -> dict[str, Any]:
     """Return what a feed's receipts say. Its account, which may be an attacker's, wrote them."""
     try:
         work = functools.partial(_as_owner, folder, nights, last_night)
-        found = json.loads(answer_as_owner(folder, work))
+        found = json.loads(answer_as_owner(folder, work, seconds))
     except Failure as failure:
         found = {"trouble": f"its receipts cannot be read: {failure.message}"}
     except (ValueError, RecursionError):

@@ -7,10 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from roster_fleet.report import parsed
 from roster_upload.cli import parser as cli
 from roster_upload.records.ledger import Ledger
 from support import fleets
@@ -258,3 +260,91 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
     assert cedar["district"] == "Alder"
     folders.ledger("cedar").append({"night": "2026-11-21", "command": "send", "outcome": "sent"})
     assert "damaged in line 2" in folders.report()["feeds"][2]["trouble"]
+
+
+# ---- feeds that harm no other ------------------------------------------------------------------
+
+OTHER = "birch"
+
+
+def spoil(state: Path, how: str) -> None:
+    """Do to a feed's files what somebody can who has taken over its account."""
+    ledger = state / "receipts.jsonl"
+    ledger.unlink(missing_ok=True)
+    if how == "a link to root's file":
+        ledger.symlink_to("/etc/shadow")
+    elif how == "a pipe":
+        os.mkfifo(ledger)
+    elif how == "a folder":
+        ledger.mkdir()
+    elif how == "a huge file":
+        with ledger.open("wb") as file:
+            file.truncate(1 << 34)
+    elif how == "the whole folder is a link":
+        state.rmdir()
+        state.symlink_to("/etc")
+    elif how == "deep JSON":
+        ledger.write_text("[" * 200_000 + "\n")
+    elif how == "values of other types":
+        one = receipt("2026-11-24") | {"changes": 7, "seconds": "x", "night": [], "source": [1]}
+        ledger.write_text(json.dumps(one) + "\n")
+    elif how == "a huge message":
+        one = receipt("2026-11-24") | {"held": ["x" * 3000] * 1000, "outcome": "held"}
+        ledger.write_text(json.dumps(one) + "\n")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a link to root's file",
+        "a pipe",
+        "a folder",
+        "a huge file",
+        "the whole folder is a link",
+        "deep JSON",
+        "values of other types",
+        "a huge message",
+    ],
+)
+def test_a_feed_whose_account_was_taken_over_harms_no_other(folders: HostFolders, how: str) -> None:
+    folders.add(receipt("2026-11-24"))
+    (folders.configuration / f"{OTHER}.toml").write_text(CONFIG.replace("alder", OTHER))
+    folders.ledger(OTHER)
+    spoil(folders.state / OTHER, how)
+    done = folders.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "root:" not in done.stdout
+    assert len(done.stdout) < 500_000
+    good, bad = parsed(json.loads(done.stdout))["feeds"]
+    assert (good["feed"], good["fault"], len(good["nights"])) == ("alder", "", 1)
+    assert not good["trouble"]
+    assert bad["feed"] == OTHER
+    if how != "values of other types":
+        assert bad["trouble"], bad
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads with another account's rights")
+def test_receipts_are_read_with_the_rights_of_their_owner() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folders = HostFolders(Path(name))
+        folders.add(receipt("2026-11-24"))
+        state = folders.state / "alder"
+        for path in (state, state / "receipts.jsonl"):
+            os.chown(path, 65534, 65534)
+        assert folders.feed()["trouble"] is None
+        (state / "receipts.jsonl").chmod(0)  # root itself could read it
+        assert "cannot be read" in folders.feed()["trouble"]
+
+
+def test_a_configuration_that_cannot_be_read_is_the_feeds_trouble(folders: HostFolders) -> None:
+    folders.add(receipt("2026-11-24"))
+    (folders.configuration / "alder.toml").write_text("feed = ")
+    found = folders.feed()
+    assert "its configuration cannot be read" in found["trouble"]
+    assert len(found["nights"]) == 1
+
+
+def test_a_number_of_nights_is_one_at_least(folders: HostFolders) -> None:
+    done = folders.run("--nights=0")
+    assert (done.returncode, done.stdout) == (2, "")
