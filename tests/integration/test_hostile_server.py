@@ -30,7 +30,7 @@ from paramiko.common import (
 from paramiko.message import Message
 from paramiko.server import InteractiveQuery
 from roster_upload.exits import Exit
-from roster_upload.transfer import protocol
+from roster_upload.transfer import listing, messages
 from support import waiting
 from support.district import FEED, District
 from support.vendor import LISTED_AT_ONCE, Vendor, attempt
@@ -38,7 +38,7 @@ from unit.notify.test_alerts import Post, Web, running
 
 TITLE = "\x1b]0;All districts delivered\x07\x1b[2J\x9b31m\u202e\u2028"
 KEY = paramiko.ECDSAKey.generate()
-OK, REFUSED = struct.pack(">I", protocol.OK), struct.pack(">I", protocol.FAILURE)
+OK, REFUSED = struct.pack(">I", messages.OK), struct.pack(">I", messages.FAILURE)
 
 
 def text(words: str | bytes) -> bytes:
@@ -245,18 +245,18 @@ def greet(channel: paramiko.Channel) -> Iterator[tuple[int, bytes, bytes]]:
     asked = requests(channel)
     next(asked)
     extensions = b"".join(text(f"{TITLE}{number}") + text(TITLE) for number in range(1000))
-    say(channel, protocol.VERSION, struct.pack(">I", 3) + extensions)
+    say(channel, messages.VERSION, struct.pack(">I", 3) + extensions)
     return asked
 
 
 def refuses_all(channel: paramiko.Channel) -> None:
     for _, number, _ in greet(channel):
-        say(channel, protocol.STATUS, number + REFUSED + text(TITLE * 2000) + text(""))
+        say(channel, messages.STATUS, number + REFUSED + text(TITLE * 2000) + text(""))
 
 
 def answers_amiss(channel: paramiko.Channel) -> None:
     for _, number, _ in greet(channel):
-        say(channel, protocol.HANDLE, number + b"\xff" * 4)
+        say(channel, messages.HANDLE, number + b"\xff" * 4)
 
 
 def floods(channel: paramiko.Channel) -> None:
@@ -329,7 +329,7 @@ def test_a_listing_without_an_end_costs_no_delivery(district: District, vendor: 
     code, told = attempt(district, learns=True)
     assert code == Exit.OK, told
     assert vendor.held["OneRoster.zip"] == district.export.read_bytes()
-    assert vendor.requests.count("readdir") < 2 * protocol.MOST_NAMES / LISTED_AT_ONCE + 10
+    assert vendor.requests.count("readdir") < 2 * listing.MOST_NAMES / LISTED_AT_ONCE + 10
 
 
 def test_a_hostile_export_steers_no_terminal(district: District, web: Web, post: Post) -> None:

@@ -20,11 +20,11 @@ import paramiko
 import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
+from roster_upload.transfer.algorithms import offered_key_types
 from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.probe import probe
 from roster_upload.transfer.profile import Profile
-from roster_upload.transfer.ssh import offered_key_types
 from roster_upload.transfer.upload import deliver
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace

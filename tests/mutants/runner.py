@@ -122,7 +122,8 @@ PROGRAM = """\
 import sys
 sys.dont_write_bytecode, sys.pycache_prefix = False, None
 sys.path[:] = [p for p in sys.path if not p.startswith(sys.argv[1]) or p.startswith(sys.prefix)]
-del sys.modules["forks"]
+for name in [name for name in sys.modules if name.split(".")[0] == "support"]:
+    del sys.modules[name]
 import pytest
 sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
 """

@@ -10,7 +10,7 @@ import struct
 from typing import Any
 
 from roster_upload import config
-from roster_upload.transfer import protocol, writer
+from roster_upload.transfer import messages, protocol, writer
 from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.profile import Profile
@@ -20,7 +20,7 @@ DATA = b"x" * (2 * writer.Pace.chunk_bytes + 1)
 FOLDER = str(GOOD["remote_dir"])
 FINAL = f"{FOLDER}/OneRoster.zip"
 YESTERDAY, TODAY = b"yesterday's", DATA
-ALL = (protocol.POSIX_RENAME, protocol.STATVFS)
+ALL = (messages.POSIX_RENAME, protocol.STATVFS)
 Faults = dict[str, Any]
 PLAIN = {"extensions": ()}
 NO_REPLACING = {"extensions": (), "replaces": False}
@@ -48,9 +48,9 @@ def answer(kind: int, number: int, body: bytes) -> bytes:
     return struct.pack(">IBI", len(body) + 5, kind, number) + body
 
 
-def status(number: int, code: int = protocol.OK, words: str = "") -> bytes:
+def status(number: int, code: int = messages.OK, words: str = "") -> bytes:
     """The answer that a request went well, or why not."""
-    return answer(protocol.STATUS, number, struct.pack(">I", code) + packed(words, ""))
+    return answer(messages.STATUS, number, struct.pack(">I", code) + packed(words, ""))
 
 
 def packed(*texts: str) -> bytes:
@@ -69,7 +69,7 @@ class Channel:
 
     def __init__(self, *answers: bytes, extensions: tuple[str, ...] = ()) -> None:
         offered = b"".join(packed(name, "1") for name in extensions)
-        version = struct.pack(">IBI", 5 + len(offered), protocol.VERSION, 3) + offered
+        version = struct.pack(">IBI", 5 + len(offered), messages.VERSION, 3) + offered
         self.data = version + b"".join(answers)
         self.sent: list[bytes] = []
         self.is_ahead = False  # whether answers come before they are waited for
@@ -111,10 +111,10 @@ def leftover(server: object, name: str = "0badcafe", **changes: Any) -> str:
 
 
 KINDS = {
-    protocol.OPEN: "open", protocol.CLOSE: "close", protocol.WRITE: "write",
-    protocol.FSTAT: "fstat", protocol.OPENDIR: "opendir", protocol.READDIR: "readdir",
-    protocol.REMOVE: "remove", protocol.MKDIR: "mkdir", protocol.STAT: "stat",
-    protocol.RENAME: "rename",
+    messages.OPEN: "open", messages.CLOSE: "close", messages.WRITE: "write",
+    messages.FSTAT: "fstat", messages.OPENDIR: "opendir", messages.READDIR: "readdir",
+    messages.REMOVE: "remove", messages.MKDIR: "mkdir", messages.STAT: "stat",
+    messages.RENAME: "rename",
 }  # fmt: skip
 
 
@@ -142,7 +142,7 @@ class Server:
         self.allows_at = "open"  # or when it is closed
         self.shows_on_close = False  # as object stores: before, there is the old file
         self.kind_of_folder = 0  # mode of the upload path
-        self.missing_as = protocol.NO_SUCH_FILE  # the status of what lies in no folder
+        self.missing_as = messages.NO_SUCH_FILE  # the status of what lies in no folder
         self.is_prompt = False  # whether answers come before they are waited for
         self.shuffles: random.Random | None = None  # the answers, and the pieces they come in
         self.requests: list[str] = []
@@ -167,9 +167,9 @@ class Server:
             length = int.from_bytes(self._in[:4], "big")
             kind, rest = self._in[4], bytes(self._in[5 : 4 + length])
             del self._in[: 4 + length]
-            if kind == protocol.INIT:
+            if kind == messages.INIT:
                 offered = b"".join(packed(name, "1") for name in self.extensions)
-                version = struct.pack(">IBI", 5 + len(offered), protocol.VERSION, 3)
+                version = struct.pack(">IBI", 5 + len(offered), messages.VERSION, 3)
                 self._out += version + offered
             elif not self._is_cut:
                 self._take(kind, struct.unpack(">I", rest[:4])[0], rest[4:])
@@ -204,8 +204,8 @@ class Server:
         if self._is_cut and not self.cut_does:
             return
         said = len(self._answers)
-        code: int | None = self.refuse.get((name, count), self.refuse.get(name, protocol.OK))
-        if code == protocol.OK and name not in self.does_nothing:
+        code: int | None = self.refuse.get((name, count), self.refuse.get(name, messages.OK))
+        if code == messages.OK and name not in self.does_nothing:
             code = self._do(name, number, count, texts, body)
         if code is not None:
             words = self.words.get(name, "") if isinstance(self.words, dict) else self.words
@@ -228,16 +228,16 @@ class Server:
     def _texts(kind: int, body: bytes) -> list[str]:
         found: list[str] = []
         at = 0
-        wanted = {protocol.EXTENDED: 3, protocol.RENAME: 2}.get(kind, 1)
+        wanted = {messages.EXTENDED: 3, messages.RENAME: 2}.get(kind, 1)
         while len(found) < wanted and at < len(body):
-            text, at = protocol._string(body, at)
+            text, at = messages.string_at(body, at)
             found.append(text.decode())
         return found
 
     def _do(self, name: str, number: int, count: int, texts: list[str], body: bytes) -> int | None:
         """Does what was asked; returns the status that is the answer, None where it is given."""
         path = texts[0] if texts else ""
-        reply: bytes | int | None = protocol.OK
+        reply: bytes | int | None = messages.OK
         if name in ("open", "opendir"):
             reply = self._open(name, path, body)
         elif name == "write":
@@ -252,7 +252,7 @@ class Server:
             reply = self._rename(name, *texts)
         elif name == "remove":
             is_gone = self.files.pop(path, None) is None
-            reply = protocol.NO_SUCH_FILE if is_gone else protocol.OK
+            reply = messages.NO_SUCH_FILE if is_gone else messages.OK
         elif name == "mkdir":
             self.folders.add(path)
         elif name == "statvfs":
@@ -264,7 +264,7 @@ class Server:
             reply = packed("sha256") + digest
         if isinstance(reply, bytes):
             is_handle = name in ("open", "opendir")
-            kind = protocol.HANDLE if is_handle else protocol.EXTENDED_REPLY
+            kind = messages.HANDLE if is_handle else messages.EXTENDED_REPLY
             self._say(kind, number, reply)
             return None
         return reply
@@ -280,7 +280,7 @@ class Server:
             flags, attributes = struct.unpack(">II", body[-8:])
             assert (flags, attributes) == (0x1A, 0), "written anew, without attributes"
             if not self._is_allowed(path, "open"):
-                return protocol.PERMISSION_DENIED
+                return messages.PERMISSION_DENIED
             if not self.shows_on_close:
                 self.files[path] = b""
         handle = f"handle {len(self.requests)}"
@@ -294,46 +294,46 @@ class Server:
         file[1] = file[1][:offset].ljust(offset) + rest[12:]
         if not self.shows_on_close and file[0] in self.files:
             self.files[file[0]] = file[1]
-        return protocol.OK
+        return messages.OK
 
     def _close(self, handle: str) -> int:
         path, data, _ = self._handles[handle]
         if not self._is_allowed(path, "close"):
             self.files.pop(path, None)
-            return protocol.PERMISSION_DENIED
+            return messages.PERMISSION_DENIED
         if self.shows_on_close:
             self.files[path] = data
-        return protocol.OK
+        return messages.OK
 
     def _size(self, name: str, number: int, count: int, path: str) -> int | None:
         if path in self.folders:
-            self._say(protocol.ATTRS, number, struct.pack(">II", 4, self.kind_of_folder))
+            self._say(messages.ATTRS, number, struct.pack(">II", 4, self.kind_of_folder))
             return None
         if path not in self.files:
-            return protocol.NO_SUCH_FILE if path.rpartition("/")[0] in self.folders else (
+            return messages.NO_SUCH_FILE if path.rpartition("/")[0] in self.folders else (
                 self.missing_as
             )  # fmt: skip
         size = self.wrong.get((name, count), self.wrong.get(name, len(self.files[path])))
         attributes = struct.pack(">I", 0) if name in self.hides else struct.pack(">IQ", 1, size)
-        self._say(protocol.ATTRS, number, attributes)
+        self._say(messages.ATTRS, number, attributes)
         return None
 
     def _names(self, number: int, handle: str) -> int | None:
         folder, _, is_listed = self._handles[handle]
         if is_listed:
-            return protocol.EOF
+            return messages.EOF
         self._handles[handle][2] = True
         names = [path.rpartition("/")[2] for path in self.files if path.startswith(f"{folder}/")]
         body = b"".join(packed(name, "long") + struct.pack(">IQ", 1, 7) for name in names)
-        self._say(protocol.NAME, number, struct.pack(">I", len(names)) + body)
+        self._say(messages.NAME, number, struct.pack(">I", len(names)) + body)
         return None
 
     def _rename(self, name: str, old: str, new: str) -> int:
         if old not in self.files or new in self.folders:
-            return protocol.NO_SUCH_FILE if new not in self.folders else protocol.FAILURE
+            return messages.NO_SUCH_FILE if new not in self.folders else messages.FAILURE
         if new in self.files and name == "rename" and not self.replaces:
-            return protocol.FAILURE
+            return messages.FAILURE
         if new == FINAL and not self.renames_to_final and not old.endswith("-old.part"):
-            return protocol.FAILURE
+            return messages.FAILURE
         self.files[new] = self.files.pop(old)
-        return protocol.OK
+        return messages.OK

@@ -15,9 +15,10 @@ from roster_upload.host import stop
 from roster_upload.terminal.printable import printable
 from roster_upload.transfer.directory import NEW_LOGIN, RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.messages import ConnectionLost, SftpStatusError
 from roster_upload.transfer.packets import bound
 from roster_upload.transfer.profile import Profile
-from roster_upload.transfer.protocol import ConnectionLost, Sftp, SftpStatusError
+from roster_upload.transfer.protocol import Sftp
 from roster_upload.transfer.ssh import in_time, logged_in
 from roster_upload.transfer.watchdog import Times, Watchdog
 

@@ -13,17 +13,16 @@ from pathlib import PurePosixPath
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.transfer.info import ConnectionInfo
-from roster_upload.transfer.protocol import (
+from roster_upload.transfer.listing import Listing
+from roster_upload.transfer.messages import (
     BROKEN,
     FAILURE,
     NO_SUCH_FILE,
     PERMISSION_DENIED,
-    STATVFS,
     ConnectionLost,
-    Listing,
-    Sftp,
     SftpStatusError,
 )
+from roster_upload.transfer.protocol import STATVFS, Sftp
 
 # What a refusal means: by its status, also of later protocol versions, or else by its words.
 MEANINGS = {

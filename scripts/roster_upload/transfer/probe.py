@@ -11,8 +11,8 @@ from roster_upload.config import Feed
 from roster_upload.transfer.connect import remote_directory
 from roster_upload.transfer.directory import NAMELESS, RemoteDirectory, meaning_of, most_telling
 from roster_upload.transfer.info import ConnectionInfo
+from roster_upload.transfer.messages import BROKEN, POSIX_RENAME, SftpStatusError
 from roster_upload.transfer.profile import IN_PLACE, Profile
-from roster_upload.transfer.protocol import BROKEN, POSIX_RENAME, SftpStatusError
 from roster_upload.transfer.writer import write
 
 SAMPLE = b"roster-upload looks at the ways of this server; this file goes away at once.\n"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,26 +13,22 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.transfer.connect import remote_directory
 from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo, Holds
-from roster_upload.transfer.probe import learn
-from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
-from roster_upload.transfer.protocol import (
-    ATTRS,
+from roster_upload.transfer.listing import Listing
+from roster_upload.transfer.messages import (
     BROKEN,
     CLOSE,
-    FAILURE,
     FSTAT,
     NO_SUCH_FILE,
-    POSIX_RENAME,
-    Listing,
     SftpStatusError,
 )
+from roster_upload.transfer.probe import learn
+from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
+from roster_upload.transfer.rename import Renaming
+from roster_upload.transfer.verify import Verification, finishing
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace, write
 
-# A server may take so long for a file's closing or renaming, beside the seconds of the setting.
-BYTES_A_SECOND = 1_000_000
-# Some servers tell the size of before for a moment.
-LOOK_AGAIN_SECONDS = (0.0, 0.5, 2.0)
+UNKNOWN = object()  # a file's state that the server does not tell
 
 
 class UploadFailure(Failure):
@@ -83,8 +78,6 @@ class AtomicUpload:
         self.before: object = UNKNOWN  # state of the final name, where it is written over
         self.is_partial = False  # whether the target is there, but of no use, and may be removed
         self.is_tidy = False  # whether a broken upload's leftovers were looked for
-        self.seen: int | None = None  # request for the final name's size, behind the renaming
-        self.left: int | None = None  # request for what the temporary name still is, behind it
         self.refusals: list[SftpStatusError] = []  # of the present file, while it is written
         self.tried: set[str] = set()  # ways to the final name that were refused
 
@@ -95,13 +88,9 @@ class AtomicUpload:
         """
         try:
             if self.way == IN_PLACE:
-                return self._verified(self._write_in_place(source, size), size, IN_PLACE)
-            before = self._write_temporary(source, size)
-            is_hashed = self._is_hashed(self.target)  # while the old file is still there
-            with self.directory.step("rename"), self._finishing(size):
-                method = self._rename()
-            self.is_partial = False
-            return self._verified(before, size, method, is_hashed=is_hashed)
+                written = self._write_in_place(source, size)
+                return self._verified(self._verification(size), written, IN_PLACE)
+            return self._run_by_renaming(source, size)
         except SftpStatusError as refused:
             failure = self.directory.failure(*(self.refusals or [refused]))
         except BROKEN as error:
@@ -114,16 +103,29 @@ class AtomicUpload:
         self._drop()
         raise UploadFailure(failure, self.info.holds, self.tried)
 
-    @contextlib.contextmanager
-    def _finishing(self, size: int) -> Iterator[None]:
-        """Allow the server to look through the file before it answers."""
-        seconds = self.sftp.watchdog.times.finish + size / BYTES_A_SECOND
-        with self.sftp.watchdog.allowing(seconds):
-            yield
+    def _run_by_renaming(self, source: Path, size: int) -> Delivered:
+        verification = self._verification(size)
+        before = self._write_temporary(source, size, verification)
+        is_hashed = verification.is_hashed(self.target)  # while the old file is still there
+        renaming = Renaming(self.directory, self.target, self.way)
+        with self.directory.step("rename"), finishing(self.sftp, size):
+            try:
+                method = renaming.run()
+            except (SftpStatusError, Failure):
+                self.tried = renaming.tried
+                raise
+        self.is_partial = False
+        with self.directory.step("verify"):
+            if not verification.is_renamed(renaming.left, self.target):
+                raise self._not_renamed()
+        return self._verified(verification, before, method, seen=renaming.seen, is_hashed=is_hashed)
+
+    def _verification(self, size: int) -> Verification:
+        return Verification(self.directory, size, self.sha256 if self.asks_hash else "")
 
     # ---- writing -------------------------------------------------------------------------------
 
-    def _write_temporary(self, source: Path, size: int) -> int | None:
+    def _write_temporary(self, source: Path, size: int, verification: Verification) -> int | None:
         """Write the temporary file; return the size that the server has for it.
 
         It is looked at and closed without waiting for the last writes: all answers are checked
@@ -149,12 +151,12 @@ class AtomicUpload:
                 self.refusals.append(refused)
                 self._refuse_closing(asked[1] if asked else self.sftp.post(CLOSE, handle))
                 raise
-        with self.directory.step("close"), self._finishing(size):
+        with self.directory.step("close"), finishing(self.sftp, size):
             self._take_closing(asked[1])
         there = None
         with contextlib.suppress(SftpStatusError):
-            there = self._told(asked[0], self.target, size)
-        self._check_size(there, size, "the file as written")
+            there = verification.size(asked[0], self.target)
+        verification.check_size(there, "the file as written")
         return there
 
     def _write_in_place(self, source: Path, size: int) -> int | None:
@@ -184,7 +186,7 @@ class AtomicUpload:
                 except SftpStatusError as refused:  # not closed, which would make it the new file
                     self.refusals.append(refused)
                     raise
-        with self.directory.step("close"), self._finishing(size):
+        with self.directory.step("close"), finishing(self.sftp, size):
             self._take_closing(self.sftp.post(CLOSE, handle))
         self.is_partial = False
         return size
@@ -261,188 +263,39 @@ class AtomicUpload:
             if self.directory.is_seen and not self.is_tidy:
                 self._tidy_names(self.sftp.names(self.directory.folder))
 
-    # ---- renaming ------------------------------------------------------------------------------
-
-    def _rename(self) -> str:
-        """Put the temporary file in its place; return by which way."""
-        refused = SftpStatusError(FAILURE, "")
-        tried = set()
-        for way in self._ways():
-            try:
-                if way == "aside":
-                    self._rename_aside()
-                else:
-                    self._rename_and_look(way)
-            except SftpStatusError as reason:  # some servers offer posix-rename and refuse it
-                refused = reason
-                tried.add(way)
-            else:
-                return way
-            if refused.code == NO_SUCH_FILE and not self.sftp.is_there(self.target):
-                self.tried = tried
-                raise Failure(
-                    Exit.VERIFY,
-                    f"{self.directory.feed.remote_host} took the file away under its temporary "
-                    "name as soon as it was closed",
-                )
-        self.tried = tried
-        raise refused
-
-    def _rename_and_look(self, way: str) -> None:
-        """Rename, and ask for the size of what is there then, without waiting in between."""
-        by = {"posix-rename": self.sftp.post_posix_rename, "rename": self.sftp.post_rename}
-        self.info.holds = Holds.UNKNOWN
-        renamed = by[way](self.target, self.directory.final)
-        seen, left = map(self.sftp.post_look, (self.directory.final, self.target))
-        try:
-            self.sftp.take(renamed)
-        except SftpStatusError:
-            self.info.holds = Holds.OLD
-            raise
-        self.info.holds = Holds.NEW
-        self.seen, self.left = seen, left
-
-    def _ways(self) -> Iterator[str]:
-        """Give the ways of renaming that can help, from the first on, each asked in its turn."""
-        final = self.directory.final
-        if self.way == "posix-rename" and POSIX_RENAME in self.sftp.extensions:
-            yield "posix-rename"
-        if self.way != "aside" or not self.sftp.is_there(final):
-            yield "rename"
-        if self.sftp.is_there(final):  # else nothing stands in the way
-            self._check_no_folder()
-            yield "aside"
-
-    def _check_no_folder(self) -> None:
-        """Raise Failure where the final name is that of a folder, which is not ours to move."""
-        with contextlib.suppress(SftpStatusError):
-            if self.sftp.look(self.directory.final).is_folder:
-                raise Failure(
-                    Exit.REMOTE_PATH,
-                    f"{self.directory.final} is a folder on {self.directory.feed.remote_host}; "
-                    "compare remote_name with what the vendor gave you",
-                )
-
-    def _rename_aside(self) -> None:
-        """Make room for the new file, and put the old one back where that fails."""
-        final, aside = self.directory.final, self.directory.aside
-        self.info.holds = Holds.NOTHING
-        try:
-            try:
-                self.sftp.rename(final, aside)
-            except SftpStatusError as refused:
-                self._make_room_aside(refused)
-        except SftpStatusError:
-            self.info.holds = Holds.OLD
-            raise
-        try:
-            self.sftp.rename(self.target, final)
-        except BaseException:
-            with contextlib.suppress(SftpStatusError, *BROKEN):  # else the next try does it
-                self.sftp.hurry()
-                self.sftp.rename(aside, final)
-                self.info.holds = Holds.OLD
-            raise
-        self.info.holds = Holds.NEW
-        self.left = self.sftp.post_look(self.target)
-        with contextlib.suppress(SftpStatusError):
-            self.sftp.remove(aside)
-
-    def _make_room_aside(self, refused: SftpStatusError) -> None:
-        """Move the old file aside where a broken run has left another one there.
-
-        Raise the refusal where that was not the cause.
-        """
-        try:
-            self.sftp.look(self.directory.final)  # else the other one is the only whole file
-            self.sftp.remove(self.directory.aside)
-            self.sftp.rename(self.directory.final, self.directory.aside)
-        except SftpStatusError:
-            raise refused from None
-
     # ---- what has arrived ----------------------------------------------------------------------
 
     def _verified(
-        self, before: int | None, size: int, method: str, *, is_hashed: bool = False
+        self,
+        verification: Verification,
+        before: int | None,
+        method: str,
+        *,
+        seen: int | None = None,
+        is_hashed: bool = False,
     ) -> Delivered:
         """Compare the file in its place with what was sent; return what is known of it."""
         self.info.holds = Holds.NEW
         final = self.directory.final
         with self.directory.step("verify"):
-            self._check_done()
             try:
-                there = self._told(self.seen, final, size)
+                there = verification.size(seen, final)
             except SftpStatusError:
                 return Delivered(before, method, "taken")
-            self._check_size(there, size, final)
-            if is_hashed or self._is_hashed(final):
+            verification.check_size(there, final)
+            if is_hashed or verification.is_hashed(final):
                 return Delivered(there, method, "hash")
         return Delivered(there, method, "answers" if there is None else "size")
 
-    def _told(self, asked: int | None, path: str, size: int) -> int | None:
-        """Return a size that was asked for ahead, or asked again where it is not the one wanted.
-
-        Requests of one file are to be answered as if each had waited for the one before
-        (filexfer-02, section 4.1), but not every server keeps that, and some know a file's size
-        only once it is closed. Raise SftpStatusError.
-        """
-        there = None
-        if asked is not None:
-            with contextlib.suppress(SftpStatusError):
-                there = self.sftp.size_told(asked)
-                if there in (None, size):
-                    return there
-        for seconds in LOOK_AGAIN_SECONDS:
-            time.sleep(seconds)
-            there = self.sftp.size(path)
-            if there in (None, size):
-                break
-        return there
-
-    def _check_done(self) -> None:
-        """Raise Failure where the renaming was acknowledged but not done."""
-        if self.left is None:
-            return
-        for asked in (self.left, None):
-            try:  # told too early, it is asked again
-                self.sftp.take(
-                    asked if asked is not None else self.sftp.post_look(self.target), ATTRS
-                )
-            except SftpStatusError:
-                return
+    def _not_renamed(self) -> Failure:
+        """Return the failure of a renaming that was acknowledged and not done."""
         self.is_partial = True
         self.info.holds = Holds.OLD
-        raise Failure(
+        return Failure(
             Exit.VERIFY,
             f"{self.directory.feed.remote_host} acknowledged the renaming to "
             f"{self.directory.final}, but did not do it",
         )
-
-    def _is_hashed(self, path: str) -> bool:
-        """Return whether the server has computed the hash of what was sent."""
-        if not self.asks_hash:
-            return False
-        with self.directory.step("verify"), self._finishing(0):
-            told = self.sftp.sha256(path)
-        if told is None or told == self.sha256:
-            return told is not None
-        raise Failure(
-            Exit.VERIFY,
-            f"{path} has the SHA-256 {told} on {self.directory.feed.remote_host}, {self.sha256} "
-            "was sent: the server has changed or damaged it",
-        )
-
-    def _check_size(self, there: int | None, size: int, what: str) -> None:
-        if there is None or there == size:
-            return
-        why = "is full, or cut it short" if there < size else "added to what was there"
-        raise Failure(
-            Exit.VERIFY,
-            f"{what} has {there} bytes on the server, {size} were sent: the server {why}",
-        )
-
-
-UNKNOWN = object()  # a file's state that the server does not tell
 
 
 def deliver(

@@ -12,7 +12,7 @@ import paramiko
 import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
-from roster_upload.transfer import connect, info, protocol, watchdog
+from roster_upload.transfer import connect, info, messages, protocol, watchdog
 from support.sftp_server import (
     Server,
     profile,
@@ -26,7 +26,7 @@ from unit.test_config import GOOD
         (paramiko.ChannelException(1, "Administratively prohibited"), True, Exit.PERMISSION),
         (paramiko.SSHException("x"), False, Exit.VANISHED),
         (paramiko.SSHException("Timeout opening channel."), True, Exit.SILENT),
-        (protocol.ProtocolError("the server does not speak SFTP"), True, Exit.TRANSFER),
+        (messages.ProtocolError("the server does not speak SFTP"), True, Exit.TRANSFER),
         (EOFError(), True, Exit.PERMISSION),
     ],
 )
@@ -50,8 +50,8 @@ def test_what_is_lost_or_refused_in_a_place_is_a_failure(monkeypatch: pytest.Mon
     monkeypatch.setattr(connect, "logged_in", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(connect, "_opened", lambda *_: protocol.Sftp(channel))
     for error, code in (
-        (protocol.SftpStatusError(3, ""), Exit.PERMISSION),
-        (protocol.ConnectionLost("gone"), Exit.VANISHED),
+        (messages.SftpStatusError(3, ""), Exit.PERMISSION),
+        (messages.ConnectionLost("gone"), Exit.VANISHED),
         (struct.error(), Exit.TRANSFER),
     ):
         with (

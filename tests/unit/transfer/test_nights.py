@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from roster_upload.exits import Failure
-from roster_upload.transfer import upload
+from roster_upload.transfer import upload, verify
 from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import IN_PLACE
 from roster_upload.transfer.writer import Pace
@@ -65,7 +65,7 @@ class Nights(RuleBasedStateMachine):
             place, profile=profile(self.way), pace=PACE, restores_first=self.needs_restoring
         )
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(upload, "LOOK_AGAIN_SECONDS", (0,))
+            patch.setattr(verify, "LOOK_AGAIN_SECONDS", (0,))
             source = Path(folder, "roster")
             source.write_bytes(new)
             message = ""

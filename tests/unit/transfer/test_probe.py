@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 import pytest
 from roster_upload import config
-from roster_upload.transfer import directory, info, protocol
+from roster_upload.transfer import directory, info, messages, protocol
 from roster_upload.transfer.probe import Probe, learn
 from roster_upload.transfer.profile import Profile
 from support.sftp_server import (
@@ -26,7 +26,7 @@ from support.sftp_server import (
     leftover,
 )
 from unit.test_config import GOOD
-from unit.transfer.test_protocol import Endless
+from unit.transfer.test_listing import Endless
 
 
 def probed(server: Server, version: str = "SSH-2.0-V") -> Profile:
@@ -101,7 +101,7 @@ def test_what_is_learned_outlives_a_server_that_hangs_up() -> None:
 )
 def test_a_probe_that_fails_leaves_nothing(refuse: dict[Any, int]) -> None:
     server = Server(refuse=refuse)
-    with pytest.raises(protocol.SftpStatusError):
+    with pytest.raises(messages.SftpStatusError):
         probed(server)
     assert server.files == {FINAL: YESTERDAY}
     assert server.requests.count("open") == (1 if refuse == {"open": 14} else ANY)
@@ -131,7 +131,7 @@ def test_a_trial_by_writing_leaves_nothing(refuse: dict[str, int]) -> None:
     place = directory.RemoteDirectory(
         protocol.Sftp(channel), config.parse(GOOD), info.ConnectionInfo()
     )
-    with pytest.raises(protocol.SftpStatusError) if refuse else contextlib.nullcontext():
+    with pytest.raises(messages.SftpStatusError) if refuse else contextlib.nullcontext():
         Probe(place).write()
     assert ("write" in server.requests, server.files) == (True, {FINAL: YESTERDAY})
 

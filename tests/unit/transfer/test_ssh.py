@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import socket
 import time
 from collections.abc import Iterator
@@ -12,124 +11,12 @@ from unittest import mock
 
 import paramiko
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from roster_upload import config
-from roster_upload.config import HostKey
 from roster_upload.exits import Exit, Failure
 from roster_upload.transfer import ssh
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.watchdog import Watchdog
-from unit.test_config import BLOB, GOOD
-
-FEED = config.parse(GOOD)
-PASSWORD = " its own "
-
-
-def pem(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey, phrase: str = "") -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.OpenSSH,
-        serialization.BestAvailableEncryption(phrase.encode())
-        if phrase
-        else serialization.NoEncryption(),
-    )
-
-
-KEY = pem(ed25519.Ed25519PrivateKey.generate())
-
-
-def transport(**ends: Any) -> mock.Mock:
-    """A transport whose login methods end as is said: by default well."""
-    made = mock.Mock()
-    made.auth_timeout = 60
-    made.is_active.return_value = ends.pop("is_active", True)
-    for method in ("auth_password", "auth_publickey", "auth_interactive", "auth_none"):
-        getattr(made, method).side_effect = [ends.pop(method, [])]
-    assert not ends
-    return made
-
-
-def logins(*made: mock.Mock) -> list[str]:
-    """The login attempts that were made with a secret."""
-    return [name for t in made for name, *_ in t.method_calls if name[:5] == "auth_" and
-            name != "auth_none"]  # fmt: skip
-
-
-def other(*taken: str) -> paramiko.BadAuthenticationType:
-    return paramiko.BadAuthenticationType("no", list(taken))
-
-
-# ---- one login ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("method", "secret", "call"),
-    [
-        ("password", PASSWORD.encode(), "auth_password"),
-        ("keyboard-interactive", PASSWORD.encode(), "auth_interactive"),
-        ("publickey", KEY, "auth_publickey"),
-    ],
-)
-@pytest.mark.parametrize(
-    ("end", "is_active", "code", "told"),
-    [
-        ([], True, None, ""),
-        (["keyboard-interactive"], True, Exit.SECOND_FACTOR, "asks for more (keyboard-inter"),
-        (paramiko.AuthenticationException("no"), True, Exit.LOGIN, "example.org was refused."),
-        (paramiko.AuthenticationException("no"), False, Exit.LOGIN, "may have locked"),
-        (paramiko.AuthenticationException("Authentication timeout."), True, Exit.LOGIN,
-         "was not answered within 60 s"),
-        (paramiko.SSHException("Unexpected info request"), True, Exit.PASSWORD_EXPIRED, "new pass"),
-        (OSError("reset"), False, Exit.LOGIN, "was ended by the server"),
-        (EOFError(), False, Exit.LOGIN, "was ended by the server"),
-        (UnicodeDecodeError("utf-8", b"x", 0, 1, "no"), False, Exit.LOGIN, "not as an SSH server"),
-        (IndexError("x"), True, Exit.LOGIN, "not as an SSH server does (IndexError)"),
-        (other(), True, Exit.LOGIN, "was refused"),
-        (other("publickey", ""), True, Exit.LOGIN, "the server takes publickey, not "),
-    ],
-)  # fmt: skip
-def test_a_login_is_tried_once(
-    method: str, secret: bytes, call: str, end: Any, is_active: bool, code: Exit | None, told: str
-) -> None:
-    made, facts = transport(**{call: end}, is_active=is_active), ConnectionInfo()
-    if code is None:
-        ssh.log_in(made, FEED, secret, method, facts)
-    else:
-        with pytest.raises(Failure) as failed:
-            ssh.log_in(made, FEED, secret, method, facts)
-        assert (failed.value.code, told in failed.value.message) == (code, True), failed.value
-        assert PASSWORD.strip() not in failed.value.message
-    assert logins(made) == [call]
-    assert facts.method == ("" if code else method)
-    assert "auth" in facts.seconds
-
-
-def test_a_password_goes_as_it_is_and_by_no_other_way() -> None:
-    made = transport()
-    ssh.log_in(made, FEED, PASSWORD.encode(), "password", ConnectionInfo())
-    made.auth_password.assert_called_once_with(FEED.username, PASSWORD, fallback=False)
-
-
-@pytest.mark.parametrize("method", ["password", "keyboard-interactive", "publickey"])
-def test_only_a_password_may_be_asked_for_at_a_prompt(method: str) -> None:
-    call = {"password": "auth_password", "publickey": "auth_publickey"}.get(
-        method, "auth_interactive"
-    )
-    made = transport(**{call: other("keyboard-interactive")})
-    expected = ssh.OtherMethod if method == "password" else Failure
-    with pytest.raises(expected):
-        ssh.log_in(made, FEED, KEY, method, ConnectionInfo())
-
-
-BEFORE_A_KEY = [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"]  # as editors write it
-
-
-@pytest.mark.parametrize("secret", [*(before + KEY for before in BEFORE_A_KEY), KEY[:40]])
-def test_a_key_is_never_taken_for_a_password(secret: bytes) -> None:
-    """Nor one that is damaged."""
-    assert ssh.kind_of(secret) == "key"
-    assert ssh.kind_of(b"x" + secret) == "password"
+from unit.test_config import BLOB
+from unit.transfer.test_login import FEED, KEY, PASSWORD, logins, other, transport
 
 
 @contextlib.contextmanager
@@ -238,64 +125,6 @@ def test_a_refusal_is_no_reason_for_another_connection(
     assert logins(made) == ["auth_password"]
 
 
-@pytest.mark.parametrize(
-    ("rounds", "code"),
-    [
-        ([[("Password: ", False)]], None),
-        ([[], [("Password: ", False)], []], None),
-        ([[("Password: ", True)]], Exit.SECOND_FACTOR),  # what is shown is no password
-        ([[("Password: ", False), ("Colour: ", False)]], Exit.SECOND_FACTOR),
-        ([[("Code: ", False)]], Exit.SECOND_FACTOR),
-        ([[("Password: ", False)], [("Password: ", False)]], Exit.SECOND_FACTOR),
-        ([[("New password: ", False)]], Exit.PASSWORD_EXPIRED),
-        ([[("Current password: ", False)]], None),
-        ([[("Password: ", False)], [("Current password: ", False)]], Exit.PASSWORD_EXPIRED),
-    ],
-)
-def test_a_password_answers_one_hidden_prompt(
-    rounds: list[list[tuple[str, bool]]], code: Exit | None
-) -> None:
-    answer = ssh.one_prompt(PASSWORD, "me at there")
-    given: list[str] = []
-    with pytest.raises(Failure) if code else contextlib.nullcontext() as failed:
-        for prompts in rounds:
-            given += answer("", "", prompts)
-    assert given == ([PASSWORD] if code is None or len(rounds) > 1 else [])
-    if failed:
-        assert failed.value.code is code
-        assert PASSWORD not in failed.value.message
-
-
-def test_an_instruction_counts_behind_the_first_prompt() -> None:
-    answer = ssh.one_prompt(PASSWORD, "me at there")
-    text = "Use a new password of twelve letters"
-    assert answer("Welcome", text, [("Password: ", False)]) == [PASSWORD]
-    with pytest.raises(Failure) as failed:
-        answer("", text, [("> ", False)])
-    assert failed.value.code is Exit.PASSWORD_EXPIRED
-
-
-@pytest.mark.parametrize("secret", [b"", b"gr\xf6\xdfe"])
-def test_a_password_is_a_text(secret: bytes) -> None:
-    with pytest.raises(Failure, match="empty, or no text"):
-        ssh.password(secret)
-    assert ssh.password("größe ".encode()) == "größe "
-
-
-def test_a_private_key_is_read_from_memory() -> None:
-    out = io.StringIO()
-    paramiko.RSAKey.generate(1024).write_private_key(out)
-    for secret in (
-        *(before + KEY for before in BEFORE_A_KEY),
-        pem(ec.generate_private_key(ec.SECP256R1())),
-        out.getvalue().encode(),
-    ):
-        assert ssh.private_key(secret).can_sign()
-    for secret in (KEY[:100], b"-----BEGIN ", pem(ed25519.Ed25519PrivateKey.generate(), "phrase")):
-        with pytest.raises(Failure, match="no OpenSSH private key"):
-            ssh.private_key(secret)
-
-
 # ---- the right server ---------------------------------------------------------------------------
 
 
@@ -340,71 +169,6 @@ def test_a_handshake_that_is_not_done_is_none() -> None:
     with pytest.raises(Failure, match="did not finish the handshake") as failed:
         negotiated(BLOB, initial_kex_done=False)
     assert failed.value.code is Exit.NETWORK
-
-
-def pins(*kinds: str) -> tuple[HostKey, ...]:
-    return tuple(HostKey(kind, b"") for kind in kinds)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "algorithms", "offered"),
-    [
-        (["ssh-ed25519"], "modern", ["ssh-ed25519"]),
-        (["ssh-rsa"], "modern", ["rsa-sha2-512", "rsa-sha2-256"]),
-        (["ssh-rsa"], "legacy", ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]),
-        (["ssh-ed25519", "ssh-ed25519"], "legacy", ["ssh-ed25519"]),
-    ],
-)
-def test_only_pinned_types_of_host_key_are_asked_for(
-    kinds: list[str], algorithms: str, offered: list[str]
-) -> None:
-    assert ssh.offered_key_types(pins(*kinds), algorithms) == offered
-
-
-@pytest.mark.parametrize("algorithms", ["modern", "legacy"])
-def test_old_algorithms_are_offered_where_the_feed_says_so(algorithms: str) -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        made = ssh.make_transport(ours, config.parse({**GOOD, "algorithms": algorithms}))
-        options = made.get_security_options()
-        names = [*options.kex, *options.ciphers, *options.digests]
-        old = [name for name in names if "sha1" in name or "cbc" in name or "md5" in name]
-        assert bool(old) is (algorithms == "legacy")
-        assert list(options.key_types) == ["ssh-ed25519"]
-        off = made.disabled_algorithms or {}
-        assert ("ssh-rsa" in off.get("pubkeys", [])) is (not old)
-        made.close()
-
-
-class WithoutStrictKex(paramiko.Transport):
-    """A transport as of Debian 12, which knows no strict key exchange."""
-
-    @property
-    def advertise_strict_kex(self) -> bool:
-        raise AttributeError
-
-    @advertise_strict_kex.setter
-    def advertise_strict_kex(self, value: bool) -> None:
-        pass
-
-
-@pytest.mark.parametrize("algorithms", ["modern", "legacy"])
-def test_encrypt_then_mac_comes_last_without_strict_key_exchange(
-    monkeypatch: pytest.MonkeyPatch, algorithms: str
-) -> None:
-    feed = config.parse({**GOOD, "algorithms": algorithms})
-
-    def offered() -> list[bool]:
-        ours, theirs = socket.socketpair()
-        with ours, theirs, contextlib.closing(ssh.make_transport(ours, feed)) as made:
-            return [name.endswith(ssh.ENCRYPT_THEN_MAC) for name in
-                    made.get_security_options().digests]  # fmt: skip
-
-    if hasattr(paramiko.Transport(socket.socket()), "advertise_strict_kex"):
-        assert offered() == sorted(offered(), reverse=True)
-    monkeypatch.setattr(paramiko, "Transport", WithoutStrictKex)
-    assert offered() == sorted(offered())
-    assert {True, False} == set(offered())
 
 
 # ---- time ---------------------------------------------------------------------------------------
@@ -472,21 +236,3 @@ def test_each_address_is_tried_until_one_answers(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Failure, match=r"192.0.2.1: No route; .*192.0.2.3: No route") as failed:
         ssh.open_socket(FEED, facts, Watchdog())
     assert failed.value.code is Exit.NETWORK
-
-
-@pytest.mark.parametrize(
-    ("prompt", "finds"),
-    [
-        ("Password: ", None),
-        ("rosters@maple.example's password: ", None),
-        ("Spinach password: ", None),
-        ("PIN: ", ssh.CODE),
-        ("Enter OTP code", ssh.CODE),
-        ("Enter new password:", ssh.NEW_PASSWORD),
-        ("Change your password now", ssh.NEW_PASSWORD),
-        ("Your password has expired", ssh.NEW_PASSWORD),
-    ],
-)
-def test_what_a_prompt_is_taken_for(prompt: str, finds: object) -> None:
-    matching = [words for words in (ssh.CODE, ssh.NEW_PASSWORD) if words.search(prompt)]
-    assert matching == ([finds] if finds else [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 import os
@@ -18,7 +17,14 @@ import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
-from roster_upload.transfer import connect, directory, info, protocol, upload, writer
+from roster_upload.transfer import (
+    connect,
+    directory,
+    info,
+    protocol,
+    upload,
+    writer,
+)
 from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
@@ -29,7 +35,6 @@ from support.sftp_server import (
     HASHES,
     NO_REPLACING,
     PLAIN,
-    PROFILE,
     TODAY,
     YESTERDAY,
     Faults,
@@ -40,13 +45,7 @@ from support.sftp_server import (
     profile,
 )
 from unit.test_config import GOOD
-from unit.transfer.test_protocol import Endless
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A size that is wrong is asked for again, here at once."""
-    monkeypatch.setattr(upload, "LOOK_AGAIN_SECONDS", (0, 0, 0))
+from unit.transfer.test_listing import Endless
 
 
 def attempt(
@@ -225,61 +224,11 @@ def test_only_the_feeds_own_leftovers_are_removed(tmp_path: Path) -> None:
     ).prefix not in (leftover(server))
 
 
-@pytest.mark.parametrize(
-    ("faults", "left"),
-    [
-        ({}, TODAY),
-        ({"refuse": {"write": 4}}, YESTERDAY),
-        ({"refuse": {"open": 4}}, YESTERDAY),
-        ({"refuse": {"close": 4}}, YESTERDAY),
-    ],
-)
-def test_the_only_whole_file_comes_back_from_aside(
-    tmp_path: Path, faults: Faults, left: bytes
-) -> None:
-    """The run before ended between its two renamings."""
-    server = Server(**faults)
-    server.files = {leftover(server, "old"): YESTERDAY, leftover(server): b"x"}
-    attempt(server, tmp_path)
-    assert server.files == {FINAL: left}
-
-
 def test_a_leftover_that_may_not_be_removed_is_no_obstacle(tmp_path: Path) -> None:
     server = Server(refuse={"remove": 3})
     server.files[leftover(server)] = b"x"
     assert attempt(server, tmp_path)[0] == Exit.OK
     assert server.files[FINAL] == TODAY
-
-
-def test_an_old_file_that_was_put_aside_comes_back_at_once(tmp_path: Path) -> None:
-    """The server lets the old file be moved away, but not the new one into its place."""
-    server = Server(**NO_REPLACING, refuse={("rename", 3): 4})
-    code, told = attempt(server, tmp_path)
-    assert (code, "refused renaming" in told) == (Exit.TRANSFER, True)
-    assert server.requests.count("rename") == 4
-    assert server.files == {FINAL: YESTERDAY}
-
-
-@pytest.mark.parametrize("way", ["posix-rename", "rename", "aside"])
-def test_a_renaming_that_is_only_acknowledged_is_noticed(tmp_path: Path, way: str) -> None:
-    server = Server(files={}, does_nothing=(way, "rename"))
-    code, told = attempt(server, tmp_path, known=profile(way))
-    assert (code, "did not do it" in told) == (Exit.VERIFY, True)
-    assert "still has what it had before" in told
-    assert server.files == {}
-    server = Server(does_nothing=(way, "rename"))
-    code, told = attempt(server, tmp_path, known=profile(way))
-    assert (code, "did not do it" in told) == (Exit.VERIFY, True)
-    assert server.files == {FINAL: YESTERDAY}
-
-
-@pytest.mark.parametrize("known", [None, profile("in-place")])
-def test_a_file_that_shrinks_in_its_place_is_noticed(tmp_path: Path, known: Profile | None) -> None:
-    server = Server(spoils="close" if known else "posix-rename")
-    code, told = attempt(server, tmp_path, known=known)
-    assert (code, "has 5 bytes on the server" in told) == (Exit.VERIFY, True)
-    assert "start it again to be sure" in told
-    assert server.files == {FINAL: TODAY[:5]}, "the vendor has nothing else"
 
 
 PART, OLD, NEW = "may hold a part of it", "still has what it had", "has taken the old one's place"
@@ -354,32 +303,6 @@ def test_in_place_nothing_is_asked_of_a_file_before_it_is_closed(tmp_path: Path)
     assert "fstat" not in server.requests
 
 
-@pytest.mark.parametrize(
-    ("has_profile", "hashes", "sha256", "told"),
-    [
-        (False, True, "", "size"),
-        (False, True, TODAYS_HASH, "hash"),
-        (False, False, TODAYS_HASH, "size"),
-        (True, False, TODAYS_HASH, "hash"),  # not announced, and learned all the same
-        (True, True, "", "size"),
-    ],
-)
-def test_a_hash_is_asked_for_where_there_is_one(
-    tmp_path: Path, has_profile: bool, hashes: bool, sha256: str, told: str
-) -> None:
-    server = Server(**HASHES) if hashes else Server()
-    known = dataclasses.replace(PROFILE, hash=True) if has_profile else None
-    result = attempt(server, tmp_path, known=known, sha256=sha256)
-    assert result == (Exit.OK, f"posix-rename, {SIZE}, {told}")
-    assert server.requests.count("check-file-name") == (told == "hash")
-
-
-def test_a_wrong_hash_is_noticed_before_the_old_file_is_gone(tmp_path: Path) -> None:
-    server = Server(**HASHES, hash=bytes(32))
-    assert attempt(server, tmp_path, sha256=TODAYS_HASH)[0] == Exit.VERIFY
-    assert not any("rename" in request for request in server.requests)
-
-
 def test_progress_is_what_the_server_has_acknowledged(tmp_path: Path) -> None:
     counts: list[int] = []
     attempt(Server(), tmp_path, progress=counts.append)
@@ -412,12 +335,6 @@ def test_a_missing_folder_is_made_where_the_feed_says_so(
     if code is Exit.OK:
         assert server.folders == {"imagine", FOLDER.rpartition("/")[0], FOLDER}
         assert server.requests.count("mkdir") == 3 - len(made), "what is there stays"
-
-
-def test_nothing_is_put_aside_where_there_is_nothing(tmp_path: Path) -> None:
-    server = Server(files={}, refuse={"posix-rename": 3, ("rename", 1): 3})
-    assert attempt(server, tmp_path)[0] == Exit.PERMISSION
-    assert server.requests.count("rename") == 1
 
 
 def test_an_interrupted_delivery_leaves_nothing(tmp_path: Path) -> None:
@@ -466,27 +383,6 @@ def test_a_delivery_logs_in_as_it_was_learned(
     )
     assert got == [b"secret", login]
     assert done.verified == ("size" if known else "hash")
-
-
-# ---- what the vendor has, and how it is learned -------------------------------------------------
-
-
-def test_a_renaming_that_is_refused_has_changed_nothing(tmp_path: Path) -> None:
-    code, told = attempt(Server(files={}, refuse={"posix-rename": 4, "rename": 4}), tmp_path)
-    assert (code, OLD in told) == (Exit.TRANSFER, True)
-
-
-def test_no_other_name_is_tried_on_a_full_disk(tmp_path: Path) -> None:
-    server = Server(refuse={"open": 14})
-    assert attempt(server, tmp_path)[0] == Exit.DISK_FULL
-    assert server.requests.count("open") == 1
-
-
-def test_an_older_file_aside_never_takes_the_place_of_the_present_one(tmp_path: Path) -> None:
-    server = Server(refuse={"write": 4})
-    server.files[leftover(server, "old")] = b"older"
-    attempt(server, tmp_path)
-    assert server.files == {FINAL: YESTERDAY}
 
 
 @pytest.mark.parametrize("known", [None, "aside"])
@@ -592,54 +488,12 @@ def test_a_server_that_refuses_the_probe_is_sent_to_all_the_same(
     assert server.files == {FINAL: TODAY}
 
 
-@pytest.mark.parametrize("known", [None, "aside", "rename"])
-def test_a_folder_at_the_final_name_is_left_there(tmp_path: Path, known: str | None) -> None:
-    server = Server(files={}, replaces=False, kind_of_folder=0o040755)
-    server.folders.add(FINAL)
-    code, told = attempt(server, tmp_path, known=profile(known) if known else None)
-    assert (code, "is a folder on sftp.example.org" in told) == (Exit.REMOTE_PATH, True), told
-    assert FINAL in server.folders
-    assert server.files == {}
-
-
 @pytest.mark.parametrize(("extensions", "hints"), [((), True), (ALL, False)])
 def test_a_server_that_tells_no_room_may_be_full(
     tmp_path: Path, extensions: tuple[str, ...], hints: bool
 ) -> None:
     code, told = attempt(Server(refuse={"write": 4}, extensions=extensions), tmp_path)
     assert (code, "may be full" in told) == (Exit.TRANSFER, hints)
-
-
-@pytest.mark.parametrize("way", ["posix-rename", "rename"])
-@pytest.mark.parametrize(
-    "faults",
-    [
-        {"hides": ("stat", "fstat")},  # the answers alone would prove it
-        {**HASHES, "files": {FINAL: bytes(SIZE)}},  # of the same size as the new one
-        {},
-    ],
-)
-def test_a_renaming_that_was_not_done_never_counts(
-    tmp_path: Path, faults: Faults, way: str
-) -> None:
-    server = Server(**faults, does_nothing=("posix-rename", "rename"))
-    before = dict(server.files)
-    code, told = attempt(server, tmp_path, known=profile(way), sha256=TODAYS_HASH)
-    assert (code, "did not do it" in told, OLD in told) == (Exit.VERIFY, True, True)
-    assert server.files == before
-
-
-def test_a_file_in_the_way_of_the_old_one_goes(tmp_path: Path) -> None:
-    """It was left by a broken run, and nobody may look into the folder."""
-
-    class Strict(Server):
-        def _rename(self, name: str, old: str, new: str) -> int:
-            return protocol.FAILURE if new in self.files else super()._rename(name, old, new)
-
-    server = Strict(**NO_REPLACING, refuse={"opendir": 3})
-    server.files[leftover(server, "old")] = b"older"
-    assert attempt(server, tmp_path, known=profile("aside"))[0] == Exit.OK
-    assert server.files == {FINAL: TODAY}
 
 
 def test_a_second_way_has_all_the_time_that_there_is(

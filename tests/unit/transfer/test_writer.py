@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from roster_upload.transfer import protocol, writer
+from roster_upload.transfer import messages, writer
 from roster_upload.transfer.writer import Pace, Window
 from support.sftp_server import over, status
 
@@ -66,7 +66,7 @@ def test_a_refused_write_ends_the_writing_and_is_the_one_that_is_told() -> None:
     count = EVEN.requests * 3
     answers = [status(1), status(2, 14), status(3, 4), *map(status, range(4, count))]
     connection = over(*answers)
-    with pytest.raises(protocol.SftpStatusError) as refused:
+    with pytest.raises(messages.SftpStatusError) as refused:
         writer.write(connection, HANDLE, io.BytesIO(bytes(count * EVEN.chunk_bytes)), pace=EVEN)
     assert refused.value.code == 14
     assert len(connection.channel.sent) <= EVEN.requests + 3
@@ -75,7 +75,7 @@ def test_a_refused_write_ends_the_writing_and_is_the_one_that_is_told() -> None:
 def test_a_refusal_that_comes_beside_another_answer_counts() -> None:
     """The answers to the writes are read while another request's is waited for."""
     connection = over(status(1), status(2, 14), status(3, 4), status(4))
-    with pytest.raises(protocol.SftpStatusError) as refused:
+    with pytest.raises(messages.SftpStatusError) as refused:
         writer.write(
             connection, HANDLE, io.BytesIO(bytes(300)),
             then=lambda: connection.remove("x"), pace=EVEN,
@@ -87,7 +87,7 @@ def test_after_a_refusal_beside_another_answer_nothing_more_is_sent() -> None:
     window = EVEN.requests
     answers = [status(1, 14), *map(status, range(2, window + 2))]
     connection = over(*answers)
-    with pytest.raises(protocol.SftpStatusError):
+    with pytest.raises(messages.SftpStatusError):
         writer.write(
             connection, HANDLE, io.BytesIO(bytes(5000)),
             meanwhile=lambda: connection.remove("x"), then=lambda: pytest.fail("sent"), pace=EVEN,
@@ -98,7 +98,7 @@ def test_after_a_refusal_beside_another_answer_nothing_more_is_sent() -> None:
 def test_a_file_begins_with_answers_of_its_own() -> None:
     """The file before it was given up while some of its writes were without their answers."""
     connection = over(status(1, 4), status(2), status(3), status(4))
-    with pytest.raises(protocol.SftpStatusError):
+    with pytest.raises(messages.SftpStatusError):
         writer.write(connection, HANDLE, io.BytesIO(bytes(300)), pace=EVEN)
     told: list[int] = []
     writer.write(connection, HANDLE, io.BytesIO(bytes(100)), told.append, pace=EVEN)

@@ -1,0 +1,84 @@
+"""The names in a remote folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from roster_upload.transfer.messages import (
+    CLOSE,
+    EOF,
+    FAILURE,
+    HANDLE,
+    NAME,
+    OPENDIR,
+    READDIR,
+    SftpStatusError,
+    names_in,
+    packed,
+)
+from roster_upload.transfer.session import Session
+
+# Of a folder: beyond it, it counts as one that cannot be listed.
+MOST_NAMES = 100_000
+MOST_LISTED_BYTES = 32 << 20
+
+
+def _endless(most: str) -> SftpStatusError:
+    return SftpStatusError(FAILURE, f"the folder's listing takes {most}")
+
+
+class Listing:
+    """The names in a remote folder, asked for beside other requests."""
+
+    def __init__(self, sftp: Session, folder: str) -> None:
+        self.sftp = sftp
+        self._opened = sftp.post(OPENDIR, packed(folder))
+        self._handle = b""
+        self._reads: list[int] = []
+
+    def begin(self) -> None:
+        """Ask for the names; raise SftpStatusError where the folder cannot be listed."""
+        self._handle = self.sftp.take(self._opened, HANDLE)
+        # Most folders take one answer, and a second that says that this was all.
+        self._reads = [self.sftp.post(READDIR, self._handle) for _ in range(2)]
+
+    def names(self) -> list[str]:
+        """Return the names; raise SftpStatusError, also for a listing without an end."""
+        if not self._handle:
+            self.begin()
+        found: list[str] = []
+        try:
+            for answers, body in enumerate(self._answers(), 1):
+                found += names_in(body)
+                if len(found) + answers > MOST_NAMES:
+                    raise _endless(f"more than {MOST_NAMES:,} names and answers")
+        except SftpStatusError:
+            self._close()
+            raise
+        self._close()
+        return found
+
+    def _close(self) -> None:
+        """Close the folder, whatever the answer, when it comes."""
+        self.sftp.post(CLOSE, self._handle)
+
+    def _answers(self) -> Iterator[bytes]:
+        """Give the answers that hold names; raise SftpStatusError."""
+        seconds = self.sftp.watchdog.times.listing
+        ends = time.monotonic() + seconds
+        size = 0
+        while True:
+            number = self._reads.pop(0) if self._reads else self.sftp.post(READDIR, self._handle)
+            try:
+                body = self.sftp.take(number, NAME)
+            except SftpStatusError as refused:
+                if refused.code != EOF:
+                    raise
+                return
+            size += len(body)
+            if size > MOST_LISTED_BYTES:
+                raise _endless(f"more than {MOST_LISTED_BYTES:,} bytes")
+            if time.monotonic() > ends:
+                raise _endless(f"more than {seconds:g} s")
+            yield body

@@ -1,0 +1,142 @@
+"""SFTP messages: their numbers, errors, texts and attributes (draft-ietf-secsh-filexfer-02)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from roster_upload.exits import Exit
+from roster_upload.terminal.printable import printable
+
+(INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)
+(OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME) = (11, 12, 13, 14, 17, 18)
+(STATUS, HANDLE, NAME, ATTRS, EXTENDED, EXTENDED_REPLY) = (101, 102, 104, 105, 200, 201)
+(OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED) = (0, 1, 2, 3, 4, 8)
+POSIX_RENAME = "posix-rename@openssh.com"
+
+
+class SftpStatusError(Exception):
+    """A request that the server answered with an error: its status code and its own words."""
+
+    def __init__(self, code: int, words: str) -> None:
+        self.code = code
+        self.words = printable(words)
+        super().__init__(f"{self.words or 'no reason given'} (SFTP status {code})")
+
+
+class ConnectionLost(Exception):
+    """The conversation cannot go on: with which exit code, and why."""
+
+    def __init__(self, why: str, code: Exit = Exit.VANISHED) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class ProtocolError(ConnectionLost):
+    """The server sent what is no answer to what it was asked."""
+
+    def __init__(self, why: str = "the server answered another question") -> None:
+        super().__init__(why, Exit.TRANSFER)
+
+
+# What ends a conversation. struct.error comes of an answer that is too short.
+BROKEN = (ConnectionLost, struct.error)
+
+
+# The attributes of filexfer-02, section 5, in their order: flag and format.
+ATTRIBUTES = ((0x01, ">Q"), (0x02, ">II"), (0x04, ">I"), (0x08, ">II"))
+SIZE, MODE, TIMES = 0x01, 0x04, 0x08
+FOLDER_MODE, FORMAT_MASK = 0o040000, 0o170000
+
+
+class Attributes:
+    """What a server tells of a file (draft-ietf-secsh-filexfer-02, section 5)."""
+
+    def __init__(self, values: dict[int, tuple[int, ...]]) -> None:
+        self.size = values[SIZE][0] if SIZE in values else None  # bytes
+        self.modified = values[TIMES][1] if TIMES in values else None  # seconds since 1970
+        self.mode = values[MODE][0] if MODE in values else None
+
+    @property
+    def is_no_folder(self) -> bool:
+        """Whether the server says that it is something else than a folder."""
+        return self._kind not in (0, FOLDER_MODE)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the server says that it is a folder."""
+        return self._kind == FOLDER_MODE
+
+    @property
+    def _kind(self) -> int:
+        return (self.mode or 0) & FORMAT_MASK
+
+    @property
+    def state(self) -> tuple[int | None, int | None]:
+        """Size and time, which differ once a file was written to."""
+        return self.size, self.modified
+
+    @classmethod
+    def of(cls, body: bytes) -> Attributes:
+        """Return the attributes in an answer."""
+        return cls.at(body, 0)[0]
+
+    @classmethod
+    def at(cls, body: bytes, at: int) -> tuple[Attributes, int]:
+        """Return the attributes at a place in an answer, and where they end."""
+        flags = struct.unpack(">I", body[at : at + 4])[0]
+        at += 4
+        values = {}
+        for flag, form in ATTRIBUTES:
+            if flags & flag:
+                end = at + struct.calcsize(form)
+                if end > len(body):
+                    break  # some servers announce more than they tell
+                values[flag] = struct.unpack(form, body[at:end])
+                at = end
+        if flags & 0x80000000:
+            count = struct.unpack(">I", body[at : at + 4])[0]
+            at += 4
+            for _ in range(2 * count):
+                _, at = string_at(body, at)
+        return cls(values), at
+
+
+def packed(text: str) -> bytes:
+    """Return a text as SSH sends it: its length in bytes, then UTF-8."""
+    data = text.encode("utf-8")
+    return struct.pack(">I", len(data)) + data
+
+
+def string_at(body: bytes, at: int) -> tuple[bytes, int]:
+    length = struct.unpack(">I", body[at : at + 4])[0]
+    return body[at + 4 : at + 4 + length], at + 4 + length
+
+
+def names_in(body: bytes) -> Iterator[str]:
+    """Give the names in an answer (draft-ietf-secsh-filexfer-02, section 7)."""
+    at = 4
+    for _ in range(struct.unpack(">I", body[:4])[0]):
+        name, at = string_at(body, at)
+        _, at = string_at(body, at)
+        _, at = Attributes.at(body, at)
+        yield name.decode("utf-8", "replace")
+
+
+def string_pairs(body: bytes) -> Iterator[tuple[str, str]]:
+    at = 0
+    while at < len(body):
+        name, at = string_at(body, at)
+        value, at = string_at(body, at)
+        yield printable(name), printable(value)
+
+
+def check_answer(kind: int, body: bytes, expected: int) -> None:
+    """Raise SftpStatusError for an error, ProtocolError for what is no answer to the request."""
+    if kind == STATUS:
+        code = struct.unpack(">I", body[:4])[0]
+        if code != OK:
+            words = string_at(body, 4)[0].decode("utf-8", "replace") if len(body) > 4 else ""
+            raise SftpStatusError(code, " ".join(words.split()))
+    if kind != expected:
+        raise ProtocolError
