@@ -18,8 +18,9 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 from roster_upload import __version__
-from roster_upload.cli import render as views
 from roster_upload.host import atomic
+from roster_upload.records.receipt import Receipt
+from roster_upload.records.summary import cautions
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import commands
@@ -279,7 +280,7 @@ def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
     if not is_planned:
         yield Problem("amber", "the inventory gives the host no feed of this name; run site.yml")
     named = {**(feed["cautions"] or {}), "feed": feed["feed"] if is_planned else "FEED"}
-    for text in views.cautions(named):
+    for text in cautions(Receipt.parse(named)):
         yield Problem("amber", text)
     if feed["starts"] is not None and not feed["starts"].get("roster-upload"):
         yield Problem("amber", "no delivery is planned")

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from roster_upload.cli import parser as cli
 from roster_upload.exits import Exit
-from roster_upload.records.package_store import Ring
+from roster_upload.records.package_store import PackageStore
 from support import rosters, waiting
 from support.district import FEED, District
 from support.vendor import OLD, Vendor
@@ -532,7 +532,7 @@ def test_a_signal_behind_the_delivery_does_not_undo_it(
     """The file is in, and its package is being kept: it is recorded as sent."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT,
                                                               signal.SIGHUP)}  # fmt: skip
-    monkeypatch.setattr(Ring, "add", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(PackageStore, "add", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(district.credential.parent))
     options = [
         f"--config-dir={district.config_file.parent}",

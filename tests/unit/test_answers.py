@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it carries no types
 import pytest
 from roster_upload import __version__
 from roster_upload.cli import parser as cli
@@ -17,6 +17,7 @@ from roster_upload.records.ledger import Ledger
 from roster_upload.terminal.output import SCHEMA
 from roster_upload.transfer import probe
 from support import rosters
+from support.receipts import append
 from support.sftp_server import profile
 from unit.test_config import GOOD, write
 
@@ -55,8 +56,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path / "config" / f"{FEED}.toml", {**GOOD, "source": str(export)})
     (tmp_path / "state" / FEED).mkdir(parents=True)
     ledger = Ledger(tmp_path / "state" / FEED)
-    ledger.append(receipt("sent", 0, remote={"host": "h", "dir": "/", "name": "OneRoster.zip"}))
-    ledger.append(receipt("held", 17, held=["users.student: too many"]))
+    append(ledger, receipt("sent", 0, remote={"host": "h", "dir": "/", "name": "OneRoster.zip"}))
+    append(ledger, receipt("held", 17, held=["users.student: too many"]))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / f"{FEED}_current").write_text("secret")
     monkeypatch.setattr(probe, "probe", lambda *_: profile("rename"))
@@ -145,8 +146,8 @@ def test_an_approval_is_written_once(host: Path, capsys: pytest.CaptureFixture[s
     assert len(Ledger(host / "state" / FEED).records()) == len(before) + 1
     # It was used: what is held later needs another one.
     ledger = Ledger(host / "state" / FEED)
-    ledger.append(receipt("sent", 0))
-    ledger.append(receipt("held", 17))
+    append(ledger, receipt("sent", 0))
+    append(ledger, receipt("held", 17))
     assert answer(host, capsys, *words)["result"] == "approved"
 
 
@@ -156,7 +157,7 @@ def test_a_digest_that_is_short_or_unknown_approves_nothing(
 ) -> None:
     folders = [f"--config-dir={host}/config", f"--state-dir={host}/state"]
     ledger = Ledger(host / "state" / FEED)
-    ledger.append({"feed": FEED, "command": "approve", "outcome": "approved", "digest": DIGEST,
+    append(ledger, {"feed": FEED, "command": "approve", "outcome": "approved", "digest": DIGEST,
                    "finished": dt.datetime.now(dt.UTC).isoformat(), "message": ""})  # fmt: skip
     words = ["approve", FEED, "--digest", digest, "--reason", "spring", "--json"]
     assert cli.main([*folders, *words]) == Exit.USAGE

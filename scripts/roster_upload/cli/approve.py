@@ -6,14 +6,13 @@ import argparse
 import datetime as dt
 import getpass
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from roster_upload.cli.host_feeds import config_file, state_as_owner, unusable
 from roster_upload.exits import Exit, Failure
-from roster_upload.records import receipts
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import stamp
+from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.terminal.output import show, show_json
 
 SHORTEST_DIGEST = 12
@@ -29,12 +28,10 @@ def approve(given: argparse.Namespace) -> int:
     )  # before the switch to the feed's account
     ledger = Ledger(state_as_owner(given))
     try:
-        held = [r for r in ledger.receipts() if receipts.is_held(r)]
-        receipt = _matching(given.feed, given.digest, held)
-        digest = receipts.export_sha256(receipt)
-        known = ledger.approval(digest)
+        receipt = _matching(given.feed, given.digest, ledger.history().held())
+        known = ledger.approval(receipt.export_sha256)
         result = APPROVED_BEFORE if known else WOULD_APPROVE if given.check else APPROVED
-        entry = known or _entry(given, who, digest)
+        entry = known or _entry(given, who, receipt.export_sha256)
         if result == APPROVED:
             ledger.append(entry)
     except OSError as error:
@@ -46,9 +43,9 @@ def approve(given: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _matching(feed: str, digest: str, held: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _matching(feed: str, digest: str, held: Sequence[Receipt]) -> Receipt:
     """Return the last receipt of the held export with this digest. Raise Failure."""
-    by_digest = {receipts.export_sha256(receipt): receipt for receipt in held}
+    by_digest = {receipt.export_sha256: receipt for receipt in held}
     by_digest.pop("", None)
     matching = [one for one in by_digest if one.startswith(digest)]
     if len(digest) >= SHORTEST_DIGEST and len(matching) == 1:
@@ -61,39 +58,37 @@ def _matching(feed: str, digest: str, held: Sequence[Mapping[str, Any]]) -> Mapp
     )
 
 
-def _entry(given: argparse.Namespace, who: str, digest: str) -> dict[str, Any]:
+def _entry(given: argparse.Namespace, who: str, digest: str) -> Receipt:
     """Return the approval as the ledger has it."""
-    return {
-        "feed": given.feed,
-        "outcome": "approved",
-        "command": "approve",
-        "digest": digest,
-        "who": who,
-        "why": given.reason,
-        "finished": stamp(dt.datetime.now(dt.UTC)),
-        "message": f"{who} lets the held export {digest[:16]} through once: {given.reason}",
-    }
+    return Receipt(
+        feed=given.feed,
+        outcome=Outcome.APPROVED,
+        command="approve",
+        digest=digest,
+        who=who,
+        why=given.reason,
+        finished=stamp(dt.datetime.now(dt.UTC)),
+        message=f"{who} lets the held export {digest[:16]} through once: {given.reason}",
+    )
 
 
-def _show_json(
-    feed: str, result: str, entry: Mapping[str, Any], receipt: Mapping[str, Any]
-) -> None:
+def _show_json(feed: str, result: str, entry: Receipt, receipt: Receipt) -> None:
     show_json({
         "feed": feed,
         "result": result,
-        "digest": entry["digest"],
-        "who": entry.get("who", ""),
-        "reason": entry.get("why", ""),
-        "held": list(receipt.get("held", ())),
+        "digest": entry.digest,
+        "who": entry.who,
+        "reason": entry.why,
+        "held": list(receipt.reasons),
     })  # fmt: skip
 
 
-def _text(feed: str, result: str, entry: Mapping[str, Any]) -> str:
+def _text(feed: str, result: str, entry: Receipt) -> str:
     if result == WOULD_APPROVE:
         return (
-            f"{feed}: would let the held export {entry['digest'][:16]} through once. See who is "
+            f"{feed}: would let the held export {entry.digest[:16]} through once. See who is "
             f"affected: roster-upload diff {feed}"
         )
     before = "approved before: " if result == APPROVED_BEFORE else ""
     send = f"systemctl start roster-upload@{feed}.service"
-    return f"{before}{entry['message']}. Send it: {send}"
+    return f"{before}{entry.message}. Send it: {send}"

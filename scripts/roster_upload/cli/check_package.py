@@ -6,12 +6,12 @@ import argparse
 import datetime as dt
 
 from roster_upload import config
-from roster_upload.cli import render
 from roster_upload.cli.host_feeds import config_file, state_as_owner
 from roster_upload.cli.render_compare import text
 from roster_upload.diff import compare as comparing
 from roster_upload.exits import Exit
 from roster_upload.records.night import Night
+from roster_upload.records.summary import several
 from roster_upload.terminal.output import show, show_json
 from roster_upload.terminal.printable import printable
 from roster_upload.validation.check import ValidationOptions
@@ -27,7 +27,7 @@ def check(given: argparse.Namespace) -> int:
         feed = config.load(config_file(given))
         path = feed.source
         state_as_owner(given)  # the check has to fail where the delivery's account would
-        report = comparing.check_export(feed, Night.of(feed, now).deadline.date())
+        report = comparing.check_export(feed, Night.containing(feed, now).deadline.date())
     if given.json:
         show_json(report.record())
     else:
@@ -36,7 +36,7 @@ def check(given: argparse.Namespace) -> int:
         rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
         verdict = "good" if report.accepted else "REFUSED"
         if report.accepted and report.faulty_rows:
-            verdict += f", with {render.several(sum(report.faulty_rows.values()), 'faulty row')}"
+            verdict += f", with {several(sum(report.faulty_rows.values()), 'faulty row')}"
         show(f"{printable(str(path))}: {verdict}; rows: {rows or 'none read'}")
     return Exit.OK if report.accepted else Exit.REFUSED
 

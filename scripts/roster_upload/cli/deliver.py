@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from roster_upload.cli import render
 from roster_upload.cli.host_feeds import config_file, state_as_owner
+from roster_upload.cli.progress import Progress, ProgressFile
 from roster_upload.cli.through_unit import wish
-from roster_upload.delivery.delivery import Run
+from roster_upload.delivery.pipeline import Delivery
 from roster_upload.exits import Exit
 from roster_upload.host import stop
 from roster_upload.terminal.output import quiet_paramiko, say
@@ -23,11 +23,11 @@ def deliver(given: argparse.Namespace) -> int:
     digest = getattr(given, "digest", None) or ""
     if given.command == "resend" and not digest:
         digest = wish(given.feed)
-    run = Run(given.feed, config_file(given), state, given.command, digest)
+    run = Delivery(given.feed, config_file(given), state, given.command, digest)
     if sys.stderr.isatty():
-        run.progress = render.Progress(given.feed)
+        run.progress = Progress(given.feed)
     elif folder := os.environ.get("RUNTIME_DIRECTORY"):
-        run.progress = render.Left(Path(folder) / "progress")
+        run.progress = ProgressFile(Path(folder) / "progress")
 
     with stop.listening(is_last=True):
         code, message = run.execute()

@@ -20,9 +20,10 @@ def forget(given: argparse.Namespace) -> int:
     path, now = credentials.previous(given.config_dir, feed.feed), dt.datetime.now(dt.UTC)
     if path.exists() and path.stat().st_mtime > now.timestamp():
         os.utime(path)  # a wrong clock wrote it, and that day may never come
+    sent = Ledger(given.state_dir / feed.feed).history().last_sent()
     if not path.exists():
         show(f"{feed.district}: no former credential is kept")
-    elif credentials.is_outlived(path, Ledger(given.state_dir / feed.feed).accepted(), now):
+    elif credentials.is_outlived(path, sent.started if sent else "", now):
         path.unlink()
         show(f"{feed.district}: removed the former credential, since a delivery was accepted")
     else:

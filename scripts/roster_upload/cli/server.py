@@ -9,12 +9,12 @@ import datetime as dt
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
 from roster_upload.delivery import readiness
-from roster_upload.delivery.delivery import State
 from roster_upload.exits import Exit
 from roster_upload.host import stop
 from roster_upload.host.credentials import credential
-from roster_upload.records.ledger import ENDED
 from roster_upload.records.night import stamp
+from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.records.state import State
 from roster_upload.terminal.output import quiet_paramiko, show, show_json
 from roster_upload.transfer import probe as prober
 from roster_upload.transfer import profile
@@ -31,9 +31,11 @@ def probe(given: argparse.Namespace) -> int:
     old = profile.read_profile(state.profile)
     differences = profile.changes(old, new) if old else []
     state.keep_profile(new)
-    end = {"feed": feed.feed, "outcome": ENDED, "command": "probe", "message": ""}
+    finished = stamp(dt.datetime.now(dt.UTC))
     # The profile is a trace of a run, which has to have its line.
-    state.ledger.append({**end, "finished": stamp(dt.datetime.now(dt.UTC))})
+    state.ledger.append(
+        Receipt(feed=feed.feed, outcome=Outcome.ENDED, command="probe", finished=finished)
+    )
     if given.json:
         show_json({"feed": feed.feed, "profile": dataclasses.asdict(new), "changed": differences})
     else:

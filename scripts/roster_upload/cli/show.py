@@ -6,10 +6,12 @@ import argparse
 from typing import Any
 
 from roster_upload import config
+from roster_upload.cli import explain as explaining
 from roster_upload.cli import host_feeds, render
 from roster_upload.exits import Exit, Failure
 from roster_upload.records import evidence
 from roster_upload.records.ledger import Ledger
+from roster_upload.records.receipt import Receipt
 from roster_upload.terminal.output import show, show_json
 
 
@@ -38,9 +40,10 @@ def _status(name: str, ledger: Ledger) -> dict[str, Any]:
         lost = evidence.gaps(ledger.path.parent)
     except OSError as error:
         raise host_feeds.unusable(error) from None
+    under_way = ledger.under_way()
     return {
-        **render.status(name, ledger.receipts(), ledger.first_break()),
-        "under_way": ledger.under_way(),
+        **render.status(name, ledger.history(), ledger.first_break()),
+        "under_way": under_way.to_json() if under_way else None,
         "lost": lost,
         "ledger_damaged_lines": ledger.damaged(),
     }
@@ -49,7 +52,7 @@ def _status(name: str, ledger: Ledger) -> dict[str, Any]:
 def history(given: argparse.Namespace) -> int:
     """Print a feed's nights."""
     [name] = host_feeds.names(given)
-    receipts = host_feeds.read_ledger(given, name).receipts()
+    receipts = host_feeds.read_ledger(given, name).history()
     if given.json:
         show_json({"feed": name, "receipts": render.history(receipts, given.nights)})
     else:
@@ -72,25 +75,27 @@ def explain(given: argparse.Namespace) -> int:
             feed = config.load(host_feeds.config_file(given))
         except config.ConfigError:
             feed = None  # it can be the cause
-    explained = render.explain(code, receipt, feed)
+    explained = explaining.explain(code, receipt, feed)
     if given.json:
         show_json(explained)
     else:
-        show(render.explain_text(explained))
+        show(explaining.explain_text(explained))
     return Exit.OK
 
 
-def _last(given: argparse.Namespace) -> tuple[dict[str, Any], Exit]:
+def _last(given: argparse.Namespace) -> tuple[Receipt, Exit]:
     """Return a feed's last receipt that has an exit code, and the code. Raise Failure."""
     [name] = host_feeds.names(given)
-    receipts = [r for r in host_feeds.read_ledger(given, name).receipts() if "exit_code" in r]
+    receipts = [
+        r for r in host_feeds.read_ledger(given, name).receipts() if r.exit_code is not None
+    ]
     if not receipts:
         raise Failure(Exit.USAGE, f"{name} has no receipt yet")
     receipt = receipts[-1]
-    if receipt["exit_code"] not in set(Exit):
+    if receipt.exit_code not in set(Exit):
         raise Failure(
             Exit.USAGE,
-            f"the last receipt of {name} has exit code {receipt['exit_code']}, which this "
-            f"program does not know: {receipt['message']}",
+            f"the last receipt of {name} has exit code {receipt.exit_code}. This "
+            f"program does not know it: {receipt.message}",
         )
-    return receipt, Exit(receipt["exit_code"])
+    return receipt, Exit(receipt.exit_code)

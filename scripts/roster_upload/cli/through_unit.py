@@ -81,7 +81,7 @@ def run(given: argparse.Namespace, command: str) -> int:
             hear()
             if sys.stderr.isatty() and command in TRANSFERS:
                 # Only terminals need it.
-                from roster_upload.cli.render import follow  # noqa: PLC0415
+                from roster_upload.cli.progress import follow  # noqa: PLC0415
 
                 follow(given.feed, RUN_DIR / given.feed / "progress", starting.poll)
             _, errors = starting.communicate()
@@ -143,13 +143,14 @@ def _receipt_code(given: argparse.Namespace, command: str, began: dt.datetime) -
     from roster_upload.records.ledger import Ledger  # noqa: PLC0415
     from roster_upload.records.night import stamp  # noqa: PLC0415
 
-    receipts = Ledger(given.state_dir / given.feed).receipts()
-    last = receipts[-1] if receipts else {}
+    last = Ledger(given.state_dir / given.feed).history().last
+    if not last:
+        return Exit.OK
     # Not the receipt of a delivery which cron has started beside a login.
     # Not one from a clock that was ahead.
     times = stamp(began), stamp(dt.datetime.now(dt.UTC))
-    is_it = last.get("command") == command and times[0] <= last["started"] <= times[1]
-    return int(last["exit_code"]) if is_it else Exit.OK
+    is_it = last.command == command and times[0] <= last.started <= times[1]
+    return int(last.exit_code or 0) if is_it else Exit.OK
 
 
 def _properties(name: str) -> dict[str, str]:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roster_upload import config
-from roster_upload import export as settle
+from roster_upload import export as exports
 from roster_upload.config import Feed
-from roster_upload.delivery.delivery import AHEAD_MINUTES, ahead
+from roster_upload.delivery.source import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.record import path_text
+from roster_upload.terminal.printable import path_text
 
-# A delivery copies the export once, and the ring keeps so many packed ones.
+# A delivery copies the export once, and the package store keeps some compressed ones.
 LEAST_FREE_BYTES = 200_000_000
 
 
@@ -76,7 +76,7 @@ def _next(feed: Feed, now: dt.datetime) -> str:
         raise Failure(
             Exit.LOCAL, "neither cron nor a timer starts the delivery; run site.yml on this host"
         )
-    night = Night.of(feed, start)
+    night = Night.containing(feed, start)
     if not night.in_window:
         raise Failure(
             Exit.LOCAL,
@@ -89,7 +89,7 @@ def _next(feed: Feed, now: dt.datetime) -> str:
 def _room(feed: Feed, _now: dt.datetime) -> str:
     """Free space where a delivery copies and keeps what it sends."""
     try:
-        size, _ = settle.find(feed.source, is_opaque=feed.is_opaque).written()
+        size, _ = exports.find(feed.source, is_opaque=feed.is_opaque).written()
     except Failure:  # told by its own check
         size = 0
     needed = max(LEAST_FREE_BYTES, 3 * size)
@@ -107,7 +107,7 @@ def _room(feed: Feed, _now: dt.datetime) -> str:
 
 def _export(feed: Feed, now: dt.datetime) -> str:
     """The export: there, readable, and no older than a delivery would take."""
-    export = settle.find(feed.source, is_opaque=feed.is_opaque)
+    export = exports.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
     if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
         raise Failure(Exit.STALE, ahead(path_text(export.path), written, now))
@@ -123,7 +123,7 @@ def _export(feed: Feed, now: dt.datetime) -> str:
 def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Whether the calendar lets tonight's delivery go."""
     for span in feed.blackouts:
-        if Night.of(feed, now).deadline.date() in span:
+        if Night.containing(feed, now).deadline.date() in span:
             raise Failure(Exit.PAUSED, f"nothing is sent tonight: blackout {span}")
     return "tonight is no blackout date"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from roster_upload.exits import Exit, Failure
@@ -43,12 +42,13 @@ def previous(folder: Path, feed: str) -> Path:
     return folder / "previous" / feed / "previous"
 
 
-def is_outlived(path: Path, accepted: Sequence[Mapping[str, object]], now: dt.datetime) -> bool:
-    """Return whether an accepted delivery began after a credential was put aside.
+def is_outlived(path: Path, accepted: str, now: dt.datetime) -> bool:
+    """Return whether the last accepted delivery began after a credential was put aside.
 
-    A start later than `now` does not count: a clock was wrong.
+    `accepted` is its start (ISO 8601), or "". A start later than `now` does not count: a clock was
+    wrong.
     """
     if not accepted:
         return False
-    began = dt.datetime.fromisoformat(str(accepted[-1]["started"]))
+    began = dt.datetime.fromisoformat(accepted)
     return path.stat().st_mtime < began.timestamp() <= now.timestamp()

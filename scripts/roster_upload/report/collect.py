@@ -16,7 +16,7 @@ from roster_upload.host.confined import answer_as_owner
 from roster_upload.records.evidence import gaps
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import stamp
-from roster_upload.report.history import history
+from roster_upload.report.brief import brief
 
 # Keys of a feed's configuration that a report has.
 SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline")
@@ -84,10 +84,10 @@ def _as_owner(folder: Path, nights: int, last_night: str) -> bytes:
     found: dict[str, Any] = {}
     try:
         ledger = Ledger(folder)
-        receipts = ledger.receipts()
-        districts = (r["district"] for r in reversed(receipts) if r.get("district"))
+        history = ledger.history()
+        districts = (r.district for r in reversed(history.receipts) if r.district)
         found |= {"district": next(districts, ""), "broken_at": ledger.first_break()}
-        found |= history(receipts, nights, last_night)
+        found |= brief(history, nights, last_night)
         found["trouble"] = "; ".join(gaps(folder)) or None
     except OSError as error:  # a link, a pipe, or a closed file
         found["trouble"] = f"its receipts cannot be read: {error}"

@@ -17,6 +17,7 @@ from roster_upload.cli import parser as cli
 from roster_upload.records.ledger import Ledger
 from support import fleets
 from support.fleets import DIGEST
+from support.receipts import append
 
 SCRIPTS = Path(cli.__file__).parents[2]
 # The table of this host is not the one that is asked.
@@ -101,7 +102,7 @@ class HostFolders:
 
     def add(self, *receipts: dict[str, Any]) -> None:
         for one in receipts:
-            self.ledger("alder").append(one)
+            append(self.ledger("alder"), one)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command as a host's root does."""
@@ -154,6 +155,11 @@ def test_a_night_is_its_last_delivery(folders: HostFolders) -> None:
     assert told["watch"]["night"] == "2026-11-23"
     assert told["broken_at"] is None
     assert len(folders.feed(nights=1)["nights"]) == 1
+
+
+def test_nights_of_a_clock_that_was_ahead_are_left_out(folders: HostFolders) -> None:
+    folders.add(receipt("2026-11-22"), receipt("2098-01-01"))
+    assert [night[0] for night in folders.feed()["nights"]] == ["2026-11-22"]
 
 
 def test_a_night_that_went_well_stays_so_and_the_day_is_no_night(folders: HostFolders) -> None:
@@ -252,13 +258,13 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
     path = folders.ledger("alder").path
     path.write_text(path.read_text().replace("2000", "2001", 1))
     (folders.configuration / "birch.toml").write_text("district = ")
-    folders.ledger("cedar").append(receipt("2026-11-20"))
+    append(folders.ledger("cedar"), receipt("2026-11-20"))
     alder, birch, cedar = folders.report()["feeds"]
     assert alder["broken_at"] == 2
     assert "its configuration cannot be read" in birch["trouble"]
     assert cedar["configured"] is None
     assert cedar["district"] == "Alder"
-    folders.ledger("cedar").append({"night": "2026-11-21", "command": "send", "outcome": "sent"})
+    append(folders.ledger("cedar"), {"night": "2026-11-21", "command": "send", "outcome": "sent"})
     assert "damaged in line 2" in folders.report()["feeds"][2]["trouble"]
 
 

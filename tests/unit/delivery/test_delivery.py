@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,22 +21,27 @@ import pytest
 from roster_feeds import to_toml
 from roster_upload import config
 from roster_upload.cli import parser as cli
-from roster_upload.delivery import delivery
+from roster_upload.delivery import judging, pipeline, recorder
 from roster_upload.exits import Exit, Failure
 from roster_upload.guard.baseline import Baseline
 from roster_upload.host import locks, stop
-from roster_upload.notify import alerts as tell
+from roster_upload.notify import alerts
+from roster_upload.notify.channels import heartbeat
 from roster_upload.package.built import Built
+from roster_upload.records.finding import Finding
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import MARGIN_SECONDS, Night, stamp
+from roster_upload.records.receipt import Receipt
+from roster_upload.terminal import output
 from roster_upload.transfer import connect, upload
 from roster_upload.transfer import probe as prober
 from roster_upload.transfer.info import Holds
 from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.watchdog import Times
 from roster_upload.validation.check import check
-from roster_upload.validation.findings import Finding, Report
+from roster_upload.validation.findings import Report
 from support import rosters
+from support.receipts import append
 from support.sftp_server import FINAL, YESTERDAY, Server, directory_of
 from unit.test_config import GOOD
 
@@ -55,7 +60,7 @@ def _handlers() -> Iterator[None]:
 def test_a_signal_does_not_cost_a_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append = Ledger.append
 
-    def interrupted(self: Ledger, receipt: Mapping[str, Any]) -> None:
+    def interrupted(self: Ledger, receipt: Receipt) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         append(self, receipt)
 
@@ -63,7 +68,7 @@ def test_a_signal_does_not_cost_a_receipt(tmp_path: Path, monkeypatch: pytest.Mo
     options = [f"--config-dir={tmp_path}", f"--state-dir={tmp_path}"]
     assert cli.main([*options, "send", "maple-grove"]) == Exit.CONFIG
     receipts = Ledger(tmp_path / "maple-grove").receipts()
-    assert [receipt["exit_code"] for receipt in receipts] == [Exit.CONFIG]
+    assert [receipt.exit_code for receipt in receipts] == [Exit.CONFIG]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_the_night_of_a_moment(
 ) -> None:
     feed = config.parse({**GOOD, "window_start": window[0], "deadline": window[1]})
     moment = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
-    found = Night.of(feed, moment)
+    found = Night.containing(feed, moment)
     assert found.deadline.date().isoformat() == night
     assert (found.in_window, found.minutes_to_deadline) == (in_window, left)
 
@@ -131,11 +136,11 @@ class Host:
         monkeypatch.setattr("random.uniform", lambda _low, _high: 1.0)
         monkeypatch.setattr("time.sleep", self.waits.append)
         monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # no power is cut here
-        monkeypatch.setattr(delivery, "say", self.said.append)
-        monkeypatch.setattr(delivery, "load", self._load)
+        monkeypatch.setattr(output, "say", self.said.append)
+        monkeypatch.setattr(pipeline, "load", self._load)
         monkeypatch.setattr(upload, "deliver", self._deliver)
-        monkeypatch.setattr(tell, "heartbeat", self._heartbeat)
-        monkeypatch.setattr(tell, "tell", self._tell)
+        monkeypatch.setattr(heartbeat, "beat", self._heartbeat)
+        monkeypatch.setattr(alerts, "notify", self._notify)
         self.configure()
         self.export.write_bytes(OLD)
 
@@ -180,14 +185,14 @@ class Host:
         self.alerts.append(("heartbeat", code))
         return ["the heartbeat did not work"] if code is not None else []
 
-    def _tell(self, _feed: config.Feed, kind: str, *_: Any) -> list[str]:
-        self.alerts.append(("tell", kind))
+    def _notify(self, _feed: config.Feed, kind: str, *_: Any) -> list[str]:
+        self.alerts.append(("notify", kind))
         return ["the webhook did not work"]
 
     def run(self, command: str = "send", digest: str = "", *, hours: float = 0) -> Exit:
         """Runs a command, so many hours from now; returns its exit code."""
         file = self.folder / "maple-grove.toml"
-        made = delivery.Run("maple-grove", file, self.state, command, digest)
+        made = pipeline.Delivery("maple-grove", file, self.state, command, digest)
         made.started += dt.timedelta(hours=hours)
         self.made = made
         code, self.message = made.execute()
@@ -202,7 +207,7 @@ class Host:
 
     @property
     def last(self) -> dict[str, Any]:
-        return self.ledger.receipts()[-1]
+        return self.ledger.receipts()[-1].to_json()
 
     @property
     def profile(self) -> Profile:
@@ -211,7 +216,7 @@ class Host:
 
     @property
     def outcomes(self) -> list[str]:
-        return [receipt["outcome"] for receipt in self.ledger.receipts()]
+        return [receipt.outcome for receipt in self.ledger.receipts()]
 
 
 def digest_of(content: bytes) -> str:
@@ -303,14 +308,14 @@ def test_what_the_guard_holds_is_not_sent(host: Host) -> None:
 def test_an_approval_lets_one_file_through_once(host: Host) -> None:
     approval = {"outcome": "approved", "who": "it", "why": "closed", "finished": NOON, "n": 1}
     host.send()
-    host.ledger.append({**approval, "digest": digest_of(SMALL)})
+    append(host.ledger, {**approval, "digest": digest_of(SMALL)})
     assert host.send(SMALL[:-1]) == Exit.HELD, "it is for another file"
     host.ends = [Failure(Exit.VERIFY, "damaged")]
     assert host.send(SMALL) == Exit.VERIFY
     assert host.send(SMALL) == Exit.OK, "a transfer that failed does not use it up"
     assert host.last["approved"] == {"who": "it", "why": "closed", "finished": NOON}
     assert host.last["held"]
-    host.ledger.append({**approval, "digest": digest_of(OLD)})
+    append(host.ledger, {**approval, "digest": digest_of(OLD)})
     assert host.send(OLD) == Exit.OK
     assert host.send(SMALL) == Exit.HELD
     assert host.sent == [OLD, SMALL, SMALL, OLD]
@@ -413,7 +418,7 @@ def test_an_export_is_stale_from_its_limit_on(
     host.configure(maximum_age_hours=5)
     started = dt.datetime.now(dt.UTC).replace(microsecond=0)
     os.utime(host.export, (started.timestamp() - 5 * 3600 - late,) * 2)
-    made = delivery.Run("maple-grove", host.folder / "maple-grove.toml", host.state, command)
+    made = pipeline.Delivery("maple-grove", host.folder / "maple-grove.toml", host.state, command)
     made.started = started
     assert made.execute()[0] == code
     if code is Exit.STALE:
@@ -547,17 +552,17 @@ def test_a_blackout_is_of_the_day_of_the_deadline(host: Host, day: int, code: Ex
     date = evening.date() + dt.timedelta(days=day)
     host.configure(window_start="23:00", deadline="03:00", blackouts=[f"{date} a reason"])
     os.utime(host.export, (evening.timestamp(),) * 2)
-    made = delivery.Run("maple-grove", host.folder / "maple-grove.toml", host.state)
+    made = pipeline.Delivery("maple-grove", host.folder / "maple-grove.toml", host.state)
     made.started = evening
     assert made.execute()[0] == code
-    assert made.receipt["in_window"]
+    assert made.receipt.in_window
 
 
-@pytest.mark.parametrize("step", ["receipts.news", "ring.Ring.add"])
+@pytest.mark.parametrize("step", ["history.History.new_findings", "package_store.PackageStore.add"])
 def test_what_is_in_is_recorded_whatever_comes(host: Host, step: str) -> None:
     """A signal that comes behind the transfer must not cost its receipt."""
     stopped = mock.Mock(side_effect=[stop.Stopped("SIGTERM"), []])
-    host.patch.setattr(f"roster_upload.{step}", stopped)
+    host.patch.setattr(f"roster_upload.records.{step}", stopped)
     assert host.send() == Exit.OK
     assert host.last["outcome"] == "sent"
     assert "sent" in host.message
@@ -572,13 +577,13 @@ def test_a_stop_is_not_tried_again_and_says_what_the_vendor_has(host: Host, hold
     assert (len(host.sent), host.waits) == (1, [])
     assert host.message == f"stopped by SIGTERM; {holds.words}"
     assert (host.last["outcome"], host.last["exit_code"]) == ("failed", Exit.STOPPED)
-    assert ("tell", "failure") in host.alerts
+    assert ("notify", "failure") in host.alerts
 
 
 def test_a_stop_before_the_transfer_says_that_nothing_was_sent(host: Host) -> None:
-    host.patch.setattr(delivery, "check", mock.Mock(side_effect=stop.Stopped("SIGINT")))
+    host.patch.setattr(judging, "check", mock.Mock(side_effect=stop.Stopped("SIGINT")))
     assert host.send() == Exit.STOPPED
-    assert host.message == f"stopped by SIGINT; {delivery.NOTHING_SENT}"
+    assert host.message == f"stopped by SIGINT; {recorder.NOTHING_SENT}"
     assert host.sent == []
 
 
@@ -591,7 +596,7 @@ def test_a_stop_between_tries_is_one(host: Host) -> None:
 
 
 def test_a_stop_while_others_are_told_ends_that_alone(host: Host) -> None:
-    host.patch.setattr(tell, "heartbeat", mock.Mock(side_effect=[[], stop.Stopped("SIGTERM")]))
+    host.patch.setattr(heartbeat, "beat", mock.Mock(side_effect=[[], stop.Stopped("SIGTERM")]))
     assert host.send() == Exit.OK
     assert host.outcomes == ["sent"]
 
@@ -813,8 +818,8 @@ def test_what_is_made_of_the_export_is_sent_kept_and_compared_with(host: Host) -
     assert [path.name for path in host.state.glob("accepted-*")] == [f"accepted-{digest[:16]}.npz"]
     assert host.export.read_bytes() == OLD
     assert host.send(SMALL) == Exit.HELD
-    host.ledger.append({"outcome": "approved", "who": "it", "why": "w", "finished": "f",
-                        "digest": digest_of(SMALL)})  # fmt: skip
+    append(host.ledger, {"outcome": "approved", "who": "it", "why": "w", "finished": NOON,
+                         "digest": digest_of(SMALL)})  # fmt: skip
     assert host.send(SMALL) == Exit.OK, "an approval is for the export"
     steps.mark = b"?"
     assert host.run("resend") == Exit.OK
@@ -855,7 +860,7 @@ def find(host: Host, *findings: Finding) -> None:
             report.faulty_rows = {f.file: f.count for f in findings if f.severity == "fault"}
         return report
 
-    host.patch.setattr(delivery, "check", checked)
+    host.patch.setattr(judging, "check", checked)
 
 
 FAULT = Finding("value.enum", "fault", "enrollments.csv", "role", count=2, rows=[5, 9])
@@ -864,16 +869,16 @@ FAULT = Finding("value.enum", "fault", "enrollments.csv", "role", count=2, rows=
 def test_a_faulty_row_is_delivered_and_told_once(host: Host) -> None:
     find(host, FAULT)
     assert [host.run(hours=24 * number) for number in range(2)] == [Exit.OK] * 2
-    first, second = host.ledger.receipts()
+    first, second = (receipt.to_json() for receipt in host.ledger.receipts())
     assert first["told"] == [
         {"rule": "value.enum", "file": "enrollments.csv", "column": "role", "count": 2}
     ]
     assert second["told"] == []
     for receipt in (first, second):
-        assert receipt["findings"] == [FAULT.record()], "the receipt has it always"
+        assert receipt["findings"] == [FAULT.to_json()], "the receipt has it always"
         assert receipt["faulty_rows"] == {"enrollments.csv": 2}
-        assert receipt["message"].endswith("; 2 faulty rows told")
-    assert [told for told in host.alerts if told[0] == "tell"] == [("tell", "findings")]
+        assert receipt["message"].endswith("; 2 faulty rows")
+    assert [told for told in host.alerts if told[0] == "notify"] == [("notify", "findings")]
 
 
 @pytest.mark.parametrize("end", [Failure(Exit.VANISHED, "it broke"), None])
@@ -895,14 +900,14 @@ def test_a_finding_is_told_with_the_delivery_only(host: Host, end: Failure | Non
 def looks(host: Host) -> list[str]:
     """The files that are validated from now on, by name."""
     names: list[str] = []
-    check = delivery.check  # type: ignore[attr-defined]
+    check = judging.check  # type: ignore[attr-defined]
 
     def looked(path: Path, *arguments: Any, **options: Any) -> Report:
         names.append(path.name)
         report: Report = check(path, *arguments, **options)
         return report
 
-    host.patch.setattr(delivery, "check", looked)
+    host.patch.setattr(judging, "check", looked)
     return names
 
 
@@ -914,7 +919,7 @@ def test_rows_that_are_left_out_are_recorded_and_told(host: Host) -> None:
     assert host.send() == Exit.OK
     assert host.sent == [OLD + b"!"]
     assert looked == ["export", "package.zip"], "what is sent is looked at as ever"
-    assert host.last["findings"] == [FAULT.record()]
+    assert host.last["findings"] == [FAULT.to_json()]
     assert host.last["faulty_rows"] == {"enrollments.csv": 2}
     assert len(host.last["told"]) == 1
 
@@ -935,7 +940,7 @@ def test_an_export_that_breaks_rules_is_refused_though_rows_may_be_left_out(host
     host.configure(faulty_rows="leave-out")
     assert host.send() == Exit.REFUSED
     assert host.sent == []
-    assert host.last["findings"] == [error.record(), FAULT.record()], "each of them once"
+    assert host.last["findings"] == [error.to_json(), FAULT.to_json()], "each of them once"
 
 
 def test_what_cannot_be_held_to_its_scope_is_refused(host: Host) -> None:
@@ -1003,8 +1008,8 @@ def test_several_starts_of_a_night_wait_for_one(host: Host) -> None:
 def test_an_approval_ends_a_wait(host: Host) -> None:
     waiting(host)
     assert host.run(hours=24) == Exit.OK
-    host.ledger.append({"outcome": "approved", "who": "it", "why": "w", "finished": "f",
-                        "digest": digest_of(SMALL), "command": "approve"})  # fmt: skip
+    append(host.ledger, {"outcome": "approved", "who": "it", "why": "w", "finished": NOON,
+                         "digest": digest_of(SMALL), "command": "approve"})  # fmt: skip
     assert host.run(hours=25) == Exit.OK
     assert host.sent[-1] == SMALL
     assert ("approved" in host.last, "waiting" in host.last) == (True, False)
@@ -1079,7 +1084,7 @@ def test_a_full_disk_sends_no_part_of_a_package(host: Host, declared: dict[str, 
     host.configure(**declared, maximum_age_hours=1000)
     full = OSError(errno.ENOSPC, "No space left on device")
     what = (
-        "roster_upload.records.package_store.Ring.decrypt"
+        "roster_upload.records.package_store.PackageStore.decrypt"
         if declared
         else "roster_upload.package.build.build"
     )
@@ -1106,7 +1111,7 @@ def test_the_rest_is_checked_as_ever(host: Host) -> None:
             report.findings = Found([refused])  # type: ignore[assignment]
         return report
 
-    host.patch.setattr(delivery, "check", checked)
+    host.patch.setattr(judging, "check", checked)
     assert host.run(hours=24) == Exit.HELD
     assert host.last["findings"] == []
     assert len(host.sent) == 1
@@ -1146,7 +1151,7 @@ def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
     ("what", "code", "sent"),
     [
         (
-            "roster_upload.records.package_store.Ring.add",
+            "roster_upload.records.package_store.PackageStore.add",
             Exit.OK,
             1,
         ),  # it is no part of the delivery
@@ -1154,7 +1159,7 @@ def test_packages_are_kept_as_many_as_the_feed_says(host: Host) -> None:
         ("roster_upload.records.ledger.Ledger.append", Exit.LOCAL, 0),  # also of what is to be sent
         ("roster_upload.records.ledger.Ledger.receipts", Exit.LOCAL, 0),
         ("roster_upload.records.ledger.Ledger.prune", Exit.OK, 1),
-        ("roster_upload.records.package_store.Ring.decrypt", Exit.LOCAL, 0),
+        ("roster_upload.records.package_store.PackageStore.decrypt", Exit.LOCAL, 0),
     ],
 )
 def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
@@ -1170,19 +1175,19 @@ def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
     assert any("No space left" in text for text in [host.message, *host.said])
     if what.endswith("append"):
         assert "what happened: " in host.message
-        assert host.alerts[-2:] == [("tell", "failure"), ("heartbeat", Exit.LOCAL)]
+        assert host.alerts[-2:] == [("notify", "failure"), ("heartbeat", Exit.LOCAL)]
 
 
 BEHIND_THE_RENAMING = [
-    "roster_upload.records.receipts.news",
-    "roster_upload.cli.render.morning",
-    "roster_upload.records.package_store.Ring.add",
+    "roster_upload.records.history.History.new_findings",
+    "roster_upload.delivery.pipeline.summary_line",
+    "roster_upload.records.package_store.PackageStore.add",
     "roster_upload.records.evidence.mark",
-    "roster_upload.delivery.delivery.State.keep_profile",
+    "roster_upload.records.state.State.keep_profile",
     "roster_upload.transfer.probe.probe",
-    "roster_upload.notify.alerts.event",
-    "roster_upload.notify.alerts.heartbeat",
-    "roster_upload.notify.alerts.metrics",
+    "roster_upload.notify.events.event",
+    "roster_upload.notify.channels.heartbeat.beat",
+    "roster_upload.notify.metrics.write",
     "roster_upload.records.ledger.Ledger.prune",
 ]
 
@@ -1198,22 +1203,22 @@ def test_what_comes_behind_the_renaming_changes_nothing(
     (host.state / "server.json").write_text(
         dataclasses.replace(PROFILE, server="SSH-2.0-Old").to_json()
     )
-    host.ledger.append({"outcome": "ended", "command": "probe"})
+    append(host.ledger, {"outcome": "ended", "command": "probe"})
     host.patch.setattr(prober, "probe", mock.Mock(return_value=PROFILE))
     broken = mock.Mock()
-    start: list[Any] = [[]] if what.endswith("heartbeat") else []  # that of the start is before it
+    start: list[Any] = [[]] if what.endswith("beat") else []  # that of the start is before it
     broken.side_effect = [*start, error]
     host.patch.setattr(what, broken)
     assert host.send() == Exit.OK
     assert broken.called
     assert (host.outcomes, host.last["exit_code"]) == (["sent"], 0)
-    assert ("tell", "failure") not in host.alerts
+    assert ("notify", "failure") not in host.alerts
     assert any("no" in text for text in host.said)
 
 
 def test_an_error_of_the_program_behind_the_renaming_changes_nothing(host: Host) -> None:
     summed_up = mock.Mock(side_effect=[ValueError("no"), "sent"])
-    host.patch.setattr(delivery.Run, "_summary", summed_up)
+    host.patch.setattr(pipeline.Delivery, "_summary", summed_up)
     assert host.send() == Exit.OK
     assert (host.outcomes, host.last["exit_code"]) == (["sent"], 0)
 
@@ -1221,8 +1226,8 @@ def test_an_error_of_the_program_behind_the_renaming_changes_nothing(host: Host)
 def test_a_receipt_that_cannot_be_written_whole_is_written_in_brief(host: Host) -> None:
     append = Ledger.append
 
-    def picky(self: Ledger, receipt: Mapping[str, Any]) -> None:
-        if "seconds" in receipt:
+    def picky(self: Ledger, receipt: Receipt) -> None:
+        if receipt.seconds:
             raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
         append(self, receipt)
 
@@ -1238,15 +1243,15 @@ def test_a_delivery_whose_receipt_is_lost_is_told_as_that(host: Host) -> None:
     """The disk fills up meanwhile: the next run knows that the vendor may have the file."""
     append = Ledger.append
 
-    def full(self: Ledger, receipt: Mapping[str, Any]) -> None:
-        if receipt["outcome"] == "sent":
+    def full(self: Ledger, receipt: Receipt) -> None:
+        if receipt.is_sent:
             raise OSError(errno.ENOSPC, "No space left on device")
         append(self, receipt)
 
     host.patch.setattr(Ledger, "append", full)
     assert host.send() == Exit.LOCAL
     assert "what happened: " in host.message
-    assert host.alerts[-2:] == [("tell", "unrecorded"), ("heartbeat", 0)]
+    assert host.alerts[-2:] == [("notify", "unrecorded"), ("heartbeat", 0)]
     host.patch.setattr(Ledger, "append", append)
     assert host.send(SMALL) == Exit.HELD
     assert host.outcomes == ["failed", "held"]
@@ -1267,13 +1272,13 @@ def kill(host: Host, content: bytes, holds: Holds | None = None) -> None:
         return
     append = Ledger.append
 
-    def none(self: Ledger, receipt: Mapping[str, Any]) -> None:
-        if receipt["outcome"] == "begun":
+    def none(self: Ledger, receipt: Receipt) -> None:
+        if receipt.outcome == "begun":
             append(self, receipt)
 
     with host.patch.context() as patch:
         patch.setattr(Ledger, "append", none)
-        patch.setattr(delivery.Run, "_tell", lambda _run: None)
+        patch.setattr(pipeline.Delivery, "_close", lambda _delivery: None)
         host.ends = [Killed()]
         with pytest.raises(Killed):
             host.send(content)
@@ -1285,12 +1290,12 @@ def test_a_killed_run_is_told_by_the_next_one(host: Host) -> None:
     host.alerts.clear()
     assert host.send() == Exit.OK
     assert host.outcomes == ["failed", "sent"]
-    told = [alert for alert in host.alerts if alert[0] == "tell"]
-    assert told == [("tell", "failure"), ("tell", "recovery")]
+    told = [alert for alert in host.alerts if alert[0] == "notify"]
+    assert told == [("notify", "failure"), ("notify", "recovery")]
     assert any("was killed" in text for text in host.said)
     host.alerts.clear()
     assert host.send(BIG) == Exit.OK
-    assert ("tell", "failure") not in host.alerts, "once"
+    assert ("notify", "failure") not in host.alerts, "once"
 
 
 @pytest.mark.parametrize("holds", [None, Holds.NEW, Holds.UNKNOWN, Holds.PART])
@@ -1365,7 +1370,7 @@ def test_what_is_begun_is_on_the_disk_before_anything_may_reach_the_vendor(host:
     deliver = upload.deliver
 
     def look(*arguments: Any, **options: Any) -> upload.Delivered:
-        found.append(host.ledger.records()[-1])
+        found.append(host.ledger.records()[-1].to_json())
         return deliver(*arguments, **options)
 
     host.patch.setattr(upload, "deliver", look)
@@ -1400,7 +1405,7 @@ def test_lost_receipts_are_no_first_delivery(
         assert "Restore receipts.jsonl from a backup" in host.message
     assert host.last["lost"]
     approval = {"outcome": "approved", "who": "it", "why": "ok", "digest": digest_of(content)}
-    host.ledger.append(approval)
+    append(host.ledger, approval)
     assert host.send() == Exit.OK
     host.configure(guard_removed_percent=99)
     assert host.send(content + b"y") == Exit.OK, "and the next night goes on by itself"
@@ -1503,11 +1508,11 @@ def test_a_missing_credential_is_told(host: Host, slot: str, told: str) -> None:
         (None, [("heartbeat", None), ("heartbeat", 0)]),
         (
             Failure(Exit.LOGIN, "no"),
-            [("heartbeat", None), ("tell", "failure"), ("heartbeat", Exit.LOGIN)],
+            [("heartbeat", None), ("notify", "failure"), ("heartbeat", Exit.LOGIN)],
         ),
         (
             KeyboardInterrupt(),
-            [("heartbeat", None), ("tell", "failure"), ("heartbeat", Exit.INTERNAL)],
+            [("heartbeat", None), ("notify", "failure"), ("heartbeat", Exit.INTERNAL)],
         ),
     ],
 )
@@ -1540,10 +1545,10 @@ def test_old_receipts_go_and_metrics_come(host: Host, tmp_path: Path) -> None:
     host.state.mkdir(parents=True)
     for days in (10.01, 9.99, *[0.0] * 12):
         moment = stamp(now - dt.timedelta(days=days))
-        host.ledger.append({"outcome": "held", "finished": moment, "days": days})
+        append(host.ledger, {"outcome": "held", "finished": moment, "days": days})
     host.patch.setenv("CACHE_DIRECTORY", str(tmp_path))
     assert host.send() == Exit.OK
-    assert [r.get("days") for r in host.ledger.receipts()] == [9.99, *[0.0] * 12, None]
+    assert [r.others.get("days") for r in host.ledger.receipts()] == [9.99, *[0.0] * 12, None]
     assert 'outcome="sent"} 1' in (tmp_path / "maple-grove.prom").read_text()
 
 
@@ -1571,7 +1576,7 @@ def test_another_version_of_the_server_is_probed_behind_the_delivery(
     host.state.mkdir(parents=True)
     file = host.state / "server.json"
     file.write_text(old.to_json())
-    host.ledger.append({"outcome": "ended", "command": "probe"})
+    append(host.ledger, {"outcome": "ended", "command": "probe"})
     probe = mock.Mock(side_effect=[found])
     host.patch.setattr(prober, "probe", probe)
     assert host.send() == Exit.OK

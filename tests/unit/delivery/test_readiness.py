@@ -75,8 +75,9 @@ def test_a_host_that_is_ready(host: Host) -> None:
     }
     assert host.look()["clock"].record() == {
         "check": "clock",
+        "ok": True,
         "exit_code": 0,
-        "told": told["clock"],
+        "text": told["clock"],
     }
 
 

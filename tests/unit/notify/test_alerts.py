@@ -32,8 +32,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from roster_upload import config
 from roster_upload.config import Feed
 from roster_upload.exits import Exit
-from roster_upload.notify import alerts as tell
+from roster_upload.notify import alerts, events, metrics
+from roster_upload.notify.channels import channel, heartbeat
+from roster_upload.records.receipt import OF_DELIVERIES, Receipt
 from support import waiting
+from support.receipts import history
 from unit.test_config import GOOD
 
 SECRET = "T0/a-secret_path"
@@ -75,6 +78,11 @@ def feed(**changes: Any) -> Feed:
     security = changes.get("smtp_security", "none")
     good = config.parse({**GOOD, **changes, "smtp_security": "tls"})
     return dataclasses.replace(good, smtp_security=security)
+
+
+def notify(feed: Feed, kind: str, receipt: dict[str, Any], secrets: Path | None) -> list[str]:
+    """Notify of a receipt."""
+    return alerts.notify(feed, kind, Receipt.parse(receipt), secrets)
 
 
 @pytest.fixture
@@ -271,8 +279,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
             found.let_pass(math.inf if timeout is None else timeout)
 
     clock = types.SimpleNamespace(monotonic=lambda: sum(found.seconds))
-    monkeypatch.setattr(tell, "time", clock)
-    monkeypatch.setattr(tell, "threading", types.SimpleNamespace(Thread=Channel))
+    monkeypatch.setattr(channel, "time", clock)
+    monkeypatch.setattr(channel, "threading", types.SimpleNamespace(Thread=Channel))
     return found
 
 
@@ -353,14 +361,14 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
     ],
 )
 def test_what_is_news(before: list[Any], now: Any, told: str | None) -> None:
-    assert tell.event(before, now) == told
+    assert events.event(history(before), Receipt.parse(now)) == told
 
 
 # ---- what arrives -------------------------------------------------------------------------------
 
 
 def test_a_webhook_says_what_happened_and_what_to_do(web: Web, secrets: Path) -> None:
-    assert tell.tell(feed(webhook_url=f"{web.url}/x/{{secret}}"), "failure", RECEIPT, secrets) == []
+    assert notify(feed(webhook_url=f"{web.url}/x/{{secret}}"), "failure", RECEIPT, secrets) == []
     [(command, path, body)] = web.got
     assert (command, path) == ("POST", f"/x/{SECRET}")
     told = json.loads(body)
@@ -381,7 +389,7 @@ def test_a_webhook_says_what_happened_and_what_to_do(web: Web, secrets: Path) ->
 
 
 def test_a_mail_says_who_must_act(post: Post, secrets: Path) -> None:
-    assert tell.tell(post.feed(smtp_username="roster"), "failure", RECEIPT, secrets) == []
+    assert notify(post.feed(smtp_username="roster"), "failure", RECEIPT, secrets) == []
     message = post.message
     assert message["Subject"] == f"{GOOD['district']}: tonight's roster was not delivered"
     assert message["To"] == "it@maple.example, ops@vendor.example"
@@ -423,7 +431,7 @@ def test_new_findings_are_told_and_known_ones_are_not(
 ) -> None:
     found = {**SENT, "findings": FINDINGS, "told": TOLD}
     configured = post.feed(webhook_url=f"{web.url}/x")
-    assert tell.tell(configured, kind, found, secrets) == []
+    assert notify(configured, kind, found, secrets) == []
     told = json.loads(web.got[0][2])
     assert told["findings"] == FINDINGS[:1]
     body = post.message.get_content()
@@ -454,7 +462,7 @@ def test_new_findings_are_told_and_known_ones_are_not(
 def test_each_kind_of_mail_has_its_subject(
     post: Post, kind: str, command: str, subject: str, next_step: bool
 ) -> None:
-    assert tell.tell(post.feed(), kind, {**RECEIPT, "command": command}, None) == []
+    assert notify(post.feed(), kind, {**RECEIPT, "command": command}, None) == []
     assert post.message["Subject"] == f"{GOOD['district']}: {subject}"
     assert ("Next step: " in post.message.get_content()) is next_step
 
@@ -470,13 +478,13 @@ def test_each_kind_of_mail_has_its_subject(
 def test_a_heartbeat_carries_the_exit_code(
     web: Web, secrets: Path, code: int | None, url: str, path: str
 ) -> None:
-    assert tell.heartbeat(feed(heartbeat_url=f"{web.url}{url}"), secrets, code) == []
+    assert heartbeat.beat(feed(heartbeat_url=f"{web.url}{url}"), secrets, code) == []
     assert web.got == [("GET", path, b"")]
 
 
 def test_a_feed_without_channels_tells_nobody() -> None:
-    assert tell.tell(feed(), "failure", RECEIPT, None) == []
-    assert tell.heartbeat(feed(), None, 0) == []
+    assert notify(feed(), "failure", RECEIPT, None) == []
+    assert heartbeat.beat(feed(), None, 0) == []
 
 
 # ---- what does not arrive -----------------------------------------------------------------------
@@ -505,7 +513,7 @@ def test_a_webhook_that_does_not_take_it_is_told(
 ) -> None:
     web.answer = answer
     url = f"{web.url}/{{secret}}"
-    sentence = hushed(tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets))
+    sentence = hushed(notify(feed(webhook_url=url), "failure", RECEIPT, secrets))
     assert sentence == f"the webhook did not work: 127.0.0.1: {told}"
     assert len(web.got) == 1
 
@@ -514,14 +522,14 @@ def test_a_heartbeat_is_not_led_to_another_host(web: Web, secrets: Path) -> None
     other = Web()
     with running(other.server):
         web.answer = (302, {"Location": f"{other.url}/{SECRET}"})
-        told = tell.heartbeat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0)
+        told = heartbeat.beat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0)
         assert hushed(told) == "the heartbeat did not work: 127.0.0.1: it answered 302"
         assert other.got == []
 
 
 def test_a_heartbeat_is_led_to_another_place_of_its_host(web: Web, secrets: Path) -> None:
     web.moved = {f"/{SECRET}/0": f"/new/{SECRET}/0"}
-    assert tell.heartbeat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0) == []
+    assert heartbeat.beat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0) == []
     assert [path for _, path, _ in web.got] == [f"/{SECRET}/0", f"/new/{SECRET}/0"]
 
 
@@ -534,15 +542,15 @@ def test_a_secret_that_is_not_there_is_told(
     path.write_text("\n") if is_empty else path.unlink()
     with_url = feed(**{f"{purpose}_url": f"{web.url}/{{secret}}"})
     told = [
-        *tell.tell(with_url, "failure", RECEIPT, secrets),
-        *tell.heartbeat(with_url, secrets, 0),
+        *notify(with_url, "failure", RECEIPT, secrets),
+        *heartbeat.beat(with_url, secrets, 0),
     ]
     assert f"the {purpose} did not work: its secret {purpose} is not on this host" in hushed(told)
     assert web.got == []
 
 
 def test_a_mail_password_that_is_not_there_is_told(post: Post) -> None:
-    told = tell.tell(post.feed(smtp_username="roster"), "failure", RECEIPT, None)
+    told = notify(post.feed(smtp_username="roster"), "failure", RECEIPT, None)
     assert "the mail did not work: its secret smtp is not on this host" in hushed(told)
     assert post.said == []
 
@@ -562,13 +570,13 @@ def test_a_mail_that_is_refused_is_told(
     post: Post, secrets: Path, refused: dict[str, str], told: str
 ) -> None:
     post.refused = refused
-    sentence = hushed(tell.tell(post.feed(smtp_username="me"), "failure", RECEIPT, secrets))
+    sentence = hushed(notify(post.feed(smtp_username="me"), "failure", RECEIPT, secrets))
     assert sentence == f"the mail did not work: {told}"
 
 
 def test_a_mail_is_not_sent_in_the_clear_where_tls_is_asked_for(post: Post, secrets: Path) -> None:
     asking = post.feed(smtp_username="me", smtp_security="starttls")
-    told = hushed(tell.tell(asking, "failure", RECEIPT, secrets))
+    told = hushed(notify(asking, "failure", RECEIPT, secrets))
     assert "it does not offer what smtp_security" in told
     assert not any(line.startswith(("auth", "mail")) for line in post.said)
 
@@ -579,7 +587,7 @@ def test_a_mail_is_not_sent_in_the_clear_where_tls_is_asked_for(post: Post, secr
         ("http://no-such-host.invalid/{secret}", "no-such-host.invalid: its name cannot be resol"),
         ("http://127.0.0.1:{closed}/{secret}", "127.0.0.1: Connection refused"),
         ("http://127.0.0.1:{smtp}/{secret}", "127.0.0.1: its answer is not HTTP"),
-        ("http://127.0.0.1:{closed}/a b/{secret}", "127.0.0.1: its address is none"),
+        ("http://127.0.0.1:{closed}/a b/{secret}", "127.0.0.1: its address is invalid"),
         ("http://me:pass@127.0.0.1:{closed}/{secret}", "its address names a user; put a secret"),
         ("https://127.0.0.1:{smtp}/{secret}", "127.0.0.1: no TLS connection comes about"),
     ],
@@ -594,8 +602,8 @@ def test_a_server_that_is_none_is_told(
 ) -> None:
     url = url.replace("{closed}", str(closed_port)).replace("{smtp}", str(post.port))
     for sentence in (
-        hushed(tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets)),
-        hushed(tell.heartbeat(feed(heartbeat_url=url), secrets, 0)),
+        hushed(notify(feed(webhook_url=url), "failure", RECEIPT, secrets)),
+        hushed(heartbeat.beat(feed(heartbeat_url=url), secrets, 0)),
     ):
         assert f"did not work: {told}" in sentence
     assert capfd.readouterr() == ("", "")
@@ -628,7 +636,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     context = certified(tmp_path, "localhost")
     web.server.socket = context.wrap_socket(web.server.socket, server_side=True)
     port = web.server.server_port
-    told = tell.heartbeat(feed(heartbeat_url=f"https://localhost:{port}/{{secret}}"), secrets, 0)
+    told = heartbeat.beat(feed(heartbeat_url=f"https://localhost:{port}/{{secret}}"), secrets, 0)
     assert "localhost: its certificate is not to be trusted" in hushed(told)
     assert web.got == []
 
@@ -642,18 +650,18 @@ def test_all_that_hangs_is_given_up_together(silent_port: int, secrets: Path, wa
         smtp_host="127.0.0.1",
         smtp_port=silent_port,
     )
-    told = tell.tell(hanging, "failure", RECEIPT, secrets)
-    assert sum(waits.seconds) == tell.ALL_SECONDS
+    told = notify(hanging, "failure", RECEIPT, secrets)
+    assert sum(waits.seconds) == channel.ALL_SECONDS
     assert told == [
-        f"the webhook did not work: no answer of 127.0.0.1 within {tell.ALL_SECONDS} s",
-        f"the mail did not work: no answer of 127.0.0.1 within {tell.ALL_SECONDS} s",
+        f"the webhook did not work: no answer of 127.0.0.1 within {channel.ALL_SECONDS} s",
+        f"the mail did not work: no answer of 127.0.0.1 within {channel.ALL_SECONDS} s",
     ]
 
 
 def test_each_channel_gives_up_by_itself(
     silent_port: int, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "CHANNEL_SECONDS", 0.2)
     hanging = feed(
         webhook_url=f"http://127.0.0.1:{silent_port}/{{secret}}",
         mail_to=["it@maple.example"],
@@ -661,7 +669,7 @@ def test_each_channel_gives_up_by_itself(
         smtp_host="127.0.0.1",
         smtp_port=silent_port,
     )
-    assert tell.tell(hanging, "failure", RECEIPT, secrets) == [
+    assert notify(hanging, "failure", RECEIPT, secrets) == [
         "the webhook did not work: 127.0.0.1: no answer in time",
         "the mail did not work: 127.0.0.1: no answer in time",
     ]
@@ -685,9 +693,9 @@ def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping)
     with running(server):
         url = f"http://127.0.0.1:{server.server_address[1]}/{{secret}}"
-        told = tell.heartbeat(feed(heartbeat_url=url), secrets, 0)
+        told = heartbeat.beat(feed(heartbeat_url=url), secrets, 0)
         is_over.set()
-    limit = tell.CHANNEL_SECONDS
+    limit = channel.CHANNEL_SECONDS
     assert waits.seconds == [limit]
     assert hushed(told) == f"the heartbeat did not work: no answer of 127.0.0.1 within {limit} s"
 
@@ -695,7 +703,7 @@ def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
 def test_one_channel_works_while_another_hangs(silent_port: int, post: Post, waits: Waits) -> None:
     waits.is_over = lambda: waits.hanging == 1
     url = f"http://127.0.0.1:{silent_port}/"
-    [told] = tell.tell(post.feed(webhook_url=url), "failure", RECEIPT, None)
+    [told] = notify(post.feed(webhook_url=url), "failure", RECEIPT, None)
     assert told.startswith("the webhook did not work: no answer")
     assert post.mail
 
@@ -710,16 +718,16 @@ def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr(tell, "CHANNEL_SECONDS", 0.2)
-    told = tell.heartbeat(feed(heartbeat_url="http://beat.example/"), None, None)
+    monkeypatch.setattr(heartbeat, "CHANNEL_SECONDS", 0.2)
+    told = heartbeat.beat(feed(heartbeat_url="http://beat.example/"), None, None)
     assert not is_back.is_set()
     assert told == ["the heartbeat did not work: no answer of beat.example within 0.2 s"]
     released.set()
 
 
 def test_the_limits_leave_a_delivery_its_time() -> None:
-    assert tell.ALL_SECONDS <= 15
-    assert tell.CHANNEL_SECONDS <= 10
+    assert channel.ALL_SECONDS <= 15
+    assert channel.CHANNEL_SECONDS <= 10
 
 
 def test_telling_never_raises(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -727,13 +735,13 @@ def test_telling_never_raises(secrets: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", fail)
-    told = tell.heartbeat(feed(heartbeat_url="http://127.0.0.1:1/{secret}"), secrets, 0)
+    told = heartbeat.beat(feed(heartbeat_url="http://127.0.0.1:1/{secret}"), secrets, 0)
     assert hushed(told) == "the heartbeat did not work: the system allows no further thread"
 
 
 def test_a_receipt_that_knows_little_is_told_all_the_same(web: Web, post: Post) -> None:
     bare = {"feed": "maple-grove", "outcome": "failed", "exit_code": 199, "message": "odd"}
-    assert tell.tell(post.feed(webhook_url=web.url), "failure", bare, None) == []
+    assert notify(post.feed(webhook_url=web.url), "failure", bare, None) == []
     assert json.loads(web.got[0][2])["message"] == "odd"
     assert "Who must act: unknown" in post.message.get_content()
 
@@ -799,7 +807,7 @@ def test_metrics_tell_the_last_delivery_and_the_last_good_one(tmp_path: Path) ->
     path = tmp_path / "maple-grove.prom"
     held = {**RECEIPT, "finished": "2026-11-21T07:12:03Z", "seconds": {"guard": 0.5}}
     rehearsed = {**SENT, "command": "rehearse", "outcome": "rehearsed", "finished": "x"}
-    tell.metrics(path, "maple-grove", [SENT, APPROVED, held, rehearsed])
+    metrics.write(path, "maple-grove", history([SENT, APPROVED, held, rehearsed]))
     got = parsed(path.read_text("utf-8"))
     assert path.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [path]
@@ -807,10 +815,10 @@ def test_metrics_tell_the_last_delivery_and_the_last_good_one(tmp_path: Path) ->
     assert sample(got, "last_success_timestamp_seconds") == seconds("2026-11-20T07:12:03Z")
     assert sample(got, "last_sent_timestamp_seconds") == seconds("2026-11-20T07:12:03Z")
     assert sample(got, "exit_code") == 17
-    states = {o: sample(got, "outcome", outcome=o) for o in tell.OUTCOMES}
-    assert states == {**dict.fromkeys(tell.OUTCOMES, 0), "held": 1}
-    totals = {o: sample(got, "deliveries", outcome=o) for o in tell.OUTCOMES}
-    assert totals == {**dict.fromkeys(tell.OUTCOMES, 0), "held": 1, "sent": 1}
+    states = {o.value: sample(got, "outcome", outcome=o) for o in OF_DELIVERIES}
+    assert states == {**dict.fromkeys(map(str, OF_DELIVERIES), 0), "held": 1}
+    totals = {o.value: sample(got, "deliveries", outcome=o) for o in OF_DELIVERIES}
+    assert totals == {**dict.fromkeys(map(str, OF_DELIVERIES), 0), "held": 1, "sent": 1}
     assert sample(got, "package_bytes") == 1_942_113
     assert sample(got, "package_rows", file="classes") == 95
     assert sample(got, "package_records", kind="users.student") == 2001
@@ -820,7 +828,7 @@ def test_metrics_tell_the_last_delivery_and_the_last_good_one(tmp_path: Path) ->
 
 def test_metrics_hold_numbers_whole() -> None:
     big = {**SENT, "source": {"bytes": 1_999_999_999}, "finished": "2026-11-20T09:00:01Z"}
-    got = parsed(tell.exposition("maple-grove", [big]))
+    got = parsed(metrics.exposition("maple-grove", history([big])))
     assert sample(got, "package_bytes") == 1_999_999_999
     assert sample(got, "margin_seconds") == -1
     assert sample(got, "phase_duration_seconds", phase="dns") == 0.0123456
@@ -829,26 +837,26 @@ def test_metrics_hold_numbers_whole() -> None:
 
 def test_a_night_that_is_skipped_by_plan_is_a_success() -> None:
     skipped = {**receipt("skipped", Exit.PAUSED), "finished": "2026-11-21T07:12:03Z"}
-    got = parsed(tell.exposition("maple-grove", [SENT, skipped]))
+    got = parsed(metrics.exposition("maple-grove", history([SENT, skipped])))
     assert sample(got, "last_success_timestamp_seconds") == seconds("2026-11-21T07:12:03Z")
     assert sample(got, "last_sent_timestamp_seconds") == seconds("2026-11-20T07:12:03Z")
 
 
 def test_labels_are_escaped() -> None:
     odd = 'a "quoted" \\ back\\nslash\nand a line, x="y"}'
-    got = parsed(tell.exposition(odd, [{**SENT, "rows": {odd: 7}}]))
+    got = parsed(metrics.exposition(odd, history([{**SENT, "rows": {odd: 7}}])))
     assert sample(got, "package_rows", feed=odd, file=odd) == 7
 
 
 def test_a_feed_without_a_delivery_has_no_metrics(tmp_path: Path) -> None:
     path = tmp_path / "maple-grove.prom"
-    tell.metrics(path, "maple-grove", [APPROVED])
+    metrics.write(path, "maple-grove", history([APPROVED]))
     assert path.read_text() == ""
 
 
 def test_metrics_are_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "maple-grove.prom"
-    tell.metrics(path, "maple-grove", [SENT])
+    metrics.write(path, "maple-grove", history([SENT]))
     before = path.read_bytes()
 
     def full(_descriptor: int, _mode: int) -> None:
@@ -856,17 +864,17 @@ def test_metrics_are_never_half_written(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "fchmod", full)
     with pytest.raises(OSError, match="No space"):
-        tell.metrics(path, "maple-grove", [SENT, {**RECEIPT}])
+        metrics.write(path, "maple-grove", history([SENT, {**RECEIPT}]))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_reader_of_metrics_keeps_what_it_opened(tmp_path: Path) -> None:
     path = tmp_path / "maple-grove.prom"
-    tell.metrics(path, "maple-grove", [SENT])
+    metrics.write(path, "maple-grove", history([SENT]))
     before = path.read_bytes()
     with path.open("rb") as reader:
-        tell.metrics(path, "maple-grove", [SENT, RECEIPT])
+        metrics.write(path, "maple-grove", history([SENT, RECEIPT]))
         assert reader.read() == before != path.read_bytes()
 
 
@@ -896,7 +904,7 @@ def test_a_mail_goes_to_a_server_that_proves_its_name(
     asking = dataclasses.replace(
         post.feed(smtp_username="me", smtp_security=security), smtp_host="localhost"
     )
-    told = tell.tell(asking, "failure", RECEIPT, secrets)
+    told = notify(asking, "failure", RECEIPT, secrets)
     assert bool(post.mail) is any(line.startswith("auth") for line in post.said) is arrives
     if arrives:
         assert told == []
@@ -913,14 +921,14 @@ def test_no_proxy_of_the_environment_is_used(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with running(proxy.server):
-        assert tell.heartbeat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0) == []
+        assert heartbeat.beat(feed(heartbeat_url=f"{web.url}/{{secret}}"), secrets, 0) == []
     assert (len(web.got), proxy.got) == (1, [])
 
 
 def test_a_secret_is_quoted_in_the_address(web: Web, secrets: Path) -> None:
     (secrets / "maple-grove_webhook").write_text(" a b?c#d&e%2f\u00e9/-_.~\r\n")
     url = f"{web.url}/x?key={{secret}}"
-    assert tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets) == []
+    assert notify(feed(webhook_url=url), "failure", RECEIPT, secrets) == []
     assert web.got[0][1] == "/x?key=%20a%20b%3Fc%23d%26e%252f%C3%A9/-_.~"
 
 
@@ -938,13 +946,13 @@ def test_a_webhook_says_that_it_is_json(secrets: Path) -> None:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, running(server):
         url = f"http://127.0.0.1:{server.server_port}/"
-        assert tell.tell(feed(webhook_url=url), "failure", RECEIPT, secrets) == []
+        assert notify(feed(webhook_url=url), "failure", RECEIPT, secrets) == []
     assert (got[0]["Content-Type"], got[0]["User-Agent"]) == ("application/json", "roster-upload")
 
 
 def test_a_redirect_to_a_page_without_tls_is_not_followed() -> None:
     before = Request("https://alerts.example/x")
-    led = tell.SameHost().redirect_request
+    led = channel.SameHost().redirect_request
     for there, follows in (
         ("https://alerts.example/y", True),
         ("http://alerts.example/y", False),
@@ -955,7 +963,7 @@ def test_a_redirect_to_a_page_without_tls_is_not_followed() -> None:
 
 
 def test_a_mail_is_marked_as_sent_by_a_program(post: Post) -> None:
-    assert tell.tell(post.feed(), "failure", RECEIPT, None) == []
+    assert notify(post.feed(), "failure", RECEIPT, None) == []
     assert post.message["Auto-Submitted"] == "auto-generated"
     assert f"Time: {RECEIPT['finished']}" in post.message.get_content()
     assert not any(line.startswith("auth") for line in post.said), "no login is configured"
@@ -967,7 +975,7 @@ TITLE = "\x1b]0;All good\x07\x9b31m\u2028"
 def test_no_alert_holds_what_steers_a_terminal(web: Web, post: Post, secrets: Path) -> None:
     told = {**RECEIPT, "message": TITLE, "held": [TITLE], "night": TITLE}
     one = dataclasses.replace(post.feed(), webhook_url=f"{web.url}/x", mail_to=("a@maple.example",))
-    assert tell.tell(one, "failure", told, secrets) == []
+    assert notify(one, "failure", told, secrets) == []
     for line in post.message.get_content().replace("\r\n", "\n").split("\n"):
         assert line.isprintable()
     [(_, _, body)] = web.got
@@ -977,6 +985,6 @@ def test_no_alert_holds_what_steers_a_terminal(web: Web, post: Post, secrets: Pa
 @pytest.mark.parametrize("command", ["mail", "rcpt", "data"])
 def test_the_words_of_a_mail_server_are_not_told(post: Post, command: str, secrets: Path) -> None:
     post.refused = {command: f"550 {TITLE}"}
-    [told] = tell.tell(post.feed(), "failure", RECEIPT, secrets)
+    [told] = notify(post.feed(), "failure", RECEIPT, secrets)
     assert told.isprintable()
     assert "All good" not in told

@@ -8,10 +8,11 @@ import zipfile
 from contextlib import suppress
 
 import pytest
+from roster_upload.records.finding import Finding
 from roster_upload.spec import spec
 from roster_upload.validation import csv_reader
 from roster_upload.validation.csv_reader import Batch, Rows, Unreadable, split
-from roster_upload.validation.findings import Finding, Findings
+from roster_upload.validation.findings import Findings
 from support import rosters
 
 ROW = b"1,2\r\n"

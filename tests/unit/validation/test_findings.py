@@ -36,7 +36,7 @@ def test_findings_are_counted_by_rule_file_and_column() -> None:
     assert f"rows {', '.join(map(str, first.rows))} … ({SHOWN + 2:,} in all): " in first.text()
     assert "users.csv, column status, row 7: " in second.text()
     assert second.text().endswith("[value.enum]")
-    assert first.record() == {
+    assert first.to_json() == {
         "rule": "value.enum", "severity": "fault", "file": "users.csv", "column": "role",
         "detail": "row 2", "count": SHOWN + 2, "rows": first.rows,
     }  # fmt: skip

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from roster_upload.cli import parser as cli
+from roster_upload.records.finding import rules
 from roster_upload.spec import spec
 from roster_upload.validation.check import ValidationOptions, check
-from roster_upload.validation.findings import rules
 from roster_upload.validation.oneroster import have_lost_zeros
 from support import rosters
 from support.damages import DAMAGES

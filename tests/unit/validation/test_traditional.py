@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from roster_upload.records.finding import rules
 from roster_upload.validation.check import ValidationOptions, check
-from roster_upload.validation.findings import Report, rules
+from roster_upload.validation.findings import Report
 from support import rosters
 
 FILES = {

@@ -1,4 +1,4 @@
-"""What receipts tell together: what was sent, what is new, what waits, what stands still."""
+"""What receipts say together: what was sent, what is new, what waits, what stays the same."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from roster_upload.records import receipts
+from roster_upload.records.receipt import File, Receipt, Target
+from support.receipts import history
 
 FIRST = dt.date(2026, 11, 2)
 ROLE = ("value.enum", "enrollments.csv", "role")
 EMAIL = ("value.email", "users.csv", "email")
+
+
+def news(before: list[dict[str, Any]], receipt: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the new findings of a receipt as JSON values."""
+    return [one.to_json() for one in history(before).new_findings(Receipt.parse(receipt))]
+
+
+def notified(receipt: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings of which people are notified, as JSON values."""
+    return [finding.to_json() for finding in Receipt.parse(receipt).notified_findings]
 
 
 def night(number: int) -> str:
@@ -41,10 +52,10 @@ def delivery(number: int, *findings: dict[str, Any], **more: Any) -> dict[str, A
 
 def test_what_was_sent_is_the_package_or_the_export() -> None:
     old = {"source": {"sha256": "e"}}
-    assert receipts.sent_sha256(old) == "e"
-    assert receipts.sent_sha256({**old, "package": {}}) == "e"
-    assert receipts.sent_sha256({**old, "package": {"sha256": "p"}}) == "p"
-    assert receipts.sent_sha256({"command": "watch"}) == ""
+    assert Receipt.parse(old).sent_file.sha256 == "e"
+    assert Receipt.parse({**old, "package": {}}).sent_file.sha256 == "e"
+    assert Receipt.parse({**old, "package": {"sha256": "b"}}).sent_file.sha256 == "b"
+    assert Receipt.parse({"command": "watch"}).sent_file.sha256 == ""
 
 
 @pytest.mark.parametrize(
@@ -61,10 +72,10 @@ def test_what_was_sent_is_the_package_or_the_export() -> None:
     ],
 )
 def test_files_are_the_same_by_content_or_else_by_digest(
-    one: dict[str, str], other: dict[str, str], same: bool
+    one: dict[str, Any], other: dict[str, Any], same: bool
 ) -> None:
-    assert receipts.is_same(one, other) is same
-    assert receipts.is_same(other, one) is same
+    assert File(**one).is_same(File(**other)) is same
+    assert File(**other).is_same(File(**one)) is same
 
 
 # ---- what is new ---------------------------------------------------------------------------------
@@ -75,7 +86,7 @@ def told_on(counts: dict[int, int], key: tuple[str, str, str] = ROLE) -> list[in
     before: list[dict[str, Any]] = []
     for number, count in counts.items():
         receipt = delivery(number, *([finding(key, count)] if count else []))
-        before.append({**receipt, "told": receipts.news(before, receipt)})
+        before.append({**receipt, "told": news(before, receipt)})
     return [number for number, one in zip(counts, before, strict=True) if one["told"]]
 
 
@@ -112,23 +123,23 @@ def test_nights_without_a_delivery_count_to_the_week() -> None:
 
 def test_what_was_told_by_a_clock_ahead_is_told_again() -> None:
     first = {**delivery(0, finding(ROLE, 2)), "night": "2031-06-01"}
-    first["told"] = receipts.news([], first)
+    first["told"] = news([], first)
     assert first["told"]
-    assert receipts.news([first], delivery(1, finding(ROLE, 2)))
+    assert news([first], delivery(1, finding(ROLE, 2)))
 
 
 def test_a_new_rule_is_told_beside_an_old_one() -> None:
     role, email = finding(ROLE, 2), finding(EMAIL, 9, "warning")
     first = delivery(0, role)
-    first["told"] = receipts.news([], first)
+    first["told"] = news([], first)
     second = delivery(1, role, email)
-    assert receipts.news([first], second) == [
+    assert news([first], second) == [
         {"rule": "value.email", "file": "users.csv", "column": "email", "count": 9}
     ]
     other_column = delivery(1, finding((*ROLE[:2], "primary"), 1))
     other_file = delivery(1, finding((ROLE[0], "users.csv", ROLE[2]), 1))
     for other in (other_column, other_file):
-        assert len(receipts.news([first], other)) == 1
+        assert len(news([first], other)) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,41 +147,43 @@ def test_a_new_rule_is_told_beside_an_old_one() -> None:
     [("fault", True), ("warning", True), ("ignored", False), ("error", False)],
 )
 def test_only_what_is_sent_and_not_ignored_is_told(severity: str, is_told: bool) -> None:
-    assert bool(receipts.news([], delivery(0, finding(ROLE, 2, severity)))) is is_told
+    assert bool(news([], delivery(0, finding(ROLE, 2, severity)))) is is_told
 
 
 def test_what_a_rehearsal_has_found_was_not_told() -> None:
     first = delivery(0, finding(ROLE, 2))
     rehearsed = {**first, "command": "rehearse", "outcome": "rehearsed"}
-    assert receipts.news([rehearsed], first)
-    told = {**first, "told": receipts.news([], first)}
-    assert not receipts.news([told, rehearsed], delivery(1, finding(ROLE, 2)))
+    assert news([rehearsed], first)
+    told = {**first, "told": news([], first)}
+    assert not news([told, rehearsed], delivery(1, finding(ROLE, 2)))
 
 
 def test_what_was_pruned_is_told_again() -> None:
     first = delivery(0, finding(ROLE, 2))
-    first["told"] = receipts.news([], first)
+    first["told"] = news([], first)
     second = delivery(1, finding(ROLE, 2))
     approved = {"command": "approve", "outcome": "approved", "finished": "f"}
-    assert not receipts.news([first, approved], second)
-    assert receipts.news([approved], second)
+    assert not news([first, approved], second)
+    assert news([approved], second)
 
 
 def test_the_findings_that_are_told_are_those_of_the_receipt() -> None:
     role, email = finding(ROLE, 2), finding(EMAIL, 9, "warning")
     receipt = delivery(0, role, email)
-    assert receipts.told_findings(receipt) == []
-    assert receipts.told_findings({**receipt, "told": receipts.news([], receipt)}) == [role, email]
+    assert notified(receipt) == []
+    assert notified({**receipt, "told": news([], receipt)}) == [role, email]
     told = [{"rule": EMAIL[0], "file": EMAIL[1], "column": EMAIL[2], "count": 9}]
-    assert receipts.told_findings({**receipt, "told": told}) == [email]
+    assert notified({**receipt, "told": told}) == [email]
 
 
 # ---- what stands still ---------------------------------------------------------------------------
 
+SAME: dict[str, Any]
+OTHER: dict[str, Any]
 SAME, OTHER = {"sha256": "a", "content": "x"}, {"sha256": "b", "content": "y"}
 
 
-def sent(number: int, source: dict[str, str] = SAME, **more: Any) -> dict[str, Any]:
+def sent(number: int, source: dict[str, Any] = SAME, **more: Any) -> dict[str, Any]:
     return delivery(number, source=source, **more)
 
 
@@ -194,13 +207,13 @@ def sent(number: int, source: dict[str, str] = SAME, **more: Any) -> dict[str, A
     ],
 )
 def test_nights_without_a_change(before: list[dict[str, Any]], nights: int) -> None:
-    assert receipts.unchanged_nights(before, SAME, night(9)) == nights
+    assert history(before).unchanged_nights(File(**SAME), night(9)) == nights
 
 
 def test_a_receipt_of_version_1_counts_to_the_nights_without_a_change() -> None:
     old = sent(8, {"sha256": "a"})
     del old["command"]
-    assert receipts.unchanged_nights([old], SAME, night(9)) == 1
+    assert history([old]).unchanged_nights(File(**SAME), night(9)) == 1
 
 
 # ---- what waits ----------------------------------------------------------------------------------
@@ -231,8 +244,8 @@ def waited(number: int, since: int, nights: int, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_how_long_removals_wait(before: list[dict[str, Any]], since: int, nights: int) -> None:
-    found = receipts.waiting(before, night(9), {"classes": 2})
-    assert found == {"since": night(since), "nights": nights, "counts": {"classes": 2}}
+    found = history(before).waiting(night(9), {"classes": 2})
+    assert found.to_json() == {"since": night(since), "nights": nights, "counts": {"classes": 2}}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +258,7 @@ def test_how_long_removals_wait(before: list[dict[str, Any]], since: int, nights
     ],
 )
 def test_what_is_held_or_waits_can_be_approved(receipt: dict[str, Any], held: bool) -> None:
-    assert receipts.is_held(receipt) is held
+    assert Receipt.parse(receipt).can_be_approved is held
 
 
 # ---- where it went -------------------------------------------------------------------------------
@@ -253,12 +266,46 @@ def test_what_is_held_or_waits_can_be_approved(receipt: dict[str, Any], held: bo
 HERE, THERE = {"host": "a", "port": 22}, {"host": "b", "port": 22}
 
 
-def test_the_last_delivery_of_a_place() -> None:
-    one, two = delivery(0, remote={**HERE, "address": "x"}), delivery(1, remote=THERE)
+def test_the_last_delivery_to_a_target() -> None:
+    one = delivery(0, remote={**HERE, "address": "x"})
+    two = delivery(1, remote=THERE)
     by_hand = delivery(2, remote=HERE, command="resend")
     failed = delivery(3, remote=HERE, outcome="failed")
-    before = [one, two, by_hand, failed]
-    assert receipts.sent_last(before, HERE) is one
-    assert receipts.sent_last(before, THERE) is two
-    assert receipts.sent_last(before, {"host": "a", "port": 23}) is None
-    assert receipts.sent_last([], HERE) is None
+    before = history([one, two, by_hand, failed])
+    assert before.last_sent_to(Target("a", 22, "", "")) is before.receipts[0]
+    assert before.last_sent_to(Target("b", 22, "", "")) is before.receipts[1]
+    assert before.last_sent_to(Target("a", 23, "", "")) is None
+    assert history([]).last_sent_to(Target("a", 22, "", "")) is None
+
+
+# ---- holds ---------------------------------------------------------------------------------------
+
+APPROVED = {"outcome": "approved", "digest": "a" * 64}
+HELD = delivery(1, outcome="held", source={"sha256": "a" * 64})
+
+
+@pytest.mark.parametrize(
+    ("later", "is_open"),
+    [
+        ([], True),
+        ([delivery(2, outcome="failed")], True),  # the guard has judged nothing
+        ([delivery(2, outcome="stale")], True),
+        ([delivery(2)], False),
+        ([APPROVED], False),
+        ([delivery(2, outcome="rehearsed", command="rehearse")], False),
+    ],
+)
+def test_a_hold_is_open_until_somebody_judges_again(
+    later: list[dict[str, Any]], is_open: bool
+) -> None:
+    found = history([delivery(0), HELD, *later]).open_hold()
+    assert (found is not None) is is_open
+
+
+def test_an_approval_is_of_the_run_before_it() -> None:
+    known = history([delivery(0), HELD, APPROVED])
+    assert known.approval_of(known.receipts[1]) is known.receipts[2]
+    assert known.approval_of(known.receipts[0]) is None
+    assert known.approval_of(None) is None
+    other = history([HELD, {**APPROVED, "digest": "b" * 64}])
+    assert other.approval_of(other.receipts[0]) is None

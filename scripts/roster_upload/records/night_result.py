@@ -1,0 +1,62 @@
+"""What a night came to. Program, watcher, alerts, metrics and status page decide it here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from roster_upload.records.receipt import Receipt
+
+
+class Verdict(StrEnum):
+    """What a night came to, for people and for the status page."""
+
+    SENT = "sent"
+    SKIPPED = "skipped"
+    LATE = "late"
+    HELD = "held"
+    REFUSED = "refused"
+    STALE = "stale"
+    FAILED = "failed"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True)
+class NightResult:
+    """The deliveries of one night, the oldest first, and what they came to."""
+
+    night: str
+    deliveries: tuple[Receipt, ...] = ()
+
+    @property
+    def last(self) -> Receipt | None:
+        """Return the last delivery."""
+        return self.deliveries[-1] if self.deliveries else None
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """Return the delivery that counts: the last one in order, else the last one."""
+        return next((r for r in reversed(self.deliveries) if r.is_in_order), self.last)
+
+    @property
+    def is_in_order(self) -> bool:
+        """Return whether the night asks for nothing: one delivery was sent, or skipped by plan."""
+        return self.receipt is not None and self.receipt.is_in_order
+
+    @property
+    def minutes_left(self) -> int | None:
+        """Return the minutes between the end of the delivery and the deadline; late: below zero."""
+        left = self.receipt.seconds_to_deadline if self.receipt else None
+        return None if left is None else int(left // 60)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the night came to."""
+        if not self.receipt:
+            return Verdict.MISSED
+        if self.receipt.is_sent and (self.minutes_left or 0) < 0:
+            return Verdict.LATE
+        try:
+            return Verdict(self.receipt.outcome)
+        except ValueError:
+            return Verdict.FAILED
