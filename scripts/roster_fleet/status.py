@@ -307,7 +307,8 @@ def rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
         if host.report and host.report["feeds"]:
             found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
         else:
-            is_planned = host.report is not None and not host.report["time"]
+            # Only the inventory decides that. A host may claim anything.
+            is_planned = host.report is not None and not host.report["time"] and not host.planned
             none = (
                 Problem("off", "has no feed, by plan")
                 if is_planned

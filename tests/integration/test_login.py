@@ -99,7 +99,7 @@ def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
         return next(text for start, text in answers.items() if line.startswith(start))
 
     for module in (checks, schedule):
-        monkeypatch.setattr(module, "said", answer)
+        monkeypatch.setattr(module, "output", answer)
     table = tmp_path / "cron"
     monkeypatch.setattr(checks, "next_starts", lambda now: schedule.next_starts(now, table))
     line = f"* * * root systemctl start --no-block roster-upload@{FEED}.service"
@@ -169,4 +169,6 @@ def test_a_disk_without_room(
 
 def test_a_blackout_is_told(district: District, said: dict[str, str]) -> None:
     district.configure_more(blackouts=["2026-11-24 holiday"])
-    assert "by plan: blackout 2026-11-24" in found(district)["calendar"].told
+    calendar = found(district)["calendar"]
+    assert "blackout 2026-11-24" in calendar.told
+    assert (calendar.code, calendar.is_ok) == (Exit.PAUSED, True)

@@ -165,6 +165,12 @@ def test_a_host_without_feeds_needs_no_program(tmp_path: Path) -> None:
     assert row.state == "off"
 
 
+def test_a_host_cannot_claim_that_it_has_no_feed_by_plan(tmp_path: Path) -> None:
+    host = Host(command=(0, good(feeds=[])))
+    [row] = status.rows([shown(act("roster_report", host, feeds=["feed-0020"]), tmp_path)], "")
+    assert (row.state, row.problems[0].text) == ("amber", "the host has no feed; run site.yml")
+
+
 def test_a_host_that_cannot_be_understood_fails(tmp_path: Path) -> None:
     host = Host(command=(14, "no space left"), version=(0, f"roster-upload {__version__}"))
     result = act("roster_report", host, feeds=["feed-0020"])
