@@ -30,7 +30,7 @@ def watch(given: argparse.Namespace) -> int:
     except OSError as error:
         say(f"{ledger.path} cannot be read ({error.strerror})")
     if tonight.is_in_order:
-        show(f"{feed.district}: tonight's delivery has arrived")
+        show(f"{feed.district}: tonight's delivery is in order")
         return Exit.OK
     if any(night.deadline.date() in span for span in feed.blackouts):
         show(f"{feed.district}: tonight is a blackout date, so nothing is sent")
@@ -61,7 +61,7 @@ def watch(given: argparse.Namespace) -> int:
 
 def _message(feed: config.Feed, night: Night, ledger: Ledger, tonight: NightResult) -> str:
     """Return the alert's text: what is missing, and the reason as far as it is known."""
-    reason = "no delivery was tried tonight"
+    reason = "no try was made tonight"
     if tonight.last:
         reason = f"the last try: {tonight.last.message}"
     if begun := _under_way(ledger):
