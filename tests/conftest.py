@@ -1,4 +1,4 @@
-"""What all tests pay for."""
+"""Configure all tests."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import gc
 
 
 def pytest_collection_finish() -> None:
-    """Let the collector leave alone what stays: the tests themselves, and what they import.
+    """Exclude the tests and their imports from garbage collection.
 
-    Otherwise it looks through all of it again and again, as each forked process does.
+    Otherwise each forked process would scan them again and again.
     """
     gc.collect()
     gc.freeze()

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from roster_upload import config
+from roster_upload.spec import schema
+from roster_upload.spec.values import KEY_TYPES, parse_host_key
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import yamlfile
@@ -16,7 +17,7 @@ from roster_fleet import yamlfile
 VARIABLE = "roster_upload_host_keys"
 SECONDS = 10
 # The first that a server offers is pinned where the operator has compared them all.
-PREFERRED = config.KEY_TYPES
+PREFERRED = KEY_TYPES
 TYPES = "ed25519,ecdsa,rsa"
 LONGEST_LINE = 4096  # characters; a key of 16,384 bits has 2,800
 
@@ -27,13 +28,13 @@ class HostKeyError(Exception):
 
 def fingerprint(line: str) -> str:
     """A key line's fingerprint as OpenSSH shows it: `SHA256:...`."""
-    digest = hashlib.sha256(config.parse_host_key(line).blob).digest()
+    digest = hashlib.sha256(parse_host_key(line).blob).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def offered(host: str, port: int) -> list[str]:
     """The keys that a server offers, preferred ones first; raises HostKeyError."""
-    if message := config.KEYS["remote_host"][1](host):
+    if message := schema.problem("remote_host", host):
         raise HostKeyError(f"{message}; correct roster_upload_remote_host")
     command = ["ssh-keyscan", "-T", str(SECONDS), "-t", TYPES, "-p", str(port), "--", host]
     try:
@@ -79,8 +80,8 @@ def confirmed(lines: Sequence[str], answer: str) -> str:
 
 def is_pinned(lines: Sequence[str], pinned: Sequence[str]) -> bool:
     """Whether a server that offers `lines` is one of those pinned."""
-    known = {config.parse_host_key(line) for line in pinned}
-    return any(config.parse_host_key(line) in known for line in lines)
+    known = {parse_host_key(line) for line in pinned}
+    return any(parse_host_key(line) in known for line in lines)
 
 
 def with_pin(text: str, line: str) -> str:
@@ -88,7 +89,7 @@ def with_pin(text: str, line: str) -> str:
 
     Raise HostKeyError where one is pinned already, or the text cannot be kept.
     """
-    key = config.parse_host_key(line)
+    key = parse_host_key(line)
     pin = {VARIABLE: [f"{key.kind} {base64.b64encode(key.blob).decode()}"]}
     content, meant = yamlfile.load(text) or {}, yamlfile.plain(text) or {}
     if content.get(VARIABLE):

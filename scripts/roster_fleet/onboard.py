@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import yaml
 from roster_upload import config
 from roster_upload.host import atomic
+from roster_upload.spec import schema
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
@@ -104,6 +106,10 @@ def _group(value: str) -> str | None:
     return None if slug(value) else f"{value!r} holds no letter or digit that could name a group"
 
 
+_host_or_address = partial(schema.problem, "remote_host")
+_feed_name = partial(schema.problem, "feed")
+
+
 @dataclass(frozen=True)
 class Column:
     """Something to be said of a district: a column of the CSV, and a question."""
@@ -116,13 +122,13 @@ class Column:
 
 COLUMNS = (
     Column("host", "name of the host that delivers, as in roster-maple", _host, required=True),
-    Column("address", "its address; empty: the host's name is one", config.KEYS["remote_host"][1]),
+    Column("address", "its address; empty: the host's name is one", _host_or_address),
     Column("district", "the district's name, as people write it", required=True),
     Column("site_code", "its site code, of the vendor's upload path", _site_code, required=True),
     Column("product", "the last part of the upload path; empty: product, or the group's", _group),
     Column("sis", "its SIS, for a group of the districts with the same; may be empty", _group),
     Column("region", "its region, for a group; may be empty", _group),
-    Column("feed", "the feed's name; empty: made of the district's name", config.KEYS["feed"][1]),
+    Column("feed", "the feed's name; empty: made of the district's name", _feed_name),
     Column("username", "the SFTP login, an e-mail address", required=True),
     Column("password", "the SFTP password, as set by the vendor's mail; empty: later"),
 )
@@ -132,7 +138,7 @@ NEXT = "next"
 SECRET = ("password", NEXT)
 _NAMES = (*(column.name for column in COLUMNS), NEXT)
 # A CSV may have columns of these names, too: a feed's other values.
-MORE = tuple(key for key, (kind, _) in config.KEYS.items() if kind is str and key not in _NAMES)
+MORE = tuple(n for n, key in schema.keys().items() if key.type == "str" and n not in _NAMES)
 
 
 @dataclass(frozen=True)

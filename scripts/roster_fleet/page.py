@@ -15,7 +15,7 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from roster_upload.exits import MEANINGS
+from roster_upload.exits import Exit
 from roster_upload.host import atomic
 
 from roster_fleet.report import Night
@@ -137,7 +137,7 @@ def build(rows: Sequence[Row], asked: str) -> str:
             "states": STATES,
             "outcomes": {o.letter: [STATES.index(o.state), o.word] for o in OUTCOMES.values()},
             "series": [[title, unit] for _, title, unit in SERIES],
-            "meanings": {int(code): meaning for code, meaning in MEANINGS.items()},
+            "meanings": {int(code): code.meaning for code in Exit},
             "rows": [record(row) for row in rows],
         }
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from roster_upload import __version__
-from roster_upload.config import is_feed_name
+from roster_upload.spec.checks import is_feed_name
 from roster_upload.terminal.output import SCHEMA
 from roster_upload.terminal.printable import printable
 

@@ -19,17 +19,19 @@ from rich.table import Table
 from rich.text import Text
 from roster_upload import __version__
 from roster_upload.host import atomic
+from roster_upload.records.night_result import Verdict, verdict
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import cautions
+from roster_upload.spec import spec
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import commands
 from roster_fleet import report as reports
 from roster_fleet.report import LONGEST_MESSAGE, Night, UnfitError, loaded, parsed
 
-CREDENTIAL_WARNING_DAYS = 30
+CREDENTIAL_WARNING_DAYS: int = spec("host")["credential_warning_days"]
 SKEW_SECONDS = 60
-LEAST_FREE_BYTES = 1 << 30
+LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
 CACHE_MODE = 0o700
@@ -46,15 +48,15 @@ class Outcome(NamedTuple):
     word: str
 
 
-OUTCOMES = {
-    "sent": Outcome("s", "green", "sent"),
-    "skipped": Outcome("k", "green", "skipped"),
-    "late": Outcome("l", "amber", "sent late"),
-    "held": Outcome("h", "red", "held"),
-    "refused": Outcome("r", "red", "refused"),
-    "stale": Outcome("t", "red", "stale"),
-    "failed": Outcome("f", "red", "failed"),
-    "missed": Outcome("m", "red", "missed"),
+OUTCOMES: Mapping[str, Outcome] = {
+    Verdict.SENT: Outcome("s", "green", "sent"),
+    Verdict.SKIPPED: Outcome("k", "green", "skipped"),
+    Verdict.LATE: Outcome("l", "amber", "sent late"),
+    Verdict.HELD: Outcome("h", "red", "held"),
+    Verdict.REFUSED: Outcome("r", "red", "refused"),
+    Verdict.STALE: Outcome("t", "red", "stale"),
+    Verdict.FAILED: Outcome("f", "red", "failed"),
+    Verdict.MISSED: Outcome("m", "red", "missed"),
 }
 
 
@@ -141,12 +143,8 @@ def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
     found = []
     for day in range(max(first, last - LONGEST_CALENDAR + 1), last + 1):
         name = dt.date.fromordinal(day).isoformat()
-        night = known.get(name) or Night(name, "missed")
-        if night.outcome == "sent" and (night.minutes or 0) < 0:
-            night = night._replace(outcome="late")
-        elif night.outcome not in OUTCOMES:
-            night = night._replace(outcome="failed")
-        found.append(night)
+        night = known.get(name) or Night(name, Verdict.MISSED)
+        found.append(night._replace(outcome=verdict(night.outcome, night.minutes)))
     return found
 
 
@@ -210,7 +208,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     if report["clock_synced"] is False:
         yield Problem("amber", "the host's clock is not synchronised; see chronyc tracking")
     free = report["free_bytes"]
-    if free is not None and free < LEAST_FREE_BYTES:
+    if free is not None and free < LOW_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
     program = report["program"]
     if program and program != __version__:

@@ -1,4 +1,4 @@
-"""What a run of Ansible costs the control node."""
+"""Measure the cost of a run of Ansible on the control node."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LAB = "inventories/lab"
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one run: on the wall, and of the control node's processors (user + system)."""
+    """Seconds of one run: wall time, and the control node's processor time (user + system)."""
 
     wall: float
     cpu: float
 
 
 def run(*command: str, environment: dict[str, str] | None = None) -> tuple[Cost, str]:
-    """Runs a command in the project; returns its cost and what it printed."""
+    """Run a command in the project. Return its cost and its output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     done = subprocess.run(
@@ -51,7 +51,7 @@ def play(
     inventory: str = LAB,
     environment: dict[str, str] | None = None,
 ) -> tuple[Cost, list[str]]:
-    """Runs a playbook on hosts; returns its cost and the hosts' lines of the recap."""
+    """Run a playbook on hosts. Return its cost and the hosts' lines of the recap."""
     limit = ["-i", inventory, "--limit", ",".join(hosts)]
     cost, told = run("ansible-playbook", playbook, *limit, *arguments, environment=environment)
     recap = told.rpartition("PLAY RECAP")[2].splitlines()
@@ -59,11 +59,11 @@ def play(
 
 
 def unchanged(recap: Sequence[str]) -> None:
-    """Ends the bench where a run that should change nothing did."""
+    """End the bench if a run has changed something."""
     if wrong := [line for line in recap if "changed=0 " not in line]:
         sys.exit(f"bench: a run that should change nothing did: {wrong[0]}")
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """The medians of wall and processor time."""
+    """Return the medians of wall and processor time."""
     return Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))

@@ -1,10 +1,10 @@
-"""Measures `site.yml` over many lab hosts, and an inventory of thousands, and estimates from it.
+"""Measure `site.yml` over many lab hosts, and an inventory of thousands, and estimate from it.
 
     make bench                                                    all benches
     PYTHONPATH=scripts:tests scripts/lab run -- python -m bench.fleet [--hosts N] [--rounds N]
 
-The runs change nothing: it is what a nightly run over a fleet costs. Each size is measured beside
-the yardstick of `bench.provision` over as many hosts. Ends with exit code 1 over a limit.
+The runs change nothing, as a nightly run over a fleet. Each size is measured beside the yardstick
+of `bench.provision` over as many hosts. The exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ init_plugin_loader()
 found = inventory.read(pathlib.Path(sys.argv[1]), [])
 assert all(host.feeds and not host.problem for host in found.values())
 """
-CHECKED = 50  # of them, by site.yml's own checks; it goes up with the number
+CHECKED = 50  # of them, by site.yml's own checks. It grows with the number
 CPU_A_HOST = 3.0  # seconds of the control node's processors, at most
 MITOGEN_WALL = 4.0  # seconds, one host
 INVENTORY_WALL = 20.0  # seconds, 5,000 districts
-FLEET, CORES = 10_000, 8  # what is estimated: hosts, and cores of each slice's node
+FLEET, CORES = 10_000, 8  # for the estimate: hosts, and cores of each slice's node
 
 
 def sizes(hosts: int) -> list[int]:
-    """1, 5, 10, 20 and so on, up to so many hosts."""
+    """Return 1, 5, 10, 20 and so on, up to the number of hosts."""
     return [n for n in (1, 5, 10, 20, 40) if n <= hosts]
 
 
 def many_districts(folder: Path) -> Path:
-    """An inventory of thousands, a district a host, as onboarding writes them."""
+    """Write an inventory of thousands, one district a host, as onboarding does."""
     example = ROOT / "inventories" / "example"
     shutil.copytree(example / "group_vars", folder / "group_vars")
     sealed = next(example.glob("host_vars/*/*.vault"))
@@ -72,7 +72,7 @@ def many_districts(folder: Path) -> Path:
 
 
 def measure(hosts: list[str], inventory: str, rounds: int) -> tuple[Cost, Cost]:
-    """Medians of a run that changes nothing, and of the yardstick, over hosts at once."""
+    """Return the medians of a run without changes, and of the yardstick, over hosts at once."""
     site, yardstick = [], []
     words = [*AT_ONCE, "--forks", str(len(hosts))]
     for _ in range(rounds):
@@ -84,7 +84,7 @@ def measure(hosts: list[str], inventory: str, rounds: int) -> tuple[Cost, Cost]:
 
 
 def curve(hosts: list[str], inventory: str, rounds: int) -> bool:
-    """Prints the table of fleet sizes and the estimate; returns whether it is within the limit."""
+    """Print the table of fleet sizes and the estimate. Return whether it is within the limit."""
     print(f"{'hosts':>5} {'wall s':>8} {'a host':>8} {'CPU s':>8} {'a host':>8} {'yardsticks':>10}")
     per_host = 0.0
     for count in sizes(len(hosts)):
@@ -103,7 +103,7 @@ def curve(hosts: list[str], inventory: str, rounds: int) -> bool:
 
 
 def main() -> int:
-    """Runs the bench; returns the exit code."""
+    """Run the bench. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)

@@ -1,11 +1,10 @@
-"""A line with a round trip: forwards TCP connections to a port of this machine, each way delayed.
+"""Simulate a line with a round trip: forward TCP connections to a local port with a delay.
 
     python -m bench.link ROUND_TRIP SERVER_PORT [RATE]     says its own port, serves until ended
 
-The round trip is in seconds, the rate of the way to the server in bytes a second. Without a rate
-data is read as soon as it comes, however much is under way. With one no more is read than the line
-carries, so that the rest waits at the sender. A connection takes as long to come about as it would
-over such a line.
+The round trip is in seconds. The rate of the way to the server is in bytes a second. Without a
+rate, data is read as soon as it arrives. With a rate, no more is read than the line carries, so the
+rest waits at the sender. A new connection takes as long as on a real line.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ import threading
 import time
 
 PIECE_BYTES = 1 << 18
-SHORT_PIECE_BYTES = 1460  # of a line with a rate: what a packet holds
+SHORT_PIECE_BYTES = 1460  # for a line with a rate: the bytes of a packet
 SHORT_BUFFER_BYTES = 16384
 
-Pieces = queue.SimpleQueue[tuple[float, bytes]]  # when each is to arrive, empty for the end
+Pieces = queue.SimpleQueue[tuple[float, bytes]]  # chunks with their times, empty at the end
 
 
 def read(source: socket.socket, pieces: Pieces, delay: float, rate: float = math.inf) -> None:
-    """Takes from a connection what comes, and what the line carries."""
-    free = time.monotonic()  # when the line has carried what it was given
+    """Read from a connection as much as the line carries."""
+    free = time.monotonic()  # the time when the line has carried everything so far
     while True:
         data = b""
-        with contextlib.suppress(OSError):  # a connection that breaks has ended, too
+        with contextlib.suppress(OSError):  # a broken connection has ended, too
             data = source.recv(PIECE_BYTES if rate == math.inf else SHORT_PIECE_BYTES)
         free = max(free, time.monotonic()) + len(data) / rate
         time.sleep(max(0.0, free - time.monotonic()))
@@ -40,7 +39,7 @@ def read(source: socket.socket, pieces: Pieces, delay: float, rate: float = math
 
 
 def write(sink: socket.socket, pieces: Pieces) -> None:
-    """Gives to a connection what is due."""
+    """Write to a connection when the data is due."""
     with contextlib.suppress(OSError):
         while True:
             due, data = pieces.get()
@@ -52,16 +51,16 @@ def write(sink: socket.socket, pieces: Pieces) -> None:
 
 
 def start(*work: object) -> threading.Thread:
-    """Runs a function with its arguments beside all others."""
+    """Start a function with its arguments in a thread."""
     thread = threading.Thread(target=work[0], args=work[1:], daemon=True)  # type: ignore[arg-type]
     thread.start()
     return thread
 
 
 def forward(client: socket.socket, server_port: int, delay: float, rate: float) -> None:
-    """Serves one connection until both ways have ended.
+    """Serve one connection until both ways have ended.
 
-    A client may send two ways after its first packet, a server knows of it one way later.
+    The client may send two delays after its first packet. The server learns of it one delay later.
     """
     there: Pieces = queue.SimpleQueue()
     back: Pieces = queue.SimpleQueue()

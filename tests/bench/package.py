@@ -1,10 +1,9 @@
-"""Measures the steps from the export to the package beside a bare pass of `csv.reader`.
+"""Measure the steps from the export to the package beside a bare pass of `csv.reader`.
 
     PYTHONPATH=scripts:tests python -m bench.package [--users N...] [--rounds N]
 
-Each measurement is a process of its own. The export ends its lines with LF, marks its rows as
-active and holds more schools than the feed asks for, so that each step has work to do. A limit that
-is passed is told and ends with exit code 1.
+Each measurement is a process of its own. The export has LF line ends, active rows and more schools
+than the feed asks for, so each step has work to do. The exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def write(path: Path, district: rosters.District) -> None:
 
 
 def marked(file: str, rows: Iterator[rosters.Row]) -> Iterator[rosters.Row]:
-    """Yield rows, those of classes with a status that is to be empty."""
+    """Yield rows. Rows of classes get a status that the step has to empty."""
     yield next(rows)
     for row in rows:
         if file == "classes":
@@ -123,7 +122,7 @@ CONTENDERS: dict[str, Callable[[Path, tuple[str, ...]], Work]] = {
 
 
 def measure_here(name: str, package: Path, users: int) -> None:
-    """Do a contender's work and print what it took."""
+    """Do a contender's work and print its cost."""
     district = invented(users)
     kept = range(max(1, district.schools // LEFT_OUT), district.schools)
     work = CONTENDERS[name](package, tuple(district.id(f"school-{s}") for s in kept))
@@ -133,7 +132,7 @@ def measure_here(name: str, package: Path, users: int) -> None:
 
 
 def measure(name: str, package: Path, users: int) -> Cost:
-    """Return what a contender's process takes."""
+    """Return the cost of a contender's process."""
     words = ["-m", "bench.package", f"--measure={name}", f"--users={users}", str(package)]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -142,7 +141,7 @@ def measure(name: str, package: Path, users: int) -> Cost:
 
 
 def report(users: int, costs: Mapping[str, Sequence[Cost]]) -> bool:
-    """Print the table of a size; return whether all limits are kept."""
+    """Print the table of a size. Return whether all limits are kept."""
     medians = {name: median(taken) for name, taken in costs.items()}
     bare, ours = medians[REFERENCE], medians[OURS]
     ratio = statistics.median(
@@ -162,7 +161,7 @@ def report(users: int, costs: Mapping[str, Sequence[Cost]]) -> bool:
 
 
 def main() -> int:
-    """Measure; return the exit code."""
+    """Measure. Return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

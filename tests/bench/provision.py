@@ -1,13 +1,13 @@
-"""Measures a run of `site.yml` in the lab beside a yardstick, and prints both and their ratio.
+"""Measure a run of `site.yml` in the lab beside a yardstick, and print both and their ratio.
 
     make bench                                                    all benches
     PYTHONPATH=tests scripts/lab run -- python -m bench.provision [--rounds N]
 
-First it provisions, then the no-change run and the yardstick take turns.
+First it provisions. Then the run without changes and the yardstick alternate.
 
-The yardstick is a play of small single tasks on the same container over the same connection: what
-one task costs here. The limits are the project's own (README.md beside this file); a run over one
-is said so and ends with exit code 1.
+The yardstick is a play of small single tasks on the same container over the same connection. It
+shows the cost of one task here. The limits are the project's own (README.md beside this file). A
+run over a limit is marked and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LIMITS = {"first provision": (90.0, None), "no change": (12.0, 4.0)}
 
 
 def report(name: str, cost: Cost) -> bool:
-    """Prints a line of the table; returns whether the cost is within the limits."""
+    """Print a line of the table. Return whether the cost is within the limits."""
     wall, cpu = LIMITS.get(name, (None, None))
     good = (wall is None or cost.wall <= wall) and (cpu is None or cost.cpu <= cpu)
     limit = f"{wall or '-'} / {cpu or '-'}"
@@ -34,7 +34,7 @@ def report(name: str, cost: Cost) -> bool:
 
 
 def main() -> int:
-    """Runs the bench; returns the exit code."""
+    """Run the bench. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds

@@ -1,10 +1,10 @@
-"""Measures the status page of a thousand districts with 400 nights each: built, opened, its size.
+"""Measure the status page of 1,000 districts with 400 nights: build time, opening, size.
 
     make bench                                      all benches
     PYTHONPATH=scripts:tests python -m bench.status [--districts N] [--nights N] [--rounds N]
 
-The yardsticks: Python's json of the same reports, and an empty page in the same Chromium. Ends with
-exit code 1 over a limit.
+The yardsticks are Python's json of the same reports, and an empty page in the same Chromium. The
+exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ EMPTY = "<!doctype html><html lang=en data-ready><title>Empty</title>"
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that something takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def opened(path: Path, rounds: int) -> float:
-    """Seconds until Chromium has shown a page, scripts and layout included; the median."""
+    """Return the median seconds until Chromium has shown a page, scripts and layout included."""
     taken = []
     with browsing() as browser:
         for _ in range(rounds + 1):
@@ -44,7 +44,7 @@ def opened(path: Path, rounds: int) -> float:
             def show(visit: Page = visit) -> None:
                 visit.goto(path.as_uri())
                 visit.wait_for_selector("html[data-ready]", state="attached")
-                # A frame that is drawn, with all that is seen in it.
+                # A drawn frame, with all visible content.
                 visit.evaluate("new Promise(r => requestAnimationFrame(() => setTimeout(r)))")
 
             taken.append(timed(show))
@@ -53,7 +53,7 @@ def opened(path: Path, rounds: int) -> float:
 
 
 def main() -> int:
-    """Runs the bench; returns the exit code."""
+    """Run the bench. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--districts", type=int, default=1000)
     parser.add_argument("--nights", type=int, default=400)

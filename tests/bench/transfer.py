@@ -1,11 +1,11 @@
-"""Measures an upload beside other clients', of one run: log-in included, to a real OpenSSH server.
+"""Measure an upload beside other clients, login included, to a real OpenSSH server.
 
     make bench                                                    all benches
     PYTHONPATH=scripts:tests scripts/lab run -- python -m bench.transfer [--rounds N]
         [--release trixie|bookworm]
 
-Server and clients are Debian's own, in one container of the lab. The targets are the project's
-own (README.md beside this file); a missed one is told and ends with exit code 1.
+Server and clients are Debian's own, in one container of the lab. The targets are the project's own
+(README.md beside this file). A missed target is marked and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PACKAGES = [
     "openssh-client", "rclone", "lftp", "python3-paramiko", "python3-numpy",
     "dropbear-bin", "openssh-sftp-server",
 ]  # fmt: skip
-# The one cipher that the server of a release takes, of anyone: the quickest of its paramiko's.
+# The only cipher of a release's server: the fastest one of its paramiko.
 CIPHERS = {"trixie": "aes128-gcm@openssh.com", "bookworm": "aes128-ctr"}
 SETTINGS = """\
 ListenAddress 127.0.0.1
@@ -62,16 +62,16 @@ VENDOR = Path("/vendor")  # in the container, in memory
 TARGET = "/imagine/0123456-Bench/product/arrived.zip"
 SIZES = {"64 MB": 64 << 20, "2 MB": 2 << 20}
 SLOW_SIZES = {"300 kB": 300_000, "8 MB": 8_000_000}
-WINDOW_BYTES = 2 << 20  # of OpenSSH's channels: no client has more on its way
+WINDOW_BYTES = 2 << 20  # of OpenSSH's channels: no client has more in flight
 ROUND_TRIP = 0.06  # seconds
 NEAR, PROXIED, FAR = "0 ms", "0 ms, by the delaying proxy", "60 ms"
-# Lines of few bytes a second: round trip in seconds, bytes a second, and the file.
+# Slow lines: round trip in seconds, bytes a second, and the file.
 SLOW = {
     "60 ms, 256 kbit/s": (0.06, 32_000, "300 kB"),
     "80 ms, 16 Mbit/s": (0.08, 2_000_000, "8 MB"),
 }
 SLOW_ROUNDS = 2
-# A server that takes so little at once: Dropbear's window is 24 KB.
+# A server with a small window: Dropbear's is 24 KB.
 NARROW = {"0 ms, window of 24 KB": 0.0, "60 ms, window of 24 KB": 0.06}
 NARROW_SIZE = "2 MB"
 FIRST = "until the first acknowledged bytes"
@@ -90,17 +90,17 @@ Phases = dict[str, float]  # seconds by phase of a delivery
 
 @dataclass(frozen=True)
 class Bench:
-    """What all clients are given: a folder with key, files and settings, and the host key."""
+    """The input of all clients: a folder with key, files and settings, and the host key."""
 
     home: Path
     host_key: str
 
     def source(self, size: str) -> Path:
-        """The file of a size."""
+        """Return the file of a size."""
         return self.home / f"{size.replace(' ', '')}.zip"
 
     def values(self, port: int, size: str) -> dict[str, object]:
-        """A feed's configuration."""
+        """Return a feed's configuration."""
         folder, _, name = TARGET.rpartition("/")
         return {
             "feed": "bench",
@@ -119,7 +119,7 @@ class Bench:
         }
 
     def ssh(self, port: int) -> list[str]:
-        """The options of OpenSSH's programs."""
+        """Return the options of OpenSSH's programs."""
         known = self.home / "known_hosts"
         known.write_text(f"[127.0.0.1]:{port} {self.host_key}\n")
         options = ["IdentitiesOnly=yes", "BatchMode=yes", f"UserKnownHostsFile={known}"]
@@ -130,7 +130,7 @@ class Bench:
 
 
 def ours(bench: Bench, port: int, size: str) -> Phases:
-    """The program's own delivery, as `send` calls it."""
+    """Deliver with the program's own upload, as `send` calls it."""
     feed = config.parse(bench.values(port, size))
     facts = ConnectionInfo()
     secret = (bench.home / "key").read_bytes()
@@ -152,7 +152,7 @@ def ours(bench: Bench, port: int, size: str) -> Phases:
 
 
 def ours_from_the_start(bench: Bench, port: int, size: str) -> Phases:
-    """The program as its unit starts it: interpreter, private copy, hash, receipt and all."""
+    """Run the program as its unit does: interpreter, private copy, hash, receipt and all."""
     state = bench.home / "state"
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in bench.values(port, size).items()]
     (bench.home / "bench.toml").write_text("".join(lines))
@@ -174,7 +174,7 @@ def openssh(bench: Bench, port: int, size: str) -> Phases:
 
 
 def rclone(bench: Bench, port: int, size: str) -> Phases:
-    """`rclone copyto`, which has no shell to compute a hash by on a server like this."""
+    """Run `rclone copyto`, which has no shell to compute a hash on a server like this."""
     bench.ssh(port)
     options = {
         "config": "/dev/null",
@@ -191,7 +191,7 @@ def rclone(bench: Bench, port: int, size: str) -> Phases:
 
 
 def lftp(bench: Bench, port: int, size: str) -> Phases:
-    """`lftp`, by way of OpenSSH's ssh."""
+    """Run `lftp` over OpenSSH's ssh."""
     program = " ".join(["ssh", "-a", "-x", *bench.ssh(port)])
     script = (
         f'set sftp:connect-program "{program}"; set cmd:fail-exit yes; '
@@ -202,7 +202,7 @@ def lftp(bench: Bench, port: int, size: str) -> Phases:
 
 
 def paramiko_put(bench: Bench, port: int, size: str) -> Phases:
-    """paramiko's own `put`."""
+    """Run paramiko's own `put`."""
     key = paramiko.Ed25519Key.from_private_key_file(f"{bench.home}/key")
     with contextlib.closing(paramiko.Transport(("127.0.0.1", port))) as transport:
         transport.connect(username="root", pkey=key)
@@ -224,7 +224,7 @@ CLIENTS: dict[str, Callable[[Bench, int, str], Phases]] = {
 
 
 def run(words: list[str], *, stdin: str = "", env: dict[str, str] | None = None) -> str:
-    """Runs a command and returns what it said; ends the bench where it fails."""
+    """Run a command and return its output. End the bench if it fails."""
     done = subprocess.run(
         words, input=stdin, env=env, capture_output=True, text=True, timeout=300, check=False
     )
@@ -238,7 +238,7 @@ def run(words: list[str], *, stdin: str = "", env: dict[str, str] | None = None)
 
 @contextlib.contextmanager
 def process(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """A process for the time of the block."""
+    """Run a process for the time of the block."""
     started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         yield started
@@ -249,7 +249,7 @@ def process(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextlib.contextmanager
 def server(home: Path, release: str) -> Iterator[tuple[Bench, int]]:
-    """An OpenSSH server that keeps its files in memory, and its port."""
+    """Start an OpenSSH server that keeps its files in memory. Return its port."""
     for name in ("key", "host_key"):
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name)])
     shutil.copy(home / "key", home / "bench_current")  # the feed's credentials
@@ -269,7 +269,7 @@ def server(home: Path, release: str) -> Iterator[tuple[Bench, int]]:
 
 
 def wait_for(port: int) -> None:
-    """Waits until a server listens."""
+    """Wait until a server listens."""
     end = time.monotonic() + 10
     while True:
         with contextlib.suppress(ConnectionRefusedError):
@@ -282,13 +282,13 @@ def wait_for(port: int) -> None:
 
 @contextlib.contextmanager
 def narrow_server(home: Path) -> Iterator[tuple[Bench, int]]:
-    """A Dropbear server for the same key and files, and its port."""
+    """Start a Dropbear server for the same key and files. Return its port."""
     host_key = home / "dropbear_key"
     told = run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)])
     [public] = [line for line in told.splitlines() if line.startswith("ssh-ed25519 ")]
     (Path.home() / ".ssh").mkdir(mode=0o700, exist_ok=True)
     shutil.copy(home / "key.pub", Path.home() / ".ssh/authorized_keys")
-    root = Path("/imagine")  # it has no folder of its own as its root
+    root = Path("/imagine")  # it does not have its folder as its root
     if not root.is_symlink():
         root.symlink_to(VENDOR / "imagine")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -300,7 +300,7 @@ def narrow_server(home: Path) -> Iterator[tuple[Bench, int]]:
 
 @contextlib.contextmanager
 def line(port: int, round_trip: float, rate: float | None = None) -> Iterator[int]:
-    """A line to a port, with a round trip in seconds and bytes a second, and its own port."""
+    """Open a line to a port, with a round trip in seconds and bytes a second. Return its port."""
     words = [sys.executable, "-m", "bench.link", str(round_trip), str(port)]
     words += [str(rate)] if rate else []
     with process(*words) as proxy:
@@ -309,7 +309,7 @@ def line(port: int, round_trip: float, rate: float | None = None) -> Iterator[in
 
 
 def measure(client: str, bench: Bench, port: int, size: str) -> tuple[float, Phases]:
-    """Seconds of one upload, which has to arrive as it was, and of ours by phase."""
+    """Return the seconds of one verified upload, and of the program's own by phase."""
     arrived = VENDOR / TARGET[1:]
     arrived.unlink(missing_ok=True)
     start = time.monotonic()
@@ -324,7 +324,7 @@ Samples = dict[tuple[str, str, str], list[tuple[float, Phases]]]  # by line, siz
 
 
 def take_samples(home: Path, release: str, rounds: int) -> Samples:
-    """Uploads by all clients in turn, each round in another order; the first one is not counted."""
+    """Upload with all clients in turn, each round in another order. The first is a warm-up."""
     samples: Samples = {}
     with (
         server(home, release) as (bench, port),
@@ -355,12 +355,12 @@ def take_samples(home: Path, release: str, rounds: int) -> Samples:
 
 
 def median(samples: Samples, name: str, size: str, client: str) -> float:
-    """The median of a client's seconds."""
+    """Return the median of a client's seconds."""
     return statistics.median(seconds for seconds, _ in samples[name, size, client])
 
 
 def report(samples: Samples) -> bool:
-    """Prints the tables; returns whether all targets are met."""
+    """Print the tables. Return whether all targets are met."""
     is_good = True
     for name in (NEAR, PROXIED, FAR):
         for size, count in SIZES.items():
@@ -378,7 +378,7 @@ def report(samples: Samples) -> bool:
 
 
 def report_slow(samples: Samples) -> bool:
-    """Prints slow lines and a server that takes little; returns whether all targets are met."""
+    """Print slow lines and the server with a small window. Return whether all targets are met."""
     is_good = True
     print(f"\n{'line':<24} {'file':>7} {'ours s':>8} {'sftp s':>8} {'to sftp':>8}  target")
     sizes = {name: size for name, (_, _, size) in SLOW.items()} | dict.fromkeys(NARROW, NARROW_SIZE)
@@ -398,7 +398,7 @@ def report_slow(samples: Samples) -> bool:
 
 
 def report_phases(samples: Samples) -> None:
-    """Prints where our own time goes at a distance, and how close the window's limit is."""
+    """Print the program's own phases at a distance, and its share of the window's limit."""
     print(f"\n{OURS} at {FAR}, by phase: seconds (round trips)")
     for size, count in SIZES.items():
         taken = [phases for _, phases in samples[FAR, size, OURS]]
@@ -411,7 +411,7 @@ def report_phases(samples: Samples) -> None:
 
 
 def bench_inside(release: str, rounds: int) -> int:
-    """Measures; returns the exit code. Belongs into the container, whose files it makes."""
+    """Measure inside the container, where this writes files. Return the exit code."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy("/bench/roster-upload", folder)
         samples = take_samples(Path(folder), release, rounds)
@@ -434,7 +434,7 @@ def bench_inside(release: str, rounds: int) -> int:
 
 
 def bench_in_container(release: str, rounds: int) -> int:
-    """Makes the container and measures in it; returns the exit code."""
+    """Start the container and measure in it. Return the exit code."""
     from support.container import image  # noqa: PLC0415 - needs pytest, which is not in there
     from unit.test_program import build  # noqa: PLC0415 - needs Ansible, which is not in there
 
@@ -457,7 +457,7 @@ def bench_in_container(release: str, rounds: int) -> int:
 
 
 def main() -> int:
-    """Measures; returns the exit code."""
+    """Measure. Return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,10 @@
-"""Measures validation and guard beside a bare pass of `csv.reader`, and DuckDB, in one run.
+"""Measure validation and guard beside a bare pass of `csv.reader`, and DuckDB, in one run.
 
     make bench                                                    all benches
     PYTHONPATH=scripts:tests python -m bench.validate [--users N...] [--rounds N]
 
 Each measurement is a process of its own. The limits are the project's own (README.md beside this
-file); one that is passed is told and ends with exit code 1.
+file). An exceeded limit is marked and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ FEED = {
         "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(32)).decode()
     ],
 }
-# File: its columns of references, each with the file that it leads to. OneRoster allows several
-# orgs for a user, in one value.
+# File: its reference columns, each with the file that it refers to. OneRoster allows several orgs
+# for a user, in one value.
 REFERENCES = {
     "enrollments": {
         "userSourcedId": "users",
@@ -69,7 +69,7 @@ REFERENCES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one measurement took, and how many rows it read, 0 where it does not tell."""
+    """The cost of one measurement, and the number of rows, 0 if unknown."""
 
     seconds: float
     megabytes: float
@@ -82,7 +82,7 @@ Work = Callable[[], int]
 
 
 def bare_pass(package: Path, _folder: Path) -> Work:
-    """Every row of every member, and nothing done with it."""
+    """Read every row of every member, and do nothing with it."""
 
     def work() -> int:
         count = 0
@@ -97,7 +97,7 @@ def bare_pass(package: Path, _folder: Path) -> Work:
 
 
 def validation(package: Path, folder: Path) -> Work:
-    """All rules, and the guard against what was accepted before, which was the same."""
+    """Check all rules, and the guard against an identical accepted package."""
     from roster_upload import config  # noqa: PLC0415 - for this process only
     from roster_upload.guard import guard  # noqa: PLC0415
     from roster_upload.guard.baseline import Baseline  # noqa: PLC0415
@@ -119,7 +119,7 @@ def validation(package: Path, folder: Path) -> Work:
 
 
 def database(_package: Path, folder: Path) -> Work:
-    """The references alone, on the unpacked files."""
+    """Check only the references, on the unpacked files."""
     import duckdb  # noqa: PLC0415 - for this process only
 
     def rows(file: str) -> str:
@@ -158,16 +158,16 @@ CONTENDERS: dict[str, Callable[[Path, Path], Work]] = {
 
 
 def peak() -> float:
-    """The most memory that this process has had, in MB.
+    """Return the peak memory of this process, in MB.
 
-    ru_maxrss would count what the process held that started this one.
+    ru_maxrss would include the memory of the parent process.
     """
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
 def measure_here(name: str, package: Path) -> None:
-    """Does a contender's work and prints what it took."""
+    """Do a contender's work and print its cost."""
     work = CONTENDERS[name](package, package.parent)
     start = time.monotonic()
     rows = work()
@@ -178,7 +178,7 @@ def measure_here(name: str, package: Path) -> None:
 
 
 def run(*words: str | Path) -> str:
-    """Runs a command with this Python and returns what it said; ends the bench where it fails."""
+    """Run a command with this Python and return its output. End the bench if it fails."""
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"bench: {done.stdout}{done.stderr}")
@@ -186,13 +186,13 @@ def run(*words: str | Path) -> str:
 
 
 def measure(name: str, package: Path) -> Cost:
-    """What a contender's process takes."""
+    """Return the cost of a contender's process."""
     told = run("-m", "bench.validate", f"--measure={name}", package)
     return Cost(**json.loads(told))
 
 
 def start_and_check(program: Path, package: Path) -> float:
-    """Seconds of `roster-upload check`, from its start to its end, as on a host."""
+    """Return the seconds of `roster-upload check`, from its start to its end, as on a host."""
     start = time.monotonic()
     run("-I", program, "check", "--file", package)
     return time.monotonic() - start
@@ -213,12 +213,12 @@ class Result:
         return self.costs[REFERENCE].rows
 
     def ratio(self, name: str) -> float:
-        """A contender's time as a multiple of the bare pass's."""
+        """Return a contender's time as a multiple of the bare pass's."""
         return self.costs[name].seconds / self.costs[REFERENCE].seconds
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """The medians of time and memory."""
+    """Return the medians of time and memory."""
     return Cost(
         statistics.median(cost.seconds for cost in costs),
         statistics.median(cost.megabytes for cost in costs),
@@ -227,7 +227,7 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 def measure_size(users: int, rounds: int, program: Path, folder: Path) -> Result:
-    """Makes a package of a size; all contenders have their turn at it, as often as `rounds`."""
+    """Make a package of a size and let all contenders work on it, `rounds` times."""
     package = folder / "OneRoster.zip"
     students = round(users * rosters.CLASS_SIZE / (rosters.CLASS_SIZE + 1))
     rosters.write(
@@ -242,7 +242,7 @@ def measure_size(users: int, rounds: int, program: Path, folder: Path) -> Result
         size = sum(member.file_size for member in archive.infolist())
     costs: dict[str, list[Cost]] = {name: [] for name in CONTENDERS}
     commands = []
-    measure(OURS, package)  # leaves what the guard compares with
+    measure(OURS, package)  # leaves the guard's baseline
     for _ in range(rounds):
         for name in random.sample(list(CONTENDERS), len(CONTENDERS)):
             costs[name].append(measure(name, package))
@@ -257,7 +257,7 @@ def measure_size(users: int, rounds: int, program: Path, folder: Path) -> Result
 
 
 def report(result: Result) -> bool:
-    """Prints the table of a size; returns whether all limits are kept."""
+    """Print the table of a size. Return whether all limits are kept."""
     print(
         f"\n{result.users:,} users, {ENROLLMENTS_EACH} enrollments each: {result.rows:,} rows, "
         f"{result.csv_mb:.0f} MB of CSV, {result.zip_mb:.0f} MB of zip"
@@ -285,7 +285,7 @@ def report(result: Result) -> bool:
 
 
 def report_growth(results: Sequence[Result]) -> None:
-    """Prints how time and memory grow with rows."""
+    """Print the growth of time and memory with the number of rows."""
     for less, more in pairwise(results):
         times = more.rows / less.rows
         print(f"\nfrom {less.users:,} to {more.users:,} users: {times:.1f} times the rows")
@@ -299,7 +299,7 @@ def report_growth(results: Sequence[Result]) -> None:
 
 
 def main() -> int:
-    """Measures; returns the exit code."""
+    """Measure. Return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

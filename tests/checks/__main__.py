@@ -1,9 +1,9 @@
-"""All checks side by side, each part in a lab and a copy of the checkout of its own.
+"""Run all checks in parallel, each part in its own lab and copy of the checkout.
 
     python -m checks                  everything: what `make test` runs
     python -m checks lint unit fleet  these parts
 
-A part's output goes to build/checks/PART.log. At the end a table tells where the time went.
+A part's output is in build/checks/PART.log. A table at the end shows where the time went.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from support.machine import clock, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "checks"
-CHECKOUT = FOLDER / "checkout"  # as it was when the checks began
+CHECKOUT = FOLDER / "checkout"  # as it was when the checks started
 PROVISIONED = FOLDER / "provisioned"
 CORES = len(os.sched_getaffinity(0))
-# Parts at a time: those that much wait, and patient ones, which take what the others leave.
+# Parallel parts: those that mostly wait, and patient ones, which use the remaining processors.
 JOBS = {False: 2 * CORES + 1, True: 1}
-NICENESS = 10  # of patient ones
+NICENESS = 10  # patient ones
 SLOWEST_FILES = 12
-LOG_LINES = 120  # of a part that failed
+LOG_LINES = 120  # of a failed part
 NEWS_SECONDS = 60
-CLOCK_SECONDS = 5  # by which the machine's own time service may correct its clock meanwhile
+CLOCK_SECONDS = 5  # the machine's time service may correct its clock by this much meanwhile
 
 
 @dataclass(frozen=True)
 class Part:
-    """A command, and what has to be there before; `default` leaves provisioned hosts."""
+    """A command and its requirements. `default` leaves provisioned hosts."""
 
     name: str
     command: Sequence[str]
@@ -51,33 +51,33 @@ class Part:
 
 
 def whole(name: str, *options: str, **more: Any) -> Part:
-    """A Molecule scenario with all its steps, in a lab that is made for it."""
+    """Return a Molecule scenario with all its steps, in its own lab."""
     molecule = ["molecule", "test", "--scenario-name", name]
     return Part(name, ["scripts/lab", *options, "run", "--", *molecule], **more)
 
 
 def verified(name: str, *options: str) -> Part:
-    """The tests of a scenario whose lab begins provisioned.
+    """Return the tests of a scenario whose lab starts provisioned.
 
-    Its other steps have nothing to do, and the play that only waits for the tests costs much.
+    Its other steps have nothing to do, and the play that only waits for the tests is expensive.
     """
     lab = ["scripts/lab", "--provisioned", *options]
     return Part(name, [*lab, "run", "--", *pytest("-vv", *tests_of(name))], ["provisioned"])
 
 
 def tests_of(scenario: str) -> list[str]:
-    """The test files of a scenario."""
+    """Return the test files of a scenario."""
     settings = yaml.safe_load((ROOT / "molecule" / scenario / "molecule.yml").read_text())
     words: str = settings["ansible"]["env"]["SCENARIO_TESTS"]
     return words.split()
 
 
 def pytest(*words: str) -> list[str]:
-    """The tests of this Python."""
+    """Return the tests of this Python."""
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
 
 
-# In the order in which they begin, as far as what they need is there.
+# In the order in which they start, as far as their requirements are met.
 PARTS = [
     whole("default"),
     whole("lifecycle", "--only=lab-sftp"),
@@ -103,45 +103,45 @@ PARTS = [
 
 @dataclass(frozen=True)
 class Case:
-    """A test that ended."""
+    """A finished test."""
 
     file: str
     name: str
     seconds: float
     outcome: str  # passed, failed or skipped
-    reason: str = ""  # the first line of why it failed
+    reason: str = ""  # the first line of the failure
 
 
 @dataclass
 class Run:
-    """A part that runs or has ended."""
+    """A running or finished part."""
 
     part: Part
     process: subprocess.Popen[bytes]
     started: float
     code: int | None = None
     wall: float = 0  # seconds
-    cpu: float = 0  # seconds, of the control node's processes and of what they waited for
+    cpu: float = 0  # seconds, of the control node's processes and their children
     cases: list[Case] = field(default_factory=list)
 
     def count(self, outcome: str) -> int:
-        """The number of tests that ended so; a part that failed without one counts as one."""
+        """Return the number of tests with this result. A failed part without one counts as one."""
         found = sum(case.outcome == outcome for case in self.cases)
         return 1 if outcome == "failed" and self.code and not found else found
 
 
 def log_of(name: str) -> Path:
-    """Where a part's output is."""
+    """Return the file of a part's output."""
     return FOLDER / f"{name}.log"
 
 
 def report_of(name: str) -> Path:
-    """Where a part's tests are listed."""
+    """Return the file of a part's test results."""
     return FOLDER / f"{name}.xml"
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copies what git tracks, or would track; the copy counts as a checkout of its own."""
+    """Copy all tracked and untracked files except ignored ones. It is its own checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -155,7 +155,7 @@ def copy_checkout(folder: Path) -> None:
 
 
 def start(part: Part) -> Run:
-    """Starts a part; its processes end with this one."""
+    """Start a part. Its processes end with this one."""
     folder = ROOT
     if part.in_copy:
         folder = FOLDER / part.name
@@ -163,7 +163,7 @@ def start(part: Part) -> Run:
     patience = ["nice", f"--adjustment={NICENESS}"] if part.is_patient else []
     environment = {**os.environ, "LAB_PROVISIONED": str(PROVISIONED)}
     environment.pop("PYTHONPATH", None)  # this program's own
-    # Hundreds of processes start, and each would compile the program and the tests anew.
+    # Hundreds of processes start, and each would compile the program and the tests again.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["PYTEST_ADDOPTS"] = f"--junitxml={report_of(part.name)}"
     with log_of(part.name).open("wb") as log:
@@ -177,7 +177,7 @@ def start(part: Part) -> Run:
 
 
 def collect(run: Run) -> bool:
-    """Notes how a part ended; returns whether it has."""
+    """Record the end of a part. Return whether it has ended."""
     pid, status, used = os.wait4(run.process.pid, os.WNOHANG)
     if not pid:
         return False
@@ -196,7 +196,7 @@ def collect(run: Run) -> bool:
 
 
 def cases(report: Path) -> list[Case]:
-    """The tests of a report."""
+    """Return the tests of a report."""
     if not report.exists():
         return []
     found = []
@@ -211,7 +211,7 @@ def cases(report: Path) -> list[Case]:
 
 
 def run_all(parts: Sequence[Part]) -> list[Run]:
-    """Runs parts as far as they can be begun, some at a time; returns those that ended."""
+    """Run parts in parallel, as far as their requirements are met. Return the finished ones."""
     waiting, running, ended = list(parts), list[Run](), list[Run]()
     chosen = {part.name for part in parts}
     news = time.monotonic()
@@ -226,7 +226,7 @@ def run_all(parts: Sequence[Part]) -> list[Run]:
             ended += done
             running = [run for run in running if run not in done]
             if not running and waiting and not any(is_ready(p, chosen) for p in waiting):
-                break  # what they need has failed
+                break  # their requirements have failed
             if time.monotonic() - news > NEWS_SECONDS:
                 news = time.monotonic()
                 print("running: " + ", ".join(run.part.name for run in running), flush=True)
@@ -237,13 +237,13 @@ def run_all(parts: Sequence[Part]) -> list[Run]:
 
 
 def is_ready(part: Part, chosen: Iterable[str]) -> bool:
-    """Whether what a part needs is there; without the part `default` it provisions by itself."""
+    """Return whether a part's requirements are met. Without `default` it provisions itself."""
     is_left = (PROVISIONED / "digest").exists()
     return "provisioned" not in part.needs or "default" not in chosen or is_left
 
 
 def stop(running: Sequence[Run]) -> None:
-    """Ends parts, which take their labs away, and waits for them."""
+    """Stop parts, which remove their labs, and wait for them."""
     for run in running:
         run.process.terminate()
     for run in running:
@@ -251,7 +251,7 @@ def stop(running: Sequence[Run]) -> None:
 
 
 def table(runs: Sequence[Run], wall: float) -> str:
-    """Where the time went: by part, and by the files that took longest."""
+    """Return where the time went: by part, and by the slowest files."""
     lines = [f"{'part':<14}{'wall s':>8}{'CPU s':>8}{'passed':>8}{'failed':>8}{'skipped':>8}"]
     for run in sorted(runs, key=lambda run: -run.wall):
         counts = "".join(f"{run.count(each):>8}" for each in ("passed", "failed", "skipped"))
@@ -269,7 +269,7 @@ def table(runs: Sequence[Run], wall: float) -> str:
 
 
 def failures(runs: Sequence[Run]) -> list[str]:
-    """What failed, a line each: these are the last lines, which a long log keeps."""
+    """Return the failures, one a line. They are the last lines, which a long log keeps."""
     lines = []
     for run in runs:
         failed = [case for case in run.cases if case.outcome == "failed"]
@@ -280,18 +280,18 @@ def failures(runs: Sequence[Run]) -> list[str]:
 
 
 def interrupt(number: int, _frame: object) -> NoReturn:
-    """Makes an exception of a signal, so that the labs are taken away on this way out, too."""
+    """Turn a signal into an exception, so that the labs are removed in this case, too."""
     sys.exit(128 + number)
 
 
 def arguments() -> argparse.Namespace:
-    """Reads the command line: the parts, by default all, and the limit."""
+    """Read the command line: the parts, by default all, and the limit."""
     parser = argparse.ArgumentParser(
         prog="checks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [part.name for part in PARTS]
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
-    parser.add_argument("--minutes", type=float, metavar="N", help="fail where it takes longer")
+    parser.add_argument("--minutes", type=float, metavar="N", help="fail if it takes longer")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(names):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(names)}")
@@ -299,7 +299,7 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare() -> IO[str]:
-    """Makes an empty folder for this run, with a copy of the checkout; returns its lock."""
+    """Make an empty folder for this run, with a copy of the checkout. Return its lock."""
     FOLDER.parent.mkdir(exist_ok=True)
     lock = FOLDER.with_suffix(".lock").open("w")
     try:
@@ -314,12 +314,12 @@ def prepare() -> IO[str]:
 
 
 def make_images() -> None:
-    """Installs what the labs need, and makes their base images, once for all parts."""
+    """Install the labs' requirements and make their base images, once for all parts."""
     subprocess.run(["scripts/lab", "images"], cwd=ROOT, check=True)
 
 
 def main() -> int:
-    """Runs the parts that the command line names; returns the exit code."""
+    """Run the parts of the command line. Return the exit code."""
     given = arguments()
     chosen = [part for part in PARTS if not given.parts or part.name in given.parts]
     has_labs = any(part.in_copy for part in chosen)

@@ -14,19 +14,19 @@ from support.lab_hosts import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect,
 
 @pytest.fixture(scope="session", params=DISTRICT_HOSTS)
 def host(request: pytest.FixtureRequest) -> Host:
-    """Each district host in turn."""
+    """Return each district host in turn."""
     return connect(request.param)
 
 
 @pytest.fixture(scope="session")
 def vendor() -> Host:
-    """The vendor's SFTP server."""
+    """Return the vendor's SFTP server."""
     return connect("lab-sftp")
 
 
 @pytest.fixture(scope="session")
 def feeds() -> list[dict[str, Any]]:
-    """All feeds of the lab as the hosts' configuration files say, with the name of their host."""
+    """Return all feeds of the lab by the hosts' configuration files, with their host's name."""
     found = []
     for name in DISTRICT_HOSTS:
         command = (
@@ -41,7 +41,7 @@ def feeds() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def secrets() -> list[str]:
-    """Every secret of the lab in the clear, read from its vault files."""
+    """Return every secret of the lab, decrypted from its vault files."""
     found: list[str] = []
     for path in sorted(INVENTORY.glob("host_vars/*/*.vault")):
         text = ansible("ansible-vault", "view", str(path))
@@ -53,12 +53,12 @@ def secrets() -> list[str]:
 
 @pytest.fixture(scope="module")
 def plan_start() -> Iterator[Callable[[dict[str, str]], str]]:
-    """Plans a start of all deliveries in the nearest minute, by `site.yml` itself.
+    """Plan a start of all deliveries in the nearest minute, with `site.yml` itself.
 
-    It takes each host's backend, `cron` or `timer`, and returns the minute as the journal takes
-    it. A run of `site.yml` that is too slow for its minute is made again for a later one. After the
-    module's last test the inventory's own schedule is put back: the tests that follow find the
-    hosts as `site.yml` leaves them.
+    It takes each host's backend, `cron` or `timer`, and returns the minute as the journal expects
+    it. If a run of `site.yml` is too slow for its minute, it is repeated for a later one. After the
+    module's last test the inventory's own schedule is restored, since later tests need the hosts as
+    `site.yml` leaves them.
     """
 
     def plan(backends: dict[str, str]) -> str:
@@ -66,7 +66,7 @@ def plan_start() -> Iterator[Callable[[dict[str, str]], str]]:
             start = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds + 59)
             start = start.replace(second=0, microsecond=0)
             times = {
-                # What is delivered by hand meanwhile counts as this window's.
+                # Manual deliveries count as this window's meanwhile.
                 "roster_upload_window_start": minutes_ahead(-1),
                 "roster_upload_deadline": minutes_ahead(120),
                 "roster_schedule_spread_minutes": 1,
@@ -76,7 +76,7 @@ def plan_start() -> Iterator[Callable[[dict[str, str]], str]]:
                 "district_hardening_reboot_at": minutes_ahead(14 * 60),
             }
             site("--extra-vars", json.dumps(times))
-            # Exports and deliveries by hand come before the start.
+            # Exports and manual deliveries come before the start.
             if start - dt.datetime.now(dt.UTC) > dt.timedelta(seconds=60):
                 return f"{start:%Y-%m-%d %H:%M:%S}"
         pytest.fail("site.yml takes longer than eight minutes")

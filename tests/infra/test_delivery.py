@@ -1,4 +1,4 @@
-"""Nights on real hosts: cron or a timer starts the unit, the roster arrives at the vendor."""
+"""Nights on real hosts: cron or a timer starts the unit, and the roster arrives at the vendor."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ BACKENDS = [
 
 
 def start_by_hand(feed: Feed) -> None:
-    """Delivers tonight's export before its planned start."""
+    """Deliver tonight's export before its planned start."""
     done = connect(feed["host"]).run("systemctl start roster-upload@%s", feed["feed"])
     assert done.succeeded, done.stderr
 
 
 def said_since(feed: Feed, moment: str, *units: str) -> str:
-    """What the journal of a feed's host holds of some units since a moment."""
+    """Return the journal of some units of a feed's host since a time."""
     words = [f"--unit={unit}" for unit in units]
     command = "journalctl --no-pager -o short-iso --since %s " + " ".join(words)
     return str(connect(feed["host"]).check_output(command, moment))
@@ -51,13 +51,13 @@ def test_the_planned_minute_starts_a_night(
     tmp_path: Path,
     backends: dict[str, str],
 ) -> None:
-    """One minute, three nights: a first delivery, another export after it, and nothing new.
+    """One minute, three nights: a first delivery, another export after it, and no change.
 
-    One host starts by cron and the other by timers, so each backend takes the other's place.
+    One host starts by cron and the other by timers, so each backend replaces the other.
     """
     first, second, unchanged = feeds
     minute = plan_start(backends)
-    # Not before: a plan that was made anew may have begun a delivery already.
+    # Not earlier: a repeated plan may have started a delivery already.
     digests = {feed["feed"]: new_export(feed, tmp_path) for feed in feeds}
     before = [len(receipts(feed)) for feed in feeds]
     for feed in (second, unchanged):
@@ -69,7 +69,7 @@ def test_the_planned_minute_starts_a_night(
         timers = host.check_output("systemctl list-timers --all")
         assert ("roster-upload" in timers) is (backend == "timer")
 
-    # One by hand before the planned minute, and one in it that sends.
+    # A manual one before the planned minute, and one in it that sends.
     counts = [
         count + (feed is not first) + (feed is not unchanged)
         for feed, count in zip(feeds, before, strict=True)
@@ -94,7 +94,7 @@ def test_the_planned_minute_starts_a_night(
             assert receipt["in_window"] is True
             assert receipt["started"] >= minute.replace(" ", "T")
             assert receipt["source"]["sha256"] == digests[feed["feed"]]
-        # It was cron that started it, not a person and not this test.
+        # Cron has started it, not a person and not this test.
         if backends[feed["host"]] == "cron":
             command = f"systemctl start --no-block roster-upload@{feed['feed']}.service"
             journal = connect(feed["host"]).check_output(
@@ -129,7 +129,7 @@ def test_a_wrong_package_is_refused_and_the_vendor_keeps_yesterdays(
     assert "orgs.csv, row 3" in journal
     assert vendor.check_output("stat -c '%%Y %%s' %s", remote_path(feed)) == kept
 
-    # The next good export goes through again.
+    # The next good export is sent again.
     digest = new_export(feed, tmp_path)
     assert host.run("systemctl start %s", unit).succeeded
     assert sha256(vendor, remote_path(feed)) == digest
@@ -144,7 +144,7 @@ def test_status_tells_the_operator(feeds: list[Feed]) -> None:
 
 
 def operate(feed: Feed, command: str) -> tuple[int, str]:
-    """What an operator sees of a command typed on the feed's host."""
+    """The output of a command on the feed's host, as an operator sees it."""
     done = connect(feed["host"]).run(f"roster-upload {command}")
     assert "Traceback" not in done.stderr
     return done.rc, done.stdout + done.stderr
@@ -153,7 +153,7 @@ def operate(feed: Feed, command: str) -> tuple[int, str]:
 def test_a_few_faulty_rows_are_sent_and_told_once(
     feeds: list[Feed], vendor: Host, tmp_path: Path
 ) -> None:
-    """A person with one name and an enrollment in an unknown class do not stop a district."""
+    """A person with one name, and an enrollment in an unknown class, do not stop a district."""
     faults = [
         ("value.required", "users.csv", "familyName", [30]),
         ("reference.missing", "enrollments.csv", "classSourcedId", [30]),
@@ -166,7 +166,7 @@ def test_a_few_faulty_rows_are_sent_and_told_once(
             digest = new_export(feed, tmp_path, *options)
             code, told = operate(feed, f"send {name}")
             assert code == 0, told
-            assert "2 faulty rows told" in told
+            assert "; 2 faulty rows" in told
             assert sha256(vendor, remote_path(feed)) == digest
             receipt = receipts(feed)[-1]
             assert receipt["faulty_rows"] == {"users": 1, "enrollments": 1}
@@ -188,7 +188,7 @@ def student_of(package: Path) -> tuple[str, str]:
 
 
 def assert_root_alone_is_shown(feed: Feed, person: tuple[str, str], since: str) -> None:
-    """A diff names a person on root's terminal, and leaves the name nowhere."""
+    """A diff shows a person's name on root's terminal, and writes it nowhere."""
     name, host = feed["feed"], connect(feed["host"])
     # `script` gives its command a terminal.
     shown = host.run("COLUMNS=200 script -qec %s /dev/null", f"roster-upload diff {name}")
@@ -224,7 +224,7 @@ def test_an_export_is_held_until_somebody_lets_this_very_file_through(
         options = f"--digest {disabled[:16]} --reason 'the summer break'"
         code, told = operate(feed, f"approve {name} {options}")
         assert code == 0, told
-        # Another file is held as ever.
+        # Another file is held as always.
         new_export(feed, tmp_path / "truncated", "--drop-students=150")
         code, told = operate(feed, f"send {name}")
         assert code == 17, told
@@ -236,7 +236,7 @@ def test_an_export_is_held_until_somebody_lets_this_very_file_through(
         assert operate(feed, f"send {name}")[0] == 0
         assert sha256(vendor, remote_path(feed)) == disabled
         assert receipts(feed)[-1]["approved"]["why"] == "the summer break"
-        # And back: the package before the last, kept encrypted on the host.
+        # Back again: the package before the last, stored encrypted on the host.
         code, told = operate(feed, f"resend {name} --last-good")
         assert code == 0, told
         assert sha256(vendor, remote_path(feed)) == good

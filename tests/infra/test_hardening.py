@@ -1,4 +1,4 @@
-"""Each control of the hardening does what it is there for; their table names these tests."""
+"""Each control of the hardening does its job. The README's table names these tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def name_of(host: Host) -> str:
 
 
 def refused(host: Host, command: str, *words: str) -> str:
-    """Runs a command that must fail; returns what it said."""
+    """Run a command that must fail. Return its output."""
     done = host.run(command, *words)
     assert done.rc != 0, f"{command} succeeded"
     return str(done.stdout + done.stderr)
@@ -48,7 +48,7 @@ class Sis:
         self.name = name_of(host)
 
     def sftp(self, *commands: str) -> subprocess.CompletedProcess[str]:
-        """One session with the given commands; ends at the first that is refused."""
+        """Run one session with the given commands. It ends at the first refused one."""
         return subprocess.run(
             ["sftp", "-q", "-b", "-", *self.options, self.name],
             input="\n".join(commands) + "\n",
@@ -97,7 +97,7 @@ def test_an_sis_can_put_its_export_into_its_dropbox_and_nothing_else(
     assert sis.ssh("id").returncode != 0
     assert "uid=" not in sis.ssh("id").stdout
     assert sis.ssh("-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22").returncode != 0
-    # Nobody else on the host reads it.
+    # No other account on the host can read it.
     assert "denied" in refused(host, "sudo -u nobody cat %s", feed["source"])
     assert "sftp" not in host.run("getent passwd sis-lab").stdout
     assert host.check_output("getent passwd sis-lab").endswith("nologin")
@@ -240,7 +240,7 @@ def test_new_files_are_closed_to_others_and_idle_shells_end(host: Host, person: 
         "su --login %s --command 'umask; echo $TMOUT; echo $TMPDIR; touch f; stat -c %%a f'", person
     )
     umask, idle, temporary, mode = said.split()
-    assert umask in {"0027", "0007"}  # a group of one's own may share what its owner may
+    assert umask in {"0027", "0007"}  # with a group of its own, an owner may share its rights
     assert idle == "900"
     assert temporary.startswith("/tmp/user/")  # noqa: S108 - made by PAM
     assert mode in {"640", "660"}
@@ -327,9 +327,9 @@ def test_kernel_settings_are_written_and_the_networks_own_hold(host: Host) -> No
     written = host.file("/etc/sysctl.d/60-district-kernel.conf").content_string
     wanted = dict(line.split(" = ") for line in written.splitlines() if " = " in line)
     assert wanted["kernel.kptr_restrict"] == "2"
-    # In a container they are the machine's, and nobody may have set them.
+    # In a container they are the machine's, and may be unset.
     settings = {key: Path("/proc/sys", *key.split(".")) for key in wanted}
-    # Some are shown in the machine's first network namespace alone.
+    # Some are visible only in the machine's first network namespace.
     machine = {
         key: path.read_text().strip()
         for key, path in settings.items()
@@ -392,7 +392,7 @@ def test_the_journal_is_kept_and_bounded(host: Host) -> None:
 
 
 def test_a_file_changed_behind_ansibles_back_is_found(host: Host) -> None:
-    # The run that set the host up has made it.
+    # The run that provisioned the host has created it.
     assert host.file("/var/lib/aide/district.db").size > 10_000
     check = "systemctl start district-integrity.service"
     shown = "journalctl --no-pager -o cat -u district-integrity.service --since @%s"
@@ -406,7 +406,7 @@ def test_a_file_changed_behind_ansibles_back_is_found(host: Host) -> None:
         said = host.check_output(shown, since)
         assert "/etc/hosts.allow" in said
         assert "/usr/bin/wall" in said
-        # What is accepted is told as well: nothing goes unseen.
+        # Accepted changes are reported as well, so nothing stays unseen.
         accepted = host.check_output("district-integrity accept")
         assert "/etc/hosts.allow" in accepted
     finally:

@@ -1,4 +1,4 @@
-"""The hardened host: SSH, firewall in and out, updates, the program's user and sandbox, UTC."""
+"""The hardened host: SSH, firewall, updates, the program's user and sandbox, UTC."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ except OSError as error:
 
 
 def probe(host: Host, user: str, name: str, port: int, kind: str = "SOCK_STREAM") -> str:
-    """Whether a user of the host can send something to a port: `open` or `closed …`."""
+    """Return whether a user of the host can send to a port: `open` or `closed …`."""
     command = "sudo -u %s python3 -c %s %s %s %s"
     return str(host.check_output(command, user, PROBE, name, str(port), kind))
 
 
 def feed_account(host: Host) -> str:
-    """The account of a host's first feed."""
+    """Return the account of a host's first feed."""
     return f"rf-{host.check_output('basename -s .toml /etc/roster-upload/*.toml').split()[0]}"
 
 
@@ -65,7 +65,7 @@ def test_ssh_refuses_a_password(host: Host) -> None:
 
 
 def test_only_ssh_can_be_reached_from_outside(host: Host) -> None:
-    """Another machine scans all ports, while something else listens here, too."""
+    """Another machine scans all ports, while an additional service listens."""
     other = connect("lab-sftp")
     install(other, "nmap")
     address = host.check_output("hostname -I").split()[0]
@@ -88,7 +88,7 @@ def test_only_the_program_reaches_the_vendor_and_nothing_else_goes_out(host: Hos
     other = "lab-bookworm" if host.backend.get_hostname() == "lab-trixie" else "lab-trixie"
     for user in (account, "root"):
         assert probe(host, user, other, 22).startswith("closed")
-        # Neither a name server that is not the host's own, nor any other datagram.
+        # Neither a foreign name server nor any other datagram.
         assert probe(host, user, other, 53, "SOCK_DGRAM").startswith("closed")
     resolver = host.check_output("awk '/^nameserver/ {print $2; exit}' /etc/resolv.conf")
     assert probe(host, "nobody", resolver, 53, "SOCK_DGRAM") == "open"
@@ -96,7 +96,7 @@ def test_only_the_program_reaches_the_vendor_and_nothing_else_goes_out(host: Hos
 
 
 def rules(host: Host, *, within: str = "") -> list[str]:
-    """The rules for what goes out, of the host or within what a command makes."""
+    """Return the rules for outbound traffic, of the host or within a command's namespace."""
     listed = host.check_output(f"{within} nft --stateless list chain inet district_host output")
     return [line.strip() for line in listed.splitlines()]
 
@@ -118,7 +118,7 @@ VARIABLES = ["defaults/main.yml", "vars/main.yml"]
 
 
 def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> None:
-    """The firewall for named servers is loaded into a network of its own, beside the host's."""
+    """The firewall for named servers is loaded into its own namespace, beside the host's."""
     made = "/root/probe.nft"
     play = {
         "hosts": host.backend.get_hostname(),
@@ -153,7 +153,7 @@ def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> Non
 
 
 def test_only_apt_reaches_the_mirrors(host: Host) -> None:
-    """A mirror's network carries many other sites: no way out for anybody else."""
+    """A mirror's network also hosts many other sites. Other accounts cannot reach them."""
     elements = json.loads(host.check_output("nft -j list set inet district_host mirrors4"))
     address, port = elements["nftables"][-1]["set"]["elem"][0]["concat"]
     for user in ("root", "_apt"):
@@ -174,7 +174,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.getprotobyname("icm
 
 def test_only_root_sends_echoes(host: Host) -> None:
     gateway = host.check_output("ip route show default").split()[2]
-    # As systemd has it on a machine: every account may open a socket for them.
+    # As systemd configures it on a machine: every account may open a socket for them.
     setting = "/proc/sys/net/ipv4/ping_group_range"
     kept = host.file(setting).content_string
     host.check_output("echo '0 2147483647' > %s", setting)
@@ -187,7 +187,7 @@ def test_only_root_sends_echoes(host: Host) -> None:
 
 
 SOMEBODYS = ("meta skuid ", "meta skgid ")  # the feeds' accounts are those of one group
-# The kernel's own, answers, what needs a right to be bound, resolvers, what the operator names.
+# The kernel's own, answers, privileged ports, resolvers, and the operator's list.
 EVERYBODYS = ("oif ", "ct state ", "tcp sport ", "icmpv6 ", "udp sport 68 ", "udp sport 546 ")
 NAMED = ("@outbound4 accept", "@outbound6 accept")
 
@@ -246,8 +246,8 @@ def test_credentials_are_sealed(host: Host, secrets: list[str]) -> None:
         assert not any(secret in kept.content_string for secret in secrets)
 
 
-# Runs in the place of the program, in the real unit: it may write where anybody may, but for the
-# sandbox. Only a read-only file system counts as a refusal; a missing right would be another.
+# Runs in place of the program, in the real unit. It may write to any writable place, except for the
+# sandbox. Only a read-only file system counts as a refusal, since a missing right would be another.
 PROBE_UNIT = """[Service]
 ExecStart=
 ExecStart=/bin/sh -c 'id -un; ls $CREDENTIALS_DIRECTORY; touch /var/lib/sandbox-probe/x; \\

@@ -1,4 +1,4 @@
-"""The hardening, measured by tools that others wrote, against measured.toml."""
+"""Measure the hardening with independent tools, against measured.toml."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ WANTED = measure.WANTED
 
 
 def unexplained(found: Iterable[str], tool: str) -> list[str]:
-    """The findings that stay without a reason; a reason may be for all that match a pattern."""
+    """Return the findings without a reason. A reason may be for all that match a pattern."""
     reasons = WANTED[tool]["stays"]
     return sorted(f for f in set(found) if not any(fnmatchcase(f, each) for each in reasons))
 
 
 @pytest.fixture
 def updated(host: Host) -> str:
-    """What the host's own night of updates said.
+    """Return the output of the host's own night of updates.
 
-    Debian may have published some since the lab's image was made; a real host has them by morning.
+    Debian may have published some since the lab's image was made. A real host has them by morning.
     """
     return update(host.backend.get_hostname())
 
 
 @functools.cache
 def update(name: str) -> str:
-    """Let a host's night of updates come, once; return what it said."""
+    """Run a host's night of updates, once. Return its output."""
     host = connect(name)
     host.check_output("rm -f /var/lib/apt/periodic/*stamp")
     host.check_output(
@@ -79,6 +79,6 @@ def test_openscap() -> None:
     assert share >= WANTED["openscap"]["minimum_share"] > WANTED["openscap"]["plain_share"]
     failed = after["fail"]
     assert unexplained(failed, "openscap") == []
-    # Nor does a reason outlive its finding; and most rules did apply.
+    # Nor does a reason outlive its finding, and most rules did apply.
     assert [each for each in WANTED["openscap"]["stays"] if not filter_names(failed, each)] == []
     assert len(after["pass"]) + len(failed) >= WANTED["openscap"]["minimum_rules"]

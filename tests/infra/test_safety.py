@@ -1,4 +1,4 @@
-"""Nobody is locked out, and nothing is lost: wrong settings, switches, restarts."""
+"""Wrong settings, switches and restarts lock nobody out and lose nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import yaml
 from support.lab_hosts import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
 
 HOST = "lab-trixie"
-UNDO_SECONDS = 12  # nothing here is to pass its probation
+UNDO_SECONDS = 12  # no change here may succeed
 
 
 @pytest.fixture
 def one() -> Host:
-    """The host on which things go wrong."""
+    """Return the host on which things go wrong."""
     return connect(HOST)
 
 
 def try_site(**values: Any) -> str:
-    """Runs `site.yml` on the host with other values, expecting a failure; returns what it said."""
+    """Run `site.yml` on the host with wrong values. Return its output."""
     extra = json.dumps({"district_hardening_undo_seconds": UNDO_SECONDS, **values})
     command = [
         "ansible-playbook",
@@ -41,7 +41,7 @@ def try_site(**values: Any) -> str:
 
 
 def log_in(host: str = HOST) -> bool:
-    """Whether a new connection is let in."""
+    """Return whether a new connection is accepted."""
     config = ROOT / ".lab" / "ssh_config"
     options = ["-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
     command = ["ssh", "-F", str(config), *options, host, "sudo true"]
@@ -49,7 +49,7 @@ def log_in(host: str = HOST) -> bool:
 
 
 def fingerprint(host: Host) -> str:
-    """What the hardening makes of a host: files, owners, modes, links, rules in force."""
+    """Return the host's hardened state: files, owners, modes, links, rules in force."""
     return str(
         host.check_output(
             "find /etc /usr/local/sbin /srv -xdev ! -path '/etc/ssh/ssh_host*' "
@@ -94,14 +94,14 @@ def test_a_group_that_nobody_is_in_is_taken_back(one: Host) -> None:
 
 
 def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
-    """A change is not put into force where the whole configuration, not ours alone, is wrong."""
+    """A change is not activated if the whole configuration, not only ours, is invalid."""
     one.check_output("echo Nonsense yes > /etc/ssh/sshd_config.d/50-admin.conf")
     try:
         before = fingerprint(one)
         said = try_site(
             district_hardening_banner="Another banner", district_hardening_banners=False
         )
-        # No login is waited for.
+        # No login is awaited.
         assert "could not be put into force" in said
         assert "nobody could log in anew" not in said
         assert "Bad configuration option: Nonsense" in said
@@ -113,7 +113,7 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
 
 
 def switches() -> list[str]:
-    """The switches of all controls."""
+    """Return the switches of all controls."""
     variables = (ROOT / "roles/district_hardening/defaults/main.yml").read_text().splitlines()
     return [line.split(":")[0] for line in variables if line.endswith(": true")]
 
@@ -135,8 +135,8 @@ def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> No
     ).stdout
     assert not [line for line in changed.splitlines() if " c " in line], changed
 
-    # A first run that locks the operator out is taken back whole, with what it has mounted and
-    # without touching what others have loaded into the firewall.
+    # A first run that locks the operator out is rolled back completely, including its mounts. It
+    # does not touch firewall rules that others have loaded.
     bare, mounts = fingerprint(one), "/usr/local/sbin/district-mounts"
     one.check_output(f"mv {mounts} /root/mounts; nft add table inet somebody_elses")
     said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
@@ -154,14 +154,14 @@ def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> No
 
 @pytest.fixture(params=["lab-trixie", "lab-bookworm"])
 def restart(request: pytest.FixtureRequest) -> Iterator[Callable[[], Host]]:
-    """Restarts a host as a reboot does: all processes and mounts anew, the disk as it was."""
+    """Restart a host as a reboot does: all processes and mounts are new, and the disk stays."""
     name = request.param
 
     def run() -> Host:
         host = connect(name)
         address = host.check_output("cat /sys/class/net/eth0/address")
         subprocess.run([ROOT / "scripts/lab", "restart", name], check=True)
-        # Neighbours would send to a former one for a while, which no reboot makes them do.
+        # Neighbours would send to a former one for a while, which a reboot does not cause.
         assert host.check_output("cat /sys/class/net/eth0/address") == address
         return host
 
@@ -189,7 +189,7 @@ def test_a_restart_keeps_everything_and_a_delivery_follows(
 
 
 def half_a_run(host: Host, folder: Path, **options: str) -> None:
-    """The control node dies after it has written, before it has proved anything."""
+    """The control node dies after it has written, before it has confirmed anything."""
     drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
     pam = "/usr/share/pam-configs/district-faillock"
     update = "DEBIAN_FRONTEND=noninteractive pam-auth-update --package"
@@ -236,7 +236,7 @@ def test_changes_that_were_never_proved_are_taken_back_at_boot(
 
 
 def let_nobody_in(host: Host, folder: Path) -> None:
-    """A run whose firewall and SSH let nobody in, and which ends before it proves anything."""
+    """A run whose firewall and SSH let nobody in, and which ends before it confirms anything."""
     drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
     closed = host.file("/etc/nftables.conf").content_string.replace(
         "policy drop;", "policy drop; tcp dport 22 drop;", 1
@@ -271,10 +271,10 @@ ROLL_BACK = (
 def test_a_roll_back_with_damaged_files_still_lets_the_operator_in(
     one: Host, tmp_path: Path, damaged: str, kind: str
 ) -> None:
-    """A power cut takes the firewall's file and SSH's of what was kept, or the list of it."""
+    """A power cut damages the saved files of the firewall and of SSH, or their list."""
     before = fingerprint(one)
     let_nobody_in(one, tmp_path)
-    # In one go: nobody gets in until the roll-back has begun.
+    # In one step: nobody can log in until the roll-back has started.
     command = f"{kind} /var/lib/district-hardening/undo/{damaged} && {CLOSE} && {ROLL_BACK}"
     one.check_output(command)
     wait_for("a log-in", log_in, 60)
@@ -289,7 +289,7 @@ def test_a_roll_back_with_damaged_files_still_lets_the_operator_in(
     is_known = damaged != "index.json"
     assert ("Another banner" in one.file("/etc/issue.net").content_string) is not is_known
     assert one.run("test -d /var/lib/district-hardening/undo.failed").succeeded
-    # After a restart, too; and the next run puts all right.
+    # This holds after a restart, too, and the next run repairs everything.
     one.check_output("systemctl reload-or-restart nftables.service; systemctl restart ssh.service")
     assert log_in()
     assert "passwordauthentication no" in one.check_output("sshd -T")

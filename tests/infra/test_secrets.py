@@ -1,4 +1,4 @@
-"""No secret is found in the clear: on disk, in processes, in the journal, in Ansible's output."""
+"""No secret is found unencrypted: on disk, in processes, in the journal, in Ansible's output."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from support.lab_hosts import (
     site,
 )
 
-# Runs on the host as root. The secrets come by standard input, so that the search itself leaves no
-# trace; a run of the unit is started meanwhile, so that its processes are seen too.
+# Runs on the host as root. The secrets come on standard input, so the search itself leaves no
+# trace. A run of the unit is started meanwhile, so that its processes are searched, too.
 SEARCH = r"""
 import glob, json, os, subprocess, sys
 job = json.load(sys.stdin)
@@ -71,7 +71,7 @@ print(json.dumps({"found": sorted(found), "looked": looked}))
 
 
 def spellings(secret: str) -> set[str]:
-    """The ways in which a secret may show: as it is, escaped, quoted, encoded."""
+    """Return the ways in which a secret may appear: as it is, escaped, quoted, encoded."""
     return {
         secret,
         json.dumps(secret)[1:-1],
@@ -103,7 +103,7 @@ def test_no_secret_is_on_a_host(
     needles = sorted({s for secret in secrets for s in spellings(secret)})
     result = search(host, needles, [f"roster-upload@{feed}.service" for feed in mine])
     assert result["found"] == []
-    # The search did look where it matters: at the running program, at many files, at a journal.
+    # The search did look at the important places: the running program, many files, a journal.
     assert any("send" in line for line in result["looked"]["processes"])
     assert result["looked"]["files"] > 500
     assert result["looked"]["journal"] > 10_000
@@ -119,7 +119,7 @@ def test_the_search_finds_what_is_there(host: Host) -> None:
 
 
 def test_ansible_shows_no_secret(secrets: list[str]) -> None:
-    # So that all are written anew; the host's own key stays, which the guard's memory needs.
+    # All are written again. The host's own key stays, since the guard's memory needs it.
     for name in DISTRICT_HOSTS:
         remove = "find /etc/roster-upload/credentials -name current -delete"
         connect(name).check_output(remove)
@@ -131,7 +131,7 @@ def test_ansible_shows_no_secret(secrets: list[str]) -> None:
 
 
 def test_a_host_that_is_made_anew_knows_the_age_of_its_password() -> None:
-    """A file's time is the day that the vault gives, not the day on which the file was written."""
+    """A file's time is the day from the vault, not the day on which the file was written."""
     folder = ROOT / "build" / "made-anew"  # as deep as the lab's own, which reads .lab beside it
     shutil.copytree(INVENTORY, folder, dirs_exist_ok=True)
     path = folder / "host_vars" / "lab-trixie" / "alder-valley.vault"
@@ -149,7 +149,7 @@ def test_a_host_that_is_made_anew_knows_the_age_of_its_password() -> None:
 
 
 def test_the_secrets_arrive_unchanged(feeds: list[dict[str, Any]], secrets: list[str]) -> None:
-    """Every feed logged in by its password, and the passwords hold what breaks careless tools."""
+    """Every feed logged in. The passwords have characters that break careless tools."""
     for feed in feeds:
         if not any(r["outcome"] == "sent" for r in receipts(feed)):
             connect(feed["host"]).check_output("systemctl start roster-upload@%s", feed["feed"])

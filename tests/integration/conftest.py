@@ -1,4 +1,4 @@
-"""Fixtures of the tests against servers: by default the one that can misbehave."""
+"""Fixtures of the tests against servers: by default the misbehaving one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.vendor import OLD, PASSWORD, Vendor, serving
 
 @pytest.fixture
 def vendor(tmp_path: Path) -> Iterator[Vendor]:
-    """A server that holds yesterday's file."""
+    """Start a server that holds yesterday's file."""
     with serving(Vendor(tmp_path / "vendor", PASSWORD)) as server:
         (server.folder / "OneRoster.zip").write_bytes(OLD)
         yield server
@@ -20,5 +20,5 @@ def vendor(tmp_path: Path) -> Iterator[Vendor]:
 
 @pytest.fixture
 def district(tmp_path: Path, vendor: Vendor) -> District:
-    """A district whose feed goes to that server."""
+    """Return a district whose feed goes to that server."""
     return District(tmp_path / "district", vendor, PASSWORD.encode())

@@ -1,4 +1,4 @@
-"""Connections that are cut, or stand still, at any byte: the vendor has a whole file after each."""
+"""Connections that break or stall at any byte: the vendor has a whole file after each."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from support.district import District
 from support.vendor import OLD, PASSWORD, Vendor, serving
 
 NEW = random.Random(1).randbytes(100_000)  # noqa: S311 - no secret
-PACE = Pace(chunk_bytes=4096, first_bytes=1024, requests=8)  # so that it is of three windows
+PACE = Pace(chunk_bytes=4096, first_bytes=1024, requests=8)  # three windows
 CLIENT_CUTS, SERVER_CUTS = 60, 24
 UNLIMITED = 1 << 40
 
 
 @dataclass
 class Wire:
-    """A connection between district and vendor that ends, or stands still, after so many bytes."""
+    """A connection between district and vendor that breaks or stalls after so many bytes."""
 
     port: int  # the vendor's
     from_client: int = UNLIMITED
@@ -39,7 +39,7 @@ class Wire:
 
     @contextlib.contextmanager
     def up(self) -> Iterator[int]:
-        """The port to connect to, for one connection within the block."""
+        """Open a port for one connection within the block."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             thread = threading.Thread(target=self._carry, args=(server,))
             thread.start()
@@ -96,14 +96,14 @@ def district(tmp_path_factory: pytest.TempPathFactory, vendor: Vendor) -> Distri
 
 @pytest.fixture
 def yesterdays(vendor: Vendor) -> Path:
-    """Yesterday's file, alone in its folder."""
+    """Restore yesterday's file, alone in its folder."""
     path = vendor.folder / "OneRoster.zip"
     path.write_bytes(OLD)
     return path
 
 
 def send(district: District, wire: Wire, limit: float | None = None) -> Exit:
-    """Delivers over the wire; returns the exit code."""
+    """Deliver over the wire. Return the exit code."""
     with wire.up() as port:
         district.configure(remote_port=port)
         feed = config.load(district.config_file)
@@ -119,7 +119,7 @@ def send(district: District, wire: Wire, limit: float | None = None) -> Exit:
 
 @pytest.fixture(scope="module")
 def whole(district: District, vendor: Vendor) -> dict[str, int]:
-    """The bytes of a conversation that nothing interrupts, by who sends them."""
+    """Return the bytes of an uninterrupted conversation, by sender."""
     (vendor.folder / "OneRoster.zip").write_bytes(OLD)
     wire = Wire(vendor.port)
     assert send(district, wire) == Exit.OK
@@ -127,7 +127,7 @@ def whole(district: District, vendor: Vendor) -> dict[str, int]:
 
 
 def cuts(count: int, total: int) -> list[int]:
-    """Places of cuts, a third each: over the handshake and login, the middle, the very end."""
+    """Return places of cuts, a third each: handshake and login, the middle, the very end."""
     third = count // 3
     early = [index * 2600 // third for index in range(third)]
     middle = [2600 + index * (total - 3400) // third for index in range(third)]
@@ -136,7 +136,7 @@ def cuts(count: int, total: int) -> list[int]:
 
 
 def wait_for_the_end(vendor: Vendor) -> None:
-    """Until the vendor's server has seen the end of the connection."""
+    """Wait until the vendor's server has seen the end of the connection."""
     waiting.until(lambda: not vendor.connected, "the connection's end", every=0.001)
 
 
@@ -163,11 +163,11 @@ def test_wherever_it_is_cut_the_vendor_has_a_whole_file(
         counts.add(len(vendor.held))
         assert send(district, Wire(vendor.port)) == Exit.OK
         assert vendor.held == {"OneRoster.zip": NEW}, f"cut after {place} bytes of the {side}"
-    # The sweep has met the handshake, the writing and what comes after the renaming.
+    # The sweep has hit the handshake, the writes and the steps after the rename.
     assert outcomes >= {(Exit.NETWORK, OLD), (Exit.VANISHED, OLD), (Exit.VANISHED, NEW)}
-    if side == "client":  # from the server the login is but a few bytes
+    if side == "client":  # from the server the login is only a few bytes
         assert (Exit.LOGIN, OLD) in outcomes
-    assert counts == {1, 2}  # files: with a temporary one that the next run removes, and without
+    assert counts == {1, 2}  # files: with a temporary one that the next run deletes, and without
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -178,7 +178,7 @@ def test_a_wire_that_stands_still_is_left(
     whole: dict[str, int],
     share: float,
 ) -> None:
-    """A connection that is half open: nothing comes, and nothing says that it has ended."""
+    """A half-open connection: no data arrives, and no sign that it has ended."""
     wire = Wire(vendor.port, from_client=int(whole["client"] * share), stands_still=True)
     assert send(district, wire, limit=2) == Exit.SILENT
     wait_for_the_end(vendor)

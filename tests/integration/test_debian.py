@@ -1,4 +1,4 @@
-"""The program on Debian's own Python and paramiko, of both releases, in containers of the lab."""
+"""Run the program on Debian's own Python and paramiko, of both releases, in containers."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ echo "ready to deliver"
 trap 'exit 0' TERM
 sleep infinity & wait
 """
-# By release: the version that it has.
+# The expected version of each release.
 PARAMIKO = {"bookworm": "2.12", "trixie": "3.5"}
-# What is agreed on with AES-CTR: packets can be cut out under the second one without strict kex.
+# The algorithms with AES-CTR. Without strict kex, packets can be cut out under the second one.
 MAC = {"2.12": "hmac-sha2-256", "3.5": "hmac-sha2-256-etm@openssh.com"}
 MUTATED = 150  # of the fuzzer's packages
-# Their many megabytes are about memory and time, which the fuzzer itself bounds.
+# Their many megabytes are about memory and time, which the fuzzer itself limits.
 TOO_LONG = {"long-sourcedids", "long-values", "a-quote-a-line"}
 LARGE_STUDENTS = 80_000  # more than a window of bytes
 
 
 class Container:
-    """A container in which a district's commands run; its folders have their names there, too."""
+    """A container in which a district's commands run. Its folders have the same names there."""
 
     def __init__(self, name: str, folder: Path, paramiko: str) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class Container:
         self.folder = folder
 
     def start(self, district: District) -> subprocess.Popen[str]:
-        """Starts a delivery."""
+        """Start a delivery."""
         settings = {
             "PYTHONPATH": str(SCRIPTS),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -74,13 +74,13 @@ class Container:
         )  # fmt: skip
 
     def send(self, district: District) -> tuple[int, str]:
-        """Delivers; returns the exit code and what was said."""
+        """Deliver. Return the exit code and the output."""
         process = self.start(district)
         told, _ = process.communicate(timeout=waiting.HANG_SECONDS)
         return process.returncode, told
 
     def stop(self, name: str) -> None:
-        """Sends a signal to the delivery."""
+        """Send a signal to the delivery."""
         words = ["podman", "exec", self.name, "pkill", f"-{name}", "-f", "roster_upload"]
         subprocess.run(words, check=True)
 
@@ -104,19 +104,19 @@ def container(
 
 @dataclass(frozen=True)
 class Corpus:
-    """Packages, what is asked of them, and the control node's answer, by package."""
+    """Packages, their questions, and the control node's answer, by package."""
 
     folder: Path
     answer: dict[str, list[dict[str, Any]]]
 
     def asked_at(self, folder: Path) -> list[str]:
-        """Return what to run where the packages lie in this folder."""
+        """Return the command to run if the packages are in this folder."""
         names = ("verdicts.py", "program", "packages", "question")
         return ["-I", *(str(folder / name) for name in names)]
 
 
 def is_damaged(verdict: dict[str, Any]) -> bool:
-    """Return whether the archive is faulty: Debian's zipfile knows more such faults than others."""
+    """Return whether the archive is faulty. Debian's zipfile knows more such faults than others."""
     return any(finding["rule"] == "package.damaged" for finding in verdict["findings"])
 
 
@@ -146,7 +146,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture
 def at(container: Container) -> Iterator[tuple[Container, District, Vendor]]:
-    """A district in the container, and its vendor, which holds yesterday's file."""
+    """Start a district in the container, and its vendor with yesterday's file."""
     folder = container.folder / uuid.uuid4().hex[:8]
     with contextlib.ExitStack() as stack:
         vendor = stack.enter_context(serving(Vendor(folder / "vendor", PASSWORD)))
@@ -192,7 +192,7 @@ def test_a_server_that_renames_nothing(at: tuple[Container, District, Vendor]) -
 
 
 def test_no_packet_can_be_cut_out_unseen(at: tuple[Container, District, Vendor]) -> None:
-    """CVE-2023-48795, where the server offers AES-CTR alone."""
+    """CVE-2023-48795, with a server that offers AES-CTR alone."""
     container, district, _ = at
     ctr = {"encryption_algs": ["aes128-ctr"]}
     with serving(Vendor(container.folder / uuid.uuid4().hex[:8], PASSWORD, options=ctr)) as vendor:
@@ -230,7 +230,7 @@ def test_a_server_that_speaks_no_good_ssh(
 def test_hostile_packages_get_the_verdict_of_the_control_node(
     container: Container, corpus: Corpus
 ) -> None:
-    """By the program as it is shipped, on the release's own Python and numpy."""
+    """Use the shipped program, on the release's own Python and numpy."""
     folder = container.folder / "corpus"
     shutil.copytree(corpus.folder, folder)
     command = ["podman", "exec", container.name, "python3", *corpus.asked_at(folder)]

@@ -1,4 +1,4 @@
-"""A hostile server: none of its words steers a terminal, and nothing of it is without an end."""
+"""A hostile server: its texts cannot control a terminal, and nothing of it is endless."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from paramiko.server import InteractiveQuery
 from roster_upload.exits import Exit
 from roster_upload.transfer import listing, messages
 from support import waiting
+from support.alert_servers import Post, Web, running
 from support.district import FEED, District
 from support.vendor import LISTED_AT_ONCE, Vendor, attempt
-from unit.notify.test_alerts import Post, Web, running
 
 TITLE = "\x1b]0;All districts delivered\x07\x1b[2J\x9b31m\u202e\u2028"
 KEY = paramiko.ECDSAKey.generate()
@@ -54,7 +54,7 @@ def send(transport: Any, message: Message) -> None:
 
 @dataclass
 class Hostile(paramiko.ServerInterface):
-    """A server whose words are chosen by whoever has taken it over."""
+    """A server whose texts an attacker has chosen."""
 
     before: bytes = b""  # instead of a handshake
     version: str = ""
@@ -63,7 +63,7 @@ class Hostile(paramiko.ServerInterface):
     login: int = AUTH_SUCCESSFUL
     question: tuple[str, str] = ("", "")  # an instruction, and a prompt
     refuses_channel: bool = False
-    info: bytes = b""  # a packet behind the login's request
+    info: bytes = b""  # a packet after the login's request
     sftp: Callable[[paramiko.Channel], None] | None = None
     port: int = 0
     over: threading.Event = field(default_factory=threading.Event)
@@ -115,7 +115,7 @@ class Hostile(paramiko.ServerInterface):
             self.over.wait(waiting.HANG_SECONDS)
 
     def _refuse(self, *arguments: Message) -> None:
-        asked = arguments[-1]  # paramiko of Debian 12 gives the transport, too
+        asked = arguments[-1]  # paramiko of Debian 12 passes the transport, too
         asked.get_text()
         answer = Message()
         answer.add_byte(cMSG_CHANNEL_OPEN_FAILURE)
@@ -154,7 +154,7 @@ def serving(hostile: Hostile) -> Iterator[Hostile]:
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    """The district's webhook and heartbeat, whose answers are hostile, too."""
+    """Start the district's webhook and heartbeat, whose answers are hostile, too."""
     made = Web()
     made.answer = 500, {"Location": TITLE.encode().decode("latin-1").replace("\x0a", "")}
     with running(made.server):
@@ -163,14 +163,14 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture
 def post() -> Iterator[Post]:
-    """The district's mail server."""
+    """Start the district's mail server."""
     made = Post()
     with running(made.server):
         yield made
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Give all texts of a JSON value."""
+    """Yield all texts of a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -179,7 +179,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def assert_all_printable(district: District, web: Web, post: Post, told: str) -> None:
-    """Whatever a run has left anywhere holds no character that a terminal obeys."""
+    """Assert that nothing a run has left contains a terminal's control character."""
     views = [district.run(view, FEED)[1] for view in ("status", "history", "explain")]
     for line in [line for shown in (told, *views) for line in shown.split("\n")]:
         assert line.isprintable(), line
@@ -199,7 +199,7 @@ def assert_all_printable(district: District, web: Web, post: Post, told: str) ->
 def send_to(
     hostile: Hostile, district: District, web: Web, post: Post, **changes: Any
 ) -> tuple[int, str]:
-    """Send to a server, with all alerts; check all that is left of it."""
+    """Send to a server, with all alerts. Check everything that the run has left."""
     with serving(hostile):
         district.configure(
             remote_port=hostile.port,
@@ -223,7 +223,7 @@ def send_to(
 
 
 def requests(channel: paramiko.Channel) -> Iterator[tuple[int, bytes, bytes]]:
-    """Give the requests on a channel: their kinds, their numbers and the rest."""
+    """Yield the requests on a channel: their kinds, their numbers and the rest."""
     data = b""
     while True:
         while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
@@ -241,7 +241,7 @@ def say(channel: paramiko.Channel, kind: int, body: bytes) -> None:
 
 
 def greet(channel: paramiko.Channel) -> Iterator[tuple[int, bytes, bytes]]:
-    """Answer the greeting, and give what is asked then."""
+    """Answer the greeting, and yield the requests that follow."""
     asked = requests(channel)
     next(asked)
     extensions = b"".join(text(f"{TITLE}{number}") + text(TITLE) for number in range(1000))
@@ -260,7 +260,7 @@ def answers_amiss(channel: paramiko.Channel) -> None:
 
 
 def floods(channel: paramiko.Channel) -> None:
-    """Send more than the client has offered room for, without waiting."""
+    """Send more than the client has offered space for, without waiting."""
     asked = greet(channel)
     next(asked)
     transport = channel.get_transport()
@@ -360,7 +360,7 @@ def test_a_login_that_was_learned_gives_way_to_the_servers(
     assert district.run("rehearse", FEED)[0] == Exit.OK
     vendor.only_interactive = False
     vendor.connections = 0
-    for connections in (3, 4):  # it is learned again at once
+    for connections in (3, 4):  # it is tested again at once
         code, told = district.run("rehearse", FEED)
         assert code == Exit.OK, told
         assert district.last["remote"]["login"] == "password"

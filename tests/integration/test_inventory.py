@@ -1,4 +1,4 @@
-"""A wrong inventory is refused before any host is touched: variable, host, what is allowed."""
+"""A wrong inventory is refused before any host is touched. The message names the variable."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def site(inventory: Path, *arguments: str) -> tuple[int, str]:
-    """`site.yml` on a copy of the example; returns its exit code and all that it printed."""
+    """Run `site.yml` on a copy of the example. Return its exit code and its whole output."""
     return forks.ansible("ansible-playbook", "playbooks/site.yml", "-i", inventory, *arguments)
 
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """An operator's copy of the example, whose hosts cannot be reached."""
+    """Make an operator's copy of the example, whose hosts cannot be reached."""
     return Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
 
 
@@ -41,8 +41,8 @@ TWO_FEEDS = [
     for name in ("oak", "pine")
 ]
 
-# By the task that finds it, at which the run stops: a copy of which host, its values that are
-# wrong, and what is named.
+# By the task that finds the problem and stops the run: the host that is copied, its wrong values,
+# and the names in the message.
 WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
     "the feeds' variables": {
         "unknown format": (
@@ -124,7 +124,7 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
 
 @pytest.mark.parametrize("task", share.some(WRONG))
 def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
-    """Each on a host of its own."""
+    """Each is on a host of its own."""
     cases = {case.replace(" ", "-").replace(",", ""): told for case, told in WRONG[task].items()}
     for name, (host, values, _) in cases.items():
         folder = shutil.copytree(inventory / "host_vars" / host, inventory / "host_vars" / name)
@@ -167,7 +167,7 @@ OWN = VaultSecret(b"a key of some length that is not in git")
 
 @pytest.fixture
 def mine(inventory: Path) -> Path:
-    """An operator's own inventory, which began as a copy of the example."""
+    """Make an operator's own inventory, which began as a copy of the example."""
     return inventory.rename(inventory.with_name("mydistrict"))
 
 
@@ -176,7 +176,7 @@ def seal(path: Path, text: str, vault_id: str, key: VaultSecret) -> None:
 
 
 def with_own_key(folder: Path) -> list[str]:
-    """Encrypts all vault files with a key of the operator's own; returns Ansible's arguments."""
+    """Encrypt all vault files with a key of the operator's own. Return Ansible's arguments."""
     for path in folder.glob("host_vars/*/*.vault"):
         seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n", "mydistrict", OWN)
     key = folder.with_name("key")
@@ -185,7 +185,7 @@ def with_own_key(folder: Path) -> list[str]:
 
 
 def refused_run(folder: Path, *arguments: str, **more: str) -> str:
-    """What a run says that opens nothing."""
+    """Return the output of a run that decrypts nothing."""
     done = forks.of_ansible(
         "ansible-playbook", "playbooks/site.yml", "-i", folder, *arguments,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more},
@@ -200,7 +200,7 @@ def test_the_key_of_the_example_opens_no_inventory_of_ones_own(mine: Path) -> No
     told = refused_run(mine, *ONE_HOST)
     assert "opens with a key that is in git and known to everybody" in told
     assert "maple-grove.vault" in told
-    # Nor under a name of one's own, nor for what Ansible opens itself.
+    # Neither under your own vault id, nor for files that Ansible opens itself.
     arguments = with_own_key(mine)
     assert site(mine, *arguments)[0] == 0
     public = VaultSecret((mine / "vault-key.txt").read_bytes().strip())

@@ -1,4 +1,4 @@
-"""The lab itself: it leaves nothing behind, however it ends, and the machine as it was."""
+"""The lab leaves nothing behind, however it ends, and does not change the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"
 
 
 def processes_of(folder: Path) -> list[str]:
-    """The command lines of processes that name the folder."""
+    """Return the command lines of processes that name the folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -57,7 +57,7 @@ def test_a_lab_ends_whole_and_leaves_the_machine_alone(
     finally:
         process.send_signal(number)
     assert process.wait(60) == code
-    if number is signal.SIGKILL:  # nobody could tidy up, but nothing runs on
+    if number is signal.SIGKILL:  # nobody could clean up, but nothing keeps running
         waiting.until(lambda: not processes_of(tmp_path), "the processes' end")
         subprocess.run([lab, "down"], env=environment, check=True)
     assert processes_of(tmp_path) == []

@@ -1,4 +1,4 @@
-"""A credential is tried, and a feed looked at, against a real server; nothing is changed there."""
+"""A credential is tried, and a feed verified, against a real server. Nothing changes there."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def test_the_former_credential_goes_after_an_accepted_delivery(district: Distric
     path.write_bytes(b"sealed")
     assert "stays until the next accepted delivery" in district.run("forget", FEED)[1]
     assert path.exists()
-    future = time.time() + 10**8  # the clock was ahead when it was put aside
+    future = time.time() + 10**8  # the clock was ahead when it was stored
     os.utime(path, (future, future))
     assert "stays" in district.run("forget", FEED)[1]
     assert path.stat().st_mtime <= time.time(), "it waits for the next delivery, not for that day"
-    os.utime(path, (0, 0))  # it was put aside before that delivery
+    os.utime(path, (0, 0))  # it was stored before that delivery
     code, told = district.run("forget", FEED)
     assert (code, path.exists()) == (0, False), told
 
@@ -85,7 +85,7 @@ TIMER = json.dumps(
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
-    """What systemd says of a good host, by the first words of a command; cron's table is a file."""
+    """The output of systemd on a good host, by the first words. Cron's table is a file."""
     answers = {
         "timedatectl show --property=Timezone": "Etc/UTC",
         "timedatectl show --property=NTPSynchronized": "yes",
@@ -108,7 +108,7 @@ def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
 
 
 def found(district: District) -> dict[str, checks.Check]:
-    """What the checks find before the vendor's usual night."""
+    """The findings of the checks before the vendor's usual night."""
     district.configure_more(window_start="07:10", deadline="09:00")
     return {check.name: check for check in checks.of_host(feed_of(district), NOW)}
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
 NEW = VaultSecret(b"a new key of more than sixteen characters")
-# `make test-fast` leaves out what takes many runs of Ansible, each seconds of work.
+# `make test-fast` skips tests with many runs of Ansible, each seconds of work.
 many_runs = pytest.mark.skipif(share.IS_FAST, reason="many runs of Ansible")
 HEAD = "host,district,site_code,product,sis,region,username,password\n"
 SEVERAL = 30
@@ -47,14 +47,14 @@ def flat(text: str) -> str:
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """An operator's copy of the example, whose vendor cannot be reached."""
+    """Make an operator's copy of the example, whose vendor cannot be reached."""
     folder = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
     serve(folder, 1, pinned=True)
     return folder
 
 
 def serve(folder: Path, port: int, *, pinned: bool) -> None:
-    """Has an inventory's vendor be a port of this machine."""
+    """Make a local port the vendor of an inventory."""
     file = folder / "group_vars/district_hosts/main.yml"
     values = yaml.safe_load(file.read_text())
     values |= {"roster_upload_remote_host": "127.0.0.1", "roster_upload_remote_port": port}
@@ -65,7 +65,7 @@ def serve(folder: Path, port: int, *, pinned: bool) -> None:
 
 @contextlib.contextmanager
 def server() -> Iterator[tuple[int, asyncssh.SSHKey]]:
-    """A vendor's server on loopback: its port, and its host key."""
+    """Start a vendor's server on loopback. Return its port and its host key."""
     key = asyncssh.generate_private_key("ssh-ed25519")
     loop = asyncio.new_event_loop()
     listener = loop.run_until_complete(
@@ -83,9 +83,9 @@ def server() -> Iterator[tuple[int, asyncssh.SSHKey]]:
 
 
 def type_in(terminal: int, pid: int, answer: bytes) -> None:
-    """Types once Ansible listens: what was typed before, it throws away."""
+    """Type when Ansible listens, since it discards earlier input."""
 
-    def listens() -> bool:  # without blocking, once it has thrown that away
+    def listens() -> bool:  # without blocking, once it has discarded that
         flags = Path(f"/proc/{pid}/fdinfo/0").read_text().partition("flags:")[2].split()[0]
         return bool(int(flags, 8) & os.O_NONBLOCK)
 
@@ -94,7 +94,7 @@ def type_in(terminal: int, pid: int, answer: bytes) -> None:
 
 
 def typed(inventory: Path, answers: dict[str, str], *arguments: str) -> tuple[int, str]:
-    """Onboards in a terminal, where each question, by its beginning, is answered."""
+    """Onboard in a terminal and answer each question, by its beginning."""
     terminal, inner = pty.openpty()
     shown, asked = b"", dict(answers)
     with subprocess.Popen(
@@ -109,7 +109,7 @@ def typed(inventory: Path, answers: dict[str, str], *arguments: str) -> tuple[in
         stdin=inner,
         stdout=inner,
         stderr=inner,
-        # Ansible asks only the one who owns the terminal.
+        # Ansible asks only the owner of the terminal.
         preexec_fn=lambda: os.login_tty(os.dup(inner)),  # noqa: PLW1509
     ) as client:
         os.close(inner)
@@ -238,7 +238,7 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_written(
 
 
 def test_no_cell_of_a_csv_runs_anything(inventory: Path, tmp_path: Path) -> None:
-    """Real Ansible, and a canary that each of the cells would make."""
+    """Real Ansible, and a canary that each of the cells would create."""
     canary = tmp_path / "canary"
     run = f"touch {canary}"
     hostile = [
@@ -263,7 +263,7 @@ def test_no_cell_of_a_csv_runs_anything(inventory: Path, tmp_path: Path) -> None
 
 
 def test_odd_cells_mean_what_they_say(inventory: Path, tmp_path: Path) -> None:
-    """What is allowed comes out of real Ansible as it went in, and no more than that."""
+    """Allowed text comes out of real Ansible unchanged, and nothing else is allowed."""
     odd = {"a": "yes", "b": "!unsafe x", "c": "$(id) `id` #", "d": "{ { 7*7 } } x", "e": "' \"x"}
     table = tmp_path / "new.csv"
     with table.open("w") as out:
@@ -326,7 +326,7 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         code, told = onboard(inventory, *values(fingerprint=wrong))
         assert code != 0
         assert "pinned nothing" in flat(told)
-        assert re.search(r"A +a +a +unchanged", told), told  # the rest is told, too
+        assert re.search(r"A +a +a +unchanged", told), told  # the rest is reported, too
         assert pins.read_text() == unpinned
         code, told = onboard(inventory, *values(fingerprint=shown), "--check", "--diff")
         assert code == 0, told
@@ -383,7 +383,8 @@ def test_a_new_vault_key(inventory: Path) -> None:
         "ansible-playbook", *validate, ROSTER_VAULT_KEY_EXAMPLE=NEW.bytes.decode()
     )
     assert code == 0, told
-    # As a killed run leaves it: what all hosts read has the new key, which this run does not know.
+    # As after a killed run: the file that all hosts read has the new key, which this run does not
+    # know.
     some = inventory / "host_vars/roster-maple/maple-grove.vault"
     some.write_bytes(before[some])
     code, told = rekey("-i", "localhost,", "-e", f"rekey_inventory={inventory}")

@@ -1,4 +1,4 @@
-"""`send` against Debian's own OpenSSH servers, in containers of the lab's images."""
+"""Send to Debian's own OpenSSH servers, in containers of the lab's images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Subsystem sftp internal-sftp
 
 @dataclass
 class OpenSsh:
-    """A server that keeps its files in a folder of the test's; the district's key logs in."""
+    """A server that keeps its files in a folder of the test. The district's key can log in."""
 
     home: Path
     port: int
@@ -57,7 +57,7 @@ class OpenSsh:
 
 
 def make_key(path: Path) -> str:
-    """Makes a key pair; returns the public key."""
+    """Make a key pair. Return the public key."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
     return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
 
@@ -70,7 +70,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture(params=["bookworm", "trixie"])
 def vendor(request: pytest.FixtureRequest, tmp_path: Path, port: int) -> Iterator[OpenSsh]:
-    """A release's server on a free loopback port, with yesterday's file, for the time of a test."""
+    """Start a release's server on a free loopback port, with yesterday's file."""
     home = tmp_path / "vendor"
     for folder in (FOLDER, SMALL, FROZEN):
         (home / "files" / folder).mkdir(parents=True)
@@ -95,7 +95,7 @@ def vendor(request: pytest.FixtureRequest, tmp_path: Path, port: int) -> Iterato
 
 @pytest.fixture
 def district(tmp_path: Path, vendor: OpenSsh) -> District:
-    """A district whose feed goes to that server, by its key."""
+    """Return a district whose feed goes to that server, with its key."""
     made = District(tmp_path / "district", vendor, vendor.key)
     made.configure(username="root", auth="key")
     return made
@@ -111,12 +111,12 @@ def test_a_roster_takes_the_place_of_yesterdays(district: District, vendor: Open
 
 
 def test_a_full_disk_is_told(district: District, vendor: OpenSsh) -> None:
-    """OpenSSH says no more of it than "Failure"; its statvfs does."""
+    """OpenSSH says only "Failure". Its statvfs shows the cause."""
     district.configure(username="root", auth="key", remote_dir=SMALL)
     code, told = attempt(district)
     assert code == Exit.DISK_FULL
     assert "make room" in told
-    # The temporary file is gone with its session, so a smaller export still finds room.
+    # The temporary file is deleted with its session, so a smaller export still has space.
     waiting.until(lambda: "Close session" in vendor.log, "the session's end")
     district.export.write_bytes(rosters.build(students=20))
     assert attempt(district)[0] == Exit.OK

@@ -1,4 +1,4 @@
-"""Deliveries to ProFTPD's mod_sftp, which shares no code with OpenSSH, in a container."""
+"""Deliver to ProFTPD's mod_sftp, which shares no code with OpenSSH, in a container."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ LC_ALL=C.UTF-8 exec proftpd -n -c /vendor/proftpd.conf
 
 @dataclass
 class ProFtpd:
-    """A server that keeps its files in a folder of the test's; the district's password logs in."""
+    """A server that keeps its files in a folder of the test. The district's password can log in."""
 
     home: Path
     port: int
@@ -97,7 +97,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[ProFtpd]:
-    """Debian's server on a free loopback port, for the time of the module."""
+    """Start Debian's server on a free loopback port, for the time of the module."""
     home = tmp_path_factory.mktemp("vendor")
     (home / "files" / FOLDER).mkdir(parents=True)
     key = home / "host_key"
@@ -114,7 +114,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[ProF
 
 @pytest.fixture
 def district(tmp_path: Path, vendor: ProFtpd) -> District:
-    """A district whose feed goes to that server, which has yesterday's file only."""
+    """Return a district whose feed goes to that server, which has only yesterday's file."""
     for path in vendor.folder.iterdir():
         path.unlink()
     (vendor.folder / "OneRoster.zip").write_bytes(OLD)

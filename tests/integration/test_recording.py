@@ -1,4 +1,4 @@
-"""A delivery and its record, when the run, the disk or the clock fails: over a real connection."""
+"""A delivery and its record, if the run, the disk or the clock fails, over a real connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEW = rosters.build(students=30)
 
 
 def kill(district: District, vendor: Vendor) -> None:
-    """Sends, and kills the run in its transfer."""
+    """Send, and kill the run during its transfer."""
     vendor.gate = threading.Event()
     process = district.start()
     try:
@@ -37,7 +37,7 @@ def kill(district: District, vendor: Vendor) -> None:
         process.communicate(timeout=waiting.HANG_SECONDS)
         vendor.gate.set()
         vendor.gate = None
-    for left in (district.folder / "tmp").iterdir():  # systemd takes a private /tmp away
+    for left in (district.folder / "tmp").iterdir():  # systemd deletes a private /tmp
         for path in left.iterdir():
             path.unlink()
         left.rmdir()
@@ -162,7 +162,7 @@ def test_a_probe_before_the_first_delivery_is_no_trace_of_one(district: District
 def test_what_is_kept_outlives_a_power_cut(
     district: District, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The baseline and its name are on the disk before the line that counts on them."""
+    """The baseline and its name are on the disk before the receipt that refers to them."""
     calls: list[str] = []
 
     def fsync(descriptor: int) -> None:

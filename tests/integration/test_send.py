@@ -1,4 +1,4 @@
-"""`send` against a server that can misbehave: what the operator sees, what the vendor has then."""
+"""Send to a misbehaving server: the operator's output, and the vendor's files afterwards."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import paramiko
 import pytest
 from roster_upload import config
 from roster_upload.exits import Exit, Failure
+from roster_upload.spec.values import HostKey
 from roster_upload.transfer.algorithms import offered_key_types
 from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
@@ -167,7 +168,7 @@ def test_a_fault_leaves_yesterdays_roster_whole(
     if "cut_at" not in faults:  # the connection lives, so nothing is left behind
         assert held == {}
     assert len(vendor.logins) == 1
-    # The next run, on a server in order, delivers and leaves nothing of the broken one.
+    # The next run, on a healthy server, delivers and removes all remains of the broken one.
     mend(vendor, faults)
     assert attempt(district) == (Exit.OK, "posix-rename, by size")
     assert district.is_delivered
@@ -230,9 +231,9 @@ def test_a_file_taken_on_arrival_has_arrived(
 
 
 def test_a_server_that_keeps_no_order_is_asked_again(district: District, vendor: Vendor) -> None:
-    """It tells sizes before it has done what it was asked for before."""
+    """It reports sizes before it has carried out earlier requests."""
     vendor.hasty = ["fstat", *["stat"] * 4]
-    assert attempt(district)[0] == Exit.VERIFY  # wrong again and again is wrong
+    assert attempt(district)[0] == Exit.VERIFY  # a repeatedly wrong size is wrong
     vendor.hasty = ["fstat"]
     assert attempt(district) == (Exit.OK, "posix-rename, by size")
     vendor.hasty = ["stat"]
@@ -274,7 +275,7 @@ def test_a_file_that_shrinks_in_its_place_is_noticed(district: District, vendor:
 def test_a_file_left_aside_comes_back_before_anything_is_sent(
     district: District, vendor: Vendor
 ) -> None:
-    """The line breaks between the two renamings, and comes back within the window."""
+    """The line breaks between the two renames, and comes back within the window."""
     spoil(vendor, {**ASIDE, "cut_after_rename": True})
     district.configure(attempts=2, retry_seconds=600)
     district.open_window()
@@ -302,7 +303,7 @@ def test_a_file_left_aside_comes_back_before_anything_is_sent(
 def test_a_server_that_renames_nothing_is_learned_in_one_night(
     district: District, vendor: Vendor, faults: Faults, method: str, known: str | None
 ) -> None:
-    """Nobody has to type a command for it, and the file is sent twice at most."""
+    """No operator has to run a command for it, and the file is sent twice at most."""
     if known:
         district.state.mkdir(parents=True)
         district.learn(profile(known))
@@ -357,7 +358,7 @@ def test_an_account_that_may_only_write_delivers(district: District, vendor: Ven
 def test_a_file_left_aside_by_a_broken_run_comes_back(
     district: District, vendor: Vendor, kind: str
 ) -> None:
-    """The server refuses to replace a file, and the run before ended between its two renamings."""
+    """The server refuses to replace a file, and the run before ended between its two renames."""
     sftp: Any = None
     aside = RemoteDirectory(sftp, config.load(district.config_file), ConnectionInfo()).aside
     (vendor.folder / "OneRoster.zip").rename(vendor.root / aside)
@@ -369,7 +370,7 @@ def test_a_file_left_aside_by_a_broken_run_comes_back(
 def test_an_old_file_that_was_put_aside_comes_back_at_once(
     district: District, vendor: Vendor
 ) -> None:
-    """The server lets the old file be moved away, but not the new one into its place."""
+    """The server allows moving the old file away, but not renaming the new one into its place."""
     spoil(vendor, {**ASIDE, "refuse_move": 2})
     code, told = attempt(district)
     assert code == Exit.TRANSFER
@@ -379,7 +380,7 @@ def test_an_old_file_that_was_put_aside_comes_back_at_once(
 
 
 def profile(rename: str) -> Profile:
-    """A profile in which only the way of renaming matters."""
+    """Return a profile in which only the rename method matters."""
     return Profile("", (), "password", rename, True, False, True, False, "2027-01-01T00:00:00Z")
 
 
@@ -484,7 +485,7 @@ def test_a_probe_learns_the_servers_ways_and_leaves_nothing(
     after = (vendor.folder / "OneRoster.zip").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert len(vendor.logins) == 1
-    # What was learned is of use at once.
+    # The learned capability is used at once.
     code, told = attempt(district, profile=learned, sha256=sha256_of(district))
     assert code == Exit.OK, told
     assert told.startswith(learned.rename)
@@ -548,7 +549,7 @@ def test_a_folder_that_may_not_be_made_is_told(district: District, vendor: Vendo
 
 
 def attempt_hurried(district: District, connect_seconds: float = 60) -> tuple[Exit, str]:
-    """Delivers with short limits, which a loaded machine still keeps where the server answers."""
+    """Deliver with short limits, which a loaded machine still keeps if the server answers."""
     times = Times(connect=connect_seconds, answer=1, finish=1, tidy=0.5)
     return attempt(district, times=times)
 
@@ -567,7 +568,7 @@ def test_a_server_that_falls_silent_is_left(district: District, vendor: Vendor, 
 
 
 def test_a_login_without_an_answer_counts_as_refused(district: District, vendor: Vendor) -> None:
-    """Not as silence, after which it would be tried again: that may lock the account."""
+    """It is not silence, after which a retry would follow. That may lock the account."""
     vendor.silent_login = True
     code, told = attempt_hurried(district)
     assert code == Exit.LOGIN
@@ -585,7 +586,7 @@ def test_a_limit_ends_a_delivery_that_is_too_slow(district: District, vendor: Ve
 
 
 class Deaf(paramiko.ServerInterface):
-    """A login that is always accepted, and a subsystem's request that is never answered."""
+    """Serve a login that is always accepted, and never answer a subsystem's request."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -715,7 +716,7 @@ def test_a_password_that_is_no_text_is_told(
 
 @pytest.mark.parametrize("hangs_up", [False, True])
 def test_a_refused_login_is_tried_once(district: District, vendor: Vendor, hangs_up: bool) -> None:
-    """Also where the server locks the account, or this address, and hangs up."""
+    """This is the same if the server locks the account, or this address, and hangs up."""
     district.credential.write_bytes(PASSWORD.strip().encode())
     vendor.hangs_up = hangs_up
     code, told = attempt(district)
@@ -729,7 +730,7 @@ def test_a_refused_login_is_tried_once(district: District, vendor: Vendor, hangs
 def test_a_refusal_is_no_reason_for_another_method(
     district: District, vendor: Vendor, flag: str
 ) -> None:
-    """Some servers offer passwords no longer once one was wrong, which is not "try a prompt"."""
+    """Some servers stop offering passwords after a wrong one. That does not mean "try a prompt"."""
     district.credential.write_bytes(b"another")
     setattr(vendor, flag, True)
     code, told = attempt(district)
@@ -819,7 +820,7 @@ def test_every_address_of_the_server_is_tried(
 ) -> None:
     found = [
         (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, vendor.port))
-        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.1")  # it listens at the last only
+        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.1")  # it listens only at the end
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     facts = ConnectionInfo()
@@ -902,7 +903,7 @@ def test_two_deliveries_of_one_feed_do_not_meet(district: District, vendor: Vend
 
 def test_a_signal_ends_in_good_order(district: District, vendor: Vendor) -> None:
     district.export.write_bytes(rosters.build(students=20_000))
-    vendor.gate = threading.Event()  # so that the signal meets it at work
+    vendor.gate = threading.Event()  # so that the signal arrives during its work
     process = district.start()
     waiting.until(lambda: vendor.writes, "the transfer")
     process.send_signal(signal.SIGTERM)
@@ -956,6 +957,6 @@ def test_a_password_where_a_key_is_asked_for_is_told(district: District, vendor:
 
 
 def test_the_pinned_key_types_are_what_is_asked_for() -> None:
-    pins = (config.HostKey("ssh-rsa", b""), config.HostKey("ssh-ed25519", b""))
+    pins = (HostKey("ssh-rsa", b""), HostKey("ssh-ed25519", b""))
     assert offered_key_types(pins) == ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]
     assert "ssh-rsa" in offered_key_types(pins, "legacy")

@@ -1,6 +1,6 @@
-"""Deliveries to SFTP servers of many makers, in one container.
+"""Deliver to SFTP servers of many makers, in one container.
 
-What is learned of each has to stand in docs/servers.md.
+docs/servers.md must show the capabilities of each.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ SHOWN = "packages of all sizes, leftovers, cuts, refusals"
 
 @dataclass
 class Server:
-    """One of the servers, and the folder of the test's that it serves."""
+    """One of the servers, and the test's folder that it serves."""
 
     title: str  # in the table
     port: int
@@ -84,14 +84,14 @@ class Server:
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
 
     def put(self, name: str, data: bytes) -> None:
-        """Lay a file into the folder as if the server had written it."""
+        """Write a file into the folder as if the server had written it."""
         owner = self.folder.stat()
         path = self.folder / name
         path.write_bytes(data)
         os.chown(path, owner.st_uid, owner.st_gid)
 
     def reset(self) -> None:
-        """Leave yesterday's file alone in the folder."""
+        """Restore yesterday's file, alone in the folder."""
         for path in self.folder.iterdir():
             path.unlink()
         self.put(NAME, OLD)
@@ -108,7 +108,7 @@ class Server:
 
 
 def make_key(path: Path, kind: str) -> str:
-    """Make a host key that every server can read; return its public part."""
+    """Make a host key that every server can read. Return its public part."""
     command = ["ssh-keygen", "-q", "-t", kind, "-m", "PEM", "-N", "", "-f", str(path)]
     subprocess.run(command, check=True)
     return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
@@ -126,7 +126,7 @@ def secret() -> bytes:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, secret: bytes) -> Iterator[dict[str, Server]]:
-    """All servers on free loopback ports, for the time of the module."""
+    """Start all servers on free loopback ports, for the time of the module."""
     home = tmp_path_factory.mktemp("servers")
     host_key = make_key(home / "host_key", "ecdsa")
     other_key = make_key(home / "other_key", "ed25519")
@@ -166,7 +166,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, secret: bytes) -> Iterator
 
 @pytest.fixture(params=list(SERVERS.values()))
 def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
-    """One of the servers, with yesterday's file alone."""
+    """Return one of the servers, with yesterday's file alone."""
     servers[request.param].reset()
     return servers[request.param]
 
@@ -180,7 +180,7 @@ def district(
 
 @dataclass
 class Sender:
-    """The program, and the feed that goes to one of the servers."""
+    """Return the program with a feed that goes to one of the servers."""
 
     district: District
     server: Server
@@ -210,7 +210,7 @@ class Sender:
         )  # fmt: skip
 
     def refused(self, size: int = 10_000, **changes: Any) -> Failure:
-        """Send what is not to arrive; return why it did not."""
+        """Send a file that must not arrive. Return the failure."""
         with pytest.raises(Failure) as caught:
             self.send(size, pace=SMALL, **changes)
         return caught.value
@@ -219,7 +219,7 @@ class Sender:
         return probe(self.feed(), self.district.secret, ConnectionInfo(), limit=60)
 
     def leave(self) -> None:
-        """Lay what broken deliveries and probes of the feed leave beside yesterday's file."""
+        """Leave the remains of broken deliveries and probes of the feed beside yesterday's file."""
         prefix = RemoteDirectory(cast(Sftp, None), self.feed(), ConnectionInfo()).prefix
         for name in (f".{prefix}0123abcd.part", f".{prefix}old.part", f"{prefix}probe-45.zip"):
             self.server.put(name, b"part of a roster")
@@ -239,7 +239,7 @@ def told(value: str | bool) -> str:
 
 @pytest.fixture
 def row(server: Server) -> dict[str, str]:
-    """What the table says of the server."""
+    """Return the server's row of the table."""
     return read_table()[server.title]
 
 
@@ -309,7 +309,7 @@ def test_a_full_disk_is_told(sender: Sender, server: Server, row: dict[str, str]
     failure = sender.refused(300_000, remote_dir=SMALL_DISK)
     assert row["Full disk"] == f"{failure.code.name} ({failure.code})"
     assert "; the vendor still has what it had before" in failure.message
-    # Nothing is left there that takes up the room of a smaller file.
+    # No remains take up the space of a smaller file.
     assert sender.send(32_768, pace=SMALL, remote_dir=SMALL_DISK).bytes == 32_768
 
 
@@ -329,7 +329,7 @@ def test_a_cut_leaves_the_old_file_and_the_next_delivery_tidies(
 
 @pytest.mark.parametrize("server", ["erlang"], indirect=True)
 def test_a_cut_while_the_old_file_is_aside_is_mended(sender: Sender, server: Server) -> None:
-    """Of the servers, this one alone replaces no file."""
+    """Only this server replaces no file."""
     wire = Wire(server.port)
     with wire.up() as port:
         assert sender.send(10_000, pace=SMALL, remote_port=port).method == "aside"

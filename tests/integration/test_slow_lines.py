@@ -1,4 +1,4 @@
-"""Packages of many windows, leftovers, slow and shared lines, and lines that are dead."""
+"""Packages of many windows, leftovers, slow and shared lines, and dead lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.district import District
 from support.line import Line, Uplink
 from support.vendor import OLD, PASSWORD, Vendor, attempt, serving
 
-# A small window, so that small packages are of many; and little patience.
+# A small window, so that small packages have many of them, and short timeouts.
 PACE = Pace(chunk_bytes=4096, first_bytes=512, requests=8, seconds=1, unsent_bytes=8192)
 WINDOW = PACE.chunk_bytes * PACE.requests
 TIMES = Times(answer=2.5, finish=2.5, tidy=1)
@@ -31,14 +31,14 @@ SIZES = [1, WINDOW - 1, WINDOW, WINDOW + 1, 5 * WINDOW + 7]
 
 
 def give(district: District, size: int) -> bytes:
-    """Lets the export be so many bytes."""
+    """Make the export so many bytes long."""
     data = random.Random(size).randbytes(size)  # noqa: S311 - no secret
     district.export.write_bytes(data)
     return data
 
 
 def leave(district: District, vendor: Vendor, word: str = "0badcafe") -> Path:
-    """Lets a broken delivery of the feed have left a file."""
+    """Leave a file of a broken delivery of the feed."""
     sftp: Any = None
     place = RemoteDirectory(sftp, config.load(district.config_file), ConnectionInfo())
     path = vendor.folder / f".{place.prefix}{word}.part"
@@ -47,7 +47,7 @@ def leave(district: District, vendor: Vendor, word: str = "0badcafe") -> Path:
 
 
 def profile(rename: str) -> Profile:
-    """A profile in which only the way of renaming matters."""
+    """Return a profile in which only the rename method matters."""
     return Profile("", (), "password", rename, True, False, True, False, "2027-01-01T00:00:00Z")
 
 
@@ -88,7 +88,7 @@ def test_a_leftover_beside_a_package_of_the_usual_window(
 def test_wherever_a_large_transfer_is_cut_the_next_one_delivers(
     district: District, vendor: Vendor, seed: int
 ) -> None:
-    """The cut lies in any request; the try after it finds the leftover."""
+    """The cut is in any request. The next try finds the leftover."""
     noise = random.Random(seed)  # noqa: S311 - no secret
     data = give(district, noise.choice(SIZES[1:]))
     way = noise.choice(["posix-rename", "rename", "aside"])
@@ -126,7 +126,7 @@ def test_a_refusal_in_any_window_ends_in_good_order(
 
 
 def test_a_slow_line_that_moves_is_not_hung_up_on(district: District, vendor: Vendor) -> None:
-    """The system takes all at once, and the server has all after three times its patience."""
+    """The system buffers everything. The server has it after three times its timeout."""
     data = give(district, 200_000)
     told: list[int] = []
     with Line(vendor.port, Uplink(30_000), delay=0.05).up() as port:
@@ -183,7 +183,7 @@ def test_feeds_that_share_a_line_all_arrive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
 def test_a_line_that_is_dead_is_left(district: District, vendor: Vendor, share: float) -> None:
-    """Nothing says that it has ended: neither a packet nor an answer."""
+    """There is no sign that it has ended: neither a packet nor an answer."""
     data = give(district, 60_000)
     line = Line(vendor.port, stands_still_after=4_000 + share * len(data))
     with line.up() as port:
@@ -210,6 +210,6 @@ def test_a_file_that_is_scanned_for_long_when_it_is_closed_arrives(
 
 
 def test_the_windows_of_today() -> None:
-    """What the tests above make small."""
+    """The values that the tests above reduce."""
     assert (writer.Pace().chunk_bytes, writer.Pace().requests) == (32_640, 64)
     assert Times() == Times(connect=30, answer=60, finish=300, tidy=10, stop=3)

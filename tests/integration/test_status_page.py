@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import socket
@@ -27,16 +28,20 @@ SCHEMES = share.some(["light", "dark"])
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
 HELD = "Alder Lake 0050"
+# `PICTURES=1 pytest tests/integration/test_status_page.py -k picture` makes the README's picture.
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "status-page.png"
+PICTURED = ["Alder Valley", "Birch Hill", "Dogwood Bay", "Elm Springs"]
+PICTURED_FATES = {1: "held", 3: "stale"}
 
 
 def invent(districts: int, nights: int, folder: Path) -> list[Row]:
-    """The rows of a fleet of so many districts, each of so many nights."""
+    """Return the rows of a fleet with so many districts, each with so many nights."""
     found = fleets.hosts(fleets.results(districts, nights), Cache(folder))
     return status.rows(found, "inventories/mine")
 
 
 def write(rows: list[Row], folder: Path) -> Path:
-    """Writes the page of those rows; returns its path."""
+    """Write the page of those rows. Return its path."""
     pages.write(folder / "status.html", pages.build(rows, stamp(NOW)))
     return folder / "status.html"
 
@@ -59,7 +64,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=SCHEMES)
 def visit(request: pytest.FixtureRequest, browser: Browser, path: Path) -> Iterator[Visit]:
-    """The page in light and in dark; whatever a test does there, it says and asks for nothing."""
+    """Open the page in light and in dark. Assert that it stays silent and requests nothing."""
     found = Visit(browser, path, viewport=DESKTOP, color_scheme=request.param)
     yield found
     assert found.said == []
@@ -69,7 +74,7 @@ def visit(request: pytest.FixtureRequest, browser: Browser, path: Path) -> Itera
 
 @pytest.fixture
 def page(browser: Browser, path: Path) -> Iterator[Page]:
-    """The page, once."""
+    """Open the page, once."""
     found = Visit(browser, path, viewport=DESKTOP, reduced_motion="reduce")
     yield found.page
     assert found.said == []
@@ -78,7 +83,7 @@ def page(browser: Browser, path: Path) -> Iterator[Page]:
 
 
 def column(page: Page, name: str) -> list[str]:
-    """A column's texts, from the top, of the rows that are shown."""
+    """Return a column's texts, from the top, of the visible rows."""
     texts: list[str] = page.eval_on_selector_all(
         f"#rows tr:not([hidden]) td.{name}", "cells => cells.map(cell => cell.textContent)"
     )
@@ -94,7 +99,7 @@ def head(page: Page, name: str) -> Locator:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core holds against the page, contrast included."""
+    """Return axe-core's findings on the page, contrast included."""
     found = Axe().run(page).response["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html']} ({len(v['nodes'])})" for v in found]
 
@@ -120,7 +125,7 @@ def test_all_districts_are_there_the_red_ones_first(browser: Browser, tmp_path: 
 
 
 def bad(text: str) -> list[str]:
-    """How many nights were not in order, of a cell's text; none where it tells of no night."""
+    """Return the number of bad nights in a cell's text. It is empty without nights."""
     return [count.replace("none", "0") for count in re.findall(r"(\d+|none) of \d+", text)]
 
 
@@ -152,12 +157,12 @@ def test_every_column_sorts_both_ways(page: Page, rows: list[Row]) -> None:
                 found = [numbers[name](known[district]) for district in districts]
                 values = [value for value in found if value is not None]
                 assert values == sorted(values, reverse=direction == "descending"), name
-                assert None not in found[: len(values)]  # what is not known comes last
+                assert None not in found[: len(values)]  # unknown values come last
             elif name in ("host", "next"):
                 shown = [text for text in column(page, name) if text]
                 keys = [text[-10:] + text[:5] if name == "next" else text for text in shown]
                 assert keys == sorted(keys, reverse=direction == "descending"), name
-            elif name == "district":  # in the browser's own order, but for these, which is any's
+            elif name == "district":  # in the browser's order, except these, whose order is free
                 plain = [d for d in districts if re.fullmatch(r"[A-Z][a-z]+ [A-Z][a-z]+ \d{4}", d)]
                 assert len(plain) > DISTRICTS * 0.8
                 assert plain == sorted(plain, reverse=direction == "descending")
@@ -165,7 +170,7 @@ def test_every_column_sorts_both_ways(page: Page, rows: list[Row]) -> None:
                 counts = [int(found) for text in column(page, name) for found in bad(text)]
                 assert len(set(counts)) > 3
                 assert counts == sorted(counts, reverse=direction == "descending")
-            else:  # what is the same lies together
+            else:  # equal values are adjacent
                 keys = [texts[name](known[district]) for district in districts]
                 runs = [key for key, _ in itertools.groupby(keys)]
                 assert len(runs) == len(set(runs)) > 3, name
@@ -256,7 +261,7 @@ def test_it_works_by_keyboard_alone(page: Page) -> None:
 
 
 def test_screen_readers_and_contrast(visit: Visit) -> None:
-    # One of each kind: the rows do not differ otherwise, and axe takes its time for each.
+    # One of each kind, since the rows do not differ otherwise and axe is slow.
     visit.page.get_by_label("Search").fill("00")
     for name in ("state", "nights"):
         head(visit.page, name).locator("button").click()
@@ -297,7 +302,7 @@ def test_nothing_can_be_fetched(path: Path, browser: Browser) -> None:
         assert visit.page.evaluate("a => fetch(a).then(() => false, () => true)", address)
         assert not visit.page.evaluate(load, ["img", address])
         assert not visit.page.evaluate(load, ["script", address])
-        server.setblocking(False)  # one that was reached would not have answered yet
+        server.setblocking(False)  # a request would not have been answered yet
         with pytest.raises(BlockingIOError):
             server.accept()
     visit.page.evaluate(
@@ -341,4 +346,23 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
     assert "\\x1b]0;x\\x07\\u202e" in " ".join(column(visit.page, "district"))
     assert visit.said == []
     assert visit.asked == [visit.url]
+    visit.page.context.close()
+
+
+def test_the_picture_of_the_readme_can_be_made(browser: Browser, tmp_path: Path) -> None:
+    results = {}
+    for number, district in enumerate(PICTURED):
+        feed = fleets.feed(10 + number, NIGHTS, PICTURED_FATES.get(number, "sent"))
+        feed |= {"district": district, "feed": district.lower().replace(" ", "-")}
+        text = json.dumps(fleets.report([feed]))
+        results[f"roster-{district.split()[0].lower()}"] = {"report": text}
+    rows = status.rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
+    size = {"width": 1440, "height": 435}
+    visit = Visit(browser, write(rows, tmp_path), viewport=size, device_scale_factor=0.75)
+    visit.page.clock.set_fixed_time(NOW)
+    visit.page.reload()
+    visit.page.wait_for_selector("html[data-ready]")
+    made = PICTURE if os.environ.get("PICTURES") else tmp_path / PICTURE.name
+    visit.page.screenshot(path=made, animations="disabled")
+    assert set(column(visit.page, "district")) == set(PICTURED)
     visit.page.context.close()

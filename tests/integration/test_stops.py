@@ -1,4 +1,4 @@
-"""Signals that ask the program to end, in each of its states: it ends, and tells what is where."""
+"""Signals that stop the program, in each of its states: it ends, and reports every file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE_STUDENTS = 20_000  # some 700 kB
 
 @contextlib.contextmanager
 def started(district: District) -> Iterator[subprocess.Popen[str]]:
-    """A delivery under way, which is ended with the block."""
+    """A running delivery, which ends with the block."""
     process = district.start()
     try:
         yield process
@@ -36,7 +36,7 @@ def started(district: District) -> Iterator[subprocess.Popen[str]]:
 def ended(
     district: District, process: subprocess.Popen[str], vendor: Vendor, name: str = "SIGTERM"
 ) -> str:
-    """Waits for the end of a stopped delivery, which must be one; returns its message."""
+    """Wait for the end of a stopped delivery. Return its message."""
     _, told = process.communicate(timeout=waiting.HANG_SECONDS)
     assert process.returncode == Exit.STOPPED, told
     assert "Traceback" not in told
@@ -52,7 +52,7 @@ def ended(
 def test_a_stop_while_it_sends_over_a_slow_line(
     district: District, vendor: Vendor, name: str
 ) -> None:
-    """The line is full of what was sent before; the partial file goes all the same."""
+    """The line is full of sent data. The partial file is still deleted."""
     district.export.write_bytes(rosters.build(students=LARGE_STUDENTS))
     with Line(vendor.port, Uplink(60_000)).up() as port:
         district.configure(remote_port=port, attempts=5)
@@ -81,7 +81,7 @@ def test_a_stop_while_the_server_does_not_read(district: District, vendor: Vendo
 
 @pytest.mark.parametrize("kind", ["opendir", "write", "close", "posix-rename"])
 def test_a_second_signal_is_heard(district: District, vendor: Vendor, kind: str) -> None:
-    """The server is silent, so the clean-up waits for it; nobody has to wait for that."""
+    """The server is silent, so the clean-up waits for it. No operator has to wait for that."""
     district.configure(attempts=5)
     profile = district.state / "server.json"
     profile.parent.mkdir(parents=True)
@@ -154,12 +154,12 @@ def test_a_stop_while_a_server_does_not_greet(
 
 
 def has_written(vendor: Vendor, count: int) -> bool:
-    """Whether the vendor was sent so many pieces."""
+    """Return whether the vendor has received so many pieces."""
     return vendor.writes >= count
 
 
 def test_a_stop_at_any_moment_delivers_nothing_or_all(district: District, vendor: Vendor) -> None:
-    """Signals at random moments of a transfer that takes a second."""
+    """Send signals at random moments of a transfer that takes a second."""
     district.export.write_bytes(rosters.build(students=LARGE_STUDENTS))
     vendor.seconds_a_write = 0.02
     outcomes = set()

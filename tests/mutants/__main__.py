@@ -1,9 +1,9 @@
-"""Tries the listed changes of the code, and shows those that no test notices.
+"""Try the listed changes of the code, and show those that no test notices.
 
     make mutants                                                  all of them
     PYTHONPATH=scripts:tests python -m mutants [--grave] [NAME...]
 
-A NAME is that of a list (`guard`), or a part of a mutant's name. Ends with exit code 1 where a
+A NAME is that of a list (`guard`), or a part of a mutant's name. The exit code is 1 if a
 mutant survives, is killed although its list says otherwise, or cannot be tried.
 """
 
@@ -17,7 +17,7 @@ from mutants.runner import Broken, Mutant, Result, attempt_all, load
 
 
 def chosen(mutants: list[Mutant], names: list[str], *, grave: bool) -> list[Mutant]:
-    """Return the mutants that the command line asks for. Raise Broken where there is none."""
+    """Return the mutants that the command line asks for. Raise Broken if there are none."""
     for name in names:
         if not any(mutant.matches([name]) for mutant in mutants):
             raise Broken(f"no mutant is named {name}")

@@ -1,4 +1,4 @@
-"""Changes the meaning of the code on purpose, one small change at a time, and runs its tests.
+"""Change the meaning of the code on purpose, one small change at a time, and run its tests.
 
 A change that no test notices shows a hole in the tests. The changes are listed in the TOML files
 beside this module. They are tried in copies of the tree, so the tree itself is never touched.
@@ -25,16 +25,16 @@ from support.forks import Forks
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120
 UNCHANGED_SECONDS = 600
-NOT_RUN = {2, 3, 4, 5}  # pytest's exit codes for tests that were not run to their end
+NOT_RUN = {2, 3, 4, 5}  # pytest's exit codes for interrupted test runs
 
 
 class Broken(Exception):
-    """A mutant or a list of mutants that cannot be used."""
+    """An unusable mutant or list of mutants."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of a module, and the tests that have to notice it."""
+    """One change of a module, and the tests that must notice it."""
 
     file: str  # the stem of its TOML file
     module: str
@@ -43,17 +43,17 @@ class Mutant:
     new: str
     tests: tuple[str, ...]
     grave: bool = False
-    survives: str = ""  # why no test notices it
+    survives: str = ""  # the reason why no test notices it
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name}"
 
     def matches(self, names: Sequence[str]) -> bool:
-        """Whether one of the names is its file's, or a part of its own."""
+        """Return whether one of the names is its file's, or a part of its own."""
         return any(name == self.file or name in self.name for name in names)
 
     def text(self, root: Path) -> str:
-        """Return the changed module. Raise Broken where it cannot be made or compiled."""
+        """Return the changed module. Raise Broken if it cannot be made or compiled."""
         text = (root / self.module).read_text("utf-8")
         count = text.count(self.old)
         if count != 1:
@@ -69,7 +69,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant, and whether its list says otherwise."""
+    """The result of a mutant, and whether its list says otherwise."""
 
     mutant: Mutant
     outcome: str
@@ -98,7 +98,7 @@ def _listed(name: str, data: dict[str, Any]) -> Iterator[Mutant]:
 
 @contextlib.contextmanager
 def copied(root: Path) -> Iterator[Path]:
-    """Copy what Git knows of a tree, uncommitted changes included, for as long as it is needed."""
+    """Copy all files that Git knows of a tree, uncommitted changes included, for a block."""
     listing = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         stdout=subprocess.PIPE,
@@ -181,7 +181,7 @@ def replaced(module: Path, text: str) -> Iterator[None]:
 
 def _write(module: Path, content: bytes) -> None:
     module.write_bytes(content)
-    # Bytecode of a module of the same size and second would be taken for that of this one.
+    # Python would take bytecode of a module with the same size and second for this one's.
     for path in module.parent.glob(f"__pycache__/{module.stem}.*"):
         path.unlink()
 
@@ -207,7 +207,7 @@ async def attempt(mutant: Mutant, root: Path, tree: Path) -> Result:
 async def attempt_all(
     mutants: Sequence[Mutant], tell: Callable[[Result], None], root: Path = ROOT
 ) -> None:
-    """Try mutants side by side. Raise Broken where the tests of the unchanged tree fail."""
+    """Try mutants in parallel. Raise Broken if the tests of the unchanged tree fail."""
     waiting = iter(mutants)
 
     async def work() -> None:
@@ -223,7 +223,7 @@ async def attempt_all(
 
 
 async def check_unchanged(mutants: Iterable[Mutant], tree: Path) -> None:
-    """Raise Broken where the mutants' tests fail in an unchanged tree."""
+    """Raise Broken if the mutants' tests fail in an unchanged tree."""
     tests = {test for mutant in mutants for test in mutant.tests}
     code, output = await run(
         tree,

@@ -1,4 +1,4 @@
-"""Five hosts: one silent, one whose login is refused, one that the guard holds; two deliver."""
+"""Five hosts: one silent, one with a refused login, one that the guard holds. Two deliver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.lab_hosts import ROOT, connect, new_export, sha256
 LAB = str(ROOT / "scripts" / "lab")
 SILENT, REFUSED, HELD, GOOD, ALSO_GOOD = HOSTS = [f"lab-0{n}" for n in range(1, 6)]
 
-# The feed of the host whose disk these hosts begin with.
+# The feed of the host whose disk these hosts start with.
 FORGET = "find /etc /srv /var/lib /var/cache -depth -name '*alder-valley*' -exec rm -r {} +"
 
 
@@ -29,7 +29,7 @@ def podman(*words: str) -> None:
 
 @pytest.fixture(scope="module")
 def fleet(play: Play) -> Iterator[Path]:
-    """The hosts, provisioned, with a delivery behind them."""
+    """Return the provisioned hosts, with one delivery each."""
     subprocess.run([LAB, "--provisioned", "add", *HOSTS], check=True)
     try:
         for host in HOSTS:
@@ -45,7 +45,7 @@ def fleet(play: Play) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def troubled(fleet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same fleet, with its troubles, and new exports everywhere."""
+    """Return the same fleet, with its problems, and new exports everywhere."""
     for host in HOSTS:
         feed = lab_fleet.feed_of(host)
         source = f"/srv/roster-upload/{feed}/OneRoster.zip"
@@ -61,13 +61,13 @@ def troubled(fleet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
-    """The canary fails, and the others are not begun with."""
+    """The canary fails, and the others are skipped."""
     slot = f"/etc/roster-upload/credentials/{lab_fleet.feed_of(HOSTS[0])}/current"
     connect(HOSTS[0]).check_output("rm %s", slot)
     wrong = {
         "fleet_steps": [1, "100%"],
         "fleet_max_fail_percentage": 10,
-        "roster_credentials_key": "tpm2",  # of which a container has none
+        "roster_credentials_key": "tpm2",  # a container has none
     }
     done = play("site", fleet, "-e", json.dumps(wrong))
     assert done.returncode != 0
@@ -82,7 +82,7 @@ MENDED = "/etc/cron.d/roster-upload"
 
 
 def spoil() -> dict[str, str]:
-    """Give every host the same to mend; return the digest that each file had."""
+    """Give every host the same file to repair. Return the digest that each file had."""
     good = {host: sha256(connect(host), MENDED) for host in HOSTS}
     for host in HOSTS:
         connect(host).check_output("echo spoiled > %s", MENDED)
@@ -91,7 +91,7 @@ def spoil() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def in_steps(fleet: Path, play: Play) -> str:
-    """What a run in steps over the whole fleet printed, which mends every host."""
+    """Return the output of a run in steps over the whole fleet, which repairs every host."""
     good = spoil()
     done = play("site", fleet, "-e", json.dumps({"fleet_steps": [1, 2, "100%"]}))
     assert done.returncode == 0, done.stdout
@@ -204,7 +204,7 @@ def test_status_tells_them_apart(troubled: Path, play: Play) -> None:
 
 
 def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> None:
-    """One wrong password may be one address kept off: the rest are not tried."""
+    """One wrong password may mean a banned address, so the rest are not tried."""
     for host in (GOOD, ALSO_GOOD):
         lab_fleet.put(troubled, host, next="refused by the vendor")
     done = play("rotate_credentials", troubled, "--limit", f"{GOOD},{ALSO_GOOD}")
@@ -214,7 +214,7 @@ def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> No
 
 
 def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play: Play) -> None:
-    """Hosts of one step; the one that comes first cannot, so the other is left alone."""
+    """Hosts of one step. The first one fails, so the other one stays unchanged."""
     same = {"roster_upload_feed": "same", "roster_upload_auth": "key", "new_keys": "make"}
     words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | {"fleet_steps": ["100%"]})]
     done = play("rotate_credentials", troubled, *words)
@@ -250,9 +250,9 @@ def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, 
 
 
 def test_slices_by_a_runner_are_as_one_run(fleet: Path, in_steps: str, tmp_path: Path) -> None:
-    """AWX and automation controller run slices of an inventory by ansible-runner.
+    """AWX and automation controller run slices of an inventory with ansible-runner.
 
-    Each has the same to mend on every host.
+    Each has the same to repair on every host.
     """
     whole, good = recap(in_steps), spoil()
 
@@ -277,7 +277,7 @@ def test_slices_by_a_runner_are_as_one_run(fleet: Path, in_steps: str, tmp_path:
     assert [len(recap(text)) for text in told] == [3, 2]
     sliced = {**recap(told[0]), **recap(told[1])}
     assert sliced.keys() == set(HOSTS)
-    # The first host's credential was away before the run in steps, so that one mended more.
+    # The first host's credential was missing before the run in steps, so that one repaired more.
     assert {host: sliced[host] for host in HOSTS[1:]} == {host: whole[host] for host in HOSTS[1:]}
     assert all("changed=0" not in result for result in sliced.values())
     assert {host: sha256(connect(host), MENDED) for host in HOSTS} == good
@@ -287,7 +287,7 @@ def test_slices_by_a_runner_are_as_one_run(fleet: Path, in_steps: str, tmp_path:
 
 
 def recap(told: str) -> dict[str, str]:
-    """What a run changed on each host; facts that are cached make a task less."""
+    """Return the changes of a run by host. Cached facts save a task."""
     lines = plain(told).rpartition("PLAY RECAP")[2].splitlines()
     found = (re.match(r"(lab-\d+)\s+: ok=\d+ +(changed=.*failed=\d+)", line) for line in lines)
     return {match[1]: match[2] for match in found if match}

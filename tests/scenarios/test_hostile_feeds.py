@@ -1,4 +1,4 @@
-"""One feed that somebody has taken over: it reaches neither the host's other feeds nor root."""
+"""An attacker controls one feed: it reaches neither the host's other feeds nor root."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCES = {
     VICTIM: "/srv/dropbox/sis-lab/incoming/OneRoster.zip",
 }
 STATE = "/var/lib/roster-upload"
-# Tries all that a feed's own unit can do with a feed; says of each what came of it.
+# Tries everything that a feed's own unit can do with a feed. Prints the result of each try.
 ATTACK = """
 import json, os, signal, sys
 feed, pid, source, output = sys.argv[1:]
@@ -62,9 +62,9 @@ for name, attempt in TRIES.items():
 with open(output, "w") as out:
     json.dump(came, out)
 """
-OWN = 10  # of the tries, the first ones, that a feed may do with what is its own
+OWN = 10  # of the tries, the first ones, which a feed may do with its own files
 WHOLE_SANDBOX = ""
-# What is left of the unit where its sandbox does not help: the account.
+# Without the sandbox, the unit still has its account.
 ACCOUNT_ALONE = (
     "ProtectProc=default\\nProcSubset=all\\nProtectSystem=no\\nReadWritePaths=/run /var\\n"
     "PrivateTmp=no\\nSystemCallFilter=\\nRestrictNamespaces=no\\n"
@@ -79,7 +79,7 @@ HELD = {
 
 @pytest.fixture(scope="module")
 def host() -> Host:
-    """The host that has two feeds."""
+    """Return the host with two feeds."""
     return connect(HOST)
 
 
@@ -88,7 +88,7 @@ def drop_in(feed: str) -> str:
 
 
 def run_instead(host: Host, feed: str, command: str, more: str = "") -> None:
-    """Has a feed's real unit run another command in the place of the program."""
+    """Let a feed's real unit run another command in place of the program."""
     text = f"[Service]\\nExecStart=\\nExecStart={command}\\n{more}"
     host.check_output("mkdir -p %s && printf %s > %s/x.conf", drop_in(feed), text, drop_in(feed))
     host.check_output("systemctl daemon-reload")
@@ -96,7 +96,7 @@ def run_instead(host: Host, feed: str, command: str, more: str = "") -> None:
 
 @pytest.fixture
 def running(host: Host) -> Iterator[str]:
-    """The process id of the victim's unit, which runs for as long as it is needed."""
+    """Return the process id of the victim's unit, which runs as long as needed."""
     unit = f"roster-upload@{VICTIM}.service"
     host.check_output("cp /etc/hostname %s", SOURCES[VICTIM])
     run_instead(host, VICTIM, "/bin/sleep 600")
@@ -116,7 +116,7 @@ def main_pid(host: Host, unit: str) -> str:
 
 
 def attack(host: Host, target: str, pid: str, sandbox: str) -> dict[str, str]:
-    """Attacks a feed from the attacker's unit; returns what came of each try."""
+    """Attack a feed from the attacker's unit. Return the result of each try."""
     unit, output = f"roster-upload@{ATTACKER}.service", f"{STATE}/{ATTACKER}/came.json"
     host.check_output("printf %%s %s | install -m 0644 /dev/stdin /opt/attack.py", ATTACK)
     words = f"/usr/bin/python3 /opt/attack.py {target} {pid} {SOURCES[target]} {output}"
@@ -143,7 +143,7 @@ def test_a_feed_reaches_nothing_of_another(host: Host, running: str, sandbox: st
         "No such file or directory", "No such process",
     }  # fmt: skip
     assert {name: said for name, said in came.items() if said not in refusals} == {}
-    if sandbox == ACCOUNT_ALONE:  # nothing is refused only because it cannot be seen
+    if sandbox == ACCOUNT_ALONE:  # nothing is refused only because it is invisible
         assert not {"No such process", "Read-only file system"} & set(came.values())
     assert host.run("kill -0 %s", running).succeeded
     after = host.check_output("find /run/roster-upload %s -printf '%%p %%i %%u %%m\\n'", STATE)
@@ -153,7 +153,7 @@ def test_a_feed_reaches_nothing_of_another(host: Host, running: str, sandbox: st
 
 @pytest.mark.usefixtures("running")
 def test_the_same_tries_open_what_is_the_feeds_own(host: Host) -> None:
-    """Else a refusal would say nothing."""
+    """Otherwise a refusal would prove nothing."""
     host.check_output("cp /etc/hostname %s", SOURCES[ATTACKER])
     came = attack(host, ATTACKER, "self", WHOLE_SANDBOX)
     said = list(came.values())
@@ -162,7 +162,7 @@ def test_the_same_tries_open_what_is_the_feeds_own(host: Host) -> None:
 
 
 def test_every_file_of_a_feed_is_its_accounts(host: Host) -> None:
-    """Also what a former release has left to its one account for all."""
+    """This includes files that a former release has left to its single account."""
     for feed in (ATTACKER, VICTIM):
         owners = "find %s /var/cache/roster-upload/%s -printf '%%u\\n' | sort -u"
         assert host.check_output(owners, f"{STATE}/{feed}", feed) == f"rf-{feed}"
@@ -180,7 +180,7 @@ def test_every_file_of_a_feed_is_its_accounts(host: Host) -> None:
 
 @pytest.fixture
 def state(host: Host) -> Iterator[str]:
-    """The victim's state, in which the account may put what it wants; put back afterwards."""
+    """The victim's state, which the account may fill as it likes. It is restored afterwards."""
     folder = f"{STATE}/{VICTIM}"
     host.check_output("rm -rf /root/kept /root/secret; cp -a %s /root/kept", folder)
     yield folder
@@ -188,19 +188,19 @@ def state(host: Host) -> Iterator[str]:
 
 
 def as_account(host: Host, command: str, *arguments: str) -> None:
-    """Runs a shell command as whoever has taken over the victim's account."""
+    """Run a shell command as the attacker with the victim's account."""
     script = f"runuser -u rf-{VICTIM} -- sh -c %s x" + " %s" * len(arguments)
     host.check_output(script, command, *arguments)
 
 
 def told(host: Host, command: str) -> tuple[int, str]:
-    """What root's command answers; 124 where it has hung."""
+    """Return the answer of root's command. The code is 124 if it has hung."""
     done = host.run(f"SUDO_USER=ada timeout 20 roster-upload {command}")
     return done.rc, done.stdout + done.stderr
 
 
 def test_root_who_approves_writes_through_no_link(host: Host, state: str) -> None:
-    """The file behind the link is one that only root can write."""
+    """The file behind the link is writable only for root."""
     line = json.dumps(HELD)
     host.check_output("printf '%%s\\n' %s > /root/secret", line)
     before = host.check_output("cat /root/secret; stat -c '%i %a %Y' /root/secret")
@@ -222,7 +222,7 @@ def test_root_who_resends_writes_nothing_into_the_accounts_folder(host: Host, st
 
 @pytest.mark.parametrize("command", ["approve", "resend"])
 def test_a_digest_is_hex(host: Host, state: str, command: str) -> None:
-    """Neither what root types nor what the account has written is anything else."""
+    """Neither root's input nor the account's files can become anything else."""
     evil = "ab" * 8 + "; touch $HOME"
     receipt = {**HELD, "source": {"sha256": evil}}
     as_account(host, 'printf "%s\\n" "$1" > "$2"', json.dumps(receipt), f"{state}/receipts.jsonl")
@@ -255,13 +255,13 @@ def test_what_is_no_file_holds_no_command_of_roots_up(host: Host, state: str, ki
     ):  # fmt: skip
         code, said = told(host, command)
         assert code not in (70, 124), (command, said)
-    code, said = told(host, "status")  # one feed hides no other
+    code, said = told(host, "status")  # one feed does not hide another
     assert code == 14, said
     assert ATTACKER in said
 
 
 def test_a_check_reads_what_the_feed_may_read(host: Host) -> None:
-    """A link in an export's place shows root's command nothing that is root's."""
+    """A link in place of an export shows root's command no file of root."""
     host.check_output("echo secret > /root/secret; ln -sf /root/secret %s", SOURCES[VICTIM])
     try:
         code, said = told(host, f"check {VICTIM}")

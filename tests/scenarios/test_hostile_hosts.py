@@ -1,4 +1,4 @@
-"""A compromised host, and one that answers SSH but not the question, beside a good one."""
+"""A compromised host, and one that answers SSH but no command, beside a good one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRAMS = {"python3": "/usr/bin/python3", "roster-upload": "/usr/local/bin/rost
 
 
 class Compromised:
-    """A host whose Python and whose upload program answer what a test wants."""
+    """A host whose Python and upload program answer as a test wants."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -31,7 +31,7 @@ class Compromised:
         self.timers = " ".join(line.split()[0] for line in shown.splitlines())
 
     def replace(self) -> None:
-        # The host's own services would write what the programs say into its journal, without end.
+        # The host's own services would endlessly write the programs' output into its journal.
         self.host.check_output(f"systemctl stop {self.timers} cron.service")
         self.host.check_output("mkdir -p %s", FOLDER)
         for name, path in PROGRAMS.items():
@@ -68,7 +68,7 @@ def evil() -> Iterator[Compromised]:
 
 
 def of_module(**more: object) -> str:
-    """What a module prints that wants more than to answer."""
+    """Return the output of a module that tries more than to answer."""
     told = {
         "changed": False,
         "warnings": [ESCAPES],
@@ -80,24 +80,24 @@ def of_module(**more: object) -> str:
 
 
 def of_program(answer: dict[str, object]) -> str:
-    """What the upload program prints, as JSON that is not escaped."""
+    """Return the output of the upload program, as JSON that is not escaped."""
     return json.dumps(answer, ensure_ascii=False)
 
 
 def report(**values: object) -> dict[str, object]:
-    """A report that claims to be of the feed that the inventory gives the host."""
+    """A report that claims to be of the feed that the inventory assigns to the host."""
     feed = fleets.feed(20, 5, "held") | {"feed": FEED, "district": ESCAPES, **values}
     return fleets.report([feed], time=stamp(fleets.NOW))
 
 
 def assert_plain(done: Played) -> None:
-    """Nothing that a host has sent steers the terminal."""
+    """Assert that no text from a host controls the terminal."""
     for character in (done.stdout + done.stderr).replace("\n", ""):
         assert character.isprintable() or character == "\t", repr(character)
 
 
 def shown(play: Play, *arguments: str) -> tuple[str, str]:
-    """The rows of both hosts on the terminal; nothing else of the run has failed."""
+    """Return the rows of both hosts on the terminal. Nothing else of the run has failed."""
     done = play("status", INVENTORY, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_plain(done)

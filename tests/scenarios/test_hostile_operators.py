@@ -1,4 +1,4 @@
-"""Two operators rotate one feed at once: the host only ever switches to what was tried."""
+"""Two operators rotate one feed at once: the host only ever switches to a tried credential."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def clone(name: str) -> District:
 
 @pytest.fixture(scope="module")
 def operators() -> Iterator[tuple[District, District]]:
-    """Two operators with clones of their own."""
+    """Return two operators with their own clones."""
     alice, bob = clone("alice"), clone("bob")
     KNOWN.append(alice.entry()["secret"])
     vendor.allow_second()
@@ -58,7 +58,7 @@ def operators() -> Iterator[tuple[District, District]]:
 
 @pytest.fixture
 def pair(operators: tuple[District, District]) -> tuple[District, District, str]:
-    """Both know the password in use. The vendor takes it, and a new one of Alice's."""
+    """Both know the current password. The vendor accepts it, and a new one of Alice's."""
     alice, bob = operators
     old, new = alice.entry()["secret"], invented()
     known = {key: value for key, value in alice.entry().items() if key != "next"}
@@ -107,7 +107,7 @@ def test_two_operators_one_after_the_other(
         second = bob.rotate()
         assert second.returncode != 0
         assert f"{FEED} is being rotated by" in flat(second)
-        # Nor does site.yml, with a vault file that somebody has changed by hand.
+        # The same is true of site.yml, with a vault file that was changed by hand.
         bob.vault.write(bob.path, {"secret": KNOWN[-1], "since": "2099-01-01"}, "lab")
         brought = bob.play("site")
         assert brought.returncode != 0
@@ -121,7 +121,7 @@ def test_two_operators_one_after_the_other(
 def test_what_was_put_there_behind_the_try_is_not_switched_to(
     pair: tuple[District, District, str], tmp_path: Path
 ) -> None:
-    """As by a run of an older release, which knows of no lock."""
+    """As by a run of an older release, which has no lock."""
     alice, _, _ = pair
     with stopped_behind_the_try(alice, tmp_path) as run:
         alice.host.check_output(
@@ -160,7 +160,7 @@ def test_the_lock_of_a_killed_run_ends_with_it(pair: tuple[District, District, s
 def test_no_other_setting_shows_a_password(
     pair: tuple[District, District, str], tmp_path: Path
 ) -> None:
-    """All at once; those that would show one are refused (`test_no_secret_is_opened_...`)."""
+    """All at once. Those that would show one are refused (`test_no_secret_is_opened_...`)."""
     alice, _, new = pair
     log, dump = tmp_path / "log", tmp_path / "dump"
     done = alice.rotate(
@@ -188,7 +188,7 @@ def test_no_other_setting_shows_a_password(
 def test_skipping_the_checks_is_no_way_around(
     pair: tuple[District, District, str], tmp_path: Path
 ) -> None:
-    """The task that brings secrets asks itself, also where they come from elsewhere."""
+    """The task that brings secrets checks by itself, even if they come from elsewhere."""
     alice, _, _ = pair
     elsewhere = tmp_path / "secrets.json"
     secrets = {"roster_credentials_secrets": {FEED: {"secret": KNOWN[0], "since": "2026-11-01"}}}

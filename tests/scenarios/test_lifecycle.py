@@ -25,7 +25,7 @@ REMOTE = f"/srv/sftp/{USER}/imagine/{SITE_CODE}-{DISTRICT}/literacy/OneRoster.zi
 
 
 def vendor_address() -> str:
-    """Where the vendor is reached from the control node, too."""
+    """Return where the control node, too, reaches the vendor."""
     config = (ROOT / ".lab" / "ssh_config").read_text()
     found = re.search(r"Host lab-sftp\n\s+HostName (\S+)", config)
     assert found
@@ -34,7 +34,7 @@ def vendor_address() -> str:
 
 @pytest.fixture(scope="module")
 def inventory() -> Iterator[Path]:
-    """An inventory without a district, and a new machine."""
+    """Return an inventory without a district, and a new machine."""
     folder = ROOT / "build" / "lifecycle"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(INVENTORY, folder, ignore=shutil.ignore_patterns("host_vars"))
@@ -80,7 +80,7 @@ def test_a_district_is_brought_in(inventory: Path, play: Play, tmp_path: Path) -
 
 
 def shown_paths(told: str) -> set[str]:
-    """The paths that a run with --diff has changed, or would change."""
+    """Return the paths that a run with --diff has changed, or would change."""
     return set(re.findall(r"^\+\+\+ after: (\S+)$", plain(told), re.MULTILINE))
 
 
@@ -106,7 +106,7 @@ def test_its_host_delivers(inventory: Path, play: Play) -> None:
 
 
 def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
-    """The other's export lies in the same folder; it stays, and goes on."""
+    """The other feed's export is in the same folder. It stays, and its deliveries go on."""
     second, folder = "st-mary-s-math", f"/srv/roster-upload/{FEED}"
     home = inventory / "host_vars" / HOST
     more = {
@@ -150,7 +150,7 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     assert connect(HOST).run("roster-upload rehearse %s", FEED).rc == 0
     ledger = connect(HOST).file(f"/var/lib/roster-upload/{FEED}/receipts.jsonl").content
 
-    # Deeper than the module `file` follows.
+    # Deeper than the module `file` can follow.
     nest = "import os\nfor _ in range(1100):\n    os.mkdir('d')\n    os.chdir('d')"
     connect(HOST).check_output("cd /srv/roster-upload/%s && python3 -c %s", FEED, nest)
 

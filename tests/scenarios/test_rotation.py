@@ -1,4 +1,4 @@
-"""Passwords and keys change on real hosts; whatever breaks off, the night goes on."""
+"""Passwords and keys change on real hosts. If a run breaks off, the night still goes well."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALLBACKS = ROOT / "tests" / "scenarios" / "callbacks"
 
 
 class District:
-    """A copy of the lab's inventory that a rotation may change, and its host."""
+    """Return a copy of the lab's inventory that a rotation may change, and its host."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ class District:
         return vaults.parse(self.vault.read(self.path)[1], self.path)
 
     def put(self, **values: str) -> None:
-        """Changes what the vault file holds."""
+        """Change the content of the vault file."""
         self.vault.write(self.path, {**self.entry(), **values}, "lab")
 
     def play(self, playbook: str, *arguments: str, **more: str) -> Played:
@@ -57,18 +57,18 @@ class District:
         return done
 
     def slot(self, name: str) -> bool:
-        """Whether a slot is filled."""
+        """Return whether a slot is filled."""
         folder = "credentials" if name == "current" else name
         return bool(self.host.file(f"/etc/roster-upload/{folder}/{FEED}/{name}").exists)
 
     def assert_works(self) -> None:
-        """The night's own login, with what is the current credential."""
+        """Log in as the night does, with the current credential."""
         done = self.host.run("roster-upload login %s", FEED)
         assert done.rc == 0, done.stdout + done.stderr
 
 
 def env() -> dict[str, str]:
-    """An operator's environment, and the callback that breaks runs."""
+    """Return an operator's environment, and the callback that breaks runs."""
     return {
         **environment(),
         "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{ROOT}/roles/roster_common/callback_plugins",
@@ -80,13 +80,13 @@ KNOWN: list[str] = []  # every password that was ever used here
 
 
 def invented() -> str:
-    """A new password that careless tools break."""
+    """Return a new password that careless tools break."""
     KNOWN.append(f" {{{{ {secrets.token_hex(6)} }}}}%d'\"\\n$HOME ß ")
     return KNOWN[-1]
 
 
 def assert_silent(told: str) -> None:
-    """No password shows in what Ansible printed."""
+    """Assert that Ansible's output shows no password."""
     for secret in KNOWN:
         assert secret not in told
         assert secret.strip() not in told
@@ -101,7 +101,7 @@ def district() -> Iterator[District]:
     one = District(folder)
     KNOWN.append(one.entry()["secret"])
     vendor.allow_second()
-    # Whatever a former run has left.
+    # Remains of any former run.
     vendor.take(USER, KNOWN[0])
     one.host.check_output("find /etc/roster-upload/*/%s/ -type f ! -name state -delete", FEED)
     assert one.play("site").returncode == 0
@@ -161,7 +161,7 @@ def test_a_new_password_is_tried_then_switched(district: District, tmp_path: Pat
     # site.yml has nothing to change, and another rotation has nothing to do.
     assert re.search(r"changed=0 .*failed=0", district.play("site").stdout)
     assert "not due" in district.rotate().stdout
-    # The former one goes with the next accepted delivery, by itself.
+    # The next accepted delivery deletes the former one by itself.
     source = "/srv/dropbox/sis-lab/incoming/OneRoster.zip"
     new_export({"host": HOST, "feed": FEED, "source": source}, tmp_path)
     assert district.host.run("roster-upload send %s", FEED).rc == 0
@@ -170,7 +170,7 @@ def test_a_new_password_is_tried_then_switched(district: District, tmp_path: Pat
 
 
 def type_at_the_prompt(district: District, new: str) -> str:
-    """Rotates with what somebody types; returns what the terminal showed."""
+    """Rotate with typed input. Return the terminal's output."""
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/rotate_credentials.yml",
         "-i", str(district.folder), "--limit", HOST, "-e", f"feed={FEED}",
@@ -184,7 +184,7 @@ def type_at_the_prompt(district: District, new: str) -> str:
         told = b""
         while b"in its vault file" not in told:
             told += os.read(controller, 4096)
-        while termios.tcgetattr(controller)[3] & termios.ECHO:  # it hides what is typed
+        while termios.tcgetattr(controller)[3] & termios.ECHO:  # it hides the input
             time.sleep(0.01)
         os.write(controller, new.encode() + b"\n")
         try:
@@ -204,27 +204,27 @@ def test_a_password_typed_at_the_prompt(district: District) -> None:
     vendor.take(USER, old, second=new)
     assert "rotated" in type_at_the_prompt(district, new)
     assert district.entry()["secret"] == new
-    # One that is in use already is nothing new.
+    # One that is already in use is nothing new.
     shown = " ".join(plain(type_at_the_prompt(district, new)).split())
     assert "not due" in shown
     assert "the new one that was given is the one in use" in shown
     assert district.entry()["secret"] == new
 
 
-# A lock that a killed run leaves is taken over by the next.
+# The next run takes over the lock of a killed run.
 HARMLESS = {"assert", "fail", "include_tasks", "rotation_lock", "set_fact", "set_stats"}
 
 
 def changes_something(task: dict[str, Any]) -> bool:
-    """Whether a task may leave the host or the vault file other than they were."""
+    """Return whether a task may change the host or the vault file."""
     modules = {key.removeprefix("ansible.builtin.") for key in task}
     return not modules & HARMLESS and not task.get("check_mode")
 
 
 def breaks() -> list[tuple[str, str]]:
-    """Where a rotation can break off with something else left behind: task, before or after it.
+    """Return where a rotation can break off with a changed state: task, before or after it.
 
-    After a task that changes nothing, all is as it was before that task.
+    After a task that changes nothing, the state is as before that task.
     """
     tasks: list[dict[str, Any]] = []
     for name in ("rotate", "rotate_feed"):
@@ -253,7 +253,7 @@ def test_a_run_that_is_killed_leaves_what_works(district: District, task: str, w
     district.put(next=new)
     done = district.rotate(BREAK_AT=task, BREAK_WHEN=when)
     assert done.returncode == -9, done.stdout
-    # The night would go well, with the old one or the new; the vault opens and hides all.
+    # The night would go well, with the old one or the new. The vault opens and hides everything.
     district.assert_works()
     entry = district.entry()
     assert new in (entry.get("next"), entry["secret"])
@@ -303,7 +303,7 @@ def test_a_new_password_for_several_feeds_is_refused(district: District) -> None
 
 
 def public_key(told: str) -> str:
-    """The public key that a closing table shows."""
+    """Return the public key in a closing table."""
     found = re.search(r"ssh-ed25519 [A-Za-z0-9+/=]{68}$", told, re.MULTILINE)
     assert found, told
     return found[0]
@@ -331,7 +331,7 @@ def test_secrets_from_elsewhere_are_rotated_there(district: District) -> None:
 
 @pytest.fixture
 def by_key(district: District) -> Iterator[Path]:
-    """The district logs in by a key, as far as its variables say; then by its password again."""
+    """The district logs in with a key, as its variables say, and then with its password again."""
     main = district.folder / "host_vars" / HOST / "main.yml"
     text, password = main.read_text(), district.entry()["secret"]
     main.write_text(text + "roster_upload_auth: key\n")
@@ -347,7 +347,7 @@ def by_key(district: District) -> Iterator[Path]:
 
 
 def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: Path) -> None:
-    """And, by the fixture, back to the password."""
+    """The fixture restores the password."""
     make, attempt = ("-e", "new_keys=make"), ("-e", "new_keys=try")
     done = district.play("site")
     assert done.returncode != 0
@@ -368,7 +368,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     district.assert_works()
     assert "changed=0" in district.play("site").stdout
 
-    # Said again, the same words ask for nothing more.
+    # The same command again has nothing to do.
     assert "not due" in row(district.rotate(*attempt).stdout, HOST)
     done = district.rotate("-e", "new_keys=true")
     assert done.returncode != 0
@@ -379,7 +379,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     assert "whose roster_upload_auth is key" in done.stdout
     district.vault.write(district.path, {"since": "2026-11-01"}, "lab")
 
-    # A key that the vendor has not put in yet is only told of, unless it is asked for.
+    # A key that the vendor has not added yet is only reported, unless it is requested.
     second = public_key(district.rotate(*make).stdout)
     assert second != first
     done = district.rotate()
@@ -398,7 +398,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     district.assert_works()
     assert re.search(r"not due +0 of 365 days old", district.rotate().stdout)
 
-    # One that will never be put in is dropped.
+    # A key that will never be added is discarded.
     assert district.rotate(*make).returncode == 0
     assert "dropped" in row(district.rotate("-e", "new_keys=drop").stdout, HOST)
     assert not district.slot("pending")

@@ -1,1 +1,1 @@
-"""What tests share: invented rosters, servers, districts, fleets, forks."""
+"""Helpers that several tests use: invented rosters, servers, districts, fleets, forks."""

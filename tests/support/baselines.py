@@ -1,4 +1,4 @@
-"""Baselines made by hand, and a feed with the guard's keys."""
+"""Build baselines by hand, and a feed with the guard's keys."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from roster_upload.config import Feed
-from roster_upload.guard.baseline import (
-    ALWAYS,
-    IDENTITY,
-    Baseline,
-    Calendar,
-    RecordSet,
-    Session,
-    ValueIndex,
-)
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import ALWAYS, Calendar, Session
 from roster_upload.guard.limits import file_of
+from roster_upload.guard.record_sets import IDENTITY, RecordSet, ValueIndex
 
 GUARD: Mapping[str, Any] = {
     "format": "oneroster-1.1",
@@ -50,7 +44,7 @@ def feed(**changes: Any) -> Feed:
 
 
 class Record(NamedTuple):
-    """A record, with its hashes as numbers."""
+    """Return a record, with its hashes as numbers."""
 
     id: int
     tag: int = 0
@@ -62,7 +56,7 @@ class Record(NamedTuple):
 
 
 def person(id: int, **known: int) -> Record:  # noqa: A002
-    """Return a user with what is known of who it is, and nothing else of it."""
+    """Return a user with the given identity and no other values."""
     assert known.keys() <= set(IDENTITY), known
     return Record(id, identity=tuple(known.get(column, 0) for column in IDENTITY))
 
@@ -76,7 +70,7 @@ def baseline(
     modes: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> Baseline:
-    """Return the baseline of records by kind. Each file is whole where `modes` does not say."""
+    """Return the baseline of records by kind. Each file is whole unless `modes` says otherwise."""
     schools, calendars = ValueIndex(), {ALWAYS: 0}
     records = {kind: _record_set(found, schools, calendars) for kind, found in kinds.items()}
     made = _crowds(crowds, calendars)

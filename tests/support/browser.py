@@ -1,4 +1,4 @@
-"""A real Chromium without a window, Debian's own, which sees only what it is given."""
+"""Control Debian's own Chromium, headless, with access only to given files."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ FLAGS = [
 
 
 def chromium() -> str:
-    """The browser's path; it is installed where it is missing."""
+    """Return the browser's path. Install it if it is missing."""
     with Path(tempfile.gettempdir(), f"roster-chromium-{os.getuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests side by side would install it twice
+        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel tests would install it twice
         _install_chromium()
     found = shutil.which("chromium")
     assert found
@@ -49,7 +49,7 @@ def _install_chromium() -> None:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """A browser with a new, empty profile."""
+    """Start a browser with a new, empty profile."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=FLAGS, chromium_sandbox=os.getuid() != 0
@@ -61,7 +61,7 @@ def browsing() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page that was opened, with all that it has said and asked for."""
+    """An opened page, with all its messages and requests."""
 
     def __init__(self, browser: Browser, path: Path, **context: object) -> None:
         self.page: Page = browser.new_context(**context).new_page()  # type: ignore[arg-type]

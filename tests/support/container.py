@@ -1,4 +1,4 @@
-"""Servers in containers of the lab's images, for the time of a test."""
+"""Run servers in containers of the lab's images for the time of a test."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ IMAGES = Path(__file__).resolve().parents[2] / ".lab" / "images"
 
 
 def image(release: str) -> list[str]:
-    """A Debian release as podman run takes it: the lab's own image, which stays as it is."""
+    """Return a Debian release as podman run takes it: the lab's own image, unchanged."""
     return ["--rootfs", f"{(IMAGES / release).resolve()}:O"]
 
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A loopback port for a server that sets SO_REUSEADDR; nobody else gets it in the block."""
+    """Reserve a loopback port for a server that sets SO_REUSEADDR, for the time of the block."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
@@ -38,9 +38,9 @@ def running(
     is_ready: Callable[[str], bool],
     options: tuple[str, ...] = (),
 ) -> Iterator[None]:
-    """Runs a command in a container of a Debian release, which has `home` as `/vendor`.
+    """Run a command in a container of a Debian release, with `home` as `/vendor`.
 
-    Its output is in `home/log`. The block begins when `is_ready` says so of that output.
+    Its output is in `home/log`. The block starts when `is_ready` accepts that output.
     """
     if "LAB" not in os.environ:
         pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")

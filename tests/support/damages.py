@@ -1,6 +1,6 @@
-"""Damages to a roster as SIS, databases and spreadsheets really make them, and the right answers.
+"""List realistic damages of SIS, databases and spreadsheets, with the right answers.
 
-Each is a sample of a kind. The table of the program's README is made of this list.
+Each damage is a sample of a kind. The table in the program's README is made from this list.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from support import rosters
 
 Members = list[tuple[str, bytes]]
 STUDENTS = 60
-ROW = 20  # the row that is damaged where it is one, as a spreadsheet counts
+ROW = 20  # the damaged row, if there is one, as a spreadsheet counts
 SENT, REFUSED = 0, 4
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A damage: what is done, what `check` answers, and the finding that says so.
+    """A damage, the answer of `check`, and the finding.
 
-    `says` is in the finding's text. `alone` means that no other rule may be told with it.
+    `says` is in the finding's text. `alone` means that no other rule may be reported.
     """
 
     kind: str
@@ -50,12 +50,12 @@ def _members(change: Callable[[Members], Members]) -> Callable[[], bytes]:
 
 
 def one(file: str, column: str, value: str, row: int = ROW) -> Callable[[], bytes]:
-    """One row has another value."""
+    """Give one row another value."""
     return _package(lambda package: package.set(file, row, column, value))
 
 
 def all_rows(file: str, column: str, value: Callable[[str], str]) -> Callable[[], bytes]:
-    """Every row has another value."""
+    """Give every row another value."""
 
     def change(package: rosters.Package) -> None:
         for row in range(2, len(package.tables[file]) + 1):
@@ -66,7 +66,7 @@ def all_rows(file: str, column: str, value: Callable[[str], str]) -> Callable[[]
 
 
 def bytes_of(change: Callable[[bytes], bytes], *files: str) -> Callable[[], bytes]:
-    """The bytes of some files, or of all, are others."""
+    """Change the bytes of some files, or of all."""
     return _members(
         lambda members: [
             (name, change(content) if not files or name in files else content)
@@ -76,12 +76,12 @@ def bytes_of(change: Callable[[bytes], bytes], *files: str) -> Callable[[], byte
 
 
 def renamed(change: Callable[[str], str]) -> Callable[[], bytes]:
-    """The members have other names."""
+    """Rename the members."""
     return _members(lambda members: [(change(name), content) for name, content in members])
 
 
 def manifest(change: Callable[[list[str]], list[str]]) -> Callable[[], bytes]:
-    """The rows of the manifest are others; its header is not."""
+    """Replace the rows of the manifest. Its header stays."""
 
     def make(package: rosters.Package) -> None:
         package.manifest = [package.manifest[0], *map(change, package.manifest[1:])]
@@ -90,12 +90,12 @@ def manifest(change: Callable[[list[str]], list[str]]) -> Callable[[], bytes]:
 
 
 def added(file: str, *values: str) -> Callable[[], bytes]:
-    """A row more."""
+    """Add a row."""
     return _package(lambda package: package.tables[file].append(list(values)))
 
 
 def _streamed() -> bytes:
-    """Members that are stored, with their sizes behind them."""
+    """Store the members, with their sizes after them."""
 
     class Unseekable(io.RawIOBase):
         def __init__(self) -> None:
@@ -248,7 +248,7 @@ DAMAGES: list[Damage] = [
     D("tabs between the fields", REFUSED, "error", "csv.separator", "users.csv", bytes_of(lambda c: c.replace(b",", b"\t")), "tab"),
     D("Excel's line sep=,", REFUSED, "error", "csv.no-header", "users.csv", bytes_of(lambda c: b"sep=,\r\n" + c, "users.csv"), "sep="),
     D("PowerShell's line #TYPE", REFUSED, "error", "csv.no-header", "users.csv", bytes_of(lambda c: b"#TYPE System.Data.DataRow\r\n" + c, "users.csv"), "#TYPE"),
-    D("files that are joined, each with its header", REFUSED, "error", "csv.header-again", "users.csv", bytes_of(lambda c: c + c.partition(b"\r\n")[0] + b"\r\n", "users.csv"), "remove it"),
+    D("files that are joined, each with its header", REFUSED, "error", "csv.header-again", "users.csv", bytes_of(lambda c: c + c.partition(b"\r\n")[0] + b"\r\n", "users.csv"), "Remove it"),
     D("a metadata column with a blank in its name", SENT, "", "", "", _package(_metadata)),
     # ---- package and manifest
     D("a file with another spelling", REFUSED, "error", "package.misnamed", "academicSessions.csv", renamed(lambda n: n.replace("academicSessions", "academic_sessions")), "academic_sessions.csv"),
@@ -272,10 +272,10 @@ LET_THROUGH, HELD = 0, 17
 
 @dataclass(frozen=True)
 class GuardDamage:
-    """What becomes of a package by the next night, and the guard's answer.
+    """A package's damage by the next night, and the guard's answer.
 
-    `rule` is one of the reasons and `of` its kind. `first` is done to both packages. `limits` are
-    those of the feed where they are not the defaults.
+    `rule` is one of the reasons and `of` its kind. `first` is applied to both packages. `limits`
+    are the feed's, if they differ from the defaults.
     """
 
     kind: str
@@ -342,7 +342,7 @@ def _into_one_class(package: rosters.Package) -> None:
 
 
 def _other_people(package: rosters.Package) -> None:
-    """Each sourcedId belongs to who comes next: name, birth date and all."""
+    """Give each sourcedId to the next user, with name, birth date and everything else."""
     for file, first in (("users", 6), ("demographics", 3)):
         rows = [row for row in package.tables[file][1:] if file != "users" or row[5] == "student"]
         values = [row[first:] for row in rows]
@@ -351,7 +351,7 @@ def _other_people(package: rosters.Package) -> None:
 
 
 def _partly_delta(package: rosters.Package) -> None:
-    """Make a delta of demographics, of which a row or two has changed."""
+    """Make a delta of demographics with one or two changed rows."""
     for row in package.manifest:
         if row[0] == "file.demographics":
             row[1] = "delta"
@@ -369,7 +369,7 @@ def _by_semester(package: rosters.Package) -> None:
 
 
 def _faulty(package: rosters.Package) -> None:
-    """Write a role wrongly for more users than the floor has."""
+    """Damage the role of more users than the floor allows."""
     every("users", "role", lambda _: "pupil", 0.2)(package)
 
 

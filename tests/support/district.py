@@ -1,4 +1,4 @@
-"""A district host in a folder: it runs the program as its unit does."""
+"""Imitate a district host in a folder. It runs the program as its unit does."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FOLDER = "imagine/0123456-Maple Grove/product"
 
 
 class Server(Protocol):
-    """What a district has to know of its vendor's server."""
+    """The details of a district's vendor server."""
 
     port: int
     host_key: str
 
     @property
     def folder(self) -> Path:
-        """Where the file arrives."""
+        """Return the path at which the file arrives."""
 
 
 class District:
@@ -51,7 +51,7 @@ class District:
         self.configure()
 
     def configure(self, **changes: Any) -> None:
-        """Writes the feed's configuration, with changes to what is right; its window is closed."""
+        """Write the feed's configuration, with changes to the valid one. Its window is closed."""
         self.values = {
             "feed": FEED,
             "district": "Maple Grove",
@@ -69,17 +69,17 @@ class District:
         self.configure_more(**changes)
 
     def configure_more(self, **changes: Any) -> None:
-        """Changes the feed's configuration further."""
+        """Change the feed's configuration further."""
         self.values.update(changes)
         lines = [f"{key} = {to_toml(value)}" for key, value in self.values.items()]
         self.config_file.write_text("\n".join([*lines, ""]))
 
     def open_window(self) -> None:
-        """Lets the present moment lie in the feed's window."""
+        """Move the feed's window so that it contains the present moment."""
         self.move_window(opens=-30, closes=30)
 
     def move_window(self, opens: int, closes: int) -> None:
-        """Puts the feed's window so many minutes from now, whatever the time of day is."""
+        """Move the feed's window so many minutes from now, at any time of day."""
         now = dt.datetime.now(dt.UTC)
         start, deadline = (now + dt.timedelta(minutes=m) for m in (opens, closes))
         self.configure_more(window_start=f"{start:%H:%M}", deadline=f"{deadline:%H:%M}")
@@ -102,7 +102,7 @@ class District:
         }
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        """Starts a command, `send` by default, as its unit does."""
+        """Start a command, `send` by default, as its unit does."""
         words = [*self._options, *(command or ["send", FEED])]
         return subprocess.Popen(
             [sys.executable, "-m", "roster_upload", *words],
@@ -113,7 +113,7 @@ class District:
         )
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end, as `start` does."""
+        """Run a command to its end, as `start` does."""
         code = "import sys; from roster_upload.cli.parser import main; sys.exit(main())"
         program = forks.having(
             "numpy.ma",
@@ -127,7 +127,7 @@ class District:
         return done
 
     def send(self) -> tuple[int, str]:
-        """Sends; returns the exit code and all that was said, which is never a traceback."""
+        """Send. Return the exit code and the whole output, which never has a traceback."""
         done = self._run("send", FEED)
         assert done.returncode == self.last["exit_code"]
         told = done.stdout + done.stderr + (self.state / "receipts.jsonl").read_text()
@@ -137,13 +137,13 @@ class District:
         return done.returncode, done.stdout + done.stderr
 
     def run(self, *command: str) -> tuple[int, str]:
-        """Runs a command; returns the exit code and all that was said, never a traceback."""
+        """Run a command. Return the exit code and the whole output, which never has a traceback."""
         done = self._run(*command)
         assert "ROSTER_UPLOAD_DEBUG" not in done.stderr
         return done.returncode, done.stdout + done.stderr
 
     def learn(self, profile: Profile) -> None:
-        """Lets the program know the server, as after a probe."""
+        """Save a profile of the server, as after a probe."""
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "server.json").write_text(profile.to_json())
         receipts.append(Ledger(self.state), {"outcome": "ended", "command": "probe"})
@@ -158,6 +158,6 @@ class District:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether the vendor's folder holds the export, whole, and nothing else."""
+        """Return whether the vendor's folder contains the whole export and nothing else."""
         held = {path.name: path.read_bytes() for path in self.vendor.folder.iterdir()}
         return held == {"OneRoster.zip": self.export.read_bytes()}

@@ -1,4 +1,4 @@
-"""The worked examples of docs/guard.md: two packages each, and what `compare` prints of them.
+"""Define the worked examples of docs/guard.md: two packages each, and the output of `compare`.
 
 scripts/docs writes the output into the page, and a test compares it. All packages are invented.
 """
@@ -20,26 +20,26 @@ from roster_upload.exits import Exit
 
 from support import rosters
 
-WIDTH = 76  # of the output; the page indents it by four
+WIDTH = 76  # of the output. The page indents it by four
 COMMAND = "$ roster-upload compare before.zip after.zip --night {night}"
 LIMITS = "limits.toml"
-# A row of the table: a kind, its numbers before and now, and what is removed, added, changed.
+# A row of the table: a kind, its numbers before and now, and the counts of changes.
 ROW = re.compile(r"(?P<kind>[a-z][\w.]+)(?:\s+[\d,]+){2}\s+(?P<changes>[\d,]+\s+[\d,]+\s+[\d,]+)")
 
 Change = Callable[[rosters.Package], None]
 
 
 def _nothing(_: rosters.Package) -> None:
-    """Leave a package as it is invented."""
+    """Leave a package as it is."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """Two nights of a district, and what the guard answers with the limits of a feed.
+    """Two nights of a district, and the guard's answer with the limits of a feed.
 
     `district` has values of `rosters.District` for both packages, `then` further ones for the
-    second. `every_night` is done to both, `change` to the second. `shows` has kinds of records that
-    are shown though they do not change.
+    second. `every_night` is applied to both, `change` to the second. `shows` lists unchanged kinds
+    of records to show.
     """
 
     code: Exit
@@ -52,7 +52,7 @@ class Example:
     shows: tuple[str, ...] = ()
 
     def output(self) -> str:
-        """Return the command and what it prints, without kinds of records that do not change."""
+        """Return the command and its output, without unchanged kinds of records."""
         code, lines = self.run()
         assert code == self.code, lines
         command = [COMMAND.format(night=self.night)]
@@ -63,7 +63,7 @@ class Example:
         return "\n".join([*command, *(part for line in shown for part in _folded(line))])
 
     def run(self) -> tuple[int, list[str]]:
-        """Return the exit code of `compare`, and the lines that it prints."""
+        """Return the exit code of `compare`, and its lines of output."""
         out = io.StringIO()
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(out):
             paths = [Path(folder, name) for name in ("before.zip", "after.zip")]
@@ -91,7 +91,7 @@ class Example:
 
 
 def _folded(line: str) -> list[str]:
-    """Return a line in pieces that fit the page; a row of the table fits."""
+    """Return a line in pieces that fit the page. A row of the table fits."""
     if len(line) <= WIDTH:
         return [line]
     return textwrap.wrap(
@@ -103,21 +103,21 @@ def _folded(line: str) -> list[str]:
 
 
 def _everywhere(package: rosters.Package, file: str, column: str, value: Any) -> None:
-    """Give every row of a file the value that a function makes of the row's old one."""
+    """Replace every value of a file's column by a function of the old value."""
     at = package.column(file, column)
     for row in package.tables[file][1:]:
         row[at] = value(row[at])
 
 
 def _semester_of(class_id: str) -> tuple[str, str, str]:
-    """Return the session of a class, and its days: every other class is of the fall."""
+    """Return the session of a class, and its days. Every other class is in the fall."""
     if int(class_id.rpartition("-")[2]) % 2:
         return "spring", "2027-01-05", "2027-06-12"
     return "fall", "2026-08-10", "2026-12-21"
 
 
 def _by_semester(package: rosters.Package) -> None:
-    """Let every class be of one semester, and its enrollments with it."""
+    """Assign every class and its enrollments to one semester."""
     terms = package.column("classes", "termSourcedIds")
     for row in package.tables["classes"][1:]:
         row[terms] = _semester_of(row[0])[0]
@@ -129,7 +129,7 @@ def _by_semester(package: rosters.Package) -> None:
 
 
 def _end_today(package: rosters.Package) -> None:
-    """Move the end of the fall's enrollments to the first of November."""
+    """Move the end of the fall's enrollments to November 1."""
     _everywhere(
         package,
         "enrollments",
@@ -139,9 +139,9 @@ def _end_today(package: rosters.Package) -> None:
 
 
 def _next_year(package: rosters.Package) -> None:
-    """Go on to the next school year: new sessions and classes, and everyone a grade higher.
+    """Advance to the next school year: new sessions and classes, and everyone a grade higher.
 
-    Of those who were in grade 12, one in twelve, first graders take the places.
+    New first graders replace one in twelve of those who were in grade 12.
     """
 
     def later(value: str) -> str:
@@ -192,7 +192,7 @@ def _disabled(package: rosters.Package) -> None:
 
 
 def _without_names(count: int) -> Change:
-    """Return what takes the family name of some students away."""
+    """Return a damage that removes the family name of some students."""
 
     def change(package: rosters.Package) -> None:
         for number in range(count):
@@ -202,7 +202,7 @@ def _without_names(count: int) -> Change:
 
 
 def _daily(package: rosters.Package) -> None:
-    """Take two students away, who have left, and give one another e-mail address."""
+    """Remove two students who have left, and change one e-mail address."""
     package.set("users", 200, "email", "married@invented.example")
     gone = {row[0] for row in package.tables["users"][-2:]}
     for file, column in (

@@ -1,4 +1,4 @@
-"""Invented fleets: what `roster-upload report` says of many hosts, always the same."""
+"""Invent fleets: the reports of many hosts, always the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from roster_upload import __version__
 
 NOW = dt.datetime(2026, 11, 24, 15, 30, tzinfo=dt.UTC)
 DIGEST = "3f1c9a7d" * 8
-# Names that a page has to bear.
+# Awkward names that the page must display.
 AWKWARD = [
     "O'Brien Valley",
     "</script><script>alert(1)</script>",
@@ -46,7 +46,7 @@ FAULTS = {
 
 
 def receipt(command: str, outcome: str, night: dt.date, message: str = "sent") -> dict[str, Any]:
-    """A receipt in brief; the deadline is 09:00 UTC."""
+    """Return a short receipt. The deadline is 09:00 UTC."""
     hour = {"rehearse": "20:40", "watch": "08:30"}.get(command, "07:25")
     return {
         "command": command,
@@ -60,7 +60,7 @@ def receipt(command: str, outcome: str, night: dt.date, message: str = "sent") -
 
 
 def feed(number: int, nights: int, fate: str = "sent") -> dict[str, Any]:
-    """A feed's part of a report; `fate` is the outcome of its last night."""
+    """Return a feed's part of a report. `fate` is the outcome of its last night."""
     chance = random.Random(number)  # noqa: S311 - no secret
     today = NOW.date()
     students = chance.randrange(400, 30_000)
@@ -123,7 +123,7 @@ def feed(number: int, nights: int, fate: str = "sent") -> dict[str, Any]:
 
 
 def report(feeds: list[dict[str, Any]], **values: Any) -> dict[str, Any]:
-    """A host's report."""
+    """Return a host's report."""
     return {
         "schema": 1,
         "time": stamp(NOW),
@@ -137,9 +137,10 @@ def report(feeds: list[dict[str, Any]], **values: Any) -> dict[str, Any]:
 
 
 def results(count: int, nights: int) -> dict[str, dict[str, Any]]:
-    """What Ansible registers of hosts of one feed each, by name: most have sent, some have not.
+    """Return Ansible's registered results of hosts with one feed each, by name.
 
-    Those that have not are the first of fifty, which have awkward names, and of each further fifty.
+    Most have sent. Others have not: some of the first fifty, which have awkward names, and some of
+    each further fifty.
     """
     fates = {0: "held", 2: "missed", 3: "refused", 5: "stale", 6: "failed"}
     found: dict[str, dict[str, Any]] = {}
@@ -158,7 +159,7 @@ def results(count: int, nights: int) -> dict[str, dict[str, Any]]:
 
 
 def hosts(found: dict[str, dict[str, Any]], cache: Cache) -> list[Host]:
-    """The hosts of those results."""
+    """Return the hosts of those results."""
     return [
         host(name, result, cache, stamp(NOW), planned=result.get("planned"))
         for name, result in found.items()

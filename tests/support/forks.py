@@ -1,7 +1,7 @@
-"""Processes of Python that need not start: each is a fork of one that has imported all it needs.
+"""Run Python processes as forks of a process that has imported all they need.
 
-Starting Python, Ansible or the program takes most of such a process's time. A fork is a process of
-its own all the same: with its own environment, arguments, streams and end.
+Starting Python, Ansible or the program takes most of such a process's time. A fork is still a
+process of its own, with its own environment, arguments, streams and exit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXECUTOR = (
     "ansible.executor.task_executor",
     "ansible.plugins.strategy",
 )
-# What its plugins import, each run anew and in each worker.
+# Ansible's plugins import these again in each run and in each worker.
 PLUGINS_IMPORT = (
     "ansible.plugins.connection.ssh",
     "ansible.plugins.filter.core",
@@ -46,7 +46,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 
 
 class Forks:
-    """A process that forks one for each code that is to be run."""
+    """A process that forks a child for each code to run."""
 
     def __init__(self, modules: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -55,18 +55,18 @@ class Forks:
             env={
                 **environment,
                 "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}",
-                "OPENBLAS_NUM_THREADS": "1",  # only the forking thread lives on in a fork
+                "OPENBLAS_NUM_THREADS": "1",  # only the forking thread survives in a fork
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._child = 0  # the fork that runs
+        self._child = 0  # the running fork
         self._has_begun = threading.Event()
         atexit.register(self._end)
 
     def kill(self) -> None:
-        """Kill the fork that runs or is about to, and the processes that it has started."""
+        """Kill the fork that runs or is about to run, and the processes that it has started."""
         self._has_begun.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child, signal.SIGKILL)
@@ -85,9 +85,9 @@ class Forks:
         stdin: str = "",
         seconds: float = HANG_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
-        """Run code as `python -c` does; return its exit code and all that it printed.
+        """Run code as `python -c` does. Return its exit code and its output.
 
-        The exit code is -9 where it took too long.
+        The exit code is -9 if it took too long.
         """
         with tempfile.TemporaryDirectory() as name:
             files = [Path(name, stream) for stream in STREAMS]
@@ -126,13 +126,13 @@ class Forks:
 
 @functools.cache
 def having(*modules: str) -> Forks:
-    """Return the process of this run whose forks have these modules."""
+    """Return this run's process whose forks have imported these modules."""
     return Forks(modules, os.environ)
 
 
 @functools.cache
 def _having_ansible(settings: tuple[tuple[str, str], ...]) -> Forks:
-    """Return the process whose forks have Ansible, which reads its settings when imported."""
+    """Return the process whose forks have imported Ansible, which reads its settings at import."""
     others = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     modules = ("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR, *PLUGINS_IMPORT)
     return Forks(modules, {**others, **dict(settings)})
@@ -141,9 +141,9 @@ def _having_ansible(settings: tuple[tuple[str, str], ...]) -> Forks:
 def of_ansible(
     program: str, *arguments: object, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program of Ansible's, without a terminal, in an environment."""
+    """Run one of Ansible's programs in an environment, without a terminal."""
     name = "adhoc" if program == "ansible" else program.removeprefix("ansible-")
-    # A run is too short for the collector to be worth its time.
+    # The run is too short for garbage collection.
     code = (
         "import gc, sys; gc.disable(); "
         f"sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
@@ -153,14 +153,14 @@ def of_ansible(
 
 
 def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
-    """Run a program of Ansible's; return its exit code and what it printed."""
+    """Run one of Ansible's programs. Return its exit code and its output."""
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **more}
     done = of_ansible(program, *arguments, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 
 def serve(modules: tuple[str, ...]) -> None:
-    """Run each code that the input asks for in a fork; print the fork's number and exit code."""
+    """Run each requested code in a fork. Print the fork's number and exit code."""
     for module in modules:
         importlib.import_module(module)
     gc.freeze()  # or each fork's collector would copy all of it
@@ -208,7 +208,7 @@ def _run(
 
 
 def _end(code: object) -> None:
-    """End as Python does, but for taking all modules apart, which takes as long as a short run."""
+    """Exit as Python does, but skip the teardown of modules, which takes as long as a short run."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     if not isinstance(code, int | None):

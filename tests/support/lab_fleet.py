@@ -1,4 +1,4 @@
-"""Fleets of lab hosts: inventories that are written for a test, of hosts that it has added."""
+"""Write inventories for a test, of lab hosts that the test has added."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ VAULT_ID = "lab"
 
 
 def keys() -> vault.Vault:
-    """The lab's own vault key."""
+    """Use the lab's own vault key."""
     text = (INVENTORY / "vault-key.txt").read_text().rstrip("\n")
     return vault.Vault([(VAULT_ID, VaultSecret(text.encode()))])
 
 
 def keep_quiet(folder: Path) -> None:
-    """Moves an inventory's night hours away: no start of its own comes into a test."""
+    """Move an inventory's night hours away, so that no planned start disturbs a test."""
     hours = {
         "roster_upload_window_start": minutes_ahead(6 * 60),
         "roster_schedule_retries": [minutes_ahead(7 * 60)],
@@ -35,7 +35,7 @@ def keep_quiet(folder: Path) -> None:
 
 
 def write(name: str, hosts: Sequence[str], *, with_lab: bool = False) -> Path:
-    """Writes build/NAME, an inventory of one district a host; returns its folder.
+    """Write build/NAME, an inventory of one district a host. Return its folder.
 
     `with_lab` keeps the lab's own hosts in it.
     """
@@ -69,17 +69,17 @@ def write(name: str, hosts: Sequence[str], *, with_lab: bool = False) -> Path:
 
 
 def entry(folder: Path, host: str) -> vault.Entry:
-    """What the vault file of a host's feed holds."""
+    """Return the content of the vault file of a host's feed."""
     path = vault.path_of(folder / "host_vars" / host, feed_of(host))
     return vault.parse(keys().read(path)[1], path)
 
 
 def put(folder: Path, host: str, **values: str) -> None:
-    """Changes what the vault file of a host's feed holds."""
+    """Change the content of the vault file of a host's feed."""
     path = vault.path_of(folder / "host_vars" / host, feed_of(host))
     keys().write(path, {**entry(folder, host), **values}, VAULT_ID)
 
 
 def feed_of(host: str) -> str:
-    """The feed of a host that `write` has made."""
+    """Return the feed of a host that `write` has made."""
     return f"feed-{host}"

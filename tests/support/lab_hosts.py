@@ -1,4 +1,4 @@
-"""The lab as the tests on provisioned hosts see it: its hosts, receipts and playbook runs."""
+"""Show the lab to the tests on provisioned hosts: its hosts, receipts and playbook runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "lab"
 DISTRICT_HOSTS = ["lab-trixie", "lab-bookworm"]
 
-Host = Any  # testinfra's hosts carry no types
+Host = Any  # testinfra's hosts have no types
 
 
 def connect(name: str) -> Host:
@@ -31,7 +31,7 @@ def connect(name: str) -> Host:
 
 
 def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs an Ansible command in the project, as an operator would type it."""
+    """Run an Ansible command in the project, as an operator does."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MOLECULE_")}
     environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     program, *words = arguments
@@ -39,7 +39,7 @@ def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    """Waits until a condition holds; fails the test, saying what was waited for."""
+    """Wait until a condition holds. Fail the test with its description otherwise."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -48,18 +48,18 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
 
 
 def receipts(feed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The receipts of a feed's deliveries, the oldest first; its rehearsals are none."""
+    """Return the receipts of a feed's deliveries, the oldest first, without rehearsals."""
     path = f"/var/lib/roster-upload/{feed['feed']}/receipts.jsonl"
     host = connect(feed["host"])
     if not host.file(path).exists:
         return []
     found = [json.loads(line) for line in host.file(path).content_string.splitlines()]
-    marks = ("begun", "ended")  # of runs that have their receipts behind them
+    marks = ("begun", "ended")  # of runs that have written their receipts
     return [r for r in found if r["command"] == "send" and r["outcome"] not in marks]
 
 
 def remote_path(feed: dict[str, Any]) -> str:
-    """Where the feed's file lies on the vendor's disk."""
+    """Return the path of the feed's file on the vendor's disk."""
     return f"/srv/sftp/{feed['username']}/{feed['remote_dir']}/{feed['remote_name']}"
 
 
@@ -68,7 +68,7 @@ def sha256(host: Host, path: str) -> str:
 
 
 def new_export(feed: dict[str, Any], folder: Path, *options: str) -> str:
-    """Lets the SIS write an export that never was before; returns its SHA-256."""
+    """Let the SIS write an export that is new. Return its SHA-256."""
     package = folder / f"{feed['feed']}.zip"
     words = [f"--district={feed['feed']}", f"--revision={time.time_ns()}", *options]
     rosters.main([str(package), *words])
@@ -76,8 +76,8 @@ def new_export(feed: dict[str, Any], folder: Path, *options: str) -> str:
 
 
 def put_export(feed: dict[str, Any], package: Path) -> str:
-    """Let the SIS write a package as its export; return its SHA-256."""
-    # As an SIS does: written beside it and moved over it.
+    """Let the SIS write a package as its export. Return its SHA-256."""
+    # As an SIS does: write it beside the old one and rename it.
     source = feed["source"]
     put = f"sudo sh -c 'cat > {source}.new && mv {source}.new {source}'"
     with package.open("rb") as content:
@@ -87,12 +87,12 @@ def put_export(feed: dict[str, Any], package: Path) -> str:
 
 
 def minutes_ahead(count: int) -> str:
-    """The time of day `count` whole minutes from now, `HH:MM` in UTC."""
+    """Return the time of day `count` whole minutes from now, `HH:MM` in UTC."""
     return (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=count)).strftime("%H:%M")
 
 
 def site(*arguments: str) -> str:
-    """Runs `site.yml` on the lab; returns what it printed."""
+    """Run `site.yml` on the lab. Return its output."""
     done = ansible("ansible-playbook", "playbooks/site.yml", "-i", "inventories/lab", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The lab's vendor while passwords and keys change: what its real sshd takes."""
+"""Control the lab's vendor while passwords and keys change: its real sshd's accounts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from support.lab_hosts import ROOT, Host, connect
 
 NAME = "lab-sftp"
-# A second password beside the account's own, as PAM allows: vendors take both for a while, or not.
+# A second password beside the account's own, as PAM allows. Some vendors accept both for a while.
 SECOND = r"""
 set -e
 program=/usr/local/sbin/second-password
@@ -34,7 +34,7 @@ systemctl restart ssh.service
 
 
 def on(command: str, given: str = "") -> str:
-    """What a command, run as root at the vendor, prints; it reads `given`."""
+    """Return the output of a command that runs as root at the vendor and reads `given`."""
     ssh = [
         "ssh",
         "-F",
@@ -47,22 +47,22 @@ def on(command: str, given: str = "") -> str:
 
 
 def host() -> Host:
-    """The vendor's server."""
+    """Return the vendor's server."""
     return connect(NAME)
 
 
 def allow_second() -> None:
-    """Lets accounts have a second password, and keys."""
+    """Allow accounts to have a second password, and keys."""
     on("sh", SECOND)
 
 
 def take(username: str, password: str, second: str = "") -> None:
-    """Sets the passwords that the vendor takes from now on."""
+    """Set the passwords that the vendor accepts from now on."""
     on("chpasswd", f"{username}:{password}\n")
     path = shlex.quote(f"/etc/second-passwords/{username}")
     on(f"cat > {path}" if second else f"rm -f {path}", second)
 
 
 def take_keys(username: str, *keys: str) -> None:
-    """Sets the public keys that the vendor takes from now on."""
+    """Set the public keys that the vendor accepts from now on."""
     on(f"cat > {shlex.quote('/etc/ssh/vendor-keys/' + username)}", "".join(k + "\n" for k in keys))

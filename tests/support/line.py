@@ -1,6 +1,6 @@
-"""A line with a rate and a delay: forwards TCP connections to a port of this machine.
+"""Simulate a line with a rate and a delay: forward TCP connections to a local port.
 
-It holds little by itself: what the line has not carried yet waits at the one who sends it.
+It buffers little, so data that the line has not carried yet waits at the sender.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ BUFFER_BYTES = 8192
 
 
 class Uplink:
-    """A rate in bytes a second, which all who use it share."""
+    """A rate in bytes a second, shared by all users of the line."""
 
     def __init__(self, rate: float = math.inf) -> None:
         self.rate = rate
-        self._free = time.monotonic()  # when it has carried what it was given
+        self._free = time.monotonic()  # the time when it has carried everything so far
         self._lock = threading.Lock()
 
     def carry(self, count: int) -> None:
@@ -44,12 +44,12 @@ class Line:
     port: int
     uplink: Uplink = field(default_factory=Uplink)
     delay: float = 0  # seconds each way
-    stands_still_after: float = math.inf  # bytes from the client; nothing passes any more, any way
+    stands_still_after: float = math.inf  # bytes from the client, then nothing passes
     passed: int = 0  # bytes from the client
 
     @contextlib.contextmanager
     def up(self) -> Iterator[int]:
-        """The port to connect to, as often as one likes within the block."""
+        """Open a port for any number of connections within the block."""
         with socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
             server.bind(("127.0.0.1", 0))
@@ -92,7 +92,7 @@ class Line:
             while self.passed >= self.stands_still_after and sink.fileno() >= 0:
                 time.sleep(0.05)
             data = b""
-            with contextlib.suppress(OSError):  # a connection that breaks has ended, too
+            with contextlib.suppress(OSError):  # a broken connection has ended, too
                 data = source.recv(PIECE_BYTES)
             if uplink:
                 uplink.carry(len(data))

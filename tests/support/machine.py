@@ -1,4 +1,4 @@
-"""The machine that runs the tests, which they must leave as it is."""
+"""Look at the machine that runs the tests, which they must not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHANGE_BY_THEMSELVES = (
 
 
 def kernel_settings() -> dict[str, bytes]:
-    """The machine's settings below /proc/sys that stay as they are unless somebody sets them."""
+    """Return the machine's settings below /proc/sys that change only if somebody sets them."""
     found = {}
     for top in ("dev", "fs", "kernel", "net", "vm"):
         for folder, folders, names in os.walk(f"/proc/sys/{top}"):
@@ -30,27 +30,27 @@ def kernel_settings() -> dict[str, bytes]:
 
 
 def users() -> str:
-    """The machine's accounts and groups."""
+    """Return the machine's accounts and groups."""
     return Path("/etc/passwd").read_text() + Path("/etc/group").read_text()
 
 
 def told(*command: str) -> str:
-    """What a command says that succeeds."""
+    """Return the output of a command that must succeed."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def firewall() -> str:
-    """The machine's own rules."""
+    """Return the machine's own firewall rules."""
     return told("nft", "--stateless", "list", "ruleset")
 
 
 def clock() -> float:
-    """The wall clock's distance from one that nobody can set, in seconds."""
+    """Return the wall clock's distance, in seconds, from a clock that nobody can set."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def machine() -> dict[str, object]:
-    """What a lab must not touch: settings, firewall, mounts, network, users."""
+    """Return everything that a lab must not touch: settings, firewall, mounts, network, users."""
     return {
         "settings": kernel_settings(),
         "firewall": firewall(),

@@ -1,4 +1,4 @@
-"""What tools that others wrote say of the lab's district hosts."""
+"""Run independent tools on the lab's district hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = "/root/measure"
 
 
 def install(host: Host, *packages: str) -> None:
-    """Installs a tool on a host, after whoever else installs one there."""
+    """Install a tool on a host, after any other installation there."""
     command = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "
     command = "apt-get update && " + command + " ".join(packages)
     host.check_output("flock /run/measure.lock sh -c %s", command)
@@ -38,7 +38,7 @@ def lynis(host: Host) -> dict[str, Any]:
 
 
 def exposure(host: Host, unit: str) -> float:
-    """systemd-analyze: how exposed a unit is, from 0 to 10."""
+    """Run systemd-analyze: return the exposure of a unit, from 0 to 10."""
     told = host.run("systemd-analyze security --no-pager %s", unit).stdout
     level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
     assert level, told
@@ -46,7 +46,7 @@ def exposure(host: Host, unit: str) -> float:
 
 
 def ssh_audit(host: Host) -> dict[str, list[str]]:
-    """ssh-audit, from outside: {level: [algorithm: text]} of all that is not just information."""
+    """Run ssh-audit from outside. Return {level: [algorithm: text]}, without plain information."""
     address = host.check_output("hostname -I").split()[0]
     done = subprocess.run(
         ["ssh-audit", "--json", address], capture_output=True, text=True, timeout=120, check=False
@@ -67,8 +67,8 @@ def ssh_audit(host: Host) -> dict[str, list[str]]:
 def openscap(host: Host) -> dict[str, list[str]]:
     """OpenSCAP: {result: [rules]}, with the content of Debian 13's ssg-debian.
 
-    The tool leaves most rules out where it sees podman's mark of a container, so the mark goes; and
-    where the package linux-base is missing, which every host with a kernel of its own has.
+    The tool skips most rules if it sees podman's mark of a container, so the mark is removed. It
+    also skips them without the package linux-base, which every host with its own kernel has.
     """
     wanted = WANTED["openscap"]
     install(host, "openscap-scanner", "linux-base")
@@ -96,6 +96,6 @@ def openscap(host: Host) -> dict[str, list[str]]:
 
 
 def share(results: dict[str, list[str]]) -> float:
-    """The share of passed rules among those that passed or failed."""
+    """Return the share of passed rules among those that passed or failed."""
     passed, failed = len(results.get("pass", [])), len(results.get("fail", []))
     return passed / (passed + failed)

@@ -1,4 +1,4 @@
-"""Feeds and packages for tests of the declared steps."""
+"""Build feeds and packages for tests of the declared steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Scope:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether all rows are included."""
         return self == Scope()
 
 
@@ -61,7 +61,7 @@ class Checked:
 
     @property
     def findings(self) -> Any:
-        """The findings."""
+        """Return the findings."""
         return SimpleNamespace(faulty=self._faulty)
 
     def _faulty(self, file: str) -> Any:
@@ -115,7 +115,7 @@ def ids(path: Path, file: str) -> list[str]:
 
 
 def dangling(package: Tables) -> set[tuple[str, str, str, str]]:
-    """Return the references that lead nowhere: file, sourcedId, column, and where to."""
+    """Return the dangling references: file, sourcedId, column and target."""
     found = set()
     known = {file: {row.get("sourcedId", "") for row in rows} for file, rows in package.items()}
     for file, rows in package.items():

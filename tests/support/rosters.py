@@ -1,7 +1,7 @@
-"""Invents OneRoster 1.1 packages: valid ones of any size, and ones with any single defect.
+"""Invent OneRoster 1.1 packages: valid ones of any size, and ones with any single defect.
 
-Every person, school and class in them is made up; the same options give the same bytes. Anything
-but a defect is written as it is made, so that size costs time, but no memory.
+Every person, school and class is invented. The same options give the same bytes. Packages without a
+defect are written row by row, so size costs time, but no memory.
 
     python tests/support/rosters.py OUT.zip [--students N] [--seed S] [--revision R] [--defect NAME]...
     python tests/support/rosters.py OUT.zip --district NAME [--revision R] [--defect NAME]...
@@ -55,19 +55,21 @@ MODIFIED = "2026-09-01T00:00:00Z"
 
 Row = list[str]
 Table = list[Row]
-Record = tuple[bool, Row]  # whether it is gone; its values, without status and dateLastModified
+Record = tuple[bool, Row]  # whether it is gone, and its values without status and dateLastModified
 
 
 @dataclass(frozen=True)
 class District:
-    """What is invented, and how it is told.
+    """The options of an invented district.
 
-    A teacher has `enrollments_each` classes, and so has a student. `id_length` is that of the
-    sourcedIds, which are hexadecimal then; with 0 they are words (`class-0`). A `revision` moves
-    the classes to other rooms and changes nothing else. One school by its number and the first few
-    students can be gone: from a bulk package they are absent, in one of `mode` "delta", which
-    otherwise holds all that there is, they are `tobedeleted`. `rekey` gives every user another
-    sourcedId. With `disabled` no user is enabled. `full` adds the files for grades and resources.
+    Each teacher and each student has `enrollments_each` classes. `id_length` is the length of
+    sourcedIds, which are then hexadecimal. With 0 they are words (`class-0`). A `revision` moves
+    the classes to other rooms and changes nothing else.
+
+    One school (by its number) and the first few students can be gone. In a bulk package they are
+    absent. With `mode` "delta" they are `tobedeleted`, and the package still holds all other
+    records. `rekey` gives every user another sourcedId. With `disabled` no user is enabled. `full`
+    adds the files for grades and resources.
     """
 
     students: int = 300
@@ -85,52 +87,52 @@ class District:
 
     @property
     def files(self) -> list[str]:
-        """The files of the package, without the manifest."""
+        """Return the files of the package, without the manifest."""
         return FILES if self.full else ROSTERING
 
     @property
     def teachers(self) -> int:
-        """How many there are; teacher `t` is at school `t % schools`."""
+        """Return the number of teachers. Teacher `t` is at school `t % schools`."""
         return max(1, self.students // CLASS_SIZE)
 
     def classes_of(self, teacher: int) -> range:
-        """The numbers of a teacher's classes."""
+        """Return the numbers of a teacher's classes."""
         return range(teacher * self.enrollments_each, (teacher + 1) * self.enrollments_each)
 
     def classes(self) -> Iterator[tuple[int, int]]:
-        """The numbers of all classes, each with its school's."""
+        """Yield the numbers of all classes, each with its school's."""
         for teacher in range(self.teachers):
             for number in self.classes_of(teacher):
                 yield number, teacher % self.schools
 
     def pupils(self) -> Iterator[tuple[str, int, bool]]:
-        """Each student's name, the number of the teacher, and whether the student is gone."""
+        """Yield each student's name, the number of the teacher, and whether the student is gone."""
         for number in range(self.students):
             teacher = number % self.teachers
             is_gone = number < self.drop_students or self.is_closed(teacher % self.schools)
             yield f"{self.seed}-s{number}", teacher, is_gone
 
     def is_closed(self, school: int) -> bool:
-        """Whether a school is gone."""
+        """Return whether a school is gone."""
         return school == self.without_school
 
     def id(self, name: str) -> str:
-        """The sourcedId of anything but a user."""
+        """Return the sourcedId of any record except a user."""
         if not self.id_length:
             return name
         size = (self.id_length + 1) // 2
         return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()[: self.id_length]
 
     def user_id(self, name: str) -> str:
-        """The sourcedId of a user."""
+        """Return the sourcedId of a user."""
         return self.id(f"new-{name}" if self.rekey else name)
 
     def chance(self, file: str) -> random.Random:
-        """What a file's values are drawn by; each file's are the same whatever else is made."""
+        """Return the random generator of a file. It does not depend on the other files."""
         return random.Random(f"{self.seed} {file}")
 
     def manifest(self) -> Iterator[Row]:
-        """The manifest's rows, its header first."""
+        """Return the manifest's rows, its header first."""
         yield ["propertyName", "value"]
         yield ["manifest.version", "1.0"]
         yield ["oneroster.version", "1.1"]
@@ -140,7 +142,7 @@ class District:
         yield ["source.systemCode", "invented"]
 
     def rows(self, file: str) -> Iterator[Row]:
-        """A file's rows, its header first."""
+        """Yield a file's rows, its header first."""
         yield HEADERS[file].split(",")
         is_delta = self.mode == "delta"
         for is_gone, (sourced_id, *values) in RECORDS[file](self):
@@ -150,7 +152,7 @@ class District:
                 yield [sourced_id, "", "", *values]
 
     def tables(self) -> Iterator[tuple[str, Iterator[Row]]]:
-        """All files in the order of the archive, by name, each with its rows."""
+        """Yield all files in the order of the archive, by name, each with its rows."""
         yield "manifest", self.manifest()
         for file in self.files:
             yield file, self.rows(file)
@@ -305,46 +307,46 @@ RECORDS: dict[str, Callable[[District], Iterator[Record]]] = {
 
 @dataclass
 class Package:
-    """A package in the making: rows (header first) by file, and the manifest's rows."""
+    """A package under construction: rows (header first) by file, and the manifest's rows."""
 
     tables: dict[str, Table]
     manifest: Table
 
     def column(self, file: str, name: str) -> int:
-        """Index of a column."""
+        """Return the index of a column."""
         return self.tables[file][0].index(name)
 
     def set(self, file: str, row: int, name: str, value: str) -> None:
-        """Sets a value; `row` counts as a spreadsheet does, the header being row 1."""
+        """Set a value. `row` counts as a spreadsheet does, so the header is row 1."""
         self.tables[file][row - 1][self.column(file, name)] = value
 
     def members(self) -> list[tuple[str, bytes]]:
-        """The archive's members: name and content, in a fixed order."""
+        """Return the archive's members, name and content, in a fixed order."""
         tables = {"manifest": self.manifest, **self.tables}
         return [(f"{name}.csv", to_csv(rows)) for name, rows in tables.items()]
 
 
 def write_csv(text: io.TextIOBase, rows: Iterable[Row]) -> None:
-    """Writes rows as RFC 4180 asks."""
+    """Format rows as in RFC 4180."""
     csv.writer(text, lineterminator="\r\n").writerows(rows)
 
 
 def to_csv(rows: Table) -> bytes:
-    """Rows as a file's content, UTF-8."""
+    """Return rows as a file's content in UTF-8."""
     text = io.StringIO(newline="")
     write_csv(text, rows)
     return text.getvalue().encode()
 
 
 def member(name: str) -> zipfile.ZipInfo:
-    """A member of an archive whose bytes depend on nothing but its name and content."""
+    """Return a member of an archive whose bytes depend only on its name and content."""
     info = zipfile.ZipInfo(name, (2026, 8, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
     return info
 
 
 def to_zip(members: list[tuple[str, bytes]]) -> bytes:
-    """The bytes of an archive."""
+    """Return the bytes of an archive."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:
         for name, content in members:
@@ -353,14 +355,14 @@ def to_zip(members: list[tuple[str, bytes]]) -> bytes:
 
 
 def invent(**values: Any) -> Package:
-    """A valid package, to be changed; the values are those of `District`."""
+    """Return a valid package that can be changed. The values are those of `District`."""
     district = District(**values)
     tables = {file: list(rows) for file, rows in district.tables()}
     return Package(tables, tables.pop("manifest"))
 
 
 def write(path: Path, **values: Any) -> None:
-    """Writes a valid package as it is made; the values are those of `District`."""
+    """Write a valid package row by row. The values are those of `District`."""
     with zipfile.ZipFile(path, "w") as out:
         for file, rows in District(**values).tables():
             with (
@@ -372,7 +374,7 @@ def write(path: Path, **values: Any) -> None:
 
 @dataclass(frozen=True)
 class Defect:
-    """One thing wrong: how it is made, and what a validator has to say of it."""
+    """One defect: how to make it, and the expected finding."""
 
     rule: str
     file: str
@@ -430,7 +432,7 @@ def _circle(p: Package) -> None:
 
 
 def _flip(content: bytes) -> bytes:
-    """Damages the packed bytes of the largest member, so that its checksum fails."""
+    """Damage the packed bytes of the largest member, so that its checksum fails."""
     middle = len(content) // 2
     return (
         content[:middle]
@@ -440,7 +442,7 @@ def _flip(content: bytes) -> bytes:
 
 
 def _encrypt(content: bytes) -> bytes:
-    """Sets the flag `encrypted` of every member, in the central directory and the headers."""
+    """Set the flag `encrypted` of every member, in the central directory and the headers."""
     data = bytearray(content)
     for mark, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
         at = data.find(mark)
@@ -520,7 +522,7 @@ DEFECTS: dict[str, Defect] = {
 
 
 def build(*, defect: str = "", **values: Any) -> bytes:
-    """The bytes of a package; raises KeyError for a defect that is not in `DEFECTS`."""
+    """Return the bytes of a package. Raise KeyError for a defect that is not in `DEFECTS`."""
     return _built(defect, **values)
 
 
@@ -530,7 +532,7 @@ def _built(defect: str, **values: Any) -> bytes:
 
 
 def build_with(defects: Sequence[str], **values: Any) -> bytes:
-    """Return the bytes of a package with some defects; one of them may be in how it is packed."""
+    """Return the bytes of a package with several defects. At most one may concern the packing."""
     wrong = [DEFECTS[name] for name in defects]
     package = invent(**{"full": any(each.full for each in wrong), **values})
     for each in wrong:
@@ -540,7 +542,7 @@ def build_with(defects: Sequence[str], **values: Any) -> bytes:
     return pack(package.members())
 
 
-# Options that are values of a District: what they say to a person.
+# Options that are values of a District, with their help texts.
 NUMBERS = {
     "students": "how many students",
     "schools": "how many schools",
@@ -559,7 +561,7 @@ SWITCHES = {
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Write a package as a command line says, by default the program's own."""
+    """Write a package as a command line asks, by default this program's own."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

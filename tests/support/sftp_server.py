@@ -1,4 +1,4 @@
-"""An SFTP server in memory, and answers that are written down beforehand."""
+"""An SFTP server in memory, and prepared answers."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ PROFILE = Profile(
 
 
 def profile(rename: str, **changes: Any) -> Profile:
-    """A profile in which the way of renaming matters."""
+    """Return a profile in which the rename method matters."""
     return dataclasses.replace(PROFILE, rename=rename, hash=False, **changes)
 
 
 def answer(kind: int, number: int, body: bytes) -> bytes:
-    """An answer as it comes over the channel."""
+    """Return an answer as it comes over the channel."""
     return struct.pack(">IBI", len(body) + 5, kind, number) + body
 
 
 def status(number: int, code: int = messages.OK, words: str = "") -> bytes:
-    """The answer that a request went well, or why not."""
+    """Return the answer that a request succeeded, or the reason of its failure."""
     return answer(messages.STATUS, number, struct.pack(">I", code) + packed(words, ""))
 
 
 def packed(*texts: str) -> bytes:
-    """Texts with their lengths."""
+    """Return texts with their lengths."""
     return b"".join(struct.pack(">I", len(text.encode())) + text.encode() for text in texts)
 
 
 class Transport:
-    """What a channel goes through, as far as a session asks for it."""
+    """The connection below a channel, as far as a session needs it."""
 
     saved_exception: Exception | None = None
 
 
 class Channel:
-    """Takes all requests, and answers with what it was given, a few bytes at a time."""
+    """A channel that accepts all requests and gives prepared answers, a few bytes at a time."""
 
     def __init__(self, *answers: bytes, extensions: tuple[str, ...] = ()) -> None:
         offered = b"".join(packed(name, "1") for name in extensions)
@@ -92,20 +92,20 @@ class Channel:
 
 
 def over(*answers: bytes, extensions: tuple[str, ...] = ()) -> Any:
-    """A session whose answers are these."""
+    """Return a session with these answers."""
     channel: Any = Channel(*answers, extensions=extensions)
     return protocol.Sftp(channel)
 
 
 def directory_of(channel: object, **changes: Any) -> RemoteDirectory:
-    """The feed's folder on a server."""
+    """Return the feed's folder on a server."""
     there: Any = channel
     feed = config.parse({**GOOD, **changes})
     return RemoteDirectory(protocol.Sftp(there), feed, ConnectionInfo())
 
 
 def leftover(server: object, name: str = "0badcafe", **changes: Any) -> str:
-    """The path of a file that a broken delivery of the feed may have left."""
+    """Return the path of a file that a broken delivery of the feed may have left."""
     place = directory_of(server, **changes)
     return f"{FOLDER}/.{place.prefix}{name}.part"
 
@@ -119,7 +119,7 @@ KINDS = {
 
 
 class Server:
-    """A channel to a server whose files are a dictionary; each attribute is a way to misbehave."""
+    """A channel to a server whose files are a dictionary. Each attribute is a way to misbehave."""
 
     def __init__(self, **faults: Any) -> None:
         self.files = {FINAL: YESTERDAY}
@@ -128,19 +128,19 @@ class Server:
         self.refuse: dict[Any, int] = {}  # kind, or kind and which of them, to a status
         self.words: str | dict[str, str] = ""  # in all refusals, or by kind
         self.cut: tuple[str, int] = ("", 0)  # no answer from this request on
-        self.cut_does = False  # whether the request that is cut is done all the same
-        self.hides: tuple[str, ...] = ()  # kinds whose answer holds no size
-        self.wrong: dict[Any, int] = {}  # kind and which of them, to the size that is told
-        self.does_nothing: tuple[str, ...] = ()  # acknowledged, and not done
-        self.replaces = True  # whether a plain renaming does
+        self.cut_does = False  # whether the interrupted request is still carried out
+        self.hides: tuple[str, ...] = ()  # kinds whose answer has no size
+        self.wrong: dict[Any, int] = {}  # kind and which of them, to the reported size
+        self.does_nothing: tuple[str, ...] = ()  # acknowledged, and not carried out
+        self.replaces = True  # whether a plain rename does
         self.renames_to_final = True  # whether a new file may be renamed to the final name
-        self.takes: str = ""  # kind behind which the file is gone
-        self.spoils: str = ""  # kind behind which the final file is cut short
-        self.hash: bytes | None = None  # told in the place of the right one
+        self.takes: str = ""  # kind after which the file is gone
+        self.spoils: str = ""  # kind after which the final file is truncated
+        self.hash: bytes | None = None  # reported instead of the right one
         self.room = (100, 0)  # free blocks, flags
         self.allows = ".*"  # names that may be written
         self.allows_at = "open"  # or when it is closed
-        self.shows_on_close = False  # as object stores: before, there is the old file
+        self.shows_on_close = False  # as object stores: until then, there is the old file
         self.kind_of_folder = 0  # mode of the upload path
         self.missing_as = messages.NO_SUCH_FILE  # the status of what lies in no folder
         self.is_prompt = False  # whether answers come before they are waited for
@@ -221,7 +221,7 @@ class Server:
             del self._answers[said:]
 
     def _path(self, text: str) -> str:
-        """The path of a handle, or of a path."""
+        """Return the path of a handle, or of a path."""
         return str(self._handles[text][0]) if text in self._handles else text
 
     @staticmethod
@@ -235,7 +235,7 @@ class Server:
         return found
 
     def _do(self, name: str, number: int, count: int, texts: list[str], body: bytes) -> int | None:
-        """Does what was asked; returns the status that is the answer, None where it is given."""
+        """Carry out a request. Return the status to answer, None if the answer is given."""
         path = texts[0] if texts else ""
         reply: bytes | int | None = messages.OK
         if name in ("open", "opendir"):

@@ -1,4 +1,4 @@
-"""How many invented inputs a test tries: all, or a tenth where the environment says TESTS=fast."""
+"""Choose how many invented inputs a test tries: all, or a tenth with TESTS=fast."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Case = TypeVar("Case")
 
 
 def some(cases: Iterable[Case]) -> list[Case]:
-    """Return those of the cases that this run tries, among them the first."""
+    """Return this run's cases, the first among them."""
     return list(cases)[::10] if IS_FAST else list(cases)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 
 class Awkward:
-    """What nobody should put into a receipt."""
+    """Values that do not belong in a receipt."""
 
     def __str__(self) -> str:
         raise RuntimeError

@@ -1,4 +1,4 @@
-"""A vendor's SFTP server that can be told to misbehave, on loopback, for the time of a test."""
+"""Imitate a vendor's SFTP server that can be set to misbehave, on loopback."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from roster_upload.transfer.upload import deliver
 from support import waiting
 from support.district import FOLDER, USER, District
 
-# What breaks careless tools.
+# Special characters that break careless tools.
 PASSWORD = ' it\'s {{ 7 * 7 }} 100% "safe" \\ größe '
 OLD = b"yesterday's roster"
 CLOSE, STATUS, NAME, EXTENDED, EXTENDED_REPLY = 4, 101, 104, 200, 201
-LISTED_AT_ONCE = 1000  # names in an answer, where there is no end of them
+LISTED_AT_ONCE = 1000  # names in an answer, if they are endless
 KINDS = {
     3: "open", 4: "close", 6: "write", 8: "fstat", 9: "setstat", 10: "setstat", 11: "opendir",
     12: "readdir", 13: "remove", 14: "mkdir", 17: "stat", 18: "rename",
@@ -38,31 +38,31 @@ KINDS = {
 
 @dataclass
 class Vendor:
-    """The server's behaviour, and what it has seen."""
+    """The server's behaviour and its observations."""
 
     root: Path
     password: str
-    # By kind of request (`KINDS`, or an extension's name): what goes wrong with each of them.
-    refuse: dict[str, int] = field(default_factory=dict)  # the status that is the answer
+    # By kind of request (`KINDS`, or an extension's name): the fault of each.
+    refuse: dict[str, int] = field(default_factory=dict)  # the status of the answer
     words: str = "told to"  # in that answer
     cut_at: str = ""  # the connection ends instead
     silent_at: str = ""  # from then on nothing is answered
-    at_write: int = 1  # the write from which on that holds
+    at_write: int = 1  # the first affected write
     cut_once: bool = False  # that connection only
-    # What it does with the files.
+    # Its handling of files.
     allows: str = ".*"  # names that may be written
     rename_will_not_replace: bool = False
     rename_does_nothing: bool = False
-    refuse_move: int = 0  # the one that is refused, counted from 1, where the target is free
+    refuse_move: int = 0  # the refused one, counted from 1, if the target is free
     cut_after_rename: bool = False
     shorten_at_rename: bool = False
     append: bool = False
-    hasty: list[str] = field(default_factory=list)  # kinds whose next size is one of before
-    take: str = ""  # "close" or "rename": a file is gone after it
+    hasty: list[str] = field(default_factory=list)  # kinds whose next size is an earlier one
+    take: str = ""  # "close" or "rename": a file disappears after it
     seconds_a_write: float = 0
-    seconds_to_close: float = 0  # of a file: it is looked through
+    seconds_to_close: float = 0  # for a file, as if it were scanned
     gate: threading.Event | None = None  # every write waits until it is open
-    # What it offers and tells.
+    # Its offers and reports.
     without: tuple[str, ...] = ()  # extensions
     space: tuple[int, int] = (1 << 20, 0)  # free blocks, flags of the file system
     lists_without_end: bool = False  # the names in a folder
@@ -78,14 +78,14 @@ class Vendor:
     silent_login: bool = False
     no_sessions: bool = False
     client_key: str = ""
-    # What it has seen.
+    # Its observations.
     most_connected: int = 0
     port: int = 0
     host_key: str = ""
     connected: int = 0
     connections: int = 0  # in all
     logins: list[str] = field(default_factory=list)
-    macs: list[str] = field(default_factory=list)  # that were agreed on
+    macs: list[str] = field(default_factory=list)  # the agreed algorithms
     requests: list[str] = field(default_factory=list)
     writes: int = 0
     moves: int = 0
@@ -93,12 +93,12 @@ class Vendor:
 
     @property
     def folder(self) -> Path:
-        """Where the feed's file arrives."""
+        """Return where the feed's file arrives."""
         return self.root / FOLDER
 
     @property
     def held(self) -> dict[str, bytes]:
-        """What is in that folder."""
+        """Return the files in that folder."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
 
 
@@ -106,7 +106,7 @@ CUT_SECONDS = 0.05
 
 
 class Requests(protocol.SFTPServerHandler):
-    """The requests as they come, before asyncssh makes file operations of them."""
+    """Read the requests as they arrive, before asyncssh turns them into file operations."""
 
     def __init__(self, server: Any, *arguments: Any) -> None:
         super().__init__(server, *arguments)
@@ -130,7 +130,7 @@ class Requests(protocol.SFTPServerHandler):
                 vendor.cut_at = ""
             self.is_silent = True
             connection = self._server._chan.get_connection()
-            # What was answered before gets out first.
+            # Earlier answers are sent first.
             asyncio.get_running_loop().call_later(CUT_SECONDS, connection.abort)
         elif is_due and kind in vendor.refuse:
             body = UInt32(vendor.refuse[kind]) + String(vendor.words) + String("")
@@ -154,7 +154,7 @@ class Requests(protocol.SFTPServerHandler):
         return KINDS.get(pkttype, str(pkttype))
 
     def _hash(self, packet: SSHPacket) -> bytes:
-        """The answer to check-file-name: draft-ietf-secsh-filexfer-extensions-00, section 3."""
+        """Answer check-file-name: draft-ietf-secsh-filexfer-extensions-00, section 3."""
         _, path, algorithms = (packet.get_string() for _ in range(3))
         assert b"sha256" in algorithms.split(b",")
         assert (packet.get_uint64(), packet.get_uint64(), packet.get_uint32()) == (0, 0, 0)
@@ -165,7 +165,7 @@ class Requests(protocol.SFTPServerHandler):
 
 
 class Files(asyncssh.SFTPServer):
-    """The files, with the faults that the vendor is told to have."""
+    """Serve the files with the chosen faults."""
 
     def __init__(self, channel: Any, vendor: Vendor) -> None:
         super().__init__(channel, chroot=str(vendor.root).encode())
@@ -245,7 +245,7 @@ class Files(asyncssh.SFTPServer):
 
 
 class Sessions:
-    """Opens a session of SFTP for each who asks; none where it is false."""
+    """Open a session of SFTP for each client, or none if it is false."""
 
     def __init__(self, vendor: Vendor) -> None:
         self.vendor = vendor
@@ -317,7 +317,7 @@ protocol.SFTPServerHandler = Requests  # type: ignore[misc, assignment]  # there
 
 
 def attempt(district: District, **options: Any) -> tuple[Exit, str]:
-    """Delivers the export without its checks; returns the exit code and what was told."""
+    """Deliver the export without its checks. Return the exit code and the output."""
     feed = config.load(district.config_file)
     size = district.export.stat().st_size
     secret = district.credential.read_bytes()
@@ -335,7 +335,7 @@ def attempt(district: District, **options: Any) -> tuple[Exit, str]:
 
 @contextmanager
 def serving(vendor: Vendor) -> Iterator[Vendor]:
-    """Serves on a free loopback port, in a thread of its own, until the block ends."""
+    """Serve on a free loopback port, in a thread of its own, until the block ends."""
     vendor.folder.mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
     key = asyncssh.generate_private_key(vendor.key_kind)

@@ -1,4 +1,4 @@
-"""What the control node makes of a host's program: its own release, another one, or none."""
+"""Ask a host's program: of this release, of another one, or missing."""
 
 from __future__ import annotations
 

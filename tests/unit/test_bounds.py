@@ -1,4 +1,4 @@
-"""What bounds a run from outside: each unit's memory and tasks, and each task's time."""
+"""The limits of a run from outside: each unit's memory and tasks, and each task's time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_each_unit_has_so_much_memory_and_so_many_tasks(template: str) -> None:
     found = settings(template)
     assert found["MemoryMax"] == "1000M"
     assert found["MemorySwapMax"] == "0"
-    assert found["LimitDATA"] == "875M"  # the program tells before the kernel kills
+    assert found["LimitDATA"] == "875M"  # the program reports before the kernel kills
     assert found["OOMPolicy"] == "kill"
     assert found["TasksMax"] == "64"
     assert found["LimitNOFILE"] == "1024"

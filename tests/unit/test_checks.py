@@ -1,4 +1,4 @@
-"""What `make test` runs: every part and test once, side by side, told in one table."""
+"""`make test` runs every part and test once, in parallel, and reports them in one table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT = """\
 
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The runner with a folder of its own, whose copies of the checkout are empty."""
+    """Return the runner with a folder of its own, whose copies of the checkout are empty."""
     for name in ("FOLDER", "CHECKOUT", "PROVISIONED"):
         monkeypatch.setattr(checks, name, tmp_path / name.lower())
     checks.FOLDER.mkdir()
@@ -57,7 +57,7 @@ def test_every_scenario_and_every_test_of_a_host_is_run() -> None:
 def test_parts_run_side_by_side_and_are_counted(
     runner: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two parts that wait for each other end only where both run."""
+    """Two parts that wait for each other end only if both run."""
     meet = "import pathlib, time\n{mine}.touch()\nwhile not {other}.exists(): time.sleep(0.01)"
     one, other = (f"pathlib.Path({str(runner.FOLDER / name)!r})" for name in ("one", "other"))
     parts = [

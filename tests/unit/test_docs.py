@@ -1,4 +1,4 @@
-"""The tables and outputs in the documents are generated, up to date, and name tests that exist."""
+"""The generated parts of documents and roles are up to date, and name tests that exist."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 HARDENING = ROOT / "roles" / "district_hardening"
@@ -18,7 +19,7 @@ HARDENING = ROOT / "roles" / "district_hardening"
 
 @pytest.fixture(scope="module")
 def docs() -> ModuleType:
-    """scripts/docs as a module."""
+    """Return scripts/docs as a module."""
     loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "scripts" / "docs"))
     spec = importlib.util.spec_from_loader("docs", loader)
     assert spec
@@ -37,35 +38,81 @@ def test_the_documents_are_up_to_date() -> None:
     assert done.returncode == 0, done.stdout
 
 
-# Source: what it says, what it says from now on, and the document that tells so.
-CHANGES = {
+# Source: its text, another text, and the files that are made from it.
+CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "roles/district_hardening/meta/argument_specs.yml": (
         "su(1) for members",
         "su(1) for some",
-        "roles/district_hardening/README.md",
+        ["roles/district_hardening/README.md"],
     ),
     "tests/support/damages.py": (
         "a person of one name",
         "a person of two names",
-        "scripts/roster_upload/README.md",
+        ["scripts/roster_upload/README.md"],
     ),
-    "tests/support/examples.py": ('"drop_students": 200', '"drop_students": 201', "docs/guard.md"),
+    "scripts/roster_upload/spec/exits.toml": (
+        'meaning = "the server refused the login"',
+        'meaning = "the server refuses the login"',
+        ["scripts/roster_upload/README.md", "docs/operations.md"],
+    ),
+    "scripts/roster_upload/spec/feed.toml": (
+        '"TCP port of the mail server."',
+        '"The mail server\'s TCP port."',
+        ["roles/roster_upload/meta/argument_specs.yml", "roles/roster_upload/defaults/main.yml"],
+    ),
+    "tests/support/examples.py": (
+        '"drop_students": 200',
+        '"drop_students": 201',
+        ["docs/guard.md"],
+    ),
 }
 
 
 def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
     for part in ("docs", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for source, (told, now, _) in CHANGES.items():
+    for source, (before, now, _) in CHANGES.items():
         path = tmp_path / source
         text = path.read_text()
-        assert told in text
-        path.write_text(text.replace(told, now))
+        assert before in text
+        path.write_text(text.replace(before, now))
     done = check(tmp_path)
     assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines() == [
-        f"{document} is not up to date; type: scripts/docs" for _, _, document in CHANGES.values()
-    ]
+    outdated = {line.split()[0] for line in done.stdout.splitlines() if "run scripts/docs" in line}
+    made = {document for _, _, documents in CHANGES.values() for document in documents}
+    assert outdated == made
+
+
+def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
+    for part in ("docs", "roles", "scripts", "tests"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    program = tmp_path / "scripts/roster_upload"
+    code = (program / "config.py").read_text()
+    field = "    smtp_username: str\n"
+    assert code.count(field) == 1
+    (program / "config.py").write_text(code.replace(field, f"{field}    pager: str\n"))
+    with (program / "spec/feed.toml").open("a", encoding="utf-8") as handle:
+        handle.write('[alerts.pager]\ntype = "str"\ndefault = "x"\ntext = "A pager."\n')
+    command = [sys.executable, str(tmp_path / "scripts" / "docs")]
+    subprocess.run(command, capture_output=True, check=True)
+    role = tmp_path / "roles/roster_upload"
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    defaults = (role / "defaults/main.yml").read_text()
+    known = yaml.safe_load((role / "vars/main.yml").read_text())["__roster_upload_keys"]
+    option = {"description": "A pager.", "type": "str", "default": "x"}
+    assert specs["main"]["options"]["roster_upload_pager"] == option
+    assert "\n# A pager.\nroster_upload_pager: x\n" in defaults
+    assert known[-1] == "pager"
+    assert "| `roster_upload_pager` |" in (role / "README.md").read_text()
+    assert check(tmp_path).returncode == 0
+
+
+def test_a_section_of_the_runbook_about_an_exit_code_exists(docs: ModuleType) -> None:
+    runbook = (ROOT / "docs/operations.md").read_text()
+    titles = {one["section"] for one in docs.exits().values() if "section" in one}
+    assert len(titles) > 5
+    for title in titles:
+        assert f"\n## {title}\n" in runbook, title
 
 
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:

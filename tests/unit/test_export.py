@@ -39,7 +39,7 @@ def wait(found: config.Feed, seconds: float = 3600) -> exports.Export:
 
 
 class Clock:
-    """A clock that moves only while somebody sleeps; `meanwhile` is what happens then."""
+    """A clock that moves only while somebody sleeps. `meanwhile` happens then."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -64,7 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def growing(path: Path, times: int) -> Callable[[], None]:
-    """Return what writes to a file each time that it is called, so many times."""
+    """Return a function that writes to a file each time that it is called, so many times."""
     left = iter(range(times))
 
     def grow() -> None:
@@ -77,7 +77,7 @@ def growing(path: Path, times: int) -> Callable[[], None]:
 
 @pytest.fixture
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which private copies are made."""
+    """Return the folder for private copies."""
     folder = tmp_path / "copies"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -86,7 +86,7 @@ def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that everyone can reach, but for its own mode; private copies are made beside it."""
+    """A folder that everyone can reach, except for its mode. Private copies are beside it."""
     with tempfile.TemporaryDirectory() as name:
         folder, copies = Path(name, "outside"), Path(name, "copies")
         folder.parent.chmod(0o755)
@@ -101,7 +101,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def unprivileged() -> Iterator[None]:
-    """Root reads everything; its tests give that up for a while."""
+    """Root can read everything, so its tests give that up for a while."""
     before = os.geteuid()
     os.seteuid(before or 65534)
     try:
@@ -117,9 +117,9 @@ def test_the_newest_match_is_found(tmp_path: Path) -> None:
     for number, name in enumerate(["b.zip", "c.zip", "a.zip", "z.txt"]):
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (number, number))
-    (tmp_path / "latest.zip").symlink_to(tmp_path / "gone")  # which leads nowhere is no match
+    (tmp_path / "latest.zip").symlink_to(tmp_path / "gone")  # a dangling link is no match
     assert exports.find(tmp_path / "*.zip").path.name == "a.zip"
-    os.utime(tmp_path / "c.zip", (2, 2))  # of two that are as new, always the same
+    os.utime(tmp_path / "c.zip", (2, 2))  # always the same one of two equally new ones
     assert exports.find(tmp_path / "*.zip").path.name == "c.zip"
     with pytest.raises(Failure, match="there is no export"):
         exports.find(tmp_path / "*.csv")
@@ -229,23 +229,23 @@ def test_what_grows_to_the_end_is_not_taken(
 
 
 def test_what_changes_under_our_eyes_is_not_quiet(tmp_path: Path, clock: Clock) -> None:
-    """Whatever the time stamps say of the rest: of what was removed, there is none."""
+    """The other files' time stamps cannot show removed files."""
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_bytes(b"x")
     export = exports.wait_until_stable(
         feed(tmp_path), 3600, lambda _: (tmp_path / "b.csv").unlink()
     )
     assert [path.name for path in export.files] == ["a.csv"]
-    assert clock.passed == 1 + QUIET  # found at a look, then waited out
+    assert clock.passed == 1 + QUIET  # found at one check, then waited for
 
 
 def test_a_time_stamp_proves_no_quiet(tmp_path: Path, clock: Clock) -> None:
-    """A copy keeps the time stamp of its source, and can be unfinished all the same."""
+    """A copy keeps the time stamp of its source, and can still be unfinished."""
     source = tmp_path / "OneRoster.zip"
     source.write_bytes(b"a")
     os.utime(source, (1, 1))
     wait(feed(source, quiet=600))
-    assert clock.passed > 500  # all of it but what has really passed since the writing
+    assert clock.passed > 500  # all of it except the real time since the writing
     with pytest.raises(Failure) as failed:
         wait(feed(source, quiet=3600), seconds=60)
     assert failed.value.code == Exit.GROWING
@@ -384,7 +384,7 @@ def test_a_copy_that_has_no_room_is_not_begun(
 def test_an_export_may_have_so_many_bytes(
     tmp_path: Path, copies: Path, most: int, fits: bool
 ) -> None:
-    """A folder's limit is that of what is packed of it."""
+    """A folder's limit counts only the packed files."""
     folder = tmp_path / "export"
     folder.mkdir()
     (tmp_path / "a.zip").write_bytes(bytes(1000))
@@ -422,7 +422,7 @@ def test_a_folder_has_no_thousands_of_files(
 def test_of_a_file_that_grows_no_more_is_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: bool
 ) -> None:
-    """However fast it is written to, the copy ends with what it had, and one byte."""
+    """However fast it grows, the copy ends with its first size, and one byte."""
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * 10)
     monkeypatch.setattr(exports, "COPIED_AT_ONCE", 4)
@@ -465,7 +465,7 @@ def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class TurnedClock:
-    """A host's clock; whoever sleeps turns it on. `states` is what is seen from which second on."""
+    """A host's clock, which sleeping advances. `states` are the visible states by second."""
 
     def __init__(self, *states: tuple[float, tuple[float, ...]]) -> None:
         self.now = 0.0
@@ -499,7 +499,7 @@ class TurnedClock:
         ([(0, (-50,))], 10),
         ([(0, (-50, -20))], 40),  # the youngest of a folder's files counts
         ([(0, (30,))], 60),  # a file server's clock is ahead
-        ([(0, (-59,)), (0.5, (-58,))], 61),  # it has changed under our eyes: no stamp counts
+        ([(0, (-59,)), (0.5, (-58,))], 61),  # it has changed during the check, so no stamp counts
         ([(0, (-59,)), (0.5, (-900,))], 61),
         ([(0, ()), (5, (-900,))], 5),  # it is seen for the first time
         ([(0, (-1,)), (700, ())], 59),

@@ -1,4 +1,4 @@
-"""What the inventory's filters make of feeds: when each unit starts, and whom the host talks to."""
+"""The inventory's filters for feeds: each unit's start, and the host's servers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_each_unit_has_its_starts() -> None:
     assert "07:10" <= first < "07:40"
     assert starts["roster-upload"][1:] == ["07:55"]
     assert starts["roster-watch"] == ["08:30"]
-    # As long after its own time as the first start after the window's opening.
+    # The same delay after its own time as the first start has after the window's opening.
     minutes = int(first[3:]) - 10
     assert starts["roster-rehearse"] == [f"{20 + (30 + minutes) // 60}:{(30 + minutes) % 60:02}"]
     assert planned_starts([FEED], "host", 30, []) == {"maple-grove": {"roster-upload": [first]}}

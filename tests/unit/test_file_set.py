@@ -1,4 +1,4 @@
-"""The module `file_set`, run as Ansible runs it: what it changes, says and leaves alone."""
+"""The module `file_set`, run as Ansible runs it: its changes, its result and its limits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def file_set(
     arm: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Runs the module; returns its result."""
+    """Run the module. Return its result."""
     arguments: dict[str, Any] = {
         "files": [{**ME, **entry, "path": str(entry["path"])} for entry in files],
         "_ansible_check_mode": check,
@@ -144,7 +144,7 @@ def test_a_wrong_entry_is_told(tmp_path: Path, entry: dict[str, Any], told: str)
 
 
 def test_only_differing_lines_are_said_and_the_distribution_keeps_its_file(tmp_path: Path) -> None:
-    """`edits`, on what dpkg-divert(1) does; the real one is tested on provisioned hosts."""
+    """`edits` applies to the file that dpkg-divert(1) has moved. Lab hosts try the real one."""
     folder = tmp_path / "bin"
     folder.mkdir()
     log = tmp_path / "log"
@@ -208,9 +208,9 @@ def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> No
     assert not log.exists()
     file_set(file, {"path": tmp_path / "g", "content": "y"}, undo=undo, arm=arm)
     first, *rest = log.read_text().splitlines()
-    assert "No such file" in first  # once, and nothing was written yet
+    assert "No such file" in first  # once, and before anything was written
     assert rest == ["armed"]
-    # Whatever a call finds unproved, it arms anew, even where it has nothing to change.
+    # Every call sets the timer for unconfirmed changes again, even without changes of its own.
     file_set(file, undo=undo, arm=arm)
     assert log.read_text().splitlines()[2:] == [str(path), "armed"]
     (undo / "index.json").unlink()
@@ -224,7 +224,7 @@ def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> No
 
 
 def undo_program(undo: Path) -> ModuleType:
-    """The host's own program, on another folder and without systemd."""
+    """Return the host's own program, on another folder and without systemd."""
     path = ROOT / "roles/district_hardening/files/district-undo"
     loader = importlib.machinery.SourceFileLoader("district_undo", str(path))
     spec = importlib.util.spec_from_loader("district_undo", loader)
@@ -247,7 +247,7 @@ def undo_program(undo: Path) -> ModuleType:
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
-    """Modes and contents of all below a folder."""
+    """Return the modes and contents of everything below a folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         content = str(path.readlink()) if path.is_symlink() else ""
@@ -285,7 +285,7 @@ def test_everything_can_be_taken_back(
     done = file_set(*files, undo=undo)
     assert done["unproved"] is True
     assert not (host / "full/deep").exists()
-    # Another call goes on, and the first one's commands still have to be run.
+    # Another call continues, and the first one's commands still have to run.
     again = file_set({"path": host / "changed", "content": "later"}, undo=undo)
     assert (again["unproved"], again["commands"]) == (True, commands)
 
@@ -296,7 +296,7 @@ def test_everything_can_be_taken_back(
     assert snapshot(host) == before
     assert not undo.exists()
     assert f"taken back: {host}/changed" in capsys.readouterr().out
-    # At boot nothing runs yet, but PAM needs no service; what the changes brought is still there.
+    # At boot nothing runs yet, but PAM needs no service. The changes' files are still there.
     assert (tmp_path / "log").read_text() == "pam-auth-update\n"
     assert file_set({"path": host / "gone", "content": "gone"}, undo=undo)["unproved"] is False
 
@@ -305,7 +305,7 @@ EMPTY, CUT, NULS, MISSING = "empty", "cut", "NULs", "missing"
 
 
 def damage(path: Path, kind: str) -> None:
-    """Do to a file what a power cut or a dying disk does."""
+    """Damage a file like a power cut or a dying disk."""
     size = path.stat().st_size
     if kind == MISSING:
         path.unlink()
@@ -317,7 +317,7 @@ def damage(path: Path, kind: str) -> None:
 
 @pytest.fixture
 def changed_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host with unproved changes; returns its folder."""
+    """Return the folder of a host with unconfirmed changes."""
     host = tmp_path / "host"
     host.mkdir()
     (tmp_path / "firewall").mkdir()
@@ -327,7 +327,7 @@ def changed_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     changes = [{"path": host / name, "content": "Port 2222\nafter\n"} for name in names]
     changes[-1]["then"] = ["echo command >> log"]
     file_set(*changes, undo=tmp_path / "undo")
-    # The machine's firewall is none of a test's business; the real one is tried on lab hosts.
+    # A test must not touch the machine's firewall. The real one is tried on lab hosts.
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/nft").write_text("#!/bin/sh\n")
     (tmp_path / "bin/nft").chmod(0o755)
@@ -352,14 +352,14 @@ def test_a_roll_back_goes_on_past_what_it_cannot_read(
     assert not list(changed_host.glob("*.undo"))
     assert f"NOT taken back: {changed_host / lost}" in capsys.readouterr().err
     assert "command\n" in (folder / "log").read_text()
-    # What can keep the operator out is opened, and nothing else.
+    # Everything that can lock the operator out is opened, and nothing else.
     path = changed_host / lost
     expected = {"sshd.conf": "Port 2222\nKeys only\n", "sudoers": None}
     text = path.read_text() if path.exists() else None
     assert text == expected.get(lost, "Port 2222\nafter\n")
     assert ("opened" in (folder / "log").read_text()) is (lost in expected)
     assert (folder / "firewall/opened.nft").exists() is (lost == "nftables.conf")
-    # Kept for who looks into it, and out of the way of the next run.
+    # Stored for an inspection, and out of the way of the next run.
     assert (folder / "undo.failed").is_dir()
     assert not (folder / "undo").exists()
     assert undo_program(folder / "undo").main() == 0
@@ -404,7 +404,7 @@ def test_a_failing_command_is_told_and_ends_nothing(
 
 
 def test_a_firewall_that_cannot_be_loaded_is_opened(changed_host: Path) -> None:
-    """Its file is as before, but not what it includes: the new rules are still in force."""
+    """Its file is as before, but its included files are not, so the new rules are still active."""
     folder = changed_host.parent
     (folder / "bin/nft").write_text("#!/bin/sh\nfalse\n")
     assert undo_program(folder / "undo").main() == 1

@@ -1,4 +1,4 @@
-"""The closing table: what was done to whom, troubles last, and who is left."""
+"""The closing table: the results, problems last, and the remaining hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = ROOT / "roles/roster_common/callback_plugins/fleet_report.py"
 
 
 class Shown:
-    """What was displayed."""
+    """Return the displayed text."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -231,7 +231,7 @@ def test_troubles_stand_last_whatever_the_order_of_hosts(report: Any) -> None:
 
 
 def test_a_host_with_its_trouble_told_is_told_once(report: Any) -> None:
-    """Only the sum of the rows is left out; hosts that did nothing wrong stay in order."""
+    """Only the sum of the rows is omitted. Successful hosts stay successful."""
     report.v2_runner_on_failed(result("a", "not ready", vars=SUMS_UP))
     rows = {"a": [{"feed": "alder"}], "b": [{"feed": "beech"}], "c": [], "d": []}
     report.v2_playbook_on_stats(stats(rows, {"a"}, set()))
@@ -304,7 +304,7 @@ def test_a_row_belongs_to_its_own_host(report: Any, tmp_path: Path) -> None:
 
 
 def test_the_control_node_tells_of_all_hosts(report: Any) -> None:
-    """As when hundreds of districts are brought in."""
+    """As if hundreds of districts are added."""
     report.meant.append("localhost")
     rows = [{"host": f"host-{n}", "feed": f"feed-{n}"} for n in range(300)]
     report.v2_playbook_on_stats(stats({"localhost": rows}, set(), set()))

@@ -1,4 +1,4 @@
-"""Reports of hosts: what fits the schema is read, and nothing else reaches the fleet."""
+"""Reports of hosts: values that fit the schema are read, and nothing else reaches the fleet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JSON = st.recursive(
 
 
 def full() -> dict[str, Any]:
-    """A report with all keys of its schema."""
+    """Return a report with all keys of its schema."""
     finding = {
         "rule": "a.b", "severity": "fault", "file": "users.csv", "column": "role",
         "detail": "", "count": 3, "rows": [20],
@@ -44,7 +44,7 @@ def full() -> dict[str, Any]:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path to every value of a report."""
+    """Yield the path to every value of a report."""
     yield path
     entries = value.items() if isinstance(value, dict) else enumerate(value)
     for key, entry in entries:
@@ -58,7 +58,7 @@ PLACES = list(places(full()))
 
 
 def changed(path: tuple[Any, ...], value: Any) -> Any:
-    """The full report with another value at a place."""
+    """Return the full report with another value at a path."""
     whole = copy.deepcopy(full())
     if not path:
         return value
@@ -71,7 +71,7 @@ def changed(path: tuple[Any, ...], value: Any) -> Any:
 
 
 def rows_of(told: Any, cache: Cache) -> list[status.Row]:
-    """The rows of a host with that report, and of a good one."""
+    """Return the rows of a host with that report, and of a good one."""
     good = json.dumps(fleets.report([fleets.feed(30, 3)]))
     results = {
         "bad": {"report": json.dumps(told), "planned": ["feed-0020", "feed-0021"]},

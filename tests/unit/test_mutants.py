@@ -30,7 +30,7 @@ def test_each_mutant_can_be_made(file: str) -> None:
 
 @pytest.fixture(scope="module")
 def tree() -> Iterator[Path]:
-    """A copy of the tree, in which the tests of the grave mutants pass before a change."""
+    """Return a copy of the tree, in which the tests of the grave mutants pass before a change."""
     with runner.copied(runner.ROOT) as tree:
         asyncio.run(runner.check_unchanged(GRAVE, tree))
         yield tree
@@ -70,7 +70,7 @@ from counting import is_large
 def test_is_large():
     assert is_large(6)
 """
-# Name: the old text, the new one, further keys, and what becomes of it.
+# Name: the old text, the new one, further keys, and the mutant's result.
 CASES = {
     "noticed": ("a + b", "a - b", "", "killed"),
     "unnoticed": ("n > 5", "n >= 5", "", "SURVIVED"),
@@ -88,7 +88,7 @@ FINE = ("killed", "survives: nobody asks")
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree of one module. Git ignores one of its files. Its copies come into a folder beside."""
+    """A tree of one module. Git ignores one of its files. Its copies are beside it."""
     tree, copies = tmp_path / "tree", tmp_path / "copies"
     copies.mkdir()
     tree.mkdir()
@@ -109,7 +109,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def mutants_of(tree: Path, *names: str) -> list[Mutant]:
-    """The mutants of these names, as they are read from a list."""
+    """Return the mutants of these names, as they are read from a list."""
     text = 'module = "counting.py"\ntests = ["test_counting.py"]\n'
     for name in names:
         old, new, further, _ = CASES[name]
@@ -165,12 +165,12 @@ def test_nothing_is_tried_where_tests_fail_unchanged(small: Path) -> None:
 
 
 def refuse(result: Result) -> None:
-    """Fail where a mutant is tried to its end."""
+    """Fail if a mutant is tried to its end."""
     pytest.fail(str(result))
 
 
 def endless(tree: Path) -> Mutant:
-    """A mutant that never ends. A file shows that it has begun."""
+    """A mutant that never ends. A file shows that it has started."""
     path = tree / "begun"
     new = f"open({str(path)!r}, 'w').close()\nwhile True: pass"
     return Mutant("counting", "counting.py", "endless", "import math", new, ("test_counting.py",))

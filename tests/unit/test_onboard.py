@@ -1,4 +1,4 @@
-"""New districts: what is written, what is refused, and that it is all or nothing."""
+"""New districts: written files, refused values, and that it is all or nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def keys() -> vault.Vault:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An operator's copy of the example."""
+    """Return an operator's copy of the example."""
     return Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
 
 
@@ -48,7 +48,7 @@ def rows(*lines: str, head: str = HEAD, sealed: bool = True) -> list[onboard.Dis
 
 
 def refused(folder: Path, keys: vault.Vault, districts: Sequence[onboard.District]) -> str:
-    """The problems of districts; proves that nothing was written."""
+    """Return the problems of districts. Assert that nothing was written."""
     before = content(folder)
     with pytest.raises(onboard.OnboardError) as error:
         onboard.plan(folder, districts, keys)
@@ -182,7 +182,7 @@ def test_the_next_passwords_of_many_come_by_the_csv(folder: Path, keys: vault.Va
     assert (entry["secret"], entry["next"]) == ("pw", " new ")
     again = onboard.plan(folder, [district], keys)
     assert (again.files, again.report[0]["did"]) == ([], "unchanged")
-    # Once it is brought in there is nothing left to do.
+    # After it was added there is nothing left to do.
     keys.write(file.path, {"secret": " new ", "since": "2026-11-26"}, "example")
     again = onboard.plan(folder, rows(OAK + "pw, new ", head=head), keys)
     assert again.files == []
@@ -220,7 +220,7 @@ def test_what_differs_from_what_is_there_is_refused(
 def test_another_district_for_a_host_comes_with_the_list_of_all(
     folder: Path, keys: vault.Vault
 ) -> None:
-    """What is told to do by hand is the whole of it: it would not take the first one off."""
+    """The printed manual steps are complete: an implicit first step would be missed."""
     onboard.write(onboard.plan(folder, rows(OAK), keys).files)
     told = refused(folder, keys, rows("oak,,Fir,0000009,,,,,f@fir.example,"))
     assert "takes the place of the lines district_name, district_site_code" in told
@@ -256,9 +256,9 @@ TAKEN = {
     "site code of a spreadsheet": ("x,,X,1.23E+06,,,,,x@x.example,", "spreadsheet"),
     "a template": ("x,,{{ x }},1,,,,,x@x.example,", "{{"),
     "a path": ("x,,a/b,1,,,,,x@x.example,", "imagine/<site code>"),
-    "another address": ("x,a b,X,1,,,,,x@x.example,", "no host name"),
+    "another address": ("x,a b,X,1,,,,,x@x.example,", "not a host name"),
     "too few cells": ("x,,X", "3 cells"),
-    "an option for an address": ("x,-oProxyCommand=id,X,1,,,,,x@x.example,", "no host name"),
+    "an option for an address": ("x,-oProxyCommand=id,X,1,,,,,x@x.example,", "not a host name"),
     "an option for a host": ("-oProxyCommand=id,,X,1,,,,,x@x.example,", "row 2, host"),
     "a path for a host": ("../x,,X,1,,,,,x@x.example,", "row 2, host"),
     "a path for a feed": ("x,,X,1,,,,../x,x@x.example,", "row 2, feed"),
@@ -296,7 +296,7 @@ COLUMN_VALUES = {
     "source": "/mnt/x.zip",
     "remote_dir": "imagine/1-X/p",
 }
-# YAML ends a line at the first four; a terminal obeys the next two; the rest is not to be seen.
+# YAML ends a line at the first four. A terminal obeys the next two. The rest is invisible.
 LINE_ENDS = ["\n", "\x85", "\u2028", "\u2029"]
 FOREIGN = [*LINE_ENDS, "\x1b", "\x9b", "\0", "\x7f", "\u202e", "\u200b", "\xa0", "\ufeff"]
 
@@ -332,7 +332,7 @@ def test_no_column_takes_a_template(column: str, opened: str) -> None:
 def test_a_group_is_no_way_around_the_check_of_cells(
     column: str, end: str, folder: Path, keys: vault.Vault
 ) -> None:
-    """Even a value that nobody has checked says nothing else in a file."""
+    """Even an unchecked value cannot mean anything else in a file."""
     cell = f"a{end}ansible_ssh_common_args: -oProxyCommand=id"
     district = onboard.from_values(COLUMN_VALUES | {"next": ""}, "it")
     changed: Any = {column: cell}
@@ -352,7 +352,7 @@ OWN = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups"
 
 
 def variables(folder: Path, *hosts: str) -> list[dict[str, Any]]:
-    """The variables of each host as Ansible loads them, but for what it says of itself."""
+    """Return the variables of each host as Ansible loads them, without its own."""
     loader = DataLoader()
     sources = InventoryManager(loader=loader, sources=[str(folder)], cache=False)
     manager = VariableManager(loader=loader, inventory=sources)
@@ -447,7 +447,7 @@ def test_groups_say_what_a_district_does_not(folder: Path, keys: vault.Vault) ->
     assert both.read(folder / "host_vars/oak/oak-north-county.vault")[0] == "other"
     [feed] = inventory.read(folder, [])["oak"].feeds
     assert feed["source"] == "/srv/ps/oak-north-county.zip"
-    # What the group says of a value, the program checks, too.
+    # The program checks the group's values, too.
     (home / "main.yml").write_text("roster_upload_deadline: soon\n")
     told = refused(folder, keys, rows(OAK.replace("oak", "elm").replace("Oak", "Elm")))
     assert "deadline: 'soon'" in told

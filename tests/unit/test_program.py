@@ -1,4 +1,4 @@
-"""The program as hosts get it: one file, the same bytes from the same sources, run by itself."""
+"""The program on hosts: one file, the same bytes from the same sources, independent of others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOKUP = (
 
 
 def build() -> bytes:
-    """The program as the lookup gives it, by a fresh import."""
+    """Return the program from the lookup, by a fresh import."""
     spec = importlib.util.spec_from_file_location("roster_program", LOOKUP)
     assert spec
     assert spec.loader

@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 from roster_feeds import to_toml
 from roster_upload import config
 from roster_upload.guard import guard
-from roster_upload.guard.baseline import Baseline, KeyedHasher
+from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Comparison, Roster
-from roster_upload.validation import csv_reader
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.guard.hashing import KeyedHasher
+from roster_upload.validation import blocks, csv_reader, lines
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Findings, Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters, share
 from unit.test_config import GOOD
 
@@ -36,7 +38,7 @@ TODAY = dt.date(2026, 11, 1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where packages lie for a moment."""
+    """Return the path for a temporary package."""
     return tmp_path_factory.mktemp("packages")
 
 
@@ -48,33 +50,33 @@ def look(folder: Path, content: bytes, **terms: Any) -> Report:
 
 @functools.cache
 def baseline_of(folder: Path, students: int, schools: int) -> Baseline:
-    """The baseline of a good package, which is looked at once."""
+    """Return the baseline of a good package, which is read once."""
     return look(folder, rosters.build(students=students, schools=schools)).baseline
 
 
 @contextmanager
 def small_pieces(piece: int, block: int) -> Iterator[None]:
-    """Lets pieces of text end everywhere."""
-    was = csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES
-    csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = piece, block
+    """Let pieces of text end everywhere."""
+    was = blocks.PIECE_BYTES, blocks.BLOCK_BYTES
+    blocks.PIECE_BYTES, blocks.BLOCK_BYTES = piece, block
     try:
         yield
     finally:
-        csv_reader.PIECE_BYTES, csv_reader.BLOCK_BYTES = was
+        blocks.PIECE_BYTES, blocks.BLOCK_BYTES = was
 
 
 # ---- the CSV reader -----------------------------------------------------------------------------
 
 
 def read(content: bytes, piece: int) -> tuple[csv_reader.Rows, dict[int, list[str]], Findings]:
-    """A file of three columns as it is read in pieces: its rows of that width by number."""
+    """Return a file of three columns as it is read in pieces: its rows of that width by number."""
     package = zipfile.ZipFile(io.BytesIO(rosters.to_zip([("a.csv", content)])))
     findings = Findings()
     found: dict[int, list[str]] = {}
     with small_pieces(piece, 64):
         made = csv_reader.Rows(package, package.infolist()[0], "a.csv", findings)
         assert made.header == HEADER
-        with suppress(csv_reader.Unreadable):
+        with suppress(lines.Unreadable):
             for batch in made:
                 whole = zip(*map(batch.values, range(len(HEADER))), strict=True)
                 for number, row in enumerate(whole, batch.first):
@@ -84,7 +86,7 @@ def read(content: bytes, piece: int) -> tuple[csv_reader.Rows, dict[int, list[st
 
 
 def parsed(text: str) -> tuple[list[list[str]], bool]:
-    """The rows that the CSV reader finds in a whole text, and whether it comes to its end."""
+    """Return the CSV reader's rows of a whole text, and whether it reaches the end."""
     rows: list[list[str]] = []
     try:
         rows.extend(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -151,7 +153,7 @@ def test_a_file_is_read_as_the_csv_reader_reads_it(
 
 
 def as_read(text: str) -> str:
-    """A text as it is read where its line ends are CR alone, or CR CR LF, throughout."""
+    """Return a text as it is read if its line ends are CR alone, or CR CR LF, throughout."""
     if "\n" not in text:
         return text.replace("\r", "\n")
     other = text.replace("\r\r\n", "")
@@ -190,7 +192,7 @@ SPOILT = ["{}", '{}"', '"{}', "{}\\n{}", "{},{}", " {}", "{}\\0", "{}é", "2026-
 
 @given(data=st.data(), value=st.sampled_from(SPOILT), is_raw=st.booleans())
 def test_no_value_is_told(folder: Path, data: st.DataObject, value: str, is_raw: bool) -> None:
-    """In whatever columns and rows it stands, the header's too, quoted as it should be or not."""
+    """This holds in any column and row, the header included, with correct quotes or not."""
     package = rosters.invent(students=3, schools=1, full=True)
     tables = {"manifest": package.manifest, **package.tables}
     for _ in range(data.draw(st.integers(1, 4))):
@@ -218,7 +220,7 @@ def test_no_value_is_told(folder: Path, data: st.DataObject, value: str, is_raw:
 def test_what_the_rules_allow_changes_nothing(
     folder: Path, seed: int, quoted: bool, feeds: bool, extra: bool
 ) -> None:
-    """The order of rows and of members, quotes, and further columns behind the last."""
+    """The order of rows and of members, quotes, and additional columns at the end."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     package = rosters.invent(students=20, schools=2)
     before = baseline_of(folder, 20, 2)
@@ -276,7 +278,7 @@ PERSONAL = {"users": 0, "demographics": 0, "enrollments": 5}  # file: the column
 
 
 def after(fates: list[str], added: int) -> tuple[rosters.Package, dict[str, str]]:
-    """A district with all of its former rows, changed and added ones too, and each user's fate."""
+    """A district with all of its former rows, changed and added ones, and each user's fate."""
     package = rosters.invent(students=len(fates), schools=2)
     header, *people = package.tables["users"]
     users = [dict(zip(header, row, strict=True)) for row in people]
@@ -322,7 +324,7 @@ def as_delta(package: rosters.Package, fate_of: dict[str, str]) -> None:
 def test_what_has_changed_is_counted_exactly(
     folder: Path, fates: list[str], added: int, chance: random.Random
 ) -> None:
-    """By kind and by school, from a bulk package and from a delta, in whatever order rows come."""
+    """By kind and by school, from a bulk package and from a delta, with rows in any order."""
     was = baseline_of(folder, len(fates), 2)
     censuses = []
     for told_as in (as_bulk, as_delta):

@@ -1,4 +1,4 @@
-"""A new vault key: all files or none, also where the run is killed at any point."""
+"""A new vault key: all files or none, even if the run is killed at any point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRETS = [("example", OLD), ("example-next", NEW)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The example, with a group's encrypted variables, and files that are none of its id's."""
+    """The example, with a group's encrypted variables, and files with other ids."""
     home = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "example"))
     sealed = VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example")
     (home / "group_vars/all/vault.yml").write_bytes(sealed)
@@ -32,7 +32,7 @@ def content(folder: Path) -> dict[Path, bytes]:
 
 
 def plain(folder: Path, secret: VaultSecret) -> dict[Path, bytes]:
-    """What a key opens of the files of the id `example`."""
+    """Return the files of the id `example` that a key opens."""
     keys = VaultLib([("example", secret)])
     found = {}
     for path, data in content(folder).items():

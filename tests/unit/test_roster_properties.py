@@ -1,4 +1,4 @@
-"""Properties of what is judged, sent and held, over invented rosters."""
+"""Properties of judged, sent and held packages, over invented rosters."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from roster_upload.package.build import build
 from roster_upload.package.outgoing import build_package
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters, share
 from unit.test_config import GOOD
 
@@ -39,7 +40,7 @@ REFERENCES = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where packages lie for a moment."""
+    """Return the path for a temporary package."""
     return tmp_path_factory.mktemp("packages")
 
 
@@ -65,7 +66,7 @@ def ids_in(path: Path, file: str) -> set[str]:
 # ---- what is judged is what is sent -------------------------------------------------------------
 
 PARTS = [" ", "\u00a0", "\u3000", "\t", "\n", "\u200b", "\ufeff", "\u202e", ",", ", ", "x"]
-# Rules that say that a value does not lead where it looks as if it did.
+# Rules for values that do not lead where they seem to.
 LEADS_NOWHERE = {
     "reference.missing",
     "value.edge-blank",
@@ -194,7 +195,7 @@ FAULTS = {
 def test_rows_with_faults_are_removed_for_the_guard(
     folder: Path, rows: set[int], budget: int, chance: random.Random
 ) -> None:
-    """However many the budget covers, the guard's limits are those of all removals."""
+    """The guard's limits are those of all removals, however many the budget covers."""
     package = rosters.invent(students=60, schools=2)
     before = look(folder / "good.zip", package).baseline
     for row in rows:

@@ -1,4 +1,4 @@
-"""The generator of rosters: what it calls valid is valid, and an option does what it says alone."""
+"""The generator of rosters: valid packages are valid, and an option changes only its part."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLANS: dict[str, dict[str, Any]] = {
 
 
 def records(**values: Any) -> dict[str, dict[str, dict[str, str]]]:
-    """The records of a package: by file and sourcedId, each by column."""
+    """Return the records of a package: by file and sourcedId, each by column."""
     tables = rosters.invent(**values).tables
     return {
         file: {row[0]: dict(zip(header, row, strict=True)) for row in rows}

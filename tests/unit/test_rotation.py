@@ -1,4 +1,4 @@
-"""A rotation's plan, and the module that keeps slots: what is due, and what a cut leaves."""
+"""A rotation's plan, and the module that keeps slots: due steps, and the state after a cut."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plan(
     waiting: str = "",
     has: str = "",
 ) -> dict[str, Any]:
-    """The plan for one feed."""
+    """Return the plan for one feed."""
     feed = {"feed": "a", "district": "A", "secret": in_use, "since": since, "new": new}
     slots: dict[str, Any] = {
         "held": {"a_current": current, "a_pending": pending},
@@ -77,7 +77,8 @@ def plan(
         ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "make"}, ""),
         ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "try"}, "rotate"),
         ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "drop"}, "drop"),
-        # Cut behind the switch; and a password that was left there before the feed got a key.
+        # Interrupted after the switch, and a password that was left there before the feed got a
+        # key.
         ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "has": "k"}, "finish"),
         ({"is_hosts_key": True, "pending": "other", "new_keys": "try"}, "drop"),
     ],
@@ -138,7 +139,7 @@ def test_a_plan_holds_nothing_secret() -> None:
 
 # ---- the module ----------------------------------------------------------------------------
 
-# In the place of systemd-creds: the same arguments, a "seal" that opens under its name alone.
+# In place of systemd-creds: the same arguments, and a "seal" that opens under its name alone.
 SEALER = """#!/bin/sh
 if [ "$1" = encrypt ]; then
     echo "$2"
@@ -148,7 +149,7 @@ read -r name < "$3"
 [ "$name" = "$2" ] || exit 1
 sed 1d "$3" | base64 -d
 """
-# Ends itself, as by a kill, at the n-th call of a function of `os`.
+# Kills itself at the n-th call of a function of `os`.
 CUT = """
 import os, runpy, sys
 count, real = 0, os.{name}
@@ -179,11 +180,11 @@ class Host:
         return self.folder / slot / slot
 
     def slot(self, slot: str, **more: Any) -> dict[str, Any]:
-        """A credential of the module's, in the slot's place."""
+        """Return a credential for the module, in the slot's place."""
         return {"name": f"a_{slot}", "path": str(self.path(slot)), **more}
 
     def holds(self, slot: str) -> str:
-        """The secret in a slot; empty where there is none."""
+        """Return the secret in a slot, empty if there is none."""
         path = self.path(slot)
         return (
             base64.b64decode(path.read_text().partition("\n")[2]).decode() if path.exists() else ""
@@ -196,7 +197,7 @@ class Host:
         cut: tuple[str, int] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """Runs the module; returns its result, which is empty where it was cut."""
+        """Run the module. Return its result, empty if it was interrupted."""
         arguments = {
             "credentials": list(credentials),
             **options,
@@ -240,7 +241,7 @@ def test_a_secret_is_written_once(host: Host) -> None:
 
 
 def test_an_older_vault_file_undoes_no_rotation(host: Host) -> None:
-    """Nor one of the same day, nor one that says no day; whatever is newer is brought."""
+    """The same is true of one of the same day, and of one without a day. Newer ones are brought."""
 
     def brought(secret: str, since: str, *, check: bool = False) -> dict[str, Any]:
         return host.run(
@@ -255,7 +256,7 @@ def test_an_older_vault_file_undoes_no_rotation(host: Host) -> None:
             assert "git pull" in result["msg"]
             assert host.holds("current") == "new"
     assert brought("by hand", "2026-11-21")["changed"]
-    # As a rotation does it, without a day.
+    # As a rotation does, without a day.
     host.run(host.slot("pending", secret="rotated"))
     host.run(host.slot("current", source=host.slot("pending")))
     today = time.strftime("%Y-%m-%d", time.gmtime())
@@ -271,7 +272,7 @@ def test_what_cannot_be_read_any_more_is_not_replaced_by_a_new_one(host: Host) -
         assert result["failed"]
         assert "cannot be read by this host" in result["msg"]
     assert host.path("current").read_text() == "of another machine"
-    # A secret that the vault has is at no risk.
+    # A secret in the vault is not at risk.
     assert host.run(host.slot("current", secret="old"))["changed"]
 
 
@@ -310,7 +311,7 @@ def test_a_switch_that_is_cut_leaves_one_that_works(
     assert host.holds("current") in ("old", secret)
     assert host.holds("current") == "old" or host.holds("previous") == "old"
     assert host.holds("pending") == secret
-    # What is left lying is hidden from systemd.
+    # The remains are hidden from systemd.
     for slot in ("current", "previous"):
         names = {path.name for path in host.path(slot).parent.iterdir()}
         assert {name for name in names if not name.startswith(".")} <= {slot}
@@ -323,12 +324,12 @@ def test_a_switch_that_is_cut_leaves_one_that_works(
 
 
 def holder(name: str, **more: str) -> dict[str, Any]:
-    """Who rotates, as the action says it."""
+    """Return who rotates, in the action's words."""
     return {"token": f"here {name} 1", "who": f"{name}@control", **more}
 
 
 def locked(host: Host, *credentials: dict[str, Any], name: str, **more: Any) -> dict[str, Any]:
-    """Runs the module as a rotation of somebody's."""
+    """Run the module as somebody's rotation."""
     lock = {"lock": str(host.folder / "locks" / "a"), "holder": holder(name)}
     return host.run(*credentials, **(lock | more))
 
@@ -341,12 +342,12 @@ def test_one_operator_at_a_time(host: Host) -> None:
         assert "a is being rotated by alice@control, since 2" in result["msg"]
         assert result["lock"]["token"] == "here alice 1"
     assert host.holds("pending") == "of alice"
-    # Whoever has it goes on, and gives it back.
+    # The holder continues, and gives it back.
     since = result["lock"]["since"]
     assert not locked(host, name="alice", release=True).get("failed")
     assert not locked(host, name="bob").get("failed")
     assert locked(host, name="alice")["lock"]["since"] >= since
-    # Of a run that is known to have ended, and of one that nobody has heard of for long.
+    # Of a finished run, and of one without a sign of life for long.
     gone = holder("alice", gone="here bob 1")
     assert not locked(host, name="alice", holder=gone).get("failed")
     lock = host.folder / "locks" / "a"
@@ -384,7 +385,7 @@ def test_site_changes_nothing_that_somebody_rotates(host: Host) -> None:
 
 
 def switch_to(host: Host, digest: str, **more: str) -> dict[str, Any]:
-    """Runs the module as the switch of a rotation."""
+    """Run the module as the switch of a rotation."""
     return host.run(
         host.slot("previous", source=host.slot("current")),
         host.slot("current", source=host.slot("pending", digest=digest), **more),

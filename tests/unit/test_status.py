@@ -1,4 +1,4 @@
-"""The fleet's status: what hosts report of their receipts, how it is judged, packed and kept."""
+"""The fleet's status: the hosts' reports of their receipts, judged, packed and stored."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FINDINGS = [
 
 
 def judged(feed: dict[str, Any], **report: Any) -> status.Row:
-    """A feed of a host that was reached just now."""
+    """Return a feed of a host that was reached just now."""
     told = parsed(fleets.report([feed], **report))
     host = status.Host("roster-1", told, stamp(NOW), planned=[feed["feed"]])
     return status.rows([host], "inventories/my district")[0]
@@ -121,7 +121,7 @@ def test_a_delivery_with_something_to_look_at_is_amber(caution: dict[str, Any], 
 
 
 def by_hand(outcome: str) -> dict[str, Any]:
-    """What somebody has tried by day, after the night of NOW's day."""
+    """Manual tries during the day, after the night of NOW's day."""
     return fleets.receipt("send", outcome, NOW.date() + dt.timedelta(days=1))
 
 
@@ -255,7 +255,7 @@ def test_the_table_shows_the_worst_first(tmp_path: Path) -> None:
 
 
 def unpacked(text: str) -> list[int | None]:
-    """What the page's script makes of packed numbers."""
+    """Return the page's script's reading of packed numbers."""
     found: list[int | None] = []
     before = value = shift = 0
     for character in text:
@@ -331,7 +331,7 @@ def test_a_thousand_districts_fit_into_five_megabytes(tmp_path: Path) -> None:
 
 
 def at(days: int = 0, **before: float) -> str:
-    """A moment so long before NOW."""
+    """Return a time so long before NOW."""
     return stamp(NOW - dt.timedelta(days=days, **before))
 
 

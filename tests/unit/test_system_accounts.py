@@ -1,4 +1,4 @@
-"""The module `system_accounts`, in check mode: what it would change of this machine's accounts."""
+"""The module `system_accounts`, in check mode: its changes of this machine's accounts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUP = grp.getgrgid(pwd.getpwall()[0].pw_gid).gr_name
 
 
 def foreseen(**given: Any) -> dict[str, Any]:
-    """Runs the module in check mode; returns its result."""
+    """Run the module in check mode. Return its result."""
     arguments = {
         **given, "_ansible_check_mode": True, "_ansible_diff": True,
         "_ansible_remote_tmp": "/tmp",  # noqa: S108 - Ansible's own default

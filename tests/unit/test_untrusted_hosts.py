@@ -1,4 +1,4 @@
-"""What hosts answer on the control node's terminal, and questions that end."""
+"""Hosts' answers on the control node's terminal, and commands that end."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_all_that_ansible_displays_goes_through_the_door(monkeypatch: pytest.Mon
 
 
 class Action:
-    """An action whose host runs the script here, or answers what it is to."""
+    """An action whose host runs the script here, or gives a prepared answer."""
 
     def __init__(self, **answer: Any) -> None:
         self.answer = answer

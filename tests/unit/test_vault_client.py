@@ -1,4 +1,4 @@
-"""Where vault keys are found, and what is refused: real runs of scripts/vault-client."""
+"""The sources of vault keys, and the refused ones: real runs of scripts/vault-client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What the client imports in any case; a keyring it imports as the environment says.
+# The client's fixed imports. It imports a keyring as the environment says.
 ALWAYS = ("argparse", "getpass", "importlib", "runpy", "shlex", "subprocess", "tomllib")
 
 # A keyring in a file, in place of the system's.
@@ -41,7 +41,7 @@ class Kept(KeyringBackend):
 
 
 class Client:
-    """The vault client of a checkout of its own, with a home and a keyring of its own."""
+    """The vault client of its own checkout, with its own home and keyring."""
 
     def __init__(self, root: Path) -> None:
         self.checkout = root / "checkout"
@@ -64,7 +64,7 @@ class Client:
         }
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Runs it; returns its exit code and what it printed."""
+        """Run it. Return its exit code and its output."""
         done = forks.having(*ALWAYS).run(
             f"import runpy; runpy.run_path({str(self.script)!r}, run_name='__main__')",
             *arguments,
@@ -73,14 +73,14 @@ class Client:
         return done.returncode, done.stdout, done.stderr
 
     def file(self, vault_id: str, key: str, mode: int = 0o600) -> Path:
-        """Puts a key into the operator's file."""
+        """Write a key into the operator's file."""
         path = self.settings / "vault-keys" / vault_id
         path.write_text(key + "\n")
         path.chmod(mode)
         return path
 
     def type(self, vault_id: str, *lines: str, force: bool = False) -> int:
-        """Runs it with --set in a terminal, where these lines are typed; returns its exit code."""
+        """Run it with --set in a terminal, with these typed lines. Return its exit code."""
         terminal, inner = pty.openpty()
         with subprocess.Popen(
             [sys.executable, self.script, "--set", vault_id, *(["--force"] if force else [])],
@@ -138,7 +138,7 @@ def test_a_file_that_others_may_read_is_refused(mode: int, client: Client) -> No
     assert (code, out) == (1, "")
     assert f"chmod 600 {path}" in told
     assert "known" not in told.replace("for known", "")
-    # Those in git are no secrets; a file of the operator's own for such an id is one.
+    # Those in git are public. An operator's own file for such an id is secret.
     home = client.checkout / "inventories" / "lab"
     home.mkdir()
     (home / "vault-key.txt").write_text("public")
@@ -257,7 +257,7 @@ def test_the_next_key_in_the_checkout(client: Client) -> None:
 
 
 def test_no_key_is_taken_for_a_host(client: Client) -> None:
-    """Ansible reads every file of an inventory's folder whose ending it does not know."""
+    """Ansible reads every file of an inventory's folder with an unknown ending."""
     home = client.checkout / "inventories" / "mine"
     home.mkdir()
     (home / "hosts.yml").write_text("all: {hosts: {a: }}\n")

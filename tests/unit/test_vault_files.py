@@ -1,4 +1,4 @@
-"""Feeds' vault files: what goes in comes out, and nothing else is taken for one."""
+"""Feeds' vault files: content is kept unchanged, and no other file passes for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hardening on a kernel of its own: AppArmor, audit, modules, settings, the clock, a reboot.
+"""Harden a machine with its own kernel: AppArmor, audit, modules, settings, the clock, a reboot.
 
 Not part of `make test`, since an emulated machine takes about a quarter of an hour: `make vm`.
 """
@@ -30,24 +30,24 @@ ExecStart=/usr/bin/python3 -c "print(open('/proc/self/attr/current').read(), flu
 
 
 def root(command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in the machine, as root."""
+    """Run a command in the machine, as root."""
     return subprocess.run(
         [VM, "ssh", "sudo", "sh"], input=command, capture_output=True, text=True, check=False
     )
 
 
 def told(command: str) -> str:
-    """What a command says that must succeed."""
+    """Return the output of a command that must succeed."""
     done = root(command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
 
 def site(inventory: Path, **values: Any) -> str:
-    """Runs `site.yml`, with other values; returns its recap's line."""
+    """Run `site.yml`, with other values. Return its recap's line."""
     extra = ["-e", json.dumps(values)]
     command = ["ansible-playbook", "playbooks/site.yml", "-i", str(inventory), *extra]
-    # What was learned of another release's machine of the same name does not count.
+    # Cached facts of another release's machine with the same name do not count.
     command.append("--flush-cache")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
@@ -56,14 +56,14 @@ def site(inventory: Path, **values: Any) -> str:
 
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
-    """A server on the loopback of the machine that runs the tests, which is 10.0.2.2 in there."""
+    """Start a server on the loopback of the testing machine, which is 10.0.2.2 in there."""
     with serving(Vendor(tmp_path_factory.mktemp("vendor"), PASSWORD)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def inventory(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The machine, hardened, with a feed and its export."""
+    """Return the hardened machine, with a feed and its export."""
     subprocess.run([VM, "up"], check=True)
     try:
         values: dict[str, Any] = yaml.safe_load((ROOT / ".vm" / "hosts.yml").read_text())
@@ -92,7 +92,7 @@ def inventory(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def deliver(vendor: Vendor) -> None:
-    """A delivery through the unit, which the vendor has afterwards."""
+    """Deliver through the unit. The vendor has the file afterwards."""
     target = vendor.folder / "OneRoster.zip"
     target.unlink(missing_ok=True)
     started = root(f"systemctl start roster-upload@{FEED}")
@@ -102,7 +102,7 @@ def deliver(vendor: Vendor) -> None:
 
 
 def assert_hardened() -> None:
-    """What only a kernel of one's own shows."""
+    """Check what needs its own kernel."""
     assert told("systemctl is-system-running") == "running"
     assert told("systemctl is-active auditd chrony apparmor").split() == ["active"] * 3
     wanted = told("cat /etc/sysctl.d/60-district-*.conf | grep ' = '").splitlines()

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_upload import config
 from roster_upload.host import locks
+from roster_upload.spec.values import in_window, parse_time
 
 PREFIX = "roster_upload_"
 LONGEST_ACCOUNT = 31  # letters of a name that systemd takes
@@ -97,7 +98,7 @@ def planned_starts(
 
 
 def _later(time: str, minutes: int) -> str:
-    moment = (config.minutes(time) + minutes) % (24 * 60)
+    moment = (parse_time(time) + minutes) % (24 * 60)
     return f"{moment // 60:02}:{moment % 60:02}"
 
 
@@ -110,7 +111,7 @@ def schedule_problems(
         f"{feed['window_start']}-{feed['deadline']} UTC"
         for feed in feeds
         for start in starts[feed["feed"]]["roster-upload"]
-        if not config.in_window(start, feed["window_start"], feed["deadline"])
+        if not in_window(start, feed["window_start"], feed["deadline"])
     ]
 
 
@@ -124,8 +125,8 @@ def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]
         f"{feed['feed']}, {feed['window_start']}-{feed['deadline']} UTC"
         for feed in feeds
         for name, time in times.items()
-        if config.in_window(time, feed["window_start"], feed["deadline"])
-        or config.in_window(feed["window_start"], time, _later(time, UPKEEP_MINUTES))
+        if in_window(time, feed["window_start"], feed["deadline"])
+        or in_window(feed["window_start"], time, _later(time, UPKEEP_MINUTES))
     ]
 
 

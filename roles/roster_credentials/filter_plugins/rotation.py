@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_upload.spec import spec
 
 DOCUMENTATION = """
 name: rotation_plan
@@ -47,7 +53,7 @@ _value:
   elements: dict
 """
 
-WARNING_DAYS = 30
+WARNING_DAYS: int = spec("host")["credential_warning_days"]
 SLOTS = ("current", "pending")
 
 

@@ -14,7 +14,7 @@ from roster_upload.records.night import Night
 from roster_upload.records.summary import several
 from roster_upload.terminal.output import show, show_json
 from roster_upload.terminal.printable import printable
-from roster_upload.validation.check import ValidationOptions
+from roster_upload.validation.options import ValidationOptions
 
 
 def check(given: argparse.Namespace) -> int:

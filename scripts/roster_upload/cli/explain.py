@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from roster_upload.config import Feed
-from roster_upload.exits import MEANINGS, Exit
+from roster_upload.exits import Exit
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import next_step
 from roster_upload.spec import spec
@@ -17,13 +17,13 @@ OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # whose letters are about the SIS's o
 
 def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
     """Return cause, evidence, who must act and a letter to them, as JSON values."""
-    texts: Mapping[str, str] = spec("explain")[str(int(code))]
+    texts: Mapping[str, str] = spec("exits")[str(int(code))]
     step = next_step(receipt, code)
     if feed:
         step = step.replace("FEED", feed.feed)
     return {
         "exit_code": int(code),
-        "meaning": MEANINGS[code],
+        "meaning": code.meaning,
         "cause": texts["cause"],
         "evidence": _evidence(receipt) if receipt else [],
         "who": texts["who"],

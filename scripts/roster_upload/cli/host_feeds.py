@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import become_owner, user_name
+from roster_upload.spec.checks import is_feed_name
 
 if TYPE_CHECKING:
     from roster_upload.records.ledger import Ledger
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def config_file(given: argparse.Namespace) -> Path:
     """Return the path of the named feed's configuration file. Raise Failure."""
-    if not config.is_feed_name(given.feed):
+    if not is_feed_name(given.feed):
         raise Failure(Exit.USAGE, f"{given.feed!r} is not the name of a feed")
     path: Path = given.config_dir / f"{given.feed}.toml"
     return path

@@ -13,10 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from roster_upload import __version__, config
+from roster_upload import __version__
 from roster_upload.cli import through_unit
-from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
+from roster_upload.spec import schema
 from roster_upload.terminal.output import discard, say
 
 # The function of each command. Its module is imported only when the command runs: half of the
@@ -56,7 +57,7 @@ examples:
 
 def exit_codes() -> str:
     """Return the table of exit codes for the help text."""
-    lines = [f"  {code.value:>3}  {MEANINGS[code]}" for code in Exit]
+    lines = [f"  {code.value:>3}  {code.meaning}" for code in Exit]
     return "exit codes:\n" + "\n".join(lines)
 
 
@@ -94,9 +95,8 @@ def parser() -> argparse.ArgumentParser:
     what = one.add_mutually_exclusive_group(required=True)
     what.add_argument("feed", metavar="FEED", nargs="?")
     what.add_argument("--file", metavar="PATH", type=Path, help="a zip or a folder of CSV files")
-    one.add_argument(
-        "--format", choices=config.FORMATS, default=config.FORMATS[0], help="of --file"
-    )
+    formats = schema.keys()["format"].choices
+    one.add_argument("--format", choices=formats, default=formats[0], help="of --file")
     as_json(one)
 
     _comparisons(command, as_json)
@@ -141,6 +141,16 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="approve nothing, only check")
     as_json(one)
 
+    _server_and_night(command, as_json)
+    _views(command, as_json)
+    return main
+
+
+def _server_and_night(
+    command: Callable[..., argparse.ArgumentParser],
+    as_json: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """Add the commands that test the server, or tonight's delivery."""
     one = command(
         "probe", "test the vendor's server (rename, size, checksum) and save its capabilities"
     )
@@ -173,9 +183,6 @@ def parser() -> argparse.ArgumentParser:
         "watch", "alert if tonight's delivery has not arrived, shortly before the deadline"
     )
     one.add_argument("feed", metavar="FEED")
-
-    _views(command, as_json)
-    return main
 
 
 def _comparisons(

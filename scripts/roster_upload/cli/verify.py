@@ -10,7 +10,7 @@ import io
 from roster_upload.cli import host_feeds, through_unit
 from roster_upload.delivery import readiness
 from roster_upload.delivery.readiness import Check
-from roster_upload.exits import MEANINGS, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.terminal.output import show, show_json
 
 
@@ -50,4 +50,4 @@ def _login_check(given: argparse.Namespace) -> Check:
     except Failure as failure:
         return Check("login", failure.code, failure.message)
     lines = output.getvalue().strip().splitlines()
-    return Check("login", code, lines[-1] if lines else MEANINGS[code])
+    return Check("login", code, lines[-1] if lines else code.meaning)

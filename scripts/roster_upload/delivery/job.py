@@ -18,7 +18,8 @@ from roster_upload.records import evidence
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.package_store import PackageStore
-from roster_upload.records.receipt import Outcome, Receipt, Target
+from roster_upload.records.parts import Target
+from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import printable

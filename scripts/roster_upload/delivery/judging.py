@@ -12,16 +12,17 @@ from typing import cast
 from roster_upload.config import Feed
 from roster_upload.delivery.at_vendor import require_news
 from roster_upload.delivery.job import Job, Outgoing, no_room, reason
-from roster_upload.delivery.source import file_of
+from roster_upload.delivery.private_copy import file_of
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.package.built import Built, require_scope
 from roster_upload.records import evidence, package_store
-from roster_upload.records.receipt import Approval, Change
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.records.parts import Approval, Change
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Findings, Report
+from roster_upload.validation.options import ValidationOptions
 
 # What a receipt says of the file that would be sent.
 OF_THE_FILE = ("package", "rows", "faulty_rows", "findings", "changes")

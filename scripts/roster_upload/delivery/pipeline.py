@@ -14,7 +14,7 @@ from pathlib import Path
 
 from roster_upload import __version__
 from roster_upload.config import load
-from roster_upload.delivery import closing, source
+from roster_upload.delivery import closing, private_copy
 from roster_upload.delivery.at_vendor import AtVendor, require_news
 from roster_upload.delivery.job import Draft, Job, Outgoing, beside, now
 from roster_upload.delivery.judging import Judge
@@ -29,7 +29,8 @@ from roster_upload.host.memory import exhausted
 from roster_upload.notify.channels import heartbeat
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.receipt import File, Outcome, Receipt
+from roster_upload.records.parts import File
+from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
 from roster_upload.records.summary import summary_line
 from roster_upload.terminal.printable import path_text
@@ -138,10 +139,10 @@ class Delivery:
         self.recorder.begin()
         if self.command == "send":
             heartbeat.beat(feed, secrets_folder(), None)
-        copy = held.enter_context(source.taken(job))
-        source.describe(job, copy)
+        copy = held.enter_context(private_copy.taken(job))
+        private_copy.describe(job, copy)
         if self.command == "send":
-            source.require_fresh(job, copy)
+            private_copy.require_fresh(job, copy)
         judge = Judge(job, copy)
         package = judge.package()
         require_news(job)

@@ -11,14 +11,15 @@ from pathlib import Path
 from roster_upload import config
 from roster_upload import export as exports
 from roster_upload.config import Feed
-from roster_upload.delivery.source import AHEAD_MINUTES, ahead
+from roster_upload.delivery.private_copy import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
 from roster_upload.records.night import Night, stamp
+from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
 # A delivery copies the export once, and the package store keeps some compressed ones.
-LEAST_FREE_BYTES = 200_000_000
+LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.delivery.job import Job, Outgoing, beside
-from roster_upload.exits import RETRYABLE, Failure
+from roster_upload.exits import Failure
 from roster_upload.host.locks import transfer_slot
 from roster_upload.records.night import MARGIN_SECONDS
-from roster_upload.records.receipt import Outcome, Remote
+from roster_upload.records.parts import Remote
+from roster_upload.records.receipt import Outcome
 from roster_upload.terminal import output
 
 LONGEST_WAIT_SECONDS = 600
@@ -135,7 +136,7 @@ class Sender:
                 has_nothing = info.holds is Holds.NOTHING
                 wait = self._wait(attempt, has_nothing=has_nothing)
                 if (
-                    failure.code not in RETRYABLE
+                    not failure.code.is_retried
                     or attempt == feed.attempts
                     or wait > night.seconds_left()
                 ):

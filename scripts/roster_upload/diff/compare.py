@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload import export as exports
-from roster_upload.config import OPAQUE, Feed
+from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.guard import guard
 from roster_upload.package.built import require_scope
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.spec.formats import OPAQUE
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Report
+from roster_upload.validation.options import ValidationOptions
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roster_upload import export as exports
-from roster_upload.config import ONEROSTER, Feed, record_kinds
+from roster_upload.config import Feed
 from roster_upload.diff.package import Package
 from roster_upload.diff.people import Diff, Wish, between
 from roster_upload.exits import Exit, Failure
@@ -17,8 +17,9 @@ from roster_upload.package.outgoing import build_package
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night
 from roster_upload.records.package_store import Damaged, Entry, PackageStore
-from roster_upload.validation.check import ValidationOptions
+from roster_upload.spec.formats import ONEROSTER, record_kinds
 from roster_upload.validation.check import check as check_package
+from roster_upload.validation.options import ValidationOptions
 
 
 def check(feed: Feed, wish: Wish) -> None:

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from roster_upload.config import ONEROSTER
 from roster_upload.exits import Exit, Failure
-from roster_upload.guard.baseline import Calendar, Flags, State
+from roster_upload.guard.calendar import Calendar, State
+from roster_upload.guard.record_sets import Flags
 from roster_upload.spec import spec
+from roster_upload.spec.formats import ONEROSTER
 from roster_upload.validation.enrollments import day_after
 from roster_upload.validation.zip_package import ZipPackage
 

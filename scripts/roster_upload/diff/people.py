@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.config import ONEROSTER, ROLES
 from roster_upload.diff.package import Columns, Package
 from roster_upload.exits import Exit, Failure
-from roster_upload.guard.baseline import State
+from roster_upload.guard.calendar import State
 from roster_upload.spec import spec
+from roster_upload.spec.formats import ONEROSTER, ROLES
 
 # A cancelled record would have begun later. The guard counts it apart from the removed ones, too.
 ACTIONS = ("removed", "cancelled", "added", "changed")

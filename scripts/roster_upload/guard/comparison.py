@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import Baseline, Flags, Hashes, Numbers, RecordSet, State
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import State
+from roster_upload.guard.hashing import Hashes, Numbers
 from roster_upload.guard.limits import file_of
+from roster_upload.guard.record_sets import Flags, RecordSet
 from roster_upload.guard.verdict import Change
 
 Positions = npt.NDArray[np.uint32]

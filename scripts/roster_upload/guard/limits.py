@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from roster_upload.config import Feed, Span
+from roster_upload.config import Feed
+from roster_upload.spec.values import Span
 
 # Files whose rows an SIS may number anew each night. Their tags are made without the sourcedId.
 RENUMBERED_FILES = ("enrollments",)

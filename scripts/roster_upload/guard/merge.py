@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from roster_upload.guard.baseline import Baseline, Numbers, RecordSet, Session
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import Session
+from roster_upload.guard.hashing import Numbers
 from roster_upload.guard.limits import file_of
+from roster_upload.guard.record_sets import RecordSet
 
 DELTA = "delta"
 

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from roster_upload.config import Feed
-from roster_upload.guard.baseline import IDENTITY, Baseline, Flags, Numbers, State
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import State
 from roster_upload.guard.comparison import Roster, find
+from roster_upload.guard.hashing import Numbers
 from roster_upload.guard.limits import expected, file_of, is_share_above, widening
+from roster_upload.guard.record_sets import IDENTITY, Flags
 from roster_upload.guard.verdict import Reason, Rule, percentage
 
 USERS = "users"

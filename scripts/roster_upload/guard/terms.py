@@ -9,8 +9,9 @@ from enum import Enum
 import numpy as np
 
 from roster_upload.config import Feed
-from roster_upload.guard.baseline import Hashes, Session, State
+from roster_upload.guard.calendar import Session, State
 from roster_upload.guard.comparison import Roster, find
+from roster_upload.guard.hashing import Hashes
 from roster_upload.guard.limits import is_share_above, widening
 from roster_upload.guard.verdict import Reason, Rule, percentage
 

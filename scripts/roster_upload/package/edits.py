@@ -6,7 +6,7 @@ import numpy as np
 
 from roster_upload.package.rows import Part
 from roster_upload.package.values import Fields, Flags
-from roster_upload.validation.csv_reader import Places
+from roster_upload.validation.batch import Places
 
 SMALL = np.uint8(0x20)  # the bit by which a small letter differs from its capital
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import ChunkedArray
+from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.package.edits import Edits
 from roster_upload.package.repairs import Repairs
 from roster_upload.package.rows import Part

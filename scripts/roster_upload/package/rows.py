@@ -19,7 +19,7 @@ import numpy as np
 
 from roster_upload.package.values import Fields, padded
 from roster_upload.spec import spec
-from roster_upload.validation.csv_reader import Bytes, Places, split
+from roster_upload.validation.batch import Bytes, Places, split
 from roster_upload.validation.text import plain
 
 FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')

@@ -15,7 +15,7 @@ from roster_upload.package.repairs import Repairs
 from roster_upload.package.rows import Table
 from roster_upload.spec import spec
 from roster_upload.validation.archive import LITTER
-from roster_upload.validation.csv_reader import UNPACKING_ERRORS, pieces
+from roster_upload.validation.blocks import UNPACKING_ERRORS, pieces
 from roster_upload.validation.zip_package import ENCRYPTED, METHODS, ZipPackage
 
 MANIFEST = "manifest"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.validation.csv_reader import COMMA, QUOTE, Bytes, Places
+from roster_upload.validation.batch import COMMA, QUOTE, Bytes, Places
 from roster_upload.validation.text import BLANKS
 
 Hashes = npt.NDArray[np.uint64]

@@ -10,14 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from roster_upload.records.night_result import NightResult
-from roster_upload.records.receipt import (
-    File,
-    Notified,
-    Outcome,
-    Receipt,
-    Target,
-    Waiting,
-)
+from roster_upload.records.parts import File, Notified, Target, Waiting
+from roster_upload.records.receipt import Outcome, Receipt
 
 FOR_PEOPLE = ("fault", "warning")  # severities of findings in a file that is sent
 REMIND_NIGHTS = 7

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from roster_upload.config import Feed, window_minutes
+from roster_upload.config import Feed
+from roster_upload.spec.values import window_minutes
 
 # A try has to begin so long before the deadline, and a wait for anything ends then.
 MARGIN_SECONDS = 120

@@ -21,6 +21,19 @@ class Verdict(StrEnum):
     MISSED = "missed"
 
 
+def verdict(outcome: str, minutes_left: float | None) -> Verdict:
+    """Return what a night came to, by the outcome of its delivery and the minutes that were left.
+
+    An outcome of another release counts as failed.
+    """
+    if outcome == Verdict.SENT and (minutes_left or 0) < 0:
+        return Verdict.LATE
+    try:
+        return Verdict(outcome)
+    except ValueError:
+        return Verdict.FAILED
+
+
 @dataclass(frozen=True)
 class NightResult:
     """The deliveries of one night, the oldest first, and what they came to."""
@@ -54,9 +67,4 @@ class NightResult:
         """Return what the night came to."""
         if not self.receipt:
             return Verdict.MISSED
-        if self.receipt.is_sent and (self.minutes_left or 0) < 0:
-            return Verdict.LATE
-        try:
-            return Verdict(self.receipt.outcome)
-        except ValueError:
-            return Verdict.FAILED
+        return verdict(self.receipt.outcome, self.minutes_left)

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from roster_upload.records.receipt import Change, Receipt
+from roster_upload.records.parts import Change
+from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
 
 DIGEST_SHOWN = 16
@@ -36,7 +37,7 @@ def next_step(receipt: Receipt | None, code: int | None = None) -> str:
     """
     receipt = receipt or Receipt()
     code = receipt.exit_code if code is None else code
-    step: str = spec("explain").get(str(code), {}).get("do", "")
+    step: str = spec("exits").get(str(code), {}).get("do", "")
     names = {"FEED": receipt.feed_name, "SHA256": receipt.export_sha256[:DIGEST_SHOWN]}
     for placeholder, value in names.items():
         step = step.replace(placeholder, value or placeholder)

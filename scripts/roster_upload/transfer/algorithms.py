@@ -7,8 +7,9 @@ import socket
 
 import paramiko
 
-from roster_upload.config import Feed, HostKey
+from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
+from roster_upload.spec.values import HostKey
 from roster_upload.terminal.printable import printable
 from roster_upload.transfer.packets import BoundedPacketizer
 

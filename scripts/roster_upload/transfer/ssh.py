@@ -19,7 +19,7 @@ from typing import Any
 import paramiko
 
 from roster_upload.config import Feed
-from roster_upload.exits import RETRYABLE, Exit, Failure
+from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.terminal.printable import printable
 from roster_upload.transfer.algorithms import CHACHA, HandshakeLog, make_transport
@@ -238,7 +238,7 @@ def in_time(watchdog: Watchdog, limit: float | None) -> Iterator[None]:
     try:
         yield
     except Failure as failure:
-        if limit is None or not watchdog.is_over or failure.code not in RETRYABLE:
+        if limit is None or not watchdog.is_over or not failure.code.is_retried:
             raise
         raise Failure(
             Exit.SILENT, f"the {limit:g} s for this delivery were over: {failure.message}"

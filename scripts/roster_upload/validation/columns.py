@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import LONGEST_VALUE, ChunkedArray
-from roster_upload.validation.csv_reader import Batch
+from roster_upload.guard.hashing import LONGEST_VALUE
+from roster_upload.guard.record_sets import ChunkedArray
+from roster_upload.validation.batch import Batch
 
 Sums = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]

@@ -6,218 +6,24 @@ time of a CSV reader. A piece in which something is unusual is read by Python's 
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import csv
-import functools
 import io
-import lzma
-import queue
-import re
-import struct
-import threading
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
-from typing import IO, NoReturn
+from itertools import islice
+from typing import NoReturn
 
-import numpy as np
-import numpy.typing as npt
-
-from roster_upload.host.memory import start_thread
 from roster_upload.spec import spec
+from roster_upload.validation.batch import Batch, Places, split
+from roster_upload.validation.blocks import UNFINISHED, UNPACKING_ERRORS
 from roster_upload.validation.findings import Findings
-from roster_upload.validation.zip_layout import Ambiguous
+from roster_upload.validation.lines import Lines, stop
 
-BLOCK_BYTES = 1 << 20  # unpacked at once
-PIECE_BYTES = 1 << 18  # looked at at once, so that a batch stays in the processor's cache
-BLOCKS_AHEAD = 4
-LOOK_SECONDS = 0.5  # between two looks at whether a thread lives
-FIRST_BYTES = 1 << 12  # that tell how lines end
-LONGEST_WINDOW = 256  # bytes of a value that are looked at as an array
-UNPACKING_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    OSError,
-    ValueError,  # a member's place or name that cannot be one
-)
-# How the CSV reader says that a text ends within a quoted field.
-UNFINISHED = "unexpected end of data"
-COMMA, LINE_FEED, RETURN, QUOTE = b',\n\r"'
-END_MARK = b"\x1a"  # Ctrl-Z, by which old systems end a text
-MARKED_LINE = (b"\x1a\r\n", b"\x1a\n")
 SEPARATORS = {";": "semicolon", "\t": "tab", "|": "bar", "~": "tilde", "^": "caret", "\x1f": "US"}
 # A first line that is no header, and what writes it.
 FOREIGN_FIRST = {"sep=": "Excel's sep= line", "#type": "PowerShell's #TYPE line"}
 # What is too long is told by its line; the reader's own limit would be told as a wrong quote.
 csv.field_size_limit(2**31 - 1)
-
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
-
-
-class Unreadable(Exception):
-    """A file that cannot be read on. The finding is made already."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows, all as wide as the header.
-
-    first         the number of the first row; the others follow without a gap
-    data          UTF-8, in which the fields lie
-    starts, ends  where each field begins and ends in `data`, by row and column
-    """
-
-    first: int
-    data: bytes
-    starts: Places
-    ends: Places
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @classmethod
-    def of_rows(cls, first: int, rows: Sequence[Sequence[str]]) -> Batch:
-        """Return a batch of rows of text."""
-        values = [value.encode() for value in chain.from_iterable(rows)]
-        lengths = np.fromiter(map(len, values), np.int64, len(values))
-        ends = np.cumsum(lengths + 1) - 1
-        shape = (len(rows), -1)
-        data = b"\n".join(values) + b"\n"
-        return cls(first, data, (ends - lengths).reshape(shape), ends.reshape(shape))
-
-    @functools.cached_property
-    def buffer(self) -> Bytes:
-        """The bytes of `data`."""
-        return np.frombuffer(self.data, np.uint8)
-
-    @functools.cached_property
-    def padded(self) -> Bytes:
-        """The bytes of `data`, and zeros behind them, so that a window fits at each place."""
-        return np.append(self.buffer, np.zeros(LONGEST_WINDOW, np.uint8))
-
-    @property
-    def numbers(self) -> npt.NDArray[np.uint32]:
-        """The numbers of the rows in their file."""
-        return np.arange(self.first, self.first + len(self), dtype=np.uint32)
-
-    def values(self, column: int) -> list[str]:
-        """Return the values of a column."""
-        data, starts, ends = self.data, self.starts[:, column], self.ends[:, column]
-        places = zip(starts.tolist(), ends.tolist(), strict=True)
-        return [data[start:end].decode() for start, end in places]
-
-    def value(self, row: int, column: int) -> str:
-        """Return one value; `row` counts from 0 in this batch."""
-        return self.data[self.starts[row, column] : self.ends[row, column]].decode()
-
-    def lines(self) -> list[str]:
-        """Return the rows as text, quotes taken away, commas between."""
-        columns = [self.values(column) for column in range(self.starts.shape[1])]
-        return list(map(",".join, zip(*columns, strict=True)))
-
-
-def split(data: bytes, width: int) -> tuple[Places, Places] | None:
-    """Return where the fields of rows of that width begin and end.
-
-    `data` is whole lines that end with a line feed. Return None where it is anything but plain
-    rows of that width: other widths, a line break in a field, quotes that are not around a field,
-    line ends of several kinds.
-    """
-    buffer = np.frombuffer(data, np.uint8)
-    is_feed = buffer == LINE_FEED
-    separates = (buffer == COMMA) | is_feed
-    quotes = data.count(b'"')
-    if quotes:
-        inside = np.bitwise_xor.accumulate((buffer == QUOTE).view(np.uint8))
-        separates &= inside == 0
-    at = np.flatnonzero(separates)
-    rows = np.count_nonzero(is_feed)
-    if not rows or len(at) != rows * width:
-        return None
-    ends = at.reshape(-1, width)
-    if not (buffer[ends[:, -1]] == LINE_FEED).all():
-        return None
-    starts = (np.append(-1, at[:-1]) + 1).reshape(-1, width)
-    if returns := np.count_nonzero(buffer == RETURN):
-        # A line feed at the very beginning has the last byte of all before it, which is another.
-        if returns != rows or not (buffer[ends[:, -1] - 1] == RETURN).all():
-            return None
-        ends[:, -1] -= 1
-    if quotes:
-        is_quoted = (buffer[starts] == QUOTE) & (buffer[ends - 1] == QUOTE) & (ends - starts > 1)
-        if 2 * np.count_nonzero(is_quoted) != quotes:
-            return None
-        starts, ends = starts + is_quoted, ends - is_quoted
-    return starts, ends
-
-
-def blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield a stream's bytes, unpacked ahead by a thread, since that leaves the interpreter free.
-
-    A short stream needs no thread. Raise what the reading raises, and MemoryError where the thread
-    has too little.
-    """
-    first = stream.read(BLOCK_BYTES)
-    if first:
-        yield first
-    if len(first) == BLOCK_BYTES:
-        yield from _blocks_ahead(stream)
-
-
-def _blocks_ahead(stream: IO[bytes]) -> Iterator[bytes]:
-    waiting: queue.Queue[bytes | Exception] = queue.Queue(BLOCKS_AHEAD)
-    is_over = threading.Event()
-
-    def put(item: bytes | Exception) -> bool:
-        while not is_over.is_set():
-            with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
-                return True
-        return False
-
-    def read() -> None:
-        try:
-            while put(block := stream.read(BLOCK_BYTES)) and block:
-                pass
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            put(error)
-
-    reader = threading.Thread(target=read, daemon=True)
-    start_thread(reader)
-    try:
-        while block := _next(waiting, reader):
-            if isinstance(block, Exception):
-                raise block
-            yield block
-    finally:
-        is_over.set()
-        reader.join()
-
-
-def _next(waiting: queue.Queue[bytes | Exception], reader: threading.Thread) -> bytes | Exception:
-    """Return what comes next. Raise MemoryError where a thread has ended without a word."""
-    while True:
-        is_alive = reader.is_alive()
-        with contextlib.suppress(queue.Empty):
-            return waiting.get(timeout=LOOK_SECONDS if is_alive else 0)
-        if not is_alive:
-            raise MemoryError
-
-
-def pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield a stream's bytes in pieces of a convenient size."""
-    for block in blocks(stream):
-        for start in range(0, len(block), PIECE_BYTES):
-            yield block[start : start + PIECE_BYTES]
 
 
 class Rows:
@@ -239,130 +45,16 @@ class Rows:
         self._blanks: list[int] = []  # numbers of blank lines behind the last row
         self.header: list[str] = []
         try:
-            self._texts = self._checked(archive.open(info))
+            stream = archive.open(info)
         except UNPACKING_ERRORS:
-            self._stop("package.damaged")
+            stop(findings, name, "package.damaged")
+        self._texts = iter(Lines(stream, name, findings))
         self._first_piece = next(self._texts, b"")
         self._rest = b""  # a row whose end is in the next piece
         self._begin()
 
     def _stop(self, rule: str, detail: str = "", row: int = 0) -> NoReturn:
-        self.findings.add(rule, self.name, detail=detail, row=row)
-        raise Unreadable
-
-    # ---- bytes ----------------------------------------------------------------------------------
-
-    def _checked(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield pieces of whole lines: UTF-8, no NUL, no endless line, no endless quote."""
-        rest, line = b"", 1
-        source = self._with_plain_ends(self._pieces(stream))
-        while True:
-            data = next(source, b"")
-            rest += data
-            if not data and rest.rstrip(b"\r\n").endswith(END_MARK):
-                row = line + rest.rstrip(b"\r\n").count(b"\n")
-                self.findings.add("csv.end-mark", self.name, row=row)
-                rest = rest.rstrip(b"\r\n").rstrip(END_MARK)
-            end = rest.rfind(b"\n") + 1 if data else len(rest)
-            if data and rest.endswith(MARKED_LINE, 0, end):  # which may be the last one
-                end = rest.rfind(b"\n", 0, end - 1) + 1
-            # An odd number of quotes: the piece may end within a field.
-            if data and rest.count(b'"', 0, end) % 2 and len(rest) <= self._longest:
-                continue
-            if end:
-                yield self._text(rest[:end], line)
-                line += int(np.count_nonzero(np.frombuffer(rest, np.uint8, end) == LINE_FEED))
-                rest = rest[end:]
-            if len(rest) > self._longest:
-                self._stop("csv.line-length", row=line)
-            if not data:
-                return
-
-    def _pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
-        source = pieces(stream)
-        while True:
-            try:
-                data = next(source, b"")
-            except Ambiguous as error:
-                self._stop("package.ambiguous", str(error))
-            except UNPACKING_ERRORS:
-                self._stop("package.damaged")
-            if not data:
-                return
-            yield data
-
-    def _with_plain_ends(self, source: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield pieces without a byte order mark, and with line ends that are none made to be some.
-
-        Such line ends refuse the file. It is read on, so that all faults are told at once.
-        """
-        first = b""
-        for data in source:
-            first += data
-            if len(first) >= FIRST_BYTES:
-                break
-        first = self._without_mark(first)
-        ends = self._line_ends(first[:FIRST_BYTES])
-        if ends not in ("CR", "CR CR LF"):
-            yield first
-            yield from source
-            return
-        rest = b""
-        for data in chain([first], source):
-            text = rest + data
-            kept = len(text[-2:]) - len(text[-2:].rstrip(b"\r"))  # may go on in the next piece
-            text, rest = text[: len(text) - kept], text[len(text) - kept :]
-            yield _with_feeds(text, ends)
-        yield _with_feeds(rest, ends)
-
-    def _without_mark(self, data: bytes) -> bytes:
-        """Return the first bytes without a byte order mark."""
-        start = data[:200]
-        if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or (
-            start.count(b"\0") > len(start) // 3
-        ):
-            is_wide = start[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-            self._stop("csv.encoding", f"it looks like UTF-{32 if is_wide else 16}")
-        if data.startswith(codecs.BOM_UTF8):
-            self.findings.add("csv.bom", self.name)
-            return data[len(codecs.BOM_UTF8) :]
-        return data
-
-    def _line_ends(self, data: bytes) -> str:
-        """Return how the first lines end, with a finding where it is not by CRLF."""
-        double = data.count(b"\r\r\n")
-        pairs = data.count(b"\r\n") - double
-        alone = data.count(b"\r") - pairs - 2 * double - data.endswith(b"\r")
-        if b"\n" not in data:
-            alone += data.endswith(b"\r")
-        lines = data.count(b"\n") - pairs - double
-        kinds = {"CRLF": pairs, "LF": lines, "CR": alone, "CR CR LF": double}
-        found = [name for name, count in kinds.items() if count]
-        if len(found) > 1 and alone:
-            found.remove("CR")  # told of the line, unless it stands within quotes
-        ends = " and ".join(found)
-        if found in (["CR"], ["CR CR LF"]):
-            detail = f"they end with {ends}; write CR LF"
-            self.findings.add("csv.line-ends", self.name, detail=detail, severity="error")
-        elif ends not in ("", "CRLF"):
-            self.findings.add("csv.line-ends", self.name, detail=f"they are {ends}")
-        return ends
-
-    def _text(self, data: bytes, line: int) -> bytes:
-        if b"\0" in data:
-            self._stop("csv.nul", row=line + data.count(b"\n", 0, data.index(b"\0")))
-        if data.isascii():
-            return data
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            row = line + data.count(b"\n", 0, error.start)
-            is_split = re.match(rb"\xed[\xa0-\xbf]", data[error.start : error.start + 2])
-            cause = "CESU-8, as some databases write it" if is_split else "Windows-1252"
-            self._stop("csv.encoding", f"it may be {cause}", row)
-        return data
-
-    # ---- rows -----------------------------------------------------------------------------------
+        stop(self.findings, self.name, rule, detail, row)
 
     def _begin(self) -> None:
         """Read the header. What stands before it is told and passed over."""
@@ -501,13 +193,6 @@ class Rows:
 def _is_blank(row: Sequence[str]) -> bool:
     """Return whether a row is a line of nothing but white space."""
     return not row or (len(row) == 1 and not row[0].strip())
-
-
-def _with_feeds(data: bytes, ends: str) -> bytes:
-    """Return a text whose line ends are CR alone, or CR CR LF, with line feeds."""
-    if ends == "CR":
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return data.replace(b"\r\r\n", b"\n")
 
 
 def _returns_alone(text: str) -> int:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import ALWAYS, Calendar, ChunkedArray, Hashes, Numbers, Session
+from roster_upload.guard.calendar import ALWAYS, Calendar, Session
+from roster_upload.guard.hashing import Hashes, Numbers
+from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.spec import spec
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import Numbered, Values
-from roster_upload.validation.csv_reader import Batch
 from roster_upload.validation.findings import Findings
 
 FILE = "enrollments.csv"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from roster_upload.guard.baseline import Baseline
 from roster_upload.records.finding import SEVERITIES, Finding, rules
 from roster_upload.spec import spec
+from roster_upload.spec.schema import default
 from roster_upload.terminal.printable import printable
 
 MORE_ROWS = 1 << 16  # a file's flags grow by at least so many
@@ -27,8 +28,8 @@ NO_ROWS = np.zeros(0, np.bool_)
 class Budget:
     """How many rows of a file may have a fault: a share in percent, or a number if that is more."""
 
-    percent: float = 0.5
-    count: int = 5
+    percent: float = field(default_factory=lambda: default("faulty_rows_percent"))
+    count: int = field(default_factory=lambda: default("faulty_rows_count"))
 
     def covers(self, faulty: int, rows: int) -> bool:
         """Return whether so many faulty rows of so many are within it."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.archive import letters_of
-from roster_upload.validation.csv_reader import Rows, Unreadable
+from roster_upload.validation.csv_reader import Rows
 from roster_upload.validation.findings import Findings
+from roster_upload.validation.lines import Unreadable
 
 MANIFEST = "manifest.csv"
 HEADER = ["propertyName", "value"]

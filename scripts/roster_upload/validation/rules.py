@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.guard.baseline import ChunkedArray
+from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.spec import spec
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import (
     Check,
     Distinct,
@@ -29,7 +30,6 @@ from roster_upload.validation.columns import (
     only,
     sums_of_strings,
 )
-from roster_upload.validation.csv_reader import Batch
 from roster_upload.validation.findings import Findings
 
 LONGEST_ID = 255

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.spec import spec
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import Values
-from roster_upload.validation.csv_reader import Batch
 
 Places = npt.NDArray[np.int64]
 # White space beyond what Unicode calls so: characters that leave a blank, or nothing.

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roster_upload.guard.baseline import KeyedHasher, RecordCollector, ValueIndex
-from roster_upload.guard.baseline import Rows as Records
+from roster_upload.guard.hashing import KeyedHasher
+from roster_upload.guard.record_sets import RecordCollector, ValueIndex
+from roster_upload.guard.record_sets import Rows as Records
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import sums_of_strings
-from roster_upload.validation.csv_reader import Batch, Rows, Unreadable
+from roster_upload.validation.csv_reader import Rows
 from roster_upload.validation.findings import Findings, Report
-from roster_upload.validation.oneroster import have_lost_zeros
+from roster_upload.validation.lines import Unreadable
+from roster_upload.validation.row_rules import have_lost_zeros
 
 if TYPE_CHECKING:
-    from roster_upload.validation.check import ValidationOptions
+    from roster_upload.validation.options import ValidationOptions
 
 
 def check(

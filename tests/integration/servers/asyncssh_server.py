@@ -1,6 +1,6 @@
-"""asyncssh's own server on a folder of files: PORT USER PASSWORD.
+"""Run asyncssh's own server on a folder of files: PORT USER PASSWORD.
 
-The folder of the process is the root.
+The process's working folder is the root.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a program for each connection to a loopback port: PORT PROGRAM ARGUMENT..."""
+"""Run a program for each connection to a loopback port: PORT PROGRAM ARGUMENT..."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class Connection(socketserver.BaseRequestHandler):
-    """One connection, which is the program's input and output."""
+    """One connection, as the program's input and output."""
 
     def handle(self) -> None:
         """Run the program to its end."""

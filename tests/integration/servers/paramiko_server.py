@@ -1,7 +1,7 @@
-"""paramiko's own server on a folder of files: PORT USER PASSWORD.
+"""Run paramiko's own server on a folder of files: PORT USER PASSWORD.
 
-paramiko has the protocol only. The requests are carried out as in the example of its sources,
-`tests/_stub_sftp.py`. The folder of the process is the root.
+paramiko has only the protocol. The requests are carried out as in its example,
+`tests/_stub_sftp.py`. The process's working folder is the root.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEY = ECDSAKey.from_private_key_file("/vendor/ssh_host_ecdsa_key")
 
 
 def told(request: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer a request that fails with the status of its error."""
+    """Answer a failed request with the status of its error."""
 
     @wraps(request)
     def answer(*arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-# Net::SFTP::SftpServer, all of whose requests are allowed.
+# Net::SFTP::SftpServer, with all requests allowed.
 use strict;
 use warnings;
 use Net::SFTP::SftpServer;

@@ -5,7 +5,7 @@ set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 . /vendor/settings # PASSWORD, and a port for each server: PORT_erlang, …
 
-# What takes time and is of no use here: documentation, compiled Python.
+# Documentation and compiled Python, which take time and are of no use here.
 printf 'path-exclude=/usr/share/%s/*\n' doc man > /etc/dpkg/dpkg.cfg.d/slim
 ln -sf /bin/true /usr/bin/py3compile
 apt-get -qq update
@@ -13,7 +13,7 @@ apt-get -qq install -y --no-install-recommends -o Dpkg::Options::=--force-unsafe
     dropbear-bin erlang-ssh gesftpserver libnet-sftp-sftpserver-perl mysecureshell \
     openssh-sftp-server proftpd-core proftpd-mod-crypto python3-asyncssh python3-paramiko \
     python3-twisted rclone tinysshd > /dev/null
-# Of what MINA's package and Java's depend on, nothing is needed.
+# MINA's package and Java work without these dependencies.
 mkdir /tmp/java
 (
     cd /tmp/java
@@ -61,7 +61,7 @@ as mina /usr/lib/jvm/java-21-openjdk-*/bin/java -XX:TieredStopAtLevel=1 -Xshare:
     -cp "$(printf '/usr/share/java/%s.jar:' bsh slf4j-api sshd-common sshd-core sshd-sftp)" \
     bsh.Interpreter /servers/mina.bsh "$PORT_mina" s-mina "$PASSWORD"
 
-# These log in users of the system.
+# These servers log in users of the system.
 python3 /servers/twisted_server.py "$PORT_twisted" s-twisted "$PASSWORD" > /vendor/twisted/log 2>&1 &
 dropbearconvert openssh dropbear /vendor/host_key /vendor/dropbear/key
 dropbear -F -E -m -r /vendor/dropbear/key -p "127.0.0.1:$PORT_dropbear" -P /vendor/dropbear/pid \

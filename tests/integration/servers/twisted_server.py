@@ -1,6 +1,6 @@
-"""Twisted Conch, as `twistd conch` runs it: PORT USER PASSWORD.
+"""Run Twisted Conch, as `twistd conch` does: PORT USER PASSWORD.
 
-Its 24.11 takes the home of a user for a FilePath, which UnixConchUser does not give.
+Its 24.11 expects a user's home to be a FilePath, but UnixConchUser does not provide one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PORT, USER, PASSWORD = sys.argv[1:]
 
 
 class User(UnixConchUser):  # type: ignore[misc]
-    """A user of the system, as which the files are opened."""
+    """A user of the system, under whose account the files are opened."""
 
     def getHomeDir(self) -> Any:  # noqa: N802 - Twisted's name
         return FilePath(super().getHomeDir())

@@ -1,8 +1,10 @@
-"""Ansible callback for tests: ends a run as a power cut would, or spoils a file, at a given task.
+"""Ansible callback for tests: end a run like a power cut, or spoil a file, at a given task.
 
-BREAK_AT is a task's name and BREAK_WHEN `before` or `after`; RECORD is a file that gets the name
-of each task that begins.  With SPOIL, a file, the run goes on, but that file lies in the clear.
-With REACHED and GO_ON, it makes the one file and waits for the other.
+BREAK_AT is a task's name and BREAK_WHEN `before` or `after`. RECORD is a file that gets the name of
+each task that starts.
+
+With SPOIL, a file, the run goes on, but that file is unencrypted. With REACHED and GO_ON, it makes
+the one file and waits for the other.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        """Records a task, and ends before it."""
+        """Record a task, and end before it."""
         if path := os.environ.get("RECORD"):
             with Path(path).open("a") as out:
                 out.write(task.name + "\n")
         self._break(task, "before")
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Ends after a task."""
+        """End after a task."""
         self._break(result._task, "after")
 
     def _break(self, task: Any, when: str) -> None:

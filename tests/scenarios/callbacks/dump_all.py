@@ -1,4 +1,4 @@
-"""Ansible callback for tests: writes all that a callback is given into the file DUMP."""
+"""Ansible callback for tests: write everything that a callback receives into the file DUMP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self._write(task.name, task.args, task.vars)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Write what a task has returned."""
+        """Write the result of a task."""
         self._write(result._task.name, result._result)
 
     v2_runner_on_failed = v2_runner_on_ok

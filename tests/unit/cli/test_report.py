@@ -1,4 +1,4 @@
-"""What a host reports to its control node: the machine, and each feed's receipts in brief."""
+"""Report a host to its control node: the machine, and each feed's receipts in brief."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a feed is ready for tonight: each thing that is looked at, and what is wrong with it."""
+"""A feed's readiness for tonight: each check, and its problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READY = {"timedatectl Timezone": "Etc/UTC", "timedatectl NTPSynchronized": "yes"
 
 
 class Host:
-    """A host on which all is in order, until a test says otherwise."""
+    """Return a healthy host."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.patch = monkeypatch
@@ -44,7 +44,7 @@ class Host:
         return self.answers.get(" ".join([command, *names]), "")
 
     def write(self, hours: float) -> None:
-        """Lets the export be so many hours old."""
+        """Let the export be so many hours old."""
         os.utime(self.export, (NOW.timestamp() - hours * 3600,) * 2)
 
     def look(self, **changes: Any) -> dict[str, checks.Check]:
@@ -52,7 +52,7 @@ class Host:
         return {check.name: check for check in checks.of_host(feed, NOW)}
 
     def wrong(self, **changes: Any) -> dict[str, Exit]:
-        """What is not in order."""
+        """Return the problems."""
         found = self.look(**changes).items()
         return {name: check.code for name, check in found if check.code is not Exit.OK}
 
@@ -124,7 +124,7 @@ def test_the_next_start_lies_in_the_window(
         (199_999_999, 1000, False),
         (300_000_000, 100_000_000, True),
         (299_999_999, 100_000_000, False),
-        (200_000_000, None, True),  # an export that is not there is told by its own check
+        (200_000_000, None, True),  # a missing export is reported by its own check
     ],
 )
 def test_there_is_room_for_three_exports(

@@ -1,4 +1,4 @@
-"""What the guard would say if one package followed another, from the command line."""
+"""The guard's answer for two packages in sequence, from the command line."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def renumbered(made: rosters.Package) -> None:
 
 
 def misdeclared(made: rosters.Package) -> None:
-    """Declare another version, which refuses the package and changes nobody."""
+    """Declare another version, which refuses the package and does not change any person."""
     made.manifest[2] = ["oneroster.version", "1.2"]
 
 
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
-    """A good package."""
+    """Return a good package."""
     return package(tmp_path / "before.zip")
 
 
@@ -184,7 +184,7 @@ def test_the_night_decides_what_is_over(tmp_path: Path) -> None:
     package(tmp_path / "a.zip", everywhere("enrollments", "endDate", "2026-11-30"))
     same = ["compare", str(tmp_path / "a.zip"), str(tmp_path / "a.zip")]
     assert cli.main([*same, "--night=2026-11-29"]) == Exit.OK
-    assert cli.main([*same, "--night=2026-11-30"]) == Exit.HELD  # nobody is left
+    assert cli.main([*same, "--night=2026-11-30"]) == Exit.HELD  # nobody remains
 
 
 def test_without_a_night_it_is_today(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +209,7 @@ def test_what_cannot_be_compared_is_told(
 def test_before_was_accepted_the_night_before(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a term adds on its first night is no mistake."""
+    """Additions on a term's first night are no mistake."""
 
     def by_term(made: rosters.Package) -> None:
         for row in range(7, len(made.tables["classes"]) + 1):

@@ -1,4 +1,4 @@
-"""Who would be removed, added and changed: found as the guard does, shown on a terminal only."""
+"""The removed, added and changed people, found as the guard does, on a terminal only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from unit.test_config import GOOD
 NIGHT = dt.date(2026, 11, 1)
 KEY = b"k" * 32
 FEED = "maple-grove"
-STUDENT = 20  # a row of users.csv that is a student's
+STUDENT = 20  # a student's row of users.csv
 VERSIONS = ("propertyName", "manifest.version", "oneroster.version")
 HOSTILE = "\x1b]0;owned\x07\u202eZubenel"
 Change = Callable[[rosters.Package], None]
@@ -58,7 +58,7 @@ def found(
     night: dt.date = NIGHT,
     **values: Any,
 ) -> Diff:
-    """Return what differs between an invented package and the same with a change."""
+    """Return the differences between an invented package and the same with a change."""
     old = Package(package(tmp_path / "old", before), "old", night)
     new = Package(package(tmp_path / "new", change, **values), "new", night)
     return between(old, new, wish or Wish())
@@ -75,7 +75,7 @@ def setting(file: str, column: str, value: str, *rows: int) -> Change:
 
 
 def without(file: str, row: int) -> Change:
-    """Return a change that leaves a row out."""
+    """Return a change that removes a row."""
 
     def change(made: rosters.Package) -> None:
         made.tables[file].pop(row - 1)
@@ -84,7 +84,7 @@ def without(file: str, row: int) -> Change:
 
 
 def actions(diff: Diff) -> list[tuple[str, str, str]]:
-    """Return what was found, without names."""
+    """Return the differences, without names."""
     return [(record.action, record.kind, record.sourced_id) for record in diff.records]
 
 
@@ -352,7 +352,7 @@ def test_a_table_fits_the_terminal_and_loses_nothing(width: int) -> None:
 
 
 def feed_of(tmp_path: Path, **values: Any) -> list[str]:
-    """Write a feed's configuration; return the options that lead to it."""
+    """Write a feed's configuration. Return the options for it."""
     folder = tmp_path / "etc"
     folder.mkdir()
     settings = {**GOOD, "source": str(tmp_path / "export.zip"), **values}
@@ -365,7 +365,7 @@ def feed_of(tmp_path: Path, **values: Any) -> list[str]:
 
 
 def keep(tmp_path: Path) -> Path:
-    """Keep a package as accepted; return the folder of the feed's state."""
+    """Store a package as accepted. Return the folder of the feed's state."""
     state = tmp_path / "state" / FEED
     state.mkdir(parents=True)
     path = package(tmp_path / "accepted")
@@ -382,7 +382,7 @@ def keep(tmp_path: Path) -> Path:
 
 
 def on_terminal(tmp_path: Path, *arguments: str) -> tuple[int, str]:
-    """Run the program on a terminal of its own; return its exit code and what was shown."""
+    """Run the program on its own terminal. Return its exit code and its output."""
     leader, follower = pty.openpty()
     environment = {
         **os.environ,
@@ -413,7 +413,7 @@ def _blocks(leader: int) -> Iterator[bytes]:
 
 
 def kept_texts(tmp_path: Path) -> str:
-    """Return all that the feed's state holds after a command, as far as it is text."""
+    """Return all text in the feed's state after a command."""
     files = (path for path in (tmp_path / "state").rglob("*") if path.is_file())
     return "".join(path.read_bytes().decode("latin-1") for path in files)
 
@@ -579,7 +579,7 @@ def test_a_socket_that_was_left_is_replaced_and_one_in_use_is_not(tmp_path: Path
 
 def test_a_unit_that_nobody_waits_for_writes_to_nothing(tmp_path: Path) -> None:
     file = channel.socket_path(tmp_path, "a")
-    file.write_text("")  # what somebody has put in the socket's place
+    file.write_text("")  # somebody's file in the socket's place
     for path in (file, tmp_path / "none"):
         with pytest.raises(Failure, match="root's terminal"), channel.connected(path):
             pass

@@ -1,4 +1,4 @@
-"""The page about the guard shows what the program prints, and says what that means."""
+"""The page about the guard shows the program's output, and explains it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from roster_upload import config
 from roster_upload.exits import Exit
+from roster_upload.spec import schema
 from support.examples import EXAMPLES, WIDTH
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "guard.md"
-# Example: whether its kind of answer is this one. Whatever is not here is let through.
+# Example: whether its kind of answer is this one. All others are let through.
 HELD_FOR = {
     "rollover": "grades of",
     "closed-school": "the school school-7 would lose 100 of 100",
@@ -25,7 +25,7 @@ HELD_FOR = {
 
 
 def test_every_example_is_on_the_page_once() -> None:
-    """scripts/docs writes their outputs; test_docs compares them."""
+    """scripts/docs writes their outputs, and test_docs compares them."""
     assert re.findall(r"<!-- example: ([\w-]+) -->", PAGE.read_text()) == list(EXAMPLES)
 
 
@@ -56,6 +56,4 @@ def test_a_lower_limit_in_august_still_holds_new_numbers(name: str, code: Exit) 
 def test_the_page_has_the_default_limits() -> None:
     rows = re.findall(r"^\| `roster_upload_(guard_\w+)` \| (\d+)", PAGE.read_text(), re.M)
     assert len(rows) == 7
-    assert {key: int(value) for key, value in rows} == {
-        key: config.DEFAULTS[key] for key, _ in rows
-    }
+    assert {key: int(value) for key, value in rows} == {key: schema.default(key) for key, _ in rows}

@@ -1,4 +1,4 @@
-"""A year of nights over a school calendar: the guard holds nothing but the rollover."""
+"""A year of nights over a school calendar: the guard holds only the rollover."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 from roster_upload.guard import guard
-from roster_upload.guard.baseline import Baseline, Calendar, Session
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import Calendar, Session
 from support import share
 from support.baselines import Record, baseline, feed, person
 
@@ -29,7 +30,7 @@ LAST_NIGHT = dt.date(2027, 9, 3)
 
 @dataclass(frozen=True)
 class Sis:
-    """What an SIS lists, and when."""
+    """The records that an SIS lists, and their nights."""
 
     drops_ended: bool = False  # enrollments of a semester go away after its end
     lists_late: bool = False  # and come with its first day
@@ -43,7 +44,7 @@ class Sis:
         return not (self.drops_ended and last < night) and not (self.lists_late and night < first)
 
     def export(self, night: dt.date) -> Baseline:
-        """Return what is exported before a night."""
+        """Return the export before a night."""
         year = 0 if night < ROLLOVER else 1
         semesters = (2 * year, 2 * year + 1)
         listed = tuple(one for one in semesters if self.lists(one, night))
@@ -121,7 +122,7 @@ def _sessions(sis: Sis, year: int) -> list[Session]:
 
 
 def nights() -> Iterator[dt.date]:
-    """Give the nights before weekdays, also in the winter break. The summer is a blackout."""
+    """Yield the nights before weekdays, also in the winter break. The summer is a blackout."""
     night = SEMESTERS[0][0]
     while night <= LAST_NIGHT:
         is_summer = SEMESTERS[1][1] < night < ROLLOVER
@@ -131,9 +132,9 @@ def nights() -> Iterator[dt.date]:
 
 
 def telling_nights() -> Iterator[dt.date]:
-    """Give one night a week, and each near the first or last day of a semester.
+    """Yield one night a week, and each near the first or last day of a semester.
 
-    Nothing but the date changes on the others.
+    Only the date changes on the others.
     """
     edges = [day for semester in SEMESTERS for day in semester]
     for night in nights():
@@ -198,7 +199,7 @@ def held(old: Baseline, new: Baseline, night: dt.date) -> set[tuple[str, str]]:
 
 
 def absent(found: Baseline, file: str) -> Baseline:
-    """Return an export in which nothing of a file is present, though all is listed."""
+    """Return an export in which no record of a file is present, though all are listed."""
     records = {
         kind: replace(one, present=one.present & (not kind.startswith(file)))
         for kind, one in found.records.items()

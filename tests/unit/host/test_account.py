@@ -26,7 +26,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights 
 
 
 def in_a_process(code: str, *arguments: str | Path) -> str:
-    """Runs Python code in a process of its own, since the rights do not come back."""
+    """Run Python code in a process of its own, since the rights do not come back."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SCRIPTS)},
@@ -99,7 +99,7 @@ def test_what_is_no_plain_file_is_never_opened(tmp_path: Path, kind: str) -> Non
 
 
 def held(folder: Path, sha256: str) -> Path:
-    """The state of a feed whose export with a digest is held."""
+    """Return the state of a feed with a held export, which has this digest."""
     state = folder / "state" / "maple-grove"
     state.mkdir(parents=True)
     receipt = {"feed": "maple-grove", "command": "send", "outcome": "held", "exit_code": 17,
@@ -115,7 +115,7 @@ def approve(folder: Path, digest: str) -> list[str]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every account can enter; those of pytest are closed."""
+    """Return a folder that every account can enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -123,7 +123,7 @@ def open_folder() -> Iterator[Path]:
 
 @needs_root
 def test_an_approval_is_written_as_the_feeds_account(open_folder: Path) -> None:
-    """Behind the account's link is a file that only root can write."""
+    """The account's link leads to a file that only root can write."""
     state, secret = held(open_folder, "ab" * 32), open_folder / "secret"
     (state / "receipts.jsonl").rename(secret)
     before = secret.read_bytes()
@@ -221,7 +221,7 @@ def test_a_feed_without_receipts_hides_no_other(
 
 
 def test_what_is_typed_again_is_a_name_and_a_digest() -> None:
-    """A next step holds nothing that a feed's account could have made a command of."""
+    """A next step contains nothing that a feed's account could have made a command."""
     receipt = {"feed": "a; touch x", "exit_code": 17, "source": {"sha256": "$(touch y)" + "a" * 54}}
     assert "touch" not in next_step(Receipt.parse(receipt))
     assert "roster-upload diff FEED" in next_step(Receipt.parse(receipt))

@@ -1,4 +1,4 @@
-"""A file is replaced as a whole and for good, or not at all."""
+"""A file is replaced as a whole and durably, or not at all."""
 
 from __future__ import annotations
 

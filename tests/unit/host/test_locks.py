@@ -1,4 +1,4 @@
-"""Turns: one delivery of a feed, one login of an account, so many transfers of a host."""
+"""Locks: one delivery of a feed, one login of an account, so many transfers of a host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def feed(name: str = "maple", **changes: Any) -> config.Feed:
-    """A feed with an account of its own."""
+    """Return a feed with an account of its own."""
     return config.parse({**GOOD, "feed": name, "username": f"{name}@vendor", **changes})
 
 
@@ -37,7 +37,7 @@ def turn(
 
 @contextlib.contextmanager
 def other_process(held: contextlib.AbstractContextManager[None]) -> Iterator[int]:
-    """The number of a process that holds a lock until it is killed."""
+    """Return the id of a process that holds a lock until it is killed."""
     ready, told = os.pipe()
     child = os.fork()
     if not child:
@@ -69,7 +69,7 @@ def test_a_feed_has_one_delivery_at_a_time(tmp_path: Path) -> None:
         assert failed.value.message == "another delivery of maple is under way; see its journal"
         with locks.feed_lock(tmp_path / "state" / "oak"):
             pass
-    with locks.feed_lock(folder):  # one that was killed holds nothing
+    with locks.feed_lock(folder):  # a killed one holds nothing
         pass
 
 
@@ -132,7 +132,7 @@ def test_a_host_has_so_many_transfers_at_once(tmp_path: Path) -> None:
 def test_an_account_has_one_login_at_a_time(
     tmp_path: Path, changes: dict[str, Any], is_the_same: bool
 ) -> None:
-    """Two feeds of a district share an account; vendors count its logins."""
+    """Two feeds of a district share an account, and vendors count its logins."""
     second = feed("second", **{"username": "maple@vendor", **changes})
     with turn(tmp_path, feed()):
         if not is_the_same:
@@ -221,7 +221,7 @@ def test_a_fault_inside_is_not_taken_for_a_lock(tmp_path: Path) -> None:
 
 
 def test_locks_tell_no_account(tmp_path: Path) -> None:
-    """What lies on the disk names nobody."""
+    """The files on the disk name no account."""
     with turn(tmp_path, feed(parallel=1)):
         names = sorted(path.name for path in tmp_path.iterdir())
         assert names[1:] == ["slot-0.lock"]

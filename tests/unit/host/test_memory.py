@@ -20,7 +20,7 @@ from roster_upload.package.source import Source, Unusable
 from roster_upload.package.writer import PackageWriter
 from roster_upload.records.ledger import Ledger
 from roster_upload.spec import spec
-from roster_upload.validation import csv_reader
+from roster_upload.validation import blocks
 from roster_upload.validation.check import check
 from support import forks, rosters
 
@@ -28,14 +28,14 @@ ROOM_BYTES = 30 << 20  # beyond what the interpreter and numpy take
 
 
 def limit_memory(room: int) -> None:
-    """Let this process have so many bytes more than it has."""
+    """Let this process have so many more bytes than it has."""
     data = Path("/proc/self/status").read_text().partition("VmData:")[2].split()[0]
     limit = int(data) * 1024 + room
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def run_with_limit(room: str, *arguments: str) -> None:
-    """Run the program with so many bytes more than it has; end with its exit code."""
+    """Run the program with so many more bytes than it has. End with its exit code."""
     limit_memory(int(room))
     raise SystemExit(cli.main(arguments))
 
@@ -80,7 +80,7 @@ def test_an_export_that_needs_more_memory_than_there_is_is_told(tmp_path: Path, 
 def test_files_unpack_to_what_memory_can_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that no rule looks into count, too."""
+    """Files without rules count, too."""
     path = tmp_path / "a.zip"
     members = rosters.invent(students=30).members()
     size = sum(len(content) for _, content in members) + 1000
@@ -155,7 +155,7 @@ def test_any_other_error_is_the_programs_own() -> None:
 
 
 def refuse(_self: object, *_given: object, **_named: object) -> None:
-    """Start no thread, as where there are too many."""
+    """Start no thread, as if there were too many."""
     raise RuntimeError("can't start new thread")
 
 
@@ -175,7 +175,7 @@ def test_a_thread_without_memory_is_not_waited_for(
 ) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(rosters.build(students=30))
-    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 100)  # what is shorter needs no thread
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100)  # what is shorter needs no thread
     monkeypatch.setattr(threading.Thread, "start", started)
     with pytest.raises(MemoryError):
         check(path)
@@ -192,7 +192,7 @@ def test_a_package_is_whole_or_none(
 
 
 def test_a_thread_is_not_started_in_the_last_bytes() -> None:
-    """Python would wait for ever for one that cannot say that it runs."""
+    """Python would wait for ever for one that cannot report its start."""
     code = (
         "import sys; from unit.host.test_memory import start_with_limit; "
         "start_with_limit(*sys.argv[1:])"
@@ -203,7 +203,7 @@ def test_a_thread_is_not_started_in_the_last_bytes() -> None:
 
 
 def start_with_limit(room: str) -> None:
-    """Start a thread in a process that may have so many bytes more."""
+    """Start a thread in a process that may have so many more bytes."""
     limit_memory(int(room))
     try:
         memory.start_thread(threading.Thread(target=lambda: print("runs")))

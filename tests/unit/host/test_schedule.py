@@ -28,7 +28,7 @@ CRON = """\
 
 
 def listed(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> None:
-    """Lets `systemctl` answer by its verb."""
+    """Let `systemctl` answer by its verb."""
     monkeypatch.setattr(schedule, "output", lambda *command: answers.get(command[1], ""))
 
 
@@ -45,7 +45,7 @@ def test_cron_starts_today_or_tomorrow(tmp_path: Path, monkeypatch: pytest.Monke
     table.write_text(CRON)
     listed(monkeypatch, {"is-active": "active", "list-timers": "[{}]"})
     assert starts(table) == {
-        "alder": {"roster-upload": "11-25T07:12:00"},  # this very minute has begun already
+        "alder": {"roster-upload": "11-25T07:12:00"},  # this very minute has started already
         "birch": {"roster-upload": "11-24T07:13:00"},
         "cedar": {"roster-upload": "11-25T07:11:00", "roster-rehearse": "11-24T15:00:00"},
         "elm": {"roster-upload": "11-24T18:30:00"},  # the earlier of two

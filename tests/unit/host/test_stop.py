@@ -1,4 +1,4 @@
-"""Signals: noted, heard at once, or at the end of what must not be torn."""
+"""Signals: recorded, raised at once, or raised at the end of a protected part."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from roster_upload.host import stop
 
 
 def ask(number: int = signal.SIGTERM) -> None:
-    """Sends a signal to this process, whose handler runs before the next line."""
+    """Send a signal to this process, whose handler runs before the next line."""
     os.kill(os.getpid(), number)
 
 
 @contextlib.contextmanager
 def heard() -> Iterator[list[str]]:
-    """A block in which signals are heard; it notes which one has ended it, and what was done."""
+    """A block that signals can end. It records the signal and the work."""
     done: list[str] = []
     try:
         with stop.listening(), stop.heard():
@@ -36,7 +36,7 @@ def test_a_signal_is_heard_at_once(number: signal.Signals) -> None:
 
 
 def test_it_is_no_ordinary_error() -> None:
-    """Libraries take those for a connection that broke."""
+    """Libraries take those for a broken connection."""
     assert not issubclass(stop.Stopped, Exception)
 
 
@@ -63,7 +63,7 @@ def test_a_deferred_signal_comes_at_the_end_of_the_block() -> None:
 
 
 def test_a_deferred_signal_takes_the_place_of_another_end() -> None:
-    """Else a connection that broke because of it would be tried again."""
+    """Otherwise a connection that broke because of it would be tried again."""
     with heard() as done, stop.deferred():
         ask()
         raise OSError("the connection is gone")
@@ -94,4 +94,4 @@ def test_the_former_handlers_come_back() -> None:
         assert [signal.getsignal(number) for number in stop.SIGNALS] != before
     assert [signal.getsignal(number) for number in stop.SIGNALS] == before
     with stop.deferred():
-        pass  # what was noted then is forgotten
+        pass  # the recorded signal is forgotten

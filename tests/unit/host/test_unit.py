@@ -1,4 +1,4 @@
-"""How a unit has ended, by what systemd tells of it."""
+"""The end of a unit, by systemd's report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAME = "roster-upload@a.service"
 
 
 def properties(**values: str) -> dict[str, str]:
-    """What systemd tells of a unit that has run; a dash stands for nothing."""
+    """Return systemd's report of a unit that has run. A dash stands for nothing."""
     usual = {
         "ActiveState": "failed",
         "LoadState": "loaded",
@@ -150,7 +150,7 @@ esac
 def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
     tmp_path: Path, state: str
 ) -> None:
-    """Typed at a terminal, `send` waits for its unit: to interrupt it is to stop the delivery."""
+    """At a terminal, `send` waits for its unit, so an interrupt stops the delivery."""
     for name, text in (
         ("systemctl", ENDLESS.format(folder=tmp_path, state=state)),
         ("journalctl", "#!/bin/sh\n"),
@@ -163,7 +163,7 @@ def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
         "from roster_upload import config\n"
         "from roster_upload.cli import through_unit\n"
         "from roster_upload.exits import Failure\n"
-        "class Slow(subprocess.Popen):\n"  # the interrupt comes before it is known what runs
+        "class Slow(subprocess.Popen):\n"  # the interrupt comes before the unit is known
         "    def __init__(self, *words, **options):\n"
         "        super().__init__(*words, **options); time.sleep(0.3)\n"
         "subprocess.Popen = Slow\n"

@@ -1,4 +1,4 @@
-"""The mechanical repairs: each does its own, and what is not named stays as it was."""
+"""The mechanical repairs: each does its job, and nothing else changes."""
 
 from __future__ import annotations
 

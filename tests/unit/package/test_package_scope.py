@@ -1,4 +1,4 @@
-"""A scope: what the vendor gets is what was asked for, and leads nowhere else."""
+"""A scope: the vendor gets the requested records, without dangling references."""
 
 from __future__ import annotations
 

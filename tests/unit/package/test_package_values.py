@@ -20,7 +20,7 @@ def test_hashes_are_equal_where_values_are(values: list[str]) -> None:
     hashes = fields_of(*values).hashes().tolist()
     assert len(set(hashes)) == len(set(values))
     assert [one == 0 for one in hashes] == [not value for value in values]
-    # Wherever a value is, its hash is the same.
+    # A value's hash does not depend on its place.
     assert fields_of("x", *values).hashes()[1:].tolist() == hashes
 
 
@@ -37,7 +37,7 @@ def test_trimmed_is_stripped(values: list[str]) -> None:
 
 
 def part_of(rows: list[tuple[str, ...]]) -> Part:
-    """Return rows, each value quoted where it holds a comma."""
+    """Return rows, with each value quoted that contains a comma."""
     lines = [",".join(f'"{v}"' if "," in v else v for v in row) for row in rows]
     text = "a,b\r\n" + "".join(f"{line}\r\n" for line in lines)
     (part,) = Table(iter([text.encode()]), ["a", "b"])

@@ -1,4 +1,4 @@
-"""Faulty rows that are left out, and removals that wait."""
+"""Excluded faulty rows, and removals that wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each trace of a delivery has its receipt, else the receipts are incomplete."""
+"""Each trace of a delivery has its receipt. Otherwise the receipts are incomplete."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_new_feed_lacks_nothing(tmp_path: Path) -> None:
 def test_a_trace_without_a_receipt_is_a_gap(tmp_path: Path, leave: Callable[[Path], None]) -> None:
     leave(tmp_path)
     assert len(evidence.gaps(tmp_path)) == 1
-    # What runs since then, and sends nothing, explains nothing.
+    # Later runs that send nothing explain nothing.
     lost = evidence.gaps(tmp_path)
     ledger = Ledger(tmp_path)
     append(ledger, {"run": "2", "outcome": "begun", "command": "send", "lost": lost})

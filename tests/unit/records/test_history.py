@@ -6,7 +6,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from roster_upload.records.receipt import File, Receipt, Target
+from roster_upload.records.parts import File, Target
+from roster_upload.records.receipt import Receipt
 from support.receipts import history
 
 FIRST = dt.date(2026, 11, 2)
@@ -37,7 +38,7 @@ def finding(key: tuple[str, str, str], count: int, severity: str = "fault") -> d
 
 
 def delivery(number: int, *findings: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A receipt of a delivery on a night."""
+    """Return a receipt of a delivery on a night."""
     return {
         "command": "send",
         "outcome": "sent",
@@ -82,7 +83,7 @@ def test_files_are_the_same_by_content_or_else_by_digest(
 
 
 def told_on(counts: dict[int, int], key: tuple[str, str, str] = ROLE) -> list[int]:
-    """Return the nights on which a finding is told that is met so often on each night."""
+    """Return the nights on which a finding is reported that occurs so often on each night."""
     before: list[dict[str, Any]] = []
     for number, count in counts.items():
         receipt = delivery(number, *([finding(key, count)] if count else []))
@@ -97,8 +98,8 @@ def told_on(counts: dict[int, int], key: tuple[str, str, str] = ROLE) -> list[in
         ([3, 3, 3, 3, 3, 3, 3], [0]),
         ([3] * 15, [0, 7, 14]),  # once a week
         ([3, 4, 4], [0, 1]),  # it grows
-        ([20, 21, 22, 23, 24], [0, 2]),  # by a tenth, since what was told
-        ([10, 2, 10], [0]),  # back to what is known
+        ([20, 21, 22, 23, 24], [0, 2]),  # by a tenth, since the last report
+        ([10, 2, 10], [0]),  # back to the known number
         ([10, 2, 11], [0, 2]),
         ([3, 0, 0, 3], [0]),  # back within the week
         ([10, 2, 2, 2, 2, 2, 2, 2, 10], [0, 7, 8]),  # more than the week knows
@@ -236,7 +237,7 @@ def waited(number: int, since: int, nights: int, **more: Any) -> dict[str, Any]:
         ([waited(7, 7, 1), delivery(8, outcome="failed")], 7, 2),  # nothing was judged
         ([waited(8, 8, 1, outcome="failed")], 8, 2),
         ([waited(8, 8, 1, outcome="skipped")], 8, 2),
-        ([waited(8, 2, 7, outcome="held")], 2, 8),  # a wait that is over begins no other one
+        ([waited(8, 2, 7, outcome="held")], 2, 8),  # a finished wait does not start another one
         ([waited(7, 2, 6), delivery(8)], 9, 1),  # the SIS had them again, or they were approved
         ([waited(7, 2, 6), delivery(8, command="resend")], 9, 1),
         ([waited(8, 8, 1, command="rehearse", outcome="rehearsed")], 9, 1),

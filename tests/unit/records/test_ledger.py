@@ -1,4 +1,4 @@
-"""Receipts: each is chained to the one before, and a torn line loses nothing but itself."""
+"""Receipts: each is chained to the one before, and a torn line loses only itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.receipts import append
 
 
 def prune(ledger: Ledger, before: str) -> int:
-    """Prunes what is older than a moment, by a clock that goes with the last receipts."""
+    """Prune receipts older than a time, by a clock that follows the last receipts."""
     stamps = sorted(record.finished for record in ledger.records()[-LAST_LINES:])
     now = dt.datetime.fromisoformat(stamps[(len(stamps) - 1) // 4] if stamps else before)
     return ledger.prune(now - dt.datetime.fromisoformat(before), now)
@@ -100,7 +100,7 @@ def test_a_receipt_is_for_the_feeds_group_alone(tmp_path: Path) -> None:
 
 
 def night(number: int, **values: object) -> dict[str, object]:
-    """A receipt of a night."""
+    """Return a receipt of a night."""
     finished = f"2026-11-{number:02}T07:15:00Z"
     source = {"sha256": "e" * 64}
     return {"outcome": "sent", "source": source, "finished": finished, "n": number, **values}
@@ -120,7 +120,7 @@ def test_old_receipts_give_way_and_the_chain_holds(tmp_path: Path) -> None:
     assert ledger.first_break() is None
     mark = json.loads(ledger.path.read_text().splitlines()[0])
     assert (mark["outcome"], mark["lines"]) == ("pruned", 5)
-    # What is edited or removed afterwards still shows.
+    # Later edits or removals still show.
     lines = ledger.path.read_text().splitlines(keepends=True)
     ledger.path.write_text("".join([lines[0], *lines[2:]]))
     assert ledger.first_break() == 2
@@ -175,7 +175,7 @@ def test_what_was_spoilt_by_hand_shows_after_pruning(
     assert len(lines) == 5
     ledger.path.write_bytes(b"".join(spoil(lines)))
     assert ledger.first_break() == broken_at
-    append(ledger, night(20))  # which is chained to what is there, and mends nothing
+    append(ledger, night(20))  # which is chained to the existing ones, and repairs nothing
     assert ledger.first_break() == broken_at
 
 
@@ -322,7 +322,7 @@ def test_all_of_a_receipt_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("before", "count"),
     [
-        ("2026-11-02T07:15:00Z", 1),  # the one of that very moment stays
+        ("2026-11-02T07:15:00Z", 1),  # the one of exactly that time stays
         ("2026-11-02T07:15:01Z", 2),
         ("2026-11-01T07:15:00Z", 0),
     ],
@@ -418,7 +418,7 @@ def test_a_run_without_an_end_was_killed(tmp_path: Path) -> None:
     assert receipt.exit_code == Exit.KILLED
     assert "may hold its file" in receipt.message
     assert receipt.source.sha256 == "a" * 64
-    # Whoever holds the feed's lock writes it down, once.
+    # The holder of the feed's lock writes it down, once.
     assert [r.run for r in ledger.close_killed()] == ["a"]
     assert ledger.close_killed() == []
     assert [r.outcome for r in ledger.receipts()] == ["approved", "failed"]
@@ -492,7 +492,7 @@ def test_a_damaged_line_is_told(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_a_torn_line_is_no_damage_wherever_it_is_torn(tmp_path: Path) -> None:
-    """A power cut leaves the beginning of a line: it is lost, and nothing else is."""
+    """A power cut leaves the beginning of a line: only this line is lost."""
     ledger = Ledger(tmp_path)
     for number in (1, 2):
         append(ledger, night(number, note="größe"))
@@ -527,7 +527,7 @@ def at(text: str) -> dt.datetime:
 
 
 def of_nights(ledger: Ledger, count: int) -> None:
-    """Receipts of so many nights in a row, the last one on 2026-11-30."""
+    """Return receipts of so many nights in a row, the last one on 2026-11-30."""
     for back in range(count - 1, -1, -1):
         day = at("2026-11-30T07:15:00+00:00") - dt.timedelta(days=back)
         append(ledger, {**SENT, "finished": f"{day:%Y-%m-%dT%H:%M:%SZ}"})

@@ -1,4 +1,4 @@
-"""The kept packages: encrypted, few, and whole or not at all."""
+"""The stored packages: encrypted, few, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEALED = BLOCK_BYTES + TAG_BYTES
 
 
 def keep(tmp_path: Path, content: bytes, *, count: int = 3, key: bytes = KEY) -> PackageStore:
-    """Keeps a package; return the store."""
+    """Store a package. Return the store."""
     made = PackageStore(tmp_path / "packages", key, count)
     source = tmp_path / "package"
     source.write_bytes(content)
@@ -166,7 +166,7 @@ def test_a_package_is_on_the_disk_before_it_has_its_name(
 
 
 def test_a_package_of_a_clock_ahead_does_not_stay_the_newest(tmp_path: Path) -> None:
-    """Else it would be the last good one until that day, and push the others out."""
+    """Otherwise it would be the last good one until that day, and displace the others."""
     folder = tmp_path / "packages"
     folder.mkdir()
     (folder / f"20310601T071500000000Z-{'a' * 64}.package").write_bytes(b"")

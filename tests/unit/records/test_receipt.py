@@ -17,15 +17,8 @@ from roster_upload.cli.render import history, status
 from roster_upload.exits import Exit
 from roster_upload.notify import events, metrics
 from roster_upload.records.ledger import Ledger
-from roster_upload.records.receipt import (
-    EPOCH,
-    Change,
-    File,
-    Outcome,
-    Receipt,
-    Target,
-    table_of_keys,
-)
+from roster_upload.records.parts import Change, File, Target
+from roster_upload.records.receipt import EPOCH, Outcome, Receipt, table_of_keys
 from support import share, values
 from support.receipts import append
 
@@ -71,7 +64,7 @@ BROKEN = values.JSON | st.sampled_from(
 
 
 def spoil(target: Any, keys: list[Any], value: Any) -> Any:
-    """A copy in which the value at some keys is another one."""
+    """Return a copy in which the value at some keys is another one."""
     if not keys or not isinstance(target, dict | list) or not target:
         return value
     copy: Any = dict(target) if isinstance(target, dict) else list(target)
@@ -87,7 +80,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(host: Path, *words: str) -> int:
-    """Runs a command; returns its exit code."""
+    """Run a command. Return its exit code."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         return cli.main([f"--config-dir={host}", f"--state-dir={host}", *words])
 
@@ -97,7 +90,7 @@ def command(host: Path, *words: str) -> int:
 def test_a_damaged_receipt_harms_no_reader(
     readers: Path, where: list[int], value: Any, outcome: str, is_missing: bool
 ) -> None:
-    """One value of another type, or a key that is gone, as a flipped bit leaves it."""
+    """Yield one value of another type, or without a key, as after a flipped bit."""
     damaged = spoil({**GOOD, "outcome": outcome}, where, value)
     if is_missing:
         del damaged[list(damaged)[where[0] % len(damaged)]]

@@ -1,4 +1,4 @@
-"""What is written to a terminal, and what is left where nobody reads it."""
+"""The output on a terminal, and the rest of it without a reader."""
 
 from __future__ import annotations
 

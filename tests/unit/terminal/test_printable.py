@@ -59,7 +59,7 @@ def test_all_texts_of_a_value_are_printable() -> None:
 
 @given(st.text(st.characters()))
 def test_a_failure_is_one_line(text: str) -> None:
-    """Whatever it quotes: another line could be taken for one of the program's own."""
+    """This is so whatever it quotes, since another line could pass for one of the program's own."""
     failure = Failure(Exit.TRANSFER, text)
     assert failure.message.isprintable()
     assert str(failure) == failure.message

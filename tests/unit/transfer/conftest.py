@@ -8,5 +8,5 @@ from roster_upload.transfer import verify
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A size that is wrong is asked for again, here at once."""
+    """A wrong size is requested again, here at once."""
     monkeypatch.setattr(verify, "LOOK_AGAIN_SECONDS", (0, 0, 0))

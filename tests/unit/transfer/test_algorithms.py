@@ -8,7 +8,7 @@ import socket
 import paramiko
 import pytest
 from roster_upload import config
-from roster_upload.config import HostKey
+from roster_upload.spec.values import HostKey
 from roster_upload.transfer import algorithms
 from unit.test_config import GOOD
 
@@ -48,7 +48,7 @@ def test_old_algorithms_are_offered_where_the_feed_says_so(offer: str) -> None:
 
 
 class WithoutStrictKex(paramiko.Transport):
-    """A transport as of Debian 12, which knows no strict key exchange."""
+    """A transport as of Debian 12, without strict key exchange."""
 
     @property
     def advertise_strict_kex(self) -> bool:

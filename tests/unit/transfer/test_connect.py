@@ -1,4 +1,4 @@
-"""The SFTP session behind a login."""
+"""The SFTP session after a login."""
 
 from __future__ import annotations
 

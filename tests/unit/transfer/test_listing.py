@@ -18,7 +18,7 @@ from support.sftp_server import (
 
 
 def test_a_folder_is_read_to_its_end() -> None:
-    """Its names come in several answers, with attributes of all kinds, which are left out."""
+    """Its names come in several answers, with attributes of all kinds, which are ignored."""
     extended = struct.pack(">II", 0x80000001, 0) + b"size" + struct.pack(">I", 1) + packed("a", "b")
     kinds = [
         struct.pack(">I", 0),
@@ -42,7 +42,7 @@ def test_a_folder_is_read_to_its_end() -> None:
 
 
 class Endless(Server):
-    """A server whose folders have no end: each answer holds so many names of that length."""
+    """A server with endless folders: each answer has so many names of that length."""
 
     at_once, length = 100, 6
 

@@ -39,7 +39,7 @@ BEFORE_A_KEY = [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"]  # a
 
 
 def transport(**ends: Any) -> mock.Mock:
-    """A transport whose login methods end as is said: by default well."""
+    """A transport whose login methods end as given, by default well."""
     made = mock.Mock()
     made.auth_timeout = 60
     made.is_active.return_value = ends.pop("is_active", True)
@@ -50,7 +50,7 @@ def transport(**ends: Any) -> mock.Mock:
 
 
 def logins(*made: mock.Mock) -> list[str]:
-    """The login attempts that were made with a secret."""
+    """Return the login attempts that were made with a secret."""
     return [name for t in made for name, *_ in t.method_calls if name[:5] == "auth_" and
             name != "auth_none"]  # fmt: skip
 
@@ -123,7 +123,7 @@ def test_only_a_password_may_be_asked_for_at_a_prompt(method: str) -> None:
 
 @pytest.mark.parametrize("secret", [*(before + KEY for before in BEFORE_A_KEY), KEY[:40]])
 def test_a_key_is_never_taken_for_a_password(secret: bytes) -> None:
-    """Nor one that is damaged."""
+    """A damaged one neither."""
     assert login.kind_of(secret) == "key"
     assert login.kind_of(b"x" + secret) == "password"
 

@@ -1,4 +1,4 @@
-"""What is read out of a server's answers."""
+"""The values that are read from a server's answers."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Nights(RuleBasedStateMachine):
         has_old=st.booleans(),
     )  # fmt: skip
     def begin(self, replaces: bool, offers: bool, on_close: bool, way: str, has_old: bool) -> None:
-        """A server with ways of its own, and the first that is tried there."""
+        """A server with its own capabilities, and the first method to try there."""
         self.ways: dict[str, Any] = {
             "replaces": replaces, "shows_on_close": on_close,
             "extensions": ALL if offers else (),
@@ -48,11 +48,11 @@ class Nights(RuleBasedStateMachine):
         self.way = way
         self.night = 0
         self.files = {FINAL: b"the first"} if has_old else {}
-        self.good = self.files.get(FINAL)  # what the vendor had, whole, when a night began
+        self.good = self.files.get(FINAL)  # the vendor's whole file when a night started
         self.needs_restoring = False
 
     def deliver(self, size: int, seed: int, **faults: Any) -> tuple[Holds, bytes, bool]:
-        """A night; returns what the vendor is said to hold, what was sent, and if all went well."""
+        """Run a night. Return the vendor's reported file, the sent one, and the success."""
         self.night += 1
         new = (f"{self.night} ".encode() * (size + 1))[:size] or b"x"
         noise = random.Random(seed)  # noqa: S311 - no secret
@@ -85,7 +85,7 @@ class Nights(RuleBasedStateMachine):
     def broken(
         self, size: int, seed: int, refuse: dict[Any, int], cut: tuple[str, int], does: bool
     ) -> None:
-        """Requests are refused, and the line may break, before or after a request was done."""
+        """Requests are refused, and the line may break, before or after a request's execution."""
         before = self.files.get(FINAL)
         holds, new, is_sent = self.deliver(size, seed, refuse=refuse, cut=cut, cut_does=does)
         held = self.files.get(FINAL)
@@ -104,7 +104,7 @@ class Nights(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, 200), seed=st.integers(0, 999))
     def good_night(self, size: int, seed: int) -> None:
-        """Nothing goes wrong: the file arrives, and nothing of former nights stays."""
+        """Nothing goes wrong: the file arrives, and no remains of former nights stay."""
         _, new, is_sent = self.deliver(size, seed)
         assert is_sent
         assert self.files == {FINAL: new}
@@ -116,7 +116,7 @@ class Nights(RuleBasedStateMachine):
 
     @invariant()
     def nothing_foreign(self) -> None:
-        """There is the final file, and files of the feed's own."""
+        """The final file and the feed's own files exist."""
         for path in getattr(self, "files", {}):
             assert path == FINAL or "roster-upload-" in path
 

@@ -1,4 +1,4 @@
-"""A server that sends too much, announces what it does not hold, or sends what is not SSH."""
+"""A server that sends too much, announces data that it does not send, or does not speak SSH."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Serve = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serving(serve: Serve) -> Iterator[config.Feed]:
-    """Serve one connection on a free loopback port; give a feed that goes there."""
+    """Serve one connection on a free loopback port. Yield a feed that goes there."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def take() -> None:
@@ -129,7 +129,7 @@ def test_lines_before_the_version_have_an_end(piece: bytes) -> None:
 
 
 def received(kind: int, body: bytes) -> Any:
-    """Return what a packetizer makes of a packet."""
+    """Return a packetizer's result for a packet."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(packet(kind, body))
@@ -210,7 +210,7 @@ def test_a_channel_keeps_no_more_than_its_window() -> None:
     ],
 )
 def test_a_server_that_speaks_no_good_ssh_is_told_as_such(said: bytes) -> None:
-    """At once, not when the time is up."""
+    """At once, not after the timeout."""
 
     def talk(server: socket.socket) -> None:
         server.sendall(said)
@@ -241,7 +241,7 @@ def test_noise_in_a_handshake_is_the_servers_fault(seed: int) -> None:
 
 
 def test_a_handshake_without_an_end_is_told_as_one() -> None:
-    """Not as paramiko's own timer has it, which ends in no reason at all."""
+    """Unlike paramiko's own timer, which gives no reason at all."""
     ours = Times(connect=0.3)
     with (
         serving(lambda server: server.sendall(VERSION)) as feed,

@@ -1,4 +1,4 @@
-"""What a probe learns of a server."""
+"""The capabilities of a server that a probe finds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from unit.transfer.test_listing import Endless
 
 
 def probed(server: Server, version: str = "SSH-2.0-V") -> Profile:
-    """What is learned of a server, which is left as it was found."""
+    """Return the probe's findings of a server, which is left as it was."""
     place = directory_of(server)
     place.info = info.ConnectionInfo(server=version, method="password", extensions=("a",))
     learned = Probe(place).run()
@@ -62,7 +62,7 @@ PLAIN_ZIP = "[a-zA-Z0-9-]+[.]zip"
         ({**HASHES, "takes": "close"}, {"rename": "in-place", "takes_on_close": True,
                                         "stat_after_close": False}),
         ({"refuse": {"opendir": 3}}, {"lists": False}),
-        # A folder whose names are hidden: what is not seen was not taken.
+        # A folder with hidden names: invisible names were not accepted.
         ({"refuse": {"opendir": 3, "stat": 2}}, {"stat_after_close": False, "lists": False}),
         ({"refuse": {"opendir": 3, "stat": 3}}, {"stat_after_close": False, "lists": False}),
         ({"allows": ".*[.]zip"}, {"temporary_name": ".*.zip"}),
@@ -81,7 +81,7 @@ def test_what_a_probe_learns(faults: Faults, learned: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("server", "asks"), [("SSH-2.0-V", False), ("SSH-2.0-mod_sftp", True)])
 def test_a_hash_is_asked_for_where_the_server_is_known_for_it(server: str, asks: bool) -> None:
-    """Servers hang up on a request that they do not know."""
+    """Servers hang up on an unknown request."""
     vendor = Server()
     assert probed(vendor, server).hash is asks
     assert ("check-file-name" in vendor.requests) is asks

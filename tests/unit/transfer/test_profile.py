@@ -1,4 +1,4 @@
-"""What was learned of a server."""
+"""The profile of a server."""
 
 from __future__ import annotations
 

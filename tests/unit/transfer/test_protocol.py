@@ -1,4 +1,4 @@
-"""SFTP requests over a channel whose answers are written down beforehand."""
+"""SFTP requests over a channel with prepared answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_hash_is_only_taken_for_what_it_is(body: bytes, told: str | None) -> N
     [
         (100, 7, 10, 5, 0, (7 * 4096, False)),
         (100, 0, 10, 5, 0, (0, False)),
-        (100, 7, 10, 0, 0, (0, False)),  # no room for another name
+        (100, 7, 10, 0, 0, (0, False)),  # no space for another name
         (100, 7, 0, 0, 3, (7 * 4096, True)),  # a file system that does not count names
         (0, 0, 0, 0, 0, None),  # a server that knows nothing
     ],

@@ -1,4 +1,4 @@
-"""How a temporary file takes the place of the old one, on servers with ways of their own."""
+"""A temporary file replaces the old one, on servers with different capabilities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from unit.transfer.test_upload import OLD, attempt
 def test_the_only_whole_file_comes_back_from_aside(
     tmp_path: Path, faults: Faults, left: bytes
 ) -> None:
-    """The run before ended between its two renamings."""
+    """The run before ended between its two renames."""
     server = Server(**faults)
     server.files = {leftover(server, "old"): YESTERDAY, leftover(server): b"x"}
     attempt(server, tmp_path)
@@ -42,7 +42,7 @@ def test_the_only_whole_file_comes_back_from_aside(
 
 
 def test_an_old_file_that_was_put_aside_comes_back_at_once(tmp_path: Path) -> None:
-    """The server lets the old file be moved away, but not the new one into its place."""
+    """The server allows moving the old file away, but not renaming the new one into its place."""
     server = Server(**NO_REPLACING, refuse={("rename", 3): 4})
     code, told = attempt(server, tmp_path)
     assert (code, "refused renaming" in told) == (Exit.TRANSFER, True)
@@ -88,7 +88,7 @@ def test_a_folder_at_the_final_name_is_left_there(tmp_path: Path, known: str | N
 
 
 def test_a_file_in_the_way_of_the_old_one_goes(tmp_path: Path) -> None:
-    """It was left by a broken run, and nobody may look into the folder."""
+    """It was left by a broken run, and nobody may list the folder."""
 
     class Strict(Server):
         def _rename(self, name: str, old: str, new: str) -> int:

@@ -24,7 +24,7 @@ from unit.transfer.test_protocol import EVEN, HANDLE
 
 
 def put(connection: protocol.Sftp) -> int | None:
-    """Writes a file; returns the size that the server has for it."""
+    """Write a file. Return the size that the server has for it."""
     handle = connection.created(connection.post_create("x"))
     writer.write(connection, handle, io.BytesIO(DATA), pace=EVEN)
     size = connection.size_of(handle)
@@ -39,7 +39,7 @@ def test_answers_may_come_in_any_order() -> None:
 
 
 def test_a_transfer_given_up_leaves_the_channel_in_step() -> None:
-    """What is asked next gets its own answer, not that of a write which was under way."""
+    """The next request gets its own answer, not that of a pending write."""
     connection = over(HANDLE, status(2, messages.FAILURE), status(3), status(4), status(5))
     with pytest.raises(messages.SftpStatusError):
         put(connection)
@@ -50,7 +50,7 @@ def test_a_request_sent_in_part_ends_the_conversation() -> None:
     connection = over(status(1))
 
     def interrupted(_data: bytes) -> None:
-        raise GeneratorExit  # as a signal's exception, but pytest itself does not stop at it
+        raise GeneratorExit  # like a signal's exception, but pytest itself does not stop at it
 
     connection.channel.sendall = interrupted
     with pytest.raises(GeneratorExit):
@@ -61,7 +61,7 @@ def test_a_request_sent_in_part_ends_the_conversation() -> None:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_nonsense_is_never_taken_for_an_answer(seed: int) -> None:
-    """A server's mistake in its later answers: neither success nor an exception of another kind."""
+    """A server's mistake in its later answers is neither success nor another exception."""
     noise = random.Random(seed)  # noqa: S311 - no secret
     good = bytearray(b"".join([HANDLE, status(2), status(3), status(4)]))
     for _ in range(noise.randint(1, 8)):

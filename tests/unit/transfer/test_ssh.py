@@ -1,4 +1,4 @@
-"""Handshake and login over a transport that does what a test says: one login, to one server."""
+"""Handshake and login over a prepared transport: one login, to one server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unit.transfer.test_login import FEED, KEY, PASSWORD, logins, other, transpo
 
 @contextlib.contextmanager
 def connected(monkeypatch: pytest.MonkeyPatch, *made: mock.Mock) -> Iterator[None]:
-    """Lets each connection be the next of some transports."""
+    """Let each connection be the next of some transports."""
     waiting = iter(made)
     monkeypatch.setattr(ssh, "_agreed", lambda *_: contextlib.nullcontext(next(waiting)))
     yield
@@ -57,7 +57,7 @@ def test_the_secret_says_how_to_log_in(
     [
         (other("keyboard-interactive"), True),
         (other("publickey", "keyboard-interactive"), True),
-        # It takes passwords all the same: the first one was refused, and a second may lock.
+        # It still accepts passwords: the first one was refused, and a second may lock the account.
         (other("password", "keyboard-interactive"), False),
         (paramiko.SSHException("x"), False),
         (EOFError(), False),
@@ -179,7 +179,7 @@ def test_a_handshake_that_is_not_done_is_none() -> None:
     [
         (0, Exit.VANISHED, Exit.SILENT),
         (0, Exit.NETWORK, Exit.SILENT),
-        (0, Exit.LOGIN, Exit.LOGIN),  # else it would be tried again
+        (0, Exit.LOGIN, Exit.LOGIN),  # otherwise it would be tried again
         (0, Exit.VERIFY, Exit.VERIFY),
         (600, Exit.VANISHED, Exit.VANISHED),
         (None, Exit.VANISHED, Exit.VANISHED),

@@ -1,4 +1,4 @@
-"""An upload to a server in memory that has each fault in its turn."""
+"""An upload to a server in memory, which has each fault in turn."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def attempt(
     progress: Any = None,
     **changes: Any,
 ) -> tuple[Exit, str]:
-    """Delivers today's file; returns the exit code, and the message or the way and the proof."""
+    """Deliver today's file. Return the exit code, and the message or the method and the proof."""
     source = tmp_path / "roster"
     source.write_bytes(TODAY)
     channel: Any = server
@@ -98,14 +98,14 @@ SIZE = len(TODAY)
         ({"hides": ("stat", "fstat")}, None, "posix-rename, None, answers"),
         ({"refuse": {"stat": 3, "fstat": 8}}, None, "posix-rename, None, answers"),
         ({"hides": ("fstat",)}, None, f"posix-rename, {SIZE}, size"),
-        # An account that may write and not look into its folder.
+        # An account that may write and not list its folder.
         ({"refuse": {"opendir": 3}}, None, f"posix-rename, {SIZE}, size"),
         ({"refuse": {"readdir": 4}}, None, f"posix-rename, {SIZE}, size"),
         ({"refuse": {"opendir": 3, "stat": 3}}, None, "posix-rename, None, answers"),
-        # Names that the server takes.
+        # Names that the server accepts.
         ({"allows": r".*\.zip"}, None, f"posix-rename, {SIZE}, size"),
         ({"allows": r"[a-zA-Z0-9-]+\.zip"}, None, f"posix-rename, {SIZE}, size"),
-        # A file that is seen once it is closed.
+        # A file that is visible once it is closed.
         ({"shows_on_close": True}, None, f"posix-rename, {SIZE}, size"),
         ({"shows_on_close": True}, "in-place", f"in-place, {SIZE}, size"),
         ({"shows_on_close": True, "files": {}}, "in-place", f"in-place, {SIZE}, size"),
@@ -117,7 +117,7 @@ SIZE = len(TODAY)
         ({**HASHES, "refuse": {"check-file-name": 8}}, None, f"posix-rename, {SIZE}, size"),
         ({**HASHES, "refuse": {("check-file-name", 1): 8}}, None, f"posix-rename, {SIZE}, hash"),
         ({**HASHES, "hides": ("stat", "fstat")}, None, "posix-rename, None, hash"),
-        # A size that is told too early is asked for again.
+        # A size that is reported too early is requested again.
         ({"wrong": {("fstat", 1): 7}}, None, f"posix-rename, {SIZE}, size"),
         ({"wrong": {("stat", 1): 7, ("stat", 2): 7}}, None, f"posix-rename, {SIZE}, size"),
     ],
@@ -133,7 +133,7 @@ def test_a_server_with_ways_of_its_own(
 
 
 def shut(code: int, stat: int | None = None) -> Faults:
-    """A folder into which nobody may look or write."""
+    """A folder that nobody may list or write."""
     return {"refuse": {"opendir": code, "open": code, "stat": stat or code}}
 
 
@@ -164,7 +164,7 @@ def shut(code: int, stat: int | None = None) -> Faults:
         (shut(2), Exit.REMOTE_PATH, "does not exist"),
         (shut(10), Exit.REMOTE_PATH, "does not exist"),
         (shut(19), Exit.REMOTE_PATH, "does not exist"),
-        # Servers that word a missing folder otherwise.
+        # Servers with another text for a missing folder.
         (shut(3, stat=2), Exit.REMOTE_PATH, "does not exist"),
         (shut(4, stat=2), Exit.REMOTE_PATH, "does not exist"),
         ({**shut(4), "words": "Not a directory"}, Exit.REMOTE_PATH, "does not exist"),
@@ -179,7 +179,7 @@ def shut(code: int, stat: int | None = None) -> Faults:
             "is a file, not a folder",
         ),
         ({"refuse": {"opendir": 2, "open": 3}}, Exit.PERMISSION, "is not allowed"),
-        # Of all refusals of a file the one that says most.
+        # Of all refusals of a file the most informative one.
         ({"refuse": {"write": 4, "close": 15}}, Exit.QUOTA, "is used up"),
         (
             {"refuse": {"write": 4, "close": 4}, "words": {"close": "Disk quota exceeded"}},
@@ -406,7 +406,7 @@ def test_the_old_file_is_put_back_before_anything_is_sent(
 def test_the_end_of_a_file_may_take_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """The server may look through it when it is closed or renamed."""
+    """The server may scan it when it is closed or renamed."""
     server = Server()
     place = directory_of(server)
     place.sftp.watchdog.times = Times(finish=100)
@@ -429,7 +429,7 @@ def test_the_end_of_a_file_may_take_long(
 def sent(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> tuple[upload.Delivered, info.ConnectionInfo]:
-    """Delivers today's file to a server in memory, as a run does."""
+    """Deliver today's file to a server in memory, as a run does."""
     channel: Any = server
     monkeypatch.setattr(connect, "logged_in", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(connect, "_opened", lambda *_: protocol.Sftp(channel))
@@ -459,7 +459,7 @@ def test_a_server_that_renames_nothing_is_written_to_in_place(
 def test_nothing_is_learned_where_it_would_not_help(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learns: bool
 ) -> None:
-    """The server renames, but not to the final name: no reason to write over that."""
+    """The server renames, but not to the final name. That is no reason to write over it."""
     server = Server(renames_to_final=False)
     with pytest.raises(Failure, match=OLD):
         sent(server, tmp_path, monkeypatch, profile=profile("posix-rename"), learns=learns)
@@ -499,7 +499,7 @@ def test_a_server_that_tells_no_room_may_be_full(
 def test_a_second_way_has_all_the_time_that_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not that of the clean-up behind the first one."""
+    """Not that of the clean-up after the first one."""
     ends: list[float] = []
     write = writer.write
 
@@ -546,7 +546,7 @@ def test_a_stop_behind_any_request_leaves_nothing(
 
 
 def test_a_listing_without_an_end_takes_no_old_file_for_the_only_one(tmp_path: Path) -> None:
-    """What was left aside comes back only where it is known that nothing is in its place."""
+    """The moved-aside file comes back only if its place is known to be empty."""
     server = Endless()
     old = leftover(server, "old")
     server.files[old] = b"of long ago"

@@ -1,4 +1,4 @@
-"""What shows that the server has the file that was sent."""
+"""The proofs that the server has the file that was sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_file_that_shrinks_in_its_place_is_noticed(tmp_path: Path, known: Prof
         (False, True, "", "size"),
         (False, True, TODAYS_HASH, "hash"),
         (False, False, TODAYS_HASH, "size"),
-        (True, False, TODAYS_HASH, "hash"),  # not announced, and learned all the same
+        (True, False, TODAYS_HASH, "hash"),  # not announced, and found by trying
         (True, True, "", "size"),
     ],
 )

@@ -56,7 +56,7 @@ Watched = tuple[watchdog.Watchdog, socket.socket, socket.socket]
 def watched(
     times: watchdog.Times,
 ) -> Iterator[tuple[watchdog.Watchdog, socket.socket, socket.socket]]:
-    """A connection over TCP that is watched, and its other end."""
+    """A watched TCP connection, and its other end."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with socket.create_connection(server.getsockname()) as ours:
@@ -70,7 +70,7 @@ PATIENT = watchdog.Times(answer=60, tidy=10)
 
 
 def fill(connection: socket.socket) -> None:
-    """Sends as much as the system takes while nobody reads."""
+    """Send as much as the system accepts while nobody reads."""
     connection.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -89,7 +89,7 @@ def test_what_the_other_end_takes_is_seen() -> None:
 
 
 class Queue:
-    """A watchdog whose system's queue and clock are set by the test."""
+    """A watchdog with the system's queue and clock set by the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -102,7 +102,7 @@ class Queue:
         return self.now
 
     def at(self, now: float, queued: int) -> float:
-        """Looks at a moment, with so many bytes in the queue."""
+        """Check at a time, with so many bytes in the queue."""
         self.now, self.queued = now, queued
         return self.watch.silent_for()
 
@@ -113,7 +113,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
 
 
 def test_what_leaves_is_progress(queue: Queue) -> None:
-    """A slow line answers nothing for long; what the other end takes shows that it moves."""
+    """A slow line answers nothing for long, but the peer's received bytes show that it moves."""
     queue.watch.sent()
     assert queue.at(50, 900) == -10
     assert queue.at(100, 800) == -60

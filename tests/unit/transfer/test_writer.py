@@ -1,4 +1,4 @@
-"""How much is on its way, and what becomes of a refused write."""
+"""The bytes in flight, and the result of a refused write."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_more_than_a_window_is_on_its_way() -> None:
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 30])
 def test_what_is_done_meanwhile_may_take_all_answers(count: int) -> None:
-    """Then nothing is outstanding, and nothing is waited for."""
+    """Then nothing is outstanding, and there is nothing to wait for."""
     at = min(count, EVEN.requests)
     answers = [*map(status, range(1, at + 1)), status(at + 1)]
     answers += [status(number) for number in range(at + 2, count + 2)]
@@ -73,7 +73,7 @@ def test_a_refused_write_ends_the_writing_and_is_the_one_that_is_told() -> None:
 
 
 def test_a_refusal_that_comes_beside_another_answer_counts() -> None:
-    """The answers to the writes are read while another request's is waited for."""
+    """The answers to the writes are read while waiting for another request's."""
     connection = over(status(1), status(2, 14), status(3, 4), status(4))
     with pytest.raises(messages.SftpStatusError) as refused:
         writer.write(
@@ -96,7 +96,7 @@ def test_after_a_refusal_beside_another_answer_nothing_more_is_sent() -> None:
 
 
 def test_a_file_begins_with_answers_of_its_own() -> None:
-    """The file before it was given up while some of its writes were without their answers."""
+    """The previous file was given up while some of its writes had no answers."""
     connection = over(status(1, 4), status(2), status(3), status(4))
     with pytest.raises(messages.SftpStatusError):
         writer.write(connection, HANDLE, io.BytesIO(bytes(300)), pace=EVEN)
@@ -106,7 +106,7 @@ def test_a_file_begins_with_answers_of_its_own() -> None:
 
 
 def test_answers_that_have_come_are_taken_before_the_window_is_full() -> None:
-    """A server's own window may be so small that ours never is: the bar moves all the same."""
+    """A server's own window may be so small that ours is never full, but the bar still moves."""
     connection = over()
     post, at = connection.post_write, list[int]()
     told: list[int] = []
@@ -128,7 +128,7 @@ def test_answers_that_have_come_are_taken_before_the_window_is_full() -> None:
 
 
 class Clock:
-    """Seconds of a day."""
+    """Return seconds of a day."""
 
     now = 1000.0
 
@@ -180,7 +180,7 @@ def test_a_line_that_is_hardly_one_still_gets_requests(clock: Clock) -> None:
 
 
 def test_a_first_answer_that_comes_at_once_promises_little(clock: Clock) -> None:
-    """A line may let a little pass at once, and all else slowly."""
+    """A line may pass a little at once, and all else slowly."""
     window = Window(PACE)
     clock.now += 0.001
     window.acknowledged(4_000)
@@ -200,7 +200,7 @@ def test_the_rate_is_that_of_the_last_seconds(clock: Clock) -> None:
 
 
 def test_a_quick_line_costs_little(clock: Clock) -> None:
-    """It is measured when much has come, or after a moment, not with each answer."""
+    """It is measured after much data, or after a time, not with each answer."""
     window = Window(PACE)
     window.acknowledged(4_000)
     assert not window.is_quick
@@ -229,7 +229,7 @@ def test_a_line_is_quick_where_it_drains_a_whole_window(
 def test_the_systems_queue_stays_short(
     monkeypatch: pytest.MonkeyPatch, unsent: int, sent: list[int]
 ) -> None:
-    """While it is long an answer is waited for, until the line has shown that it is quick."""
+    """While it is long, an answer is awaited, until the line has proved to be quick."""
     connection = over(*map(status, range(1, 9)))
     on_their_way: list[int] = []
     monkeypatch.setattr(connection.watchdog, "unsent", lambda: unsent)

@@ -1,4 +1,4 @@
-"""A package's zip: names of its files, what its directory tells, and what makes it another."""
+"""A package's zip: its files' names, its directory, and its identity."""
 
 from __future__ import annotations
 

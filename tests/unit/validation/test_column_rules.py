@@ -1,4 +1,4 @@
-"""The rules for one column: presence, references, days, and whose fault a value is."""
+"""The rules for one column: presence, references, days, and the cause of a value."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from roster_upload.spec import spec
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import IdIndex, Values
-from roster_upload.validation.csv_reader import Batch
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.rules import ColumnRules, Target
 
@@ -73,7 +73,7 @@ def test_values_of_blanks_are_not_filled() -> None:
     [
         ("bulk", {"value.bulk-only-empty": ("error", [2, 4, 5])}),
         ("delta", {"value.delta-filled": ("error", [3, 5]), "value.enum": ("fault", [4])}),
-        ("", {}),  # the manifest's mode is told to be wrong
+        ("", {}),  # the manifest's mode is reported as wrong
     ],
 )
 def test_columns_for_deltas(mode: str, found: Told) -> None:
@@ -195,7 +195,7 @@ def test_days_of_a_whole_file_written_otherwise_refuse_it() -> None:
 
 
 def referring(*values: str, ids: Sequence[str] = ("s1", "s2")) -> Told:
-    """Return what is told of users' schools."""
+    """Return the findings about users' schools."""
     return told("users.orgSourcedIds", *values, target=Target("orgs", index(*ids), is_own=False))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import (
     Check,
     Distinct,
@@ -20,7 +21,6 @@ from roster_upload.validation.columns import (
     row_sums,
     sums_of_strings,
 )
-from roster_upload.validation.csv_reader import Batch
 
 LENGTHS = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 240, 255, 256, 257, 300, 5000]
 
@@ -140,7 +140,7 @@ def test_an_id_has_a_type_that_of_its_first_row(index: IdIndex) -> None:
 
 def test_ids_may_come_after_a_question(index: IdIndex) -> None:
     assert not index.has(["s9"])[0]
-    # Files are whole before others ask. A file that refers to itself asks at its end.
+    # Files are complete before others ask. A file that refers to itself asks at its end.
     empty = IdIndex()
     assert empty.find(sums_of_strings(["a", ""])).tolist() == [-1, -1]
     assert empty.type_of("a") == ""
@@ -195,7 +195,7 @@ def test_one_item_is_enough_for_a_list() -> None:
 def test_an_index_of_one_id_many_times_is_made_at_once(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Work would grow with the square of the rows otherwise."""
+    """Otherwise work would grow with the square of the rows."""
     rounds, step = [], IdIndex._next
 
     def counted(self: IdIndex, slots: Places) -> Places:

@@ -1,4 +1,4 @@
-"""Damages as they come from the field, and the answer to each."""
+"""Realistic damages, and the answer to each."""
 
 from __future__ import annotations
 

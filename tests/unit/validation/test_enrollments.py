@@ -1,4 +1,4 @@
-"""Days of sessions, classes and enrollments, and what stands between them."""
+"""The days of sessions, classes and enrollments, and the rules between them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from roster_upload.guard.baseline import Calendar, State
+from roster_upload.guard.calendar import Calendar, State
 from roster_upload.validation import enrollments
 from roster_upload.validation.check import check
 from roster_upload.validation.columns import Numbered
@@ -194,7 +194,7 @@ def test_a_course_without_classes_is_not_taught(tmp_path: Path) -> None:
     assert present(report, "courses", "2026-11-01") == 2
 
 
-# ---- what is told -------------------------------------------------------------------------------
+# ---- messages -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_school_is_that_of_the_class(tmp_path: Path) -> None:
 
 
 def without_teacher(package: rosters.Package) -> None:
-    """Take the teacher of the second class away."""
+    """Remove the teacher of the second class."""
     table = package.tables["enrollments"]
     table[:] = [row for row in table if (row[3], row[6]) != ("class-1", "teacher")]
 

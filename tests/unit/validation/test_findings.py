@@ -1,4 +1,4 @@
-"""What a check finds and how it is told; and the checks that are the same for every format."""
+"""The findings of a check and their texts, and the checks for every format."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from roster_upload import config
-from roster_upload.exits import RETRYABLE, Exit
 from roster_upload.guard.baseline import Baseline
 from roster_upload.spec import spec
 from roster_upload.validation import check as validate
-from roster_upload.validation.check import ValidationOptions
 from roster_upload.validation.findings import Budget, Findings, Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 from unit.test_config import GOOD
 
@@ -239,7 +238,7 @@ def test_an_export_has_its_size(
     terms = ValidationOptions(
         "other" if is_opaque else "oneroster-1.1", minimum_bytes=low, maximum_bytes=high
     )
-    # What has another size is not looked into.
+    # Files of another size are not inspected.
     expected = found if is_opaque or found else ["package.not-zip"]
     report = validate.check(path, terms)
     assert [finding.rule for finding in report.findings] == expected
@@ -297,25 +296,6 @@ def test_only_with_the_same_key_two_exports_can_be_compared(tmp_path: Path) -> N
 
     assert ids(b"k" * 32) == ids(b"k" * 32) != ids(b"o" * 32)
     assert ids(b"") != ids(b""), "else anybody could compute them"
-
-
-# ---- exit codes ---------------------------------------------------------------------------------
-
-
-def test_what_locks_an_account_is_never_tried_again() -> None:
-    assert not RETRYABLE & {
-        Exit.LOGIN, Exit.SECOND_FACTOR, Exit.PASSWORD_EXPIRED, Exit.HOST_KEY, Exit.PERMISSION,
-        Exit.VERIFY, Exit.HELD, Exit.STALE, Exit.REFUSED, Exit.PAUSED, Exit.STOPPED,
-    }  # fmt: skip
-
-
-def test_an_exit_code_keeps_its_number() -> None:
-    """Monitoring of districts compares with them."""
-    told = spec("explain")
-    assert {str(int(code)) for code in Exit} - set(told) == set()
-    assert [int(code) for code in (Exit.OK, Exit.HELD, Exit.MISSED, Exit.INTERNAL)] == [
-        0, 17, 28, 70
-    ]  # fmt: skip
 
 
 def test_what_an_export_names_is_told_as_text() -> None:

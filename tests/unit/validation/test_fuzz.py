@@ -1,4 +1,4 @@
-"""A bounded fuzzer: any package ends in a report, after little work and in little memory."""
+"""A bounded fuzzer: any package ends in a report, with little work and little memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from roster_upload import config
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.validation import enrollments
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
+from roster_upload.validation.options import ValidationOptions
 from support import forks, rosters, share
 from unit.test_config import GOOD
 from unit.validation.test_traditional import COLUMNS, FILES
@@ -34,7 +35,7 @@ KEY = b"k" * 32
 NIGHT = dt.date(2026, 11, 1)
 ADDRESS_BYTES = 1_500_000_000
 RESIDENT_BYTES = 160_000_000  # the interpreter and numpy take 60 MB of it
-# A feed may ask for less than is known of a kind, and for what no file has.
+# A feed may ask for fewer columns than are known of a kind, and for unknown ones.
 ODD_COLUMNS: dict[str, Any] = {
     "organizations": {"required": ["OrganizationNumber"]},
     "users": {"key": "nowhere"},
@@ -49,11 +50,11 @@ NAMES = (*rosters.GIVEN, *rosters.FAMILY)
 
 
 def look_at(folder: Path, base: Path, formats: str) -> None:
-    """Checks each package of a folder, in a process of its own limits; prints each name before.
+    """Check each package of a folder, in a process with its own limits. Print each name first.
 
     It checks it by so many of the formats.
 
-    Too much work or an exception ends the process, so that the last name is that of the culprit.
+    Too much work or an exception ends the process, so the last name is the culprit's.
     """
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     old, feed = check(base, key=KEY).baseline, config.parse(GOOD)
@@ -66,7 +67,7 @@ def look_at(folder: Path, base: Path, formats: str) -> None:
             report = check(path, terms, key=KEY)
             told = json.dumps(report.record()) + "".join(f.text() for f in report.findings)
             assert not any(name in told for name in NAMES)
-            # Four of five baselines have been there before: mostly the empty one.
+            # Four of five baselines exist already, mostly the empty one.
             known = hashlib.sha256(pickle.dumps(report.baseline)).digest()
             if known not in judged:
                 judged.add(known)
@@ -77,13 +78,13 @@ def look_at(folder: Path, base: Path, formats: str) -> None:
 
 
 def most_resident() -> int:
-    """Bytes that this process has had in memory at most; `ru_maxrss` would be the parent's, too."""
+    """Return this process's peak memory in bytes. `ru_maxrss` would include the parent's."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def run(folder: Path, base: Path, formats: int = len(TERMS)) -> None:
-    """Has a folder's packages checked; fails with the name of the one that broke it."""
+    """Let a folder's packages be checked. Fail with the name of the one that broke it."""
     code = "import sys; from pathlib import Path; from unit.validation.test_fuzz import look_at; "
     code += "look_at(*map(Path, sys.argv[1:3]), sys.argv[3])"
     done = forks.having("unit.validation.test_fuzz").run(code, folder, base, formats)
@@ -93,7 +94,7 @@ def run(folder: Path, base: Path, formats: int = len(TERMS)) -> None:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A good package, which the vendor holds."""
+    """Return a good package, which the vendor has."""
     path = tmp_path / "base.zip"
     path.write_bytes(rosters.build(students=6, schools=2))
     return path
@@ -101,7 +102,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the packages to be checked lie."""
+    """Return the folder for packages to check."""
     path = tmp_path / "packages"
     path.mkdir()
     return path
@@ -134,7 +135,7 @@ def drop(data: bytearray, chance: random.Random) -> None:
     del data[at : at + chance.randint(1, 500)]
 
 
-# Marks of an archive's parts, and where in each a number stands that can lie.
+# Marks of an archive's parts, and the offsets of numbers that can lie.
 LIES = {
     b"PK\x01\x02": (6, 8, 10, 16, 20, 24, 28, 30, 32, 42),
     b"PK\x03\x04": (4, 6, 8, 14, 18, 22, 26, 28),
@@ -143,7 +144,7 @@ LIES = {
 
 
 def lie(data: bytearray, chance: random.Random) -> None:
-    """Other numbers in the archive's directory: sizes, offsets, flags, methods."""
+    """Change numbers in the archive's directory: sizes, offsets, flags, methods."""
     mark = chance.choice(list(LIES))
     at = data.find(mark, chance.randrange(len(data)))
     if at >= 0:
@@ -153,7 +154,7 @@ def lie(data: bytearray, chance: random.Random) -> None:
 
 
 def noise(data: bytearray, chance: random.Random) -> None:
-    """Within a file's text: quotes, NULs, line ends, bytes that are no UTF-8."""
+    """Change a file's text: quotes, NULs, line ends, invalid UTF-8."""
     for _ in range(chance.randint(1, 30)):
         at = chance.randrange(len(data) + 1)
         data[at:at] = chance.choice([b'"', b'""', b"\0", b"\r", b"\n", b",", b"\xff", b"\xc3"])
@@ -173,7 +174,7 @@ def mutate(content: bytes, kinds: list[Mutation], chance: random.Random) -> byte
 
 
 def some_members(chance: random.Random) -> list[tuple[str, bytes]]:
-    """A good package's members: bulk or delta, with few files or all, or of the other format."""
+    """Return a good package's members: bulk or delta, few files or all, or the other format."""
     if chance.random() < 0.3:
         return [(name, text.encode()) for name, text in FILES.items()]
     mode, is_full = chance.choice(["bulk", "delta"]), chance.random() < 0.4
@@ -181,7 +182,7 @@ def some_members(chance: random.Random) -> list[tuple[str, bytes]]:
 
 
 def mutated(seed: int) -> bytes:
-    """A package with faults in its archive or in its files."""
+    """Return a package with faults in its archive or in its files."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     members = some_members(chance)
     if chance.random() < 0.2:  # each content under another's name
@@ -220,12 +221,12 @@ def test_a_mutated_baseline_is_read_or_refused(tmp_path: Path, base: Path) -> No
 
 @functools.cache
 def random_bytes(count: int) -> bytes:
-    """Bytes that do not pack well, the same each time."""
+    """Return bytes that do not compress well, the same each time."""
     return random.Random(1).randbytes(count)  # noqa: S311 - no secret
 
 
 def with_rows(file: str, rows: Iterable[bytes], **changed: str) -> bytes:
-    """A package one of whose files has other rows; `changed` are values of its first class."""
+    """Return a package with other rows in one file. `changed` are values of its first class."""
     package = rosters.invent(students=3, schools=1)
     for column, value in changed.items():
         package.set("classes", 2, column, value)
@@ -261,7 +262,7 @@ def days(count: int) -> list[str]:
 
 
 def many_members(count: int) -> bytes:
-    """An archive whose directory lists its members over and over."""
+    """An archive whose directory lists its members repeatedly."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:
         for number in range(1000):
@@ -295,7 +296,7 @@ def overlapping() -> bytes:
 
 
 def far_away() -> bytes:
-    """A member that begins where no file reaches."""
+    """A member that starts beyond the end of the file."""
     data = bytearray(rosters.build(students=3))
     at = directory_entries(data)[0]
     data[at + 42 : at + 46] = b"\xff" * 4
@@ -308,7 +309,7 @@ def far_away() -> bytes:
 
 
 def name_without_text() -> bytes:
-    """A member whose own header says that its name is UTF-8, which it is not."""
+    """A member whose own header claims that its name is UTF-8."""
     data = bytearray(rosters.build(students=3))
     data[7] |= 0x08
     data[30] = 0xFF
@@ -327,10 +328,10 @@ def nameless() -> bytes:
 
 @functools.cache
 def deep() -> bytes:
-    """A bomb: a gibibyte of one letter, which its archive admits."""
+    """A bomb: a gibibyte of one letter, which its archive declares."""
     block, times = b"x" * (4 << 20), 256
     packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-    # Nothing in a block refers to the one before, so that one can stand for all.
+    # No block refers to an earlier one, so one can be repeated.
     packed = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
     content = packed * times + packer.flush()
     crc = 0
@@ -349,7 +350,7 @@ def deep() -> bytes:
 
 
 def lying_bomb() -> bytes:
-    """The same, whose archive says that it is small."""
+    """The same, whose archive declares a small size."""
     data = bytearray(deep())
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         at = data.find(mark)
@@ -358,7 +359,7 @@ def lying_bomb() -> bytes:
 
 
 def without_types() -> bytes:
-    """Organizations without the column of a vocabulary, which a feed does not ask for."""
+    """Organizations without a vocabulary's column, which a feed does not ask for."""
     files = {**FILES, "District organizations.csv": "OrganizationNumber\r\n0100\r\n"}
     return rosters.to_zip([(name, text.encode()) for name, text in files.items()])
 
@@ -398,7 +399,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "no-members": lambda: b"PK\x05\x06" + bytes(18),
 }
 
-# Both traditional formats read their rows, of which these are many or long, in the same way.
+# Both traditional formats read their rows in the same way. These are many, or long.
 LARGE = {"a-quote-a-line", "line-ends-only", "long-sourcedids", "long-values"}
 
 
@@ -409,7 +410,7 @@ def test_a_hostile_package_ends_in_a_report(folder: Path, base: Path, name: str)
 
 
 def test_more_days_than_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As where a time stamp stands for the day: millions of them, here as many as bits are left."""
+    """Time stamps instead of days: millions of them, here as many as there are bits left."""
     monkeypatch.setattr(enrollments, "NUMBER_BITS", 3)
     path = tmp_path / "OneRoster.zip"
     rows = enrolled(*[f"1-s0,student,,{day}T00:00:00Z,2026-12-01" for day in days(300)])

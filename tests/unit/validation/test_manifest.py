@@ -1,4 +1,4 @@
-"""The manifest: what it announces, and how what is misspelt is read."""
+"""The manifest: its announcements, and the reading of misspelt ones."""
 
 from __future__ import annotations
 

@@ -10,18 +10,13 @@ import pytest
 from roster_upload.cli import parser as cli
 from roster_upload.records.finding import rules
 from roster_upload.spec import spec
-from roster_upload.validation.check import ValidationOptions, check
-from roster_upload.validation.oneroster import have_lost_zeros
+from roster_upload.validation.check import check
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 from support.damages import DAMAGES
+from unit.validation.test_file_records import with_wrong_roles
 
 CANARY = "Quillfeather-Canary"
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """Where a test puts its package."""
-    return tmp_path / "OneRoster.zip"
 
 
 @pytest.mark.parametrize("size", [{"students": 1, "schools": 1}, {"students": 300}, {"seed": 9}])
@@ -169,17 +164,6 @@ def test_findings_as_json(package: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert told["findings"][0]["rows"] == [3]
 
 
-# ---- how many rows may be wrong -----------------------------------------------------------------
-
-
-def with_wrong_roles(count: int, students: int = 60) -> bytes:
-    """Return a package of which so many users have a wrong role."""
-    made = rosters.invent(students=students, schools=2)
-    for row in range(10, 10 + count):
-        made.set("users", row, "role", "pupil")
-    return rosters.to_zip(made.members())
-
-
 @pytest.mark.parametrize(
     ("students", "count", "options", "is_sent"),
     [
@@ -206,20 +190,6 @@ def test_a_few_faulty_rows_are_sent(
     assert report.record()["faulty_rows"] == report.faulty_rows
 
 
-@pytest.mark.parametrize("severity", ["", "warning", "ignore", "error"])
-@pytest.mark.parametrize("key", ["value.enum", "value.enum:users.role"])
-def test_a_faulty_row_is_not_present_whatever_its_rule_is_turned_to(
-    package: Path, key: str, severity: str
-) -> None:
-    package.write_bytes(with_wrong_roles(12))
-    report = check(package, ValidationOptions(rules={key: severity} if severity else {}))
-    assert report.accepted is (severity in ("warning", "ignore"))
-    records = report.baseline.records
-    assert len(records["users.other"]) == 12
-    assert not records["users.other"].present.any()
-    assert records["users.student"].present.all()
-
-
 def test_a_severity_is_that_of_one_column(package: Path) -> None:
     made = rosters.invent(students=60, schools=2)
     made.set("users", 20, "role", "pupil")
@@ -229,15 +199,6 @@ def test_a_severity_is_that_of_one_column(package: Path) -> None:
     report = check(package, options)
     severities = {f.file: f.severity for f in report.findings}
     assert severities == {"users.csv": "fault", "enrollments.csv": "error"}
-
-
-def test_of_an_id_that_appears_twice_one_is_present(package: Path) -> None:
-    made = rosters.invent(students=60, schools=2)
-    made.tables["demographics"].append(list(made.tables["demographics"][20]))
-    package.write_bytes(rosters.to_zip(made.members()))
-    report = check(package)
-    assert {f.rule: f.rows for f in report.findings} == {"value.unique": [62]}
-    assert int(report.baseline.records["demographics"].present.sum()) == 60
 
 
 # ---- no consequence beside its cause ------------------------------------------------------------
@@ -264,32 +225,6 @@ def test_a_row_of_commas_is_one_fault(package: Path) -> None:
         ("value.required", "users.csv", "sourcedId", (64, 65)),
         ("value.required", "enrollments.csv", "sourcedId", (64, 65)),
     }
-
-
-@pytest.mark.parametrize("value", ["True", "1", "", "NULL"])
-def test_users_of_whom_nothing_is_known_are_not_called_disabled(package: Path, value: str) -> None:
-    made = rosters.invent(students=60, schools=2)
-    for row in range(2, 64):
-        made.set("users", row, "enabledUser", value)
-    package.write_bytes(rosters.to_zip(made.members()))
-    assert "users.disabled" not in {finding.rule for finding in check(package).findings}
-
-
-@pytest.mark.parametrize("value", ["nan", "1.23457E+11"])
-def test_what_a_tool_has_written_everywhere_is_not_called_a_duplicate(
-    package: Path, value: str
-) -> None:
-    made = rosters.invent(students=60, schools=2)
-    for row in range(2, 62):
-        made.set("users", row, "identifier", value)
-    package.write_bytes(rosters.to_zip(made.members()))
-    report = check(package)
-    assert len(report.findings) == 1
-    assert report.baseline.duplicates["users.identifier"] == 59
-    for row in range(2, 64):
-        made.set("users", row, "identifier", "7" if row > 3 else value)
-    package.write_bytes(rosters.to_zip(made.members()))
-    assert "value.usually-unique" in {finding.rule for finding in check(package).findings}
 
 
 @pytest.mark.parametrize(
@@ -348,82 +283,10 @@ def test_a_wrong_mode_never_asks_for_states(package: Path, mode: str, status: st
     assert [finding.rule for finding in check(package).findings] == ["manifest.value"]
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "is_changed"),
-    [("middleName", "X", False), ("phone", "5", False), ("status", "", False),
-     ("givenName", "X", True), ("grades", "09", True)],
-)  # fmt: skip
-def test_a_change_of_a_column_that_is_not_used_is_none(
-    package: Path, column: str, value: str, is_changed: bool
-) -> None:
-    made = rosters.invent(students=60, schools=2)
-    tags = []
-    for _ in range(2):
-        package.write_bytes(rosters.to_zip(made.members()))
-        report = check(package, key=b"k" * 32)
-        tags.append(report.baseline.records["users.student"].tags.tolist())
-        made.set("users", 20, column, value)
-    assert (tags[0] != tags[1]) is is_changed
-
-
-@pytest.mark.parametrize(("day", "is_told"), [("2026-08-10", False), ("2026-08-09", True)])
-def test_a_day_may_be_first_and_last(package: Path, day: str, is_told: bool) -> None:
-    made = rosters.invent(students=60, schools=2)
-    made.set("enrollments", 20, "endDate", day)
-    package.write_bytes(rosters.to_zip(made.members()))
-    assert ("value.order" in {finding.rule for finding in check(package).findings}) is is_told
-
-
-@pytest.mark.parametrize(
-    ("schools", "is_told"),
-    [("school-0,school-1", True), ("school-0,district", False), ("school-0,school-0", False)],
-)
-def test_a_student_of_a_school_and_its_district_has_one_school(
-    package: Path, schools: str, is_told: bool
-) -> None:
-    made = rosters.invent(students=60, schools=2)
-    made.set("users", 20, "orgSourcedIds", schools)
-    package.write_bytes(rosters.to_zip(made.members()))
-    found = {finding.rule: finding.rows for finding in check(package).findings}
-    assert found == ({"imagine.one-school": [20]} if is_told else {})
-    made.set("users", 20, "role", "teacher")
-    package.write_bytes(rosters.to_zip(made.members()))
-    assert not list(check(package).findings)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "is_told"),
-    [(["12", "345"], True), (["12", "34"], False), (["012", "3456"], False),
-     (["12", "x3456"], False), (["12"], False), (["0", "12"], True)],
-)  # fmt: skip
-def test_numbers_have_lost_their_zeros(numbers: list[str], is_told: bool) -> None:
-    assert have_lost_zeros(numbers) is is_told
-
-
 def test_a_delta_refers_to_earlier_packages(package: Path) -> None:
     made = rosters.invent(students=60, schools=2, mode="delta", drop_students=2)
     for file in ("orgs", "classes"):
         made.tables[file] = made.tables[file][:2]
-    package.write_bytes(rosters.to_zip(made.members()))
-    assert not list(check(package).findings)
-
-
-def test_a_delta_takes_away(package: Path) -> None:
-    reports = []
-    for gone in (0, 2):
-        made = rosters.invent(students=60, schools=2, mode="delta", drop_students=gone)
-        made.set("users", 40, "dateLastModified", f"2026-09-0{gone + 1}T00:00:00Z")
-        package.write_bytes(rosters.to_zip(made.members()))
-        reports.append(check(package, key=b"k" * 32).baseline.records["users.student"])
-    assert [int(records.gone.sum()) for records in reports] == [0, 2]
-    assert reports[0].tags.tolist() == reports[1].tags.tolist()
-
-
-def test_a_delta_may_name_who_is_gone_from_a_whole_file(package: Path) -> None:
-    made = rosters.invent(students=60, schools=2)
-    made.manifest = [[n, "delta" if n == "file.demographics" else v] for n, v in made.manifest]
-    gone = ["gone", "tobedeleted", rosters.MODIFIED]
-    made.tables["demographics"][1:] = [gone + [""] * 13]
     package.write_bytes(rosters.to_zip(made.members()))
     assert not list(check(package).findings)
 

@@ -1,14 +1,14 @@
-"""What is wrong with a text whatever its column."""
+"""The faults of a text in any column."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from roster_upload.validation import text
+from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import Values
-from roster_upload.validation.csv_reader import Batch
 
-# Blanks of Unicode, and characters that leave nothing to see.
+# Unicode's blanks, and characters that leave nothing visible.
 BLANKS = [
     " ", "\t", "\n", "\x0b", "\u0085", "\u00a0", "\u1680", "\u2003", "\u2007", "\u2028", "\u202f",
     "\u205f", "\u3000",
@@ -167,7 +167,7 @@ def column(*values: str) -> Values:
 
 
 def leftovers(*values: str, is_name: bool = False) -> list[int]:
-    """Return the rows with what tools leave."""
+    """Return the rows with leftovers of tools."""
     return list(map(int, text.leftover_rows(column(*values), is_name=is_name)))
 
 

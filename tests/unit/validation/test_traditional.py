@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from roster_upload.records.finding import rules
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 
 FILES = {
@@ -35,7 +36,7 @@ COLUMNS: dict[str, Any] = {
 
 
 def look(tmp_path: Path, files: dict[str, str], **terms: Any) -> Report:
-    """What the validator says of a set of files."""
+    """Return the validator's findings in a set of files."""
     path = tmp_path / "set.zip"
     path.write_bytes(rosters.to_zip([(name, text.encode()) for name, text in files.items()]))
     given = {"format": "traditional-literacy", "traditional_columns": COLUMNS, **terms}
@@ -52,7 +53,7 @@ def test_a_good_set_has_no_findings(tmp_path: Path) -> None:
 
 ORGANIZATIONS, STUDENTS = "District organizations.csv", "students_2026.csv"
 DIRECTIVE = "<DeleteUnlistedRecords>"
-# What is wrong: the rule, the file's kind, the column, the row; and the change.
+# The fault: the rule, the file's kind, the column, the row, and the change.
 WRONG: dict[str, tuple[str, str, str, int, dict[str, str | None]]] = {
     "missing-kind": ("traditional.missing", "users", "", 0, {"USERS.csv": None}),
     "twice": ("package.duplicate", "classes", "", 0, {"class_b.csv": FILES["classes.csv"]}),

@@ -1,4 +1,4 @@
-"""A zip has one reading: by its list and from its beginning; or it is refused."""
+"""A zip has one reading, by its list and from its beginning. Otherwise it is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LISTED, LOCAL, END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
 
 
 class Pipe(io.RawIOBase):
-    """What cannot be sought, so that sizes come behind the members."""
+    """A stream without seeking, so that sizes come after the members."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -61,7 +61,7 @@ def packed(
 
 
 def contents(path: Path) -> Members:
-    """Return what the program reads, by the list."""
+    """Return the program's reading, by the list."""
     with ZipPackage(path) as package:
         found = {info.filename: package.open(info).read() for info in package.infolist()}
         assert package.unread() == []
@@ -69,7 +69,7 @@ def contents(path: Path) -> Members:
 
 
 def streamed(data: bytes) -> Members:
-    """Return what a reader finds that begins at the beginning and asks no list."""
+    """Return the finding of a reader that starts at the beginning and reads no list."""
     found, at = {}, 0
     while data[at : at + 4] == LOCAL:
         flags, method, size, length, more = struct.unpack_from("<6x2H8xI4x2H", data, at)
@@ -135,13 +135,13 @@ def test_padding_in_a_header_and_behind_the_end_is_read(tmp_path: Path) -> None:
 
 
 def patched(data: bytes, mark: bytes, offset: int, value: bytes) -> bytes:
-    """Return a zip with other bytes behind the first of a mark."""
+    """Return a zip with other bytes after the first of a mark."""
     at = data.find(mark) + offset
     return data[:at] + value + data[at + len(value) :]
 
 
 def moved(data: bytes, by: int) -> bytes:
-    """Return a zip whose numbers count from so many bytes before it, as archivers mend them."""
+    """Return a zip whose numbers count from so many bytes before it, as archivers repair them."""
     out, at = bytearray(data), data.find(LISTED)
     while at >= 0:
         (place,) = struct.unpack_from("<I", out, at + 42)
@@ -175,7 +175,7 @@ def behind_the_last() -> bytes:
 
 
 def unlisted() -> bytes:
-    """A first file that the list leaves out."""
+    """A first file that is not in the list."""
     data = packed({**EVIL, "orgs.csv": b"x"})
     first, second = data.find(LISTED), data.rfind(LISTED)
     out = bytearray(data[:first] + data[second:])
@@ -185,7 +185,7 @@ def unlisted() -> bytes:
 
 
 def twice_the_same() -> bytes:
-    """A file that the list has twice."""
+    """A file that is in the list twice."""
     data = packed()
     first, second, end = data.find(LISTED), data.rfind(LISTED), data.rfind(END)
     out = bytearray(data[:end] + data[first:second] + data[end:])
@@ -195,7 +195,7 @@ def twice_the_same() -> bytes:
 
 
 def within(*, piped: bool) -> bytes:
-    """A file behind the packed bytes of another one, and within its size."""
+    """A file after the packed bytes of another one, and within its size."""
     data, hidden = packed({"orgs.csv": b"x" * 99}, piped=piped), packed(EVIL)
     hidden = hidden[: hidden.find(LISTED)]
     listed = data.find(LISTED)
@@ -226,7 +226,7 @@ def longer() -> bytes:
 
 
 def stored_with_a_record() -> bytes:
-    """A stored file whose size stands behind it, and that holds what looks like its end."""
+    """A stored file whose size follows it, and whose content looks like its end."""
     hidden = packed(EVIL, zipfile.ZIP_STORED)
     text = b"x" + b"PK\x07\x08" + struct.pack("<3I", zlib.crc32(b"x"), 1, 1) + hidden
     return packed({"notes.bin": text}, zipfile.ZIP_STORED, piped=True)
@@ -353,7 +353,7 @@ def _with_foreign(good: bytes, other: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", HIDDEN)
 def test_a_package_that_hides_another_is_refused(tmp_path: Path, name: str) -> None:
-    """Also in files that no rule looks into."""
+    """This includes files without rules."""
     path = tmp_path / "a.zip"
     path.write_bytes(rosters.build(students=30))
     assert check(path).accepted
@@ -381,7 +381,7 @@ def test_steps_read_no_package_that_hides_another(tmp_path: Path) -> None:
 
 
 def test_any_zip_that_is_read_has_one_reading(tmp_path: Path) -> None:
-    """Zips are cut up, put together and given other numbers; few are read, none in two ways."""
+    """Zips are cut up, put together and given other numbers. Few can be read, none in two ways."""
     path, read = tmp_path / "a.zip", 0
     for seed in range(share.of(3000)):
         chance = random.Random(seed)  # noqa: S311 - no secret
@@ -404,7 +404,7 @@ def test_any_zip_that_is_read_has_one_reading(tmp_path: Path) -> None:
     assert read > share.of(3000) / 10
 
 
-# ---- what is none -------------------------------------------------------------------------------
+# ---- no zip at all ------------------------------------------------------------------------------
 
 
 def test_what_is_cut_off_is_no_zip(tmp_path: Path) -> None:

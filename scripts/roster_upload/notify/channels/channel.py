@@ -104,7 +104,7 @@ def secret_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
     except (OSError, UnicodeDecodeError):
         secret = ""
     if not secret.strip():
-        raise Trouble(f"its secret {purpose} is not on this host; set roster_credentials_alerts")
+        raise Trouble(f"its secret {purpose} is not on this host; put it into alerts.vault")
     return secret.rstrip("\r\n")
 
 

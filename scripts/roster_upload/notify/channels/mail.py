@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 
 from roster_upload.config import Feed
+from roster_upload.exits import Exit
 from roster_upload.notify.channels.channel import CHANNEL_SECONDS, Channel, Trouble, secret_of
 from roster_upload.notify.events import SUBJECTS, action
 from roster_upload.records.receipt import Receipt
@@ -29,7 +30,7 @@ def channel(feed: Feed, kind: str, receipt: Receipt, secrets: Path | None) -> Ch
 
 def message_of(feed: Feed, kind: str, receipt: Receipt) -> email.message.EmailMessage:
     """Return the mail of an event."""
-    texts = spec("explain").get(str(receipt.exit_code), {})
+    texts = spec("exits").get(str(receipt.exit_code), {})
     is_rehearsal = receipt.command == "rehearse"
     message = email.message.EmailMessage()
     message["Subject"] = SUBJECTS["rehearsal" if is_rehearsal else kind].format(
@@ -41,7 +42,8 @@ def message_of(feed: Feed, kind: str, receipt: Receipt) -> email.message.EmailMe
     message["Auto-Submitted"] = "auto-generated"
     lines = [receipt.message]
     if kind == "findings":
-        lines += ["", "Who must act: SIS administrator", f"Next step: {action(kind, receipt)}"]
+        who = spec("exits")[str(int(Exit.REFUSED))]["who"]
+        lines += ["", f"Who must act: {who}", f"Next step: {action(kind, receipt)}"]
     elif kind != "recovery":
         lines += [
             "",

@@ -14,7 +14,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.records import package_store
 from roster_upload.records.night import stamp
-from roster_upload.records.receipt import File
+from roster_upload.records.parts import File
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import path_text
 from roster_upload.validation.archive import content_digest

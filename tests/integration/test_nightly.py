@@ -1,4 +1,4 @@
-"""What stands between an export and its transfer, and what is told: guard, calendar, retries, …"""
+"""The steps between an export and its transfer, and their messages: guard, calendar, retries, …"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def at_vendor(vendor: Vendor) -> bytes:
 
 
 def days(first: int, last: int) -> str:
-    """A span of days around tomorrow's date, which the next deadline may belong to."""
+    """Return a span of days around tomorrow, to which the next deadline may belong."""
     today = dt.datetime.now(dt.UTC).date()
     return f"{today + dt.timedelta(days=first)}..{today + dt.timedelta(days=last)} a reason"
 
@@ -54,7 +54,7 @@ def test_a_truncated_export_is_held_and_approved_once(district: District, vendor
     assert at_vendor(vendor) == good
     assert len(vendor.logins) == 1
 
-    # A wrong digest, or too short a one, is none.
+    # A wrong digest, or one that is too short, is no approval.
     for wrong in ("0" * 64, digest[:8]):
         code, told = district.run("approve", FEED, "--digest", wrong, "--reason", "x")
         assert code == Exit.USAGE
@@ -64,7 +64,7 @@ def test_a_truncated_export_is_held_and_approved_once(district: District, vendor
     )
     assert code == Exit.OK, told
     assert "a school closed: systemctl start" in district.run("status", FEED)[1]
-    # It is for this very file, and not for another one.
+    # It is for exactly this file, and not for another one.
     kept = district.export.read_bytes()
     district.export.write_bytes(rosters.build(students=2000, drop_students=600))
     assert district.send()[0] == Exit.HELD
@@ -334,7 +334,7 @@ def test_a_rehearsal_does_all_but_the_sending(district: District, vendor: Vendor
     vendor.requests.clear()
     assert district.run("rehearse", FEED)[0] == Exit.OK
     assert "write" not in vendor.requests, "and the others do not write"
-    # What it would hold can be approved in the afternoon.
+    # A held export can be approved in the afternoon.
     assert district.send()[0] == Exit.OK
     district.export.write_bytes(rosters.build(students=2000, drop_students=1000))
     assert district.run("rehearse", FEED)[0] == Exit.HELD
@@ -367,7 +367,7 @@ def test_a_probe_is_remembered_and_compared(district: District, vendor: Vendor) 
 
 
 class Listener:
-    """A server of alerts, and what it was sent."""
+    """Start a server of alerts that keeps its requests."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, str]] = []
@@ -411,7 +411,7 @@ def test_failure_and_recovery_are_told(
     kept = district.export.read_bytes()
     district.export.unlink()
     assert district.send()[0] == Exit.SOURCE
-    assert district.send()[0] == Exit.SOURCE  # the same failure, told already
+    assert district.send()[0] == Exit.SOURCE  # the same failure, reported already
     district.export.write_bytes(kept)
     assert district.send()[0] == Exit.OK
     assert district.send()[0] == Exit.OK
@@ -504,7 +504,7 @@ def test_a_person_is_told_what_happened(district: District, vendor: Vendor) -> N
 def test_a_host_that_can_write_nothing_is_not_silent(
     district: District, vendor: Vendor, listener: Listener
 ) -> None:
-    """A full or broken disk: the receipt is lost, and yet somebody is told."""
+    """A full or broken disk: the receipt is lost, and yet somebody is notified."""
     district.configure(webhook_url=listener.url)
     (district.state / "receipts.jsonl").mkdir(parents=True)
     for command, code, kind in (
@@ -529,7 +529,7 @@ def test_no_room_for_the_state_stops_before_the_network(district: District, vend
 def test_a_signal_behind_the_delivery_does_not_undo_it(
     district: District, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is in, and its package is being kept: it is recorded as sent."""
+    """The file has arrived, and its package is being stored: it is recorded as sent."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT,
                                                               signal.SIGHUP)}  # fmt: skip
     monkeypatch.setattr(PackageStore, "add", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -556,7 +556,7 @@ def test_a_folder_without_an_export_is_told(district: District, tmp_path: Path) 
 
 
 def test_many_feeds_take_turns(district: District, vendor: Vendor, tmp_path: Path) -> None:
-    """Two feeds of a host with room for one transfer at a time: one after the other."""
+    """Two feeds of a host with one transfer slot: one after the other."""
     district.configure(parallel=1)
     vendor.gate = threading.Event()
     other = district.config_file.with_name("oak-county.toml")

@@ -1,0 +1,1 @@
+"""Check the English of documents, docstrings, comments, descriptions and messages."""
