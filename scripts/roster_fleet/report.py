@@ -2,7 +2,7 @@
 
 `roster-upload report --json` writes it. Its keys are in `roster_upload/spec/answers.schema.json`.
 
-All moments are ISO 8601 in UTC. Keys of a newer release are left out. A key that an older release
+All moments are ISO 8601 in UTC. Keys of a newer release are ignored. A key that an older release
 lacks gets its default, but for `schema`, `feeds`, `feed` and `configured`.
 """
 
@@ -30,7 +30,7 @@ Reader = Callable[[Any, str], Any]  # from a value and its place in the report
 
 
 class Night(NamedTuple):
-    """One night of a feed, in the order of the report's lists; None where it is not known."""
+    """One night of a feed, in the order of the report's lists. None is unknown."""
 
     night: str
     outcome: str
@@ -156,7 +156,7 @@ def several(reader: Reader, longest: int = LONGEST_TABLE) -> Reader:
         if not isinstance(value, list):
             raise UnfitError(where, "is not a list")
         if len(value) > longest:
-            raise UnfitError(where, f"has {len(value):,} entries; {longest:,} are read at most")
+            raise UnfitError(where, f"has {len(value):,} entries. At most {longest:,} are read")
         return [reader(entry, f"{where}[{index}]") for index, entry in enumerate(value)]
 
     return read
@@ -169,7 +169,7 @@ def mapping(reader: Reader) -> Reader:
         if not isinstance(value, dict):
             raise UnfitError(where, "is not a table")
         if len(value) > LONGEST_TABLE:
-            raise UnfitError(where, f"has {len(value):,} entries; {LONGEST_TABLE} are read at most")
+            raise UnfitError(where, f"has {len(value):,} entries. At most {LONGEST_TABLE} are read")
         return {
             word(key, where): reader(entry, f"{where}.{printable(key)}")
             for key, entry in value.items()
@@ -179,7 +179,7 @@ def mapping(reader: Reader) -> Reader:
 
 
 def table(readers: Mapping[str, Reader]) -> Reader:
-    """Return the reader of a table with these keys; others are left out."""
+    """Return the reader of a table with these keys. Others are ignored."""
 
     def read(value: Any, where: str) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -284,7 +284,7 @@ REPORT = table(
 
 
 def _feed(value: Any, where: str) -> dict[str, Any]:
-    """A feed of a report; of one that does not fit, its name and its `fault`."""
+    """Return a feed of a report, or its name and `fault` if it does not fit."""
     try:
         return {**FEED(value, where), "fault": ""}
     except UnfitError as error:
@@ -297,7 +297,7 @@ def _feed(value: Any, where: str) -> dict[str, Any]:
 def parsed(value: Any) -> dict[str, Any]:
     """Return a report with all keys of its schema. Raise UnfitError.
 
-    A feed that does not fit has a `fault`, and all else of it is empty; the others are read.
+    A feed that does not fit has a `fault`, and is empty otherwise. The others are read.
     """
     if isinstance(value, dict) and "schema" not in value and "v" in value:
         value = {**value, "schema": value["v"]}  # kept by release 0.1.0
@@ -311,8 +311,8 @@ def parsed(value: Any) -> dict[str, Any]:
 def loaded(source: str) -> Any:
     """Return the values of a JSON text. Raise UnfitError."""
     if len(source) > LONGEST_REPORT:
-        limit = f"{LONGEST_REPORT:,} are read at most"
-        raise UnfitError("", f"has {len(source):,} characters; {limit}")
+        limit = f"At most {LONGEST_REPORT:,} are read"
+        raise UnfitError("", f"has {len(source):,} characters. {limit}")
     try:
         return json.loads(source, parse_constant=_no_number)
     except (ValueError, RecursionError):

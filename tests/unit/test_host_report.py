@@ -120,7 +120,7 @@ def test_keys_of_a_newer_release_are_left_out() -> None:
         (("schema",), "1", "schema is not a whole number"),
         (("schema",), True, "schema is not a whole number"),
         (("feeds",), {}, "feeds is not a list"),
-        (("feeds",), [{}] * 101, "feeds has 101 entries; 100 are read at most"),
+        (("feeds",), [{}] * 101, "feeds has 101 entries. At most 100 are read"),
         (("time",), "2026-11-24", "time is not a moment with its time zone"),
         (("time",), "9999-12-31T23:59:59Z", "time lies outside the years 2000 to 2099"),
         (("time",), "2026-11-24T15:30:00", "time is not a moment with its time zone"),

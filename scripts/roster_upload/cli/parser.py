@@ -202,13 +202,13 @@ def _comparisons(
         "--night",
         metavar="YYYY-MM-DD",
         type=_day,
-        help="the day on which AFTER would be sent; default: today (UTC)",
+        help="the day on which AFTER would be sent (default: today, UTC)",
     )
     one.add_argument(
         "--config",
         metavar="FILE.toml",
         type=Path,
-        help="limits, or a feed's whole configuration; default: the default limits",
+        help="limits, or a feed's whole configuration (default: the default limits)",
     )
     as_json(one)
 
@@ -225,8 +225,8 @@ def _comparisons(
     one.add_argument(
         "--kind",
         default="",
-        help="this kind of record only, such as users.student, classes or enrollments; "
-        "default: all people",
+        help="this kind of record only, such as users.student, classes or enrollments "
+        "(default: all people)",
     )
 
 
@@ -267,7 +267,7 @@ def _views(
 
     one = command("history", "a feed's nights: outcome, counts, changes")
     one.add_argument("feed", metavar="FEED")
-    one.add_argument("--nights", type=int, default=14, help="how many; default: %(default)s")
+    one.add_argument("--nights", type=int, default=14, help="how many (default: %(default)s)")
     as_json(one)
 
     one = command(
@@ -275,7 +275,7 @@ def _views(
         "everything that the control node collects from this host, as JSON",
         "It needs root. An unreadable feed hides no other.",
     )
-    one.add_argument("--nights", type=int, default=14, help="of each feed; default: %(default)s")
+    one.add_argument("--nights", type=int, default=14, help="of each feed (default: %(default)s)")
     one.add_argument("--json", action="store_true", required=True, help="the only form")
 
     one = command("explain", "cause, evidence, who must act, and a letter to them")

@@ -1,4 +1,4 @@
-"""How a run of a feed's unit ended: by itself, by a signal, or without a start."""
+"""The end of a run of a feed's unit: by itself, by a signal, or without a start."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ BRIEF = ("command", "outcome", "exit_code", "message", "finished", "night", "min
 def brief(history: History, nights: int, last_night: str) -> dict[str, Any]:
     """Return a feed's receipts in brief.
 
-    A clock that was ahead wrote the nights after `last_night`. They are left out.
+    Nights after `last_night` are skipped, since a clock that was ahead wrote them.
     """
     by_command = {receipt.command: receipt for receipt in history}
     deliveries = history.deliveries()

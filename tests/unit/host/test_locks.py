@@ -66,7 +66,7 @@ def test_a_feed_has_one_delivery_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(Failure) as failed, locks.feed_lock(folder):
             pass
         assert failed.value.code == Exit.BUSY
-        assert failed.value.message == "another delivery of maple is under way; see its journal"
+        assert failed.value.message == "another delivery of maple is under way. See its journal"
         with locks.feed_lock(tmp_path / "state" / "oak"):
             pass
     with locks.feed_lock(folder):  # a killed one holds nothing
@@ -86,7 +86,7 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
         pass
     assert failed.value.code == Exit.LOCAL
     assert failed.value.message == (
-        f"{tmp_path}/maple cannot be written (File exists); run the feed as its unit: "
+        f"{tmp_path}/maple cannot be written (File exists). Run the feed as its unit: "
         "systemctl start roster-upload@maple.service"
     )
     with pytest.raises(Failure) as failed, turn(tmp_path / "maple", feed()):
@@ -110,7 +110,7 @@ def test_a_host_has_so_many_transfers_at_once(tmp_path: Path) -> None:
             pass
         assert failed.value.code == Exit.BUSY
         assert failed.value.message == (
-            "other feeds of this host were transferring all the time; raise parallel"
+            "other feeds of this host were transferring all the time. Raise parallel"
         )
         assert said == ["waiting for other feeds of this host that are being transferred"]
         with turn(tmp_path, feed("ash", parallel=4)):
@@ -143,7 +143,7 @@ def test_an_account_has_one_login_at_a_time(
         assert failed.value.code == Exit.BUSY
         assert failed.value.message == (
             f"other feeds of {second.username} at {GOOD['remote_host']} were transferring all the "
-            "time; let their windows open earlier"
+            "time. Let their windows open earlier"
         )
 
 
