@@ -1,1 +1,1 @@
-"""What the control node does for a fleet: vault files, onboarding, reports."""
+"""The control node's own Python: onboarding, vault files, questions to hosts, the status page."""

@@ -28,7 +28,7 @@ from roster_fleet.report import (
     whole,
 )
 
-SECONDS = 60  # for a look
+SECONDS = 60  # for a quick question
 LONGEST_ANSWER = 1_000_000  # characters
 NOT_FOUND = 127  # a shell's exit code
 VERSION_NUMBER = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}")
@@ -75,12 +75,12 @@ def within(seconds: int) -> Iterator[None]:
 def ask(action: Any, script: str, seconds: int = SECONDS, longest: int = LONGEST_ANSWER) -> Answer:
     """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail in the end.
 
-    No module is run: what a module returns can set facts and statistics, too.
+    It runs no module, because the result of a module can set facts and statistics.
     """
     run = action._low_level_execute_command
     try:
         with within(seconds):
-            # With something to read there is no terminal, which would mix errors into the answer.
+            # Input prevents a terminal, which would mix errors into the answer.
             done = run(script, executable="/bin/sh", in_data=b"\n")
     except SilentError:
         raise AnsibleActionFail(

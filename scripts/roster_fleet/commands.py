@@ -1,4 +1,4 @@
-"""Commands that an operator copies: whatever the values are, they stay values in a shell."""
+"""Commands for operators to copy. In a shell, every value stays a value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 
 
 def playbook(name: str, host: str, inventory: str = "", **values: str) -> str:
-    """Return the command that plays a playbook on one host, its extra variables as JSON."""
+    """Return the command that runs a playbook on one host, with extra variables as JSON."""
     words = ["ansible-playbook", f"playbooks/{name}.yml"]
     words += ["-i", inventory] if inventory else []
     return shlex.join([*words, "--limit", host, "-e", json.dumps(values)])

@@ -19,13 +19,11 @@ from ansible.vars.manager import VariableManager
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 DISTRICT_HOSTS = "district_hosts"
-# Ansible reads `host_vars/NAME.yml`, also a folder of that name, as variables of NAME.
-ENDINGS = (".yml", ".yaml", ".json")
 
 
 @dataclass(frozen=True)
 class Host:
-    """A district host; `problem` says why its feeds could not be told, where that is so."""
+    """A district host. `problem` says why its variables cannot be resolved, if so."""
 
     groups: frozenset[str]
     address: str = ""
@@ -36,7 +34,7 @@ class Host:
 
 
 def folder_of(sources: list[str]) -> Path | None:
-    """The one inventory folder of a run, given its `-i`; None where it is not one."""
+    """Return the inventory folder of a run, given its `-i`, or None for several sources."""
     if len(sources) != 1 or "," in sources[0]:
         return None
     path = Path(sources[0]).absolute()
@@ -44,7 +42,7 @@ def folder_of(sources: list[str]) -> Path | None:
 
 
 def names(folder: Path, secrets: list[Any]) -> dict[str, frozenset[str]]:
-    """The groups of each host of an inventory, district host or not."""
+    """Return the groups of every host of an inventory."""
     manager = InventoryManager(loader=_loader(secrets), sources=[str(folder)], cache=False)
     return {
         name: frozenset(group.name for group in host.get_groups())
@@ -53,9 +51,9 @@ def names(folder: Path, secrets: list[Any]) -> dict[str, frozenset[str]]:
 
 
 def read(folder: Path, secrets: list[Any], home: Path | None = None) -> dict[str, Host]:
-    """The district hosts of an inventory, resolved with the roles' own defaults and expressions.
+    """Return the district hosts, resolved with the roles' own defaults and expressions.
 
-    `home` is what `inventory_dir` says, where the folder is a copy.
+    If the folder is a copy, `home` is the value of `inventory_dir`.
     """
     filter_loader.add_directory(str(ROLES / "roster_common" / "filter_plugins"))
     lookup_loader.add_directory(str(ROLES / "roster_credentials" / "lookup_plugins"))
@@ -85,7 +83,7 @@ def read(folder: Path, secrets: list[Any], home: Path | None = None) -> dict[str
 
 @contextmanager
 def with_files(folder: Path, files: Mapping[Path, str]) -> Iterator[Path]:
-    """A passing copy of an inventory, made of links, in which `files` stand as given."""
+    """Make a temporary copy of an inventory from links, with these files instead of its own."""
     above = {parent for path in files for parent in path.parents}
 
     def mirror(source: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
-"""A new vault key for an inventory: every file of a vault id is encrypted anew, or none is.
+"""A new vault key for an inventory: all files of a vault id are encrypted with it, or none.
 
-No journal is needed: a file opens with the old key or with the new one, so after a run that was
-killed the next one sees what is left to do and does it.
+It needs no journal. A file opens with the old key or with the new one, so the next run finishes an
+interrupted one.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from roster_upload.host import atomic
 from roster_fleet import vault
 
 NEXT = "-next"
-# Of the files that wait to take the places of others, and of what these hold; hidden, so Ansible
-# reads none.
+# The endings of new files that wait for their rename, and of old content. They are hidden from
+# Ansible.
 ENDING, KEPT = ".rekey", ".rekey-old"
 KEY_BYTES = 16
-# Sealed text as Ansible writes it, also inside a quoted string; before 1.2 it bears no id.
+# Encrypted text in Ansible's form, also inside a quoted string. Before 1.2 it has no id.
 SEALED = re.compile(
     rb"\$ANSIBLE_VAULT;1\.(?:1;AES256|2;AES256;([^\s;\\]+))(?:\r?\n|\\n)\s*[0-9a-f]{16}"
 )
-WITHOUT_ID = "default"  # Ansible's name of it
+WITHOUT_ID = "default"  # as Ansible names it
 
 
 class RekeyError(Exception):
-    """Why the files were left as they were; the text says what to do."""
+    """All files stay as they were. The text says why, and what to do."""
 
 
 class TornError(Exception):
-    """Which files were not left as they were; the text says where their contents are."""
+    """Some files could not be restored. The text says where their old contents are."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """The files that were encrypted anew, and those that an earlier run had reached already."""
+    """The files that got the new key in this run, and those that had it already."""
 
     changed: tuple[Path, ...]
     already: tuple[Path, ...]
 
 
 class Rekey:
-    """Encrypts an inventory's files of a vault id with the key of `ID-next`, under the same id."""
+    """Encrypt an inventory's files of a vault id with the key of `ID-next`, under the same id."""
 
     def __init__(
         self, folder: Path, vault_id: str, secrets: Sequence[tuple[str, VaultSecret]]
@@ -60,44 +60,41 @@ class Rekey:
         old = [secret for name, secret in secrets if name == vault_id]
         if not new:
             raise RekeyError(
-                f"there is no new key; make one and hand it over as the vault id {next_id}: "
+                f"there is no new key. Make one and supply it as the vault id {next_id}: "
                 f"--vault-id {next_id}@prompt, or {next_id}@scripts/vault-client"
             )
         if not old:
-            raise RekeyError(
-                f"there is no key for the vault id {vault_id!r}; is it in vault_identity_list "
-                f"(ansible.cfg), and does scripts/vault-client --vault-id {vault_id} find it?"
-            )
+            raise RekeyError(vault.Vault([]).lack_of(vault_id))
         if len({secret.bytes for secret in new}) > 1:
-            raise RekeyError(f"there are several keys for {next_id}; hand over one")
+            raise RekeyError(f"there are several keys for {next_id}. Supply one")
         self.new_key = new[0]
         if any(secret.bytes == self.new_key.bytes for secret in old):
             raise RekeyError(f"the keys of {vault_id} and of {next_id} are the same")
         if vault.is_public(self.new_key):
-            raise RekeyError("the new key is in git and known to everybody; make one of your own")
+            raise RekeyError("the new key is in git and known to everybody. Make a key of your own")
         if len(self.new_key.bytes) < KEY_BYTES:
             raise RekeyError(
-                f"the new key is shorter than {KEY_BYTES} characters; take: openssl rand -base64 32"
+                f"the new key is shorter than {KEY_BYTES} characters. Use: openssl rand -base64 32"
             )
         names = (vault_id, WITHOUT_ID)
         self.new = VaultLib([(name, self.new_key) for name in names])
         self.old = VaultLib([(name, secret) for name in names for secret in old])
 
     def run(self, *, check: bool = False) -> Done:
-        """Encrypts all files anew; raises RekeyError or OSError, and then all are as before.
+        """Encrypt all files with the new key. Raise RekeyError or OSError after restoring them.
 
-        Where even that failed, raises TornError.
+        Raise TornError if they could not be restored.
         """
         todo, already = self.sort_out()
         if not check:
             for path, _ in walk(self.folder):
                 if path.name.startswith(".") and path.name.endswith((ENDING, KEPT)):
-                    path.unlink()  # of a run that was killed; the file that it was for is there
+                    path.unlink()  # left by an interrupted run; its file exists
             self.replace(todo)
         return Done(tuple(todo), tuple(already))
 
     def sort_out(self) -> tuple[dict[Path, bytes], list[Path]]:
-        """The files that the old key opens, and those that the new one opens already."""
+        """Return the files that the old key opens, and those that the new key opens already."""
         mine = self.vault_id.encode()
         todo: dict[Path, bytes] = {}
         already, wrong = [], []
@@ -111,30 +108,32 @@ class Rekey:
                 continue
             opens_new, opens_old = opened(self.new, data), opened(self.old, data)
             if whole and whole[1] is None and opens_new is None and opens_old is None:
-                continue  # without an id, and of another one
+                continue  # it has no id, and another key
             if is_linked:
-                wrong.append(f"{path} is, or lies behind, a link; rekey where it leads to")
+                wrong.append(f"{path} is a link, or below one. Rekey its target instead")
             elif not whole:
-                wrong.append(f"{path} has an encrypted value among others; give that its own file")
+                wrong.append(
+                    f"{path} has an encrypted value among others. Move it to a file of its own"
+                )
             elif opens_new is not None:
                 already.append(path)
             elif opens_old is not None:
                 todo[path] = data
             else:
                 wrong.append(
-                    f"{path} opens with neither key of {self.vault_id!r}; where a run with another "
-                    f"new key was cut off, hand that one over as {self.vault_id}{NEXT}"
+                    f"{path} opens with neither key of {self.vault_id!r}. If a run with another "
+                    f"new key was interrupted, supply that key as {self.vault_id}{NEXT}"
                 )
         if not todo and not already and not wrong:
-            wrong = [f"{self.folder} holds no file encrypted for the vault id {self.vault_id!r}"]
+            wrong = [f"{self.folder} has no file encrypted for the vault id {self.vault_id!r}"]
         if wrong:
             raise RekeyError("\n".join(wrong))
         return todo, already
 
     def replace(self, todo: dict[Path, bytes]) -> None:
-        """Writes all new files beside the old ones, then puts each in its place; or none."""
+        """Write all new files beside the old ones, then rename all of them, or none."""
         waiting = {path: path.with_name(f".{path.name}{ENDING}") for path in todo}
-        # Written before the first is replaced, so that going back needs no room on the disk.
+        # Written before the first rename, so that restoring needs no free space.
         kept = {path: path.with_name(f".{path.name}{KEPT}") for path in todo}
         placed: list[Path] = []
         try:
@@ -153,30 +152,30 @@ class Rekey:
             if torn:
                 names = ", ".join(f"{path} (its old content: {kept[path].name})" for path in torn)
                 raise TornError(
-                    f"{error}; and these could not be put back: {names}. Mend that, then run the "
-                    "same again, which finishes it"
+                    f"{error}. These files could not be restored: {names}. Solve the problem, then "
+                    "run the same command again to finish"
                 ) from None
             clear(waiting, kept)
             raise
         clear(kept)
 
     def sealed_anew(self, path: Path, data: bytes) -> bytes:
-        """A file's content, encrypted with the new key and proved."""
+        """Return a file's content, encrypted with the new key and tested."""
         plain = opened(self.old, data)
         sealed: bytes = self.new.encrypt(plain, self.new_key, self.vault_id)
         if opened(self.new, sealed) != plain:
-            raise RekeyError(f"{path}: what was encrypted anew does not come back")
+            raise RekeyError(f"{path}: the new file reads back differently")
         self.prove(path, sealed)
         return sealed
 
     def prove(self, path: Path, data: bytes) -> None:
-        """Opens a file's content with the new key, and with the old one in vain."""
+        """Raise RekeyError unless only the new key opens a file's content."""
         if opened(self.new, data) is None or opened(self.old, data) is not None:
-            raise RekeyError(f"{path} would not be encrypted as it should")
+            raise RekeyError(f"{path} would not be encrypted with the new key only")
 
 
 def opened(keys: VaultLib, data: bytes) -> bytes | None:
-    """What encrypted data holds; None where no key opens it."""
+    """Return the plain text of encrypted data, or None if no key opens it."""
     try:
         plain: bytes = keys.decrypt(data)
     except AnsibleError:
@@ -185,12 +184,12 @@ def opened(keys: VaultLib, data: bytes) -> bytes | None:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The files below a folder, each with whether it is, or lies behind, a link; in order."""
+    """Yield the files below a folder in order, each with whether it is a link or below one."""
     seen = set()
     for home, folders, names in os.walk(folder, followlinks=True):
         real = Path(home).resolve()
         if real in seen:
-            folders.clear()  # a link to what is above it
+            folders.clear()  # a link to a folder above it
             continue
         seen.add(real)
         folders.sort()
@@ -201,7 +200,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def put_back(kept: Path, path: Path) -> bool:
-    """Gives a file its old content again; returns whether that went well."""
+    """Restore a file's old content. Return whether that worked."""
     try:
         kept.replace(path)
     except OSError:
@@ -210,7 +209,7 @@ def put_back(kept: Path, path: Path) -> bool:
 
 
 def clear(*groups: dict[Path, Path]) -> None:
-    """Removes what lies beside the files."""
+    """Remove the files beside the real ones."""
     for group in groups:
         for path in group.values():
             with suppress(OSError):
@@ -218,7 +217,7 @@ def clear(*groups: dict[Path, Path]) -> None:
 
 
 def create(path: Path, data: bytes) -> None:
-    """Writes a new file, for its owner alone, so that it outlives a power cut."""
+    """Write a new file, readable for its owner only. It survives a power cut."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out:
         out.write(data)

@@ -1,4 +1,4 @@
-"""YAML that people wrote and read: changed with its comments, quotes and indentation kept."""
+"""YAML files of people: changes keep comments, quotes and indentation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,33 +14,44 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+# Ansible reads `host_vars/NAME.yml`, also a folder of that name, as variables of NAME.
+ENDINGS = (".yml", ".yaml", ".json")
+
+
+def variable_files(home: Path) -> list[Path]:
+    """Return the files that Ansible reads for a host or a group, given its folder."""
+    endings = ("", *ENDINGS)
+    beside = (home.with_name(home.name + ending) for ending in endings)
+    below = (path for path in home.rglob("*") if path.suffix in endings)
+    return sorted(path for path in (*beside, *below) if path.is_file())
+
 
 def load(text: str) -> Any:
-    """What a text holds, with all that `dump` needs to keep it as it is."""
+    """Return the content of a text, with all that `dump` needs to keep its form."""
     return _yaml(text).load(text)
 
 
 def dump(node: Any, like: str = "") -> str:
-    """A text of it, indented as `like` is, from which it may come."""
+    """Return the text of a node, indented like another text."""
     out = io.StringIO()
     _yaml(like).dump(node, out)
     return out.getvalue()
 
 
 class _Plain(yaml.SafeLoader):
-    """Reads values as Ansible does, and tags that only it knows as pairs."""
+    """Read values as Ansible does. A tag of Ansible's becomes a pair."""
 
 
 _Plain.add_multi_constructor("!", lambda _, tag, node: (tag, node.value))
 
 
 def plain(content: str) -> Any:
-    """What a text says, without how it is written."""
-    return yaml.load(content, _Plain)  # noqa: S506 - it makes nothing but plain values
+    """Return the values of a text without its form."""
+    return yaml.load(content, _Plain)  # noqa: S506 - it creates plain values only
 
 
 def says(content: str, meant: object) -> bool:
-    """Return whether Ansible's reader takes from a text what was meant, and nothing else."""
+    """Return whether Ansible reads exactly these values from a text."""
     try:
         return bool(plain(content) == meant)
     except yaml.YAMLError:
@@ -47,7 +59,7 @@ def says(content: str, meant: object) -> bool:
 
 
 def tree(values: Mapping[str, Any]) -> CommentedMap:
-    """Return values as they are to be dumped, each text quoted where it has to be."""
+    """Return values ready for `dump`, with quotes where YAML needs them."""
     return CommentedMap({text(key): _node(value) for key, value in values.items()})
 
 
@@ -60,7 +72,7 @@ def _node(value: Any) -> Any:
 
 
 def text(value: str) -> str:
-    """A value that every YAML reader takes for this text, quoted where it has to be."""
+    """Return a value that every YAML reader reads as this text."""
     with suppress(yaml.YAMLError):
         if yaml.safe_load(value) == value:
             return value
@@ -68,7 +80,7 @@ def text(value: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value in double quotes."""
+    """Return a value in double quotes."""
     it: str = DoubleQuotedScalarString(value)
     return it
 

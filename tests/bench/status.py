@@ -19,7 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page
-from roster_fleet import page, report, status
+from roster_fleet import report
+from roster_fleet.status import cache as caches
+from roster_fleet.status import page
+from roster_fleet.status import rows as status
 from support import fleets
 from support.browser import browsing
 
@@ -62,12 +65,12 @@ def main() -> int:
     reports = fleets.results(given.districts, given.nights)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cache = status.Cache(folder / "cache")
+        cache = caches.Cache(folder / "cache")
         path, empty = folder / "status.html", folder / "empty.html"
         empty.write_text(EMPTY)
 
         def build() -> None:
-            rows = status.rows(fleets.hosts(reports, cache), "inventories/mine")
+            rows = status.build_rows(fleets.hosts(reports, cache), "inventories/mine")
             page.write(path, page.build(rows, report.stamp(fleets.NOW)))
 
         built = statistics.median(timed(build) for _ in range(given.rounds))

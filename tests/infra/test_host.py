@@ -111,10 +111,9 @@ def test_time_belongs_to_chrony(host: Host) -> None:
         assert probe(host, user, address, 123, "SOCK_DGRAM").startswith("closed"), user
 
 
-FIREWALL = (
-    f"{{{{ lookup('template', '{ROOT}/roles/district_hardening/templates/nftables.conf.j2') }}}}"
-)
-VARIABLES = ["defaults/main.yml", "vars/main.yml"]
+HARDENING = ROOT / "roles/district_hardening"
+FIREWALL = f"{{{{ lookup('template', '{HARDENING}/templates/etc/nftables.conf.j2') }}}}"
+VARIABLES = ["defaults/main.yml", "vars/main/base.yml"]
 
 
 def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> None:
@@ -125,7 +124,7 @@ def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> Non
         "become": True,
         "gather_facts": False,
         "roles": ["roster_common"],
-        "vars_files": [str(ROOT / "roles/district_hardening" / path) for path in VARIABLES],
+        "vars_files": [str(HARDENING / path) for path in VARIABLES],
         "tasks": [{"file_set": {"files": [{"path": made, "content": FIREWALL}]}}],
     }
     path = tmp_path / "probe.yml"

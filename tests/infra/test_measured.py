@@ -1,4 +1,4 @@
-"""Measure the hardening with independent tools, against measured.toml."""
+"""Tools of others measure the hardening. measured.toml has the thresholds."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import yaml
 from support.lab_hosts import ROOT, Host, ansible, connect, new_export, receipts, site, wait_for
 
 HOST = "lab-trixie"
-UNDO_SECONDS = 12  # no change here may succeed
+ROLLBACK_SECONDS = 12  # nothing here is to pass its probation
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def one() -> Host:
 
 def try_site(**values: Any) -> str:
     """Run `site.yml` on the host with wrong values. Return its output."""
-    extra = json.dumps({"district_hardening_undo_seconds": UNDO_SECONDS, **values})
+    extra = json.dumps({"district_hardening_rollback_seconds": ROLLBACK_SECONDS, **values})
     command = [
         "ansible-playbook",
         "playbooks/site.yml",
@@ -70,8 +70,8 @@ def fingerprint(host: Host) -> str:
 def test_networks_that_leave_the_operator_out_are_taken_back(one: Host) -> None:
     before = fingerprint(one)
     said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
-    assert "nobody could log in anew" in said
-    assert "All of them were taken back" in said
+    assert "no login succeeded" in said
+    assert "All of them were rolled back" in said
     assert log_in()
     assert fingerprint(one) == before
 
@@ -88,7 +88,7 @@ def test_a_broken_ssh_setting_is_refused_before_anything_is_written(one: Host) -
 def test_a_group_that_nobody_is_in_is_taken_back(one: Host) -> None:
     before = fingerprint(one)
     said = try_site(district_hardening_ssh_allow_groups=["games"])
-    assert "nobody could log in anew" in said
+    assert "no login succeeded" in said
     assert log_in()
     assert fingerprint(one) == before
 
@@ -99,23 +99,56 @@ def test_another_drop_in_that_sshd_refuses_stops_all_at_once(one: Host) -> None:
     try:
         before = fingerprint(one)
         said = try_site(
-            district_hardening_banner="Another banner", district_hardening_banners=False
+            district_hardening_banner="Another banner", district_hardening_banners_enabled=False
         )
         # No login is awaited.
         assert "could not be put into force" in said
-        assert "nobody could log in anew" not in said
+        assert "no login succeeded" not in said
         assert "Bad configuration option: Nonsense" in said
-        assert "All of them were taken back" in said
+        assert "All of them were rolled back" in said
         assert fingerprint(one) == before
     finally:
         one.check_output("rm /etc/ssh/sshd_config.d/50-admin.conf")
     assert log_in()
 
 
+def harden_alone(folder: Path, *arguments: str, **values: Any) -> str:
+    """Run a play of the role alone. Return its output."""
+    role = {
+        "role": "district_hardening",
+        "district_hardening_inbox_users": "{{ sis_inbox_accounts | map(attribute='user') }}",
+    }
+    play = {"hosts": HOST, "become": True, "gather_facts": False, "roles": [role]}
+    path = folder / "alone.yml"
+    path.write_text(json.dumps([play]))
+    extra = json.dumps({"district_hardening_rollback_seconds": ROLLBACK_SECONDS, **values})
+    done = ansible("ansible-playbook", str(path), "-i", "inventories/lab", "-e", extra, *arguments)
+    return f"exit {done.returncode}: {done.stdout}{done.stderr}"
+
+
+def test_a_tag_brings_one_control_into_force_alone(one: Host, tmp_path: Path) -> None:
+    before = fingerprint(one)
+    off = {"district_hardening_su_enabled": False, "district_hardening_banner": "Another banner"}
+    assert harden_alone(tmp_path, "--tags", "su", **off).startswith("exit 0")
+    assert "\nauth required pam_wheel.so" not in one.file("/etc/pam.d/su").content_string
+    assert "Another banner" not in one.file("/etc/issue.net").content_string
+    # All but the named one, which stays as it is.
+    output = harden_alone(tmp_path, "--tags", "su,banners", "--skip-tags", "banners")
+    assert output.startswith("exit 0"), output
+    assert fingerprint(one) == before
+    # A change of one control is confirmed or rolled back like all others.
+    wrong = {"district_hardening_ssh_allow_groups": ["games"]}
+    output = harden_alone(tmp_path, "--tags", "ssh", **wrong)
+    assert "All of them were rolled back" in " ".join(output.split())
+    assert fingerprint(one) == before
+
+
 def switches() -> list[str]:
-    """Return the switches of all controls."""
-    variables = (ROOT / "roles/district_hardening/defaults/main.yml").read_text().splitlines()
-    return [line.split(":")[0] for line in variables if line.endswith(": true")]
+    """Return the switches of all controls and of the inboxes."""
+    roles = ("district_hardening", "sis_inbox")
+    files = [ROOT / f"roles/{role}/defaults/main.yml" for role in roles]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    return [line.split(":")[0] for line in lines if line.endswith("_enabled: true")]
 
 
 def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> None:
@@ -135,12 +168,12 @@ def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> No
     ).stdout
     assert not [line for line in changed.splitlines() if " c " in line], changed
 
-    # A first run that locks the operator out is rolled back completely, including its mounts. It
-    # does not touch firewall rules that others have loaded.
+    # A first run that locks the operator out is rolled back completely, with its mounts. What
+    # others have loaded into the firewall stays.
     bare, mounts = fingerprint(one), "/usr/local/sbin/district-mounts"
     one.check_output(f"mv {mounts} /root/mounts; nft add table inet somebody_elses")
     said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
-    assert "All of them were taken back" in said
+    assert "All of them were rolled back" in said
     assert "noexec" not in one.check_output("findmnt --noheadings --output OPTIONS /tmp")
     assert one.run("test -e %s", mounts).rc != 0
     assert one.run("nft list table inet district_host").rc != 0
@@ -189,16 +222,16 @@ def test_a_restart_keeps_everything_and_a_delivery_follows(
 
 
 def half_a_run(host: Host, folder: Path, **options: str) -> None:
-    """The control node dies after it has written, before it has confirmed anything."""
+    """The control node dies after it has written, before anything is confirmed."""
     drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
     pam = "/usr/share/pam-configs/district-faillock"
     update = "DEBIAN_FRONTEND=noninteractive pam-auth-update --package"
     half = {
-        "undo": "/var/lib/district-hardening/undo",
+        "rollback_folder": "/var/lib/district-hardening/undo",
         "files": [
             {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600"},
             {"path": "/etc/sudoers.d/district-hardening", "state": "absent"},
-            {"path": pam, "state": "absent", "then": [update]},
+            {"path": pam, "state": "absent", "on_change": [update]},
         ],
         **options,
     }
@@ -210,18 +243,18 @@ def half_a_run(host: Host, folder: Path, **options: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_changes_that_were_never_proved_are_taken_back_in_time(one: Host, tmp_path: Path) -> None:
+def test_unconfirmed_changes_are_rolled_back_in_time(one: Host, tmp_path: Path) -> None:
     before = fingerprint(one)
-    arm = yaml.safe_load((ROOT / "roles/district_hardening/vars/main.yml").read_text())
-    command = arm["__district_hardening_arm"].replace("{seconds}", "15")
-    half_a_run(one, tmp_path, arm=command)
+    base = yaml.safe_load((ROOT / "roles/roster_common/vars/main.yml").read_text())
+    command = base["roster_common_rollback_timer"].replace("{seconds}", "15")
+    half_a_run(one, tmp_path, rollback_timer=command)
     assert fingerprint(one) != before
-    undo = "/var/lib/district-hardening/undo"
-    wait_for("the host to take them back", lambda: one.run("test -e %s", undo).rc != 0, 60)
+    kept = "/var/lib/district-hardening/undo"
+    wait_for("the host to roll back", lambda: one.run("test -e %s", kept).rc != 0, 60)
     assert fingerprint(one) == before
 
 
-def test_changes_that_were_never_proved_are_taken_back_at_boot(
+def test_unconfirmed_changes_are_rolled_back_at_boot(
     restart: Callable[[], Host], tmp_path: Path
 ) -> None:
     host = restart()
@@ -236,7 +269,7 @@ def test_changes_that_were_never_proved_are_taken_back_at_boot(
 
 
 def let_nobody_in(host: Host, folder: Path) -> None:
-    """A run whose firewall and SSH let nobody in, and which ends before it confirms anything."""
+    """A run whose firewall and SSH let nobody in, and which ends before anything is confirmed."""
     drop_in = "/etc/ssh/sshd_config.d/00-district-hardening.conf"
     closed = host.file("/etc/nftables.conf").content_string.replace(
         "policy drop;", "policy drop; tcp dport 22 drop;", 1
@@ -245,11 +278,11 @@ def let_nobody_in(host: Host, folder: Path) -> None:
     load = "systemctl reload-or-restart nftables.service"
     reload = "systemctl reload ssh.service"
     files = [
-        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "then": [load]},
-        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "then": [reload]},
+        {"path": "/etc/nftables.conf", "content": closed, "mode": "0755", "on_change": [load]},
+        {"path": drop_in, "content": "AllowUsers nobody\n", "mode": "0600", "on_change": [reload]},
         {"path": "/etc/issue.net", "content": "Another banner\n"},
     ]
-    half = {"undo": "/var/lib/district-hardening/undo", "files": files}
+    half = {"rollback_folder": "/var/lib/district-hardening/undo", "files": files}
     play = {"become": True, "gather_facts": False, "roles": ["roster_common"]}
     path = folder / "closed.yml"
     tasks = [{"file_set": half}]
@@ -260,8 +293,8 @@ def let_nobody_in(host: Host, folder: Path) -> None:
 
 CLOSE = "nft -f /etc/nftables.conf && systemctl reload ssh.service"
 ROLL_BACK = (
-    "systemd-run --quiet --unit=district-undo-soon --on-active=1 "
-    "--timer-property=AccuracySec=1s /bin/sh -c /usr/local/sbin/district-undo"
+    "systemd-run --quiet --unit=district-rollback-soon --on-active=1 "
+    "--timer-property=AccuracySec=1s /bin/sh -c /usr/local/sbin/district-rollback"
 )
 
 
@@ -280,12 +313,12 @@ def test_a_roll_back_with_damaged_files_still_lets_the_operator_in(
     wait_for("a log-in", log_in, 60)
     wait_for(
         "the roll-back to end",
-        lambda: one.run("systemctl is-failed district-undo-soon.service").succeeded,
+        lambda: one.run("systemctl is-failed district-rollback-soon.service").succeeded,
         30,
     )
-    assert "district-undo-soon.service" in one.check_output("systemctl --failed --no-legend")
-    told = one.check_output("journalctl -o cat --no-pager -u district-undo-soon -n 60")
-    assert "NOT taken back" in told
+    assert "district-rollback-soon.service" in one.check_output("systemctl --failed --no-legend")
+    told = one.check_output("journalctl -o cat --no-pager -u district-rollback-soon -n 60")
+    assert "NOT rolled back" in told
     is_known = damaged != "index.json"
     assert ("Another banner" in one.file("/etc/issue.net").content_string) is not is_known
     assert one.run("test -d /var/lib/district-hardening/undo.failed").succeeded
@@ -295,5 +328,5 @@ def test_a_roll_back_with_damaged_files_still_lets_the_operator_in(
     assert "passwordauthentication no" in one.check_output("sshd -T")
     site("--limit", HOST)
     assert fingerprint(one) == before
-    assert one.run("systemctl is-failed district-undo-soon.service").rc != 0
+    assert one.run("systemctl is-failed district-rollback-soon.service").rc != 0
     assert one.run("ls /var/lib/district-hardening/undo* /var/lib/district-firewall/opened.nft").rc

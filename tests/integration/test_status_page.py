@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
-from roster_fleet import page as pages
-from roster_fleet import status
 from roster_fleet.report import stamp
-from roster_fleet.status import Cache, Row
+from roster_fleet.status import page as pages
+from roster_fleet.status import rows as status
+from roster_fleet.status.cache import Cache
+from roster_fleet.status.rows import Row
 from roster_upload.terminal.printable import printable
 from support import fleets, share
 from support.browser import Visit, browsing
@@ -37,7 +38,7 @@ PICTURED_FATES = {1: "held", 3: "stale"}
 def invent(districts: int, nights: int, folder: Path) -> list[Row]:
     """Return the rows of a fleet with so many districts, each with so many nights."""
     found = fleets.hosts(fleets.results(districts, nights), Cache(folder))
-    return status.rows(found, "inventories/mine")
+    return status.build_rows(found, "inventories/mine")
 
 
 def write(rows: list[Row], folder: Path) -> Path:
@@ -207,7 +208,8 @@ def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None
     command = dialog.locator("pre").inner_text()
     assert command == (
         "ansible-playbook playbooks/approve.yml -i inventories/mine --limit roster-0050 "
-        f'-e \'{{"feed": "feed-0050", "digest": "{fleets.DIGEST}", "why": "..."}}\''
+        f'-e \'{{"roster_feed": "feed-0050", "approve_digest": "{fleets.DIGEST}", '
+        '"approve_reason": "..."}\''
     )
     dialog.get_by_role("button", name="Copy").click()
     dialog.get_by_role("button", name="Copied").wait_for()
@@ -327,7 +329,7 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
         feed = fleets.feed(100, 5, "held") | changes
         told = {"report": json.dumps(fleets.report([feed])), "planned": ["feed-0100"]}
         results[name] = told
-    rows = status.rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
+    rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
     visit = Visit(browser, write(rows, tmp_path), viewport=DESKTOP)
     commands = []
     for opener in visit.page.locator(".open").all():
@@ -356,7 +358,7 @@ def test_the_picture_of_the_readme_can_be_made(browser: Browser, tmp_path: Path)
         feed |= {"district": district, "feed": district.lower().replace(" ", "-")}
         text = json.dumps(fleets.report([feed]))
         results[f"roster-{district.split()[0].lower()}"] = {"report": text}
-    rows = status.rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
+    rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
     size = {"width": 1440, "height": 435}
     visit = Visit(browser, write(rows, tmp_path), viewport=size, device_scale_factor=0.75)
     visit.page.clock.set_fixed_time(NOW)

@@ -65,9 +65,9 @@ def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
     slot = f"/etc/roster-upload/credentials/{lab_fleet.feed_of(HOSTS[0])}/current"
     connect(HOSTS[0]).check_output("rm %s", slot)
     wrong = {
-        "fleet_steps": [1, "100%"],
-        "fleet_max_fail_percentage": 10,
-        "roster_credentials_key": "tpm2",  # a container has none
+        "site_batches": [1, "100%"],
+        "site_max_fail_percentage": 10,
+        "roster_credentials_key": "tpm2",  # of which a container has none
     }
     done = play("site", fleet, "-e", json.dumps(wrong))
     assert done.returncode != 0
@@ -93,7 +93,7 @@ def spoil() -> dict[str, str]:
 def in_steps(fleet: Path, play: Play) -> str:
     """Return the output of a run in steps over the whole fleet, which repairs every host."""
     good = spoil()
-    done = play("site", fleet, "-e", json.dumps({"fleet_steps": [1, 2, "100%"]}))
+    done = play("site", fleet, "-e", json.dumps({"site_batches": [1, 2, "100%"]}))
     assert done.returncode == 0, done.stdout
     assert {host: sha256(connect(host), MENDED) for host in HOSTS} == good
     return done.stdout
@@ -106,20 +106,20 @@ def test_a_run_in_steps_comes_to_all(in_steps: str) -> None:
 
 @pytest.mark.parametrize("playbook", ["verify", "send", "rotate_credentials", "decommission"])
 def test_a_feed_that_nobody_has_is_a_mistake(fleet: Path, play: Play, playbook: str) -> None:
-    steps = {"fleet_steps": ["100%"], "confirm": "feed-typo"}
-    done = play(playbook, fleet, "-e", "feed=feed-typo", "-e", json.dumps(steps))
+    steps = {"rotate_batches": ["100%"], "decommission_confirm": "feed-typo"}
+    done = play(playbook, fleet, "-e", "roster_feed=feed-typo", "-e", json.dumps(steps))
     assert done.returncode != 0
-    assert "no host of this run has a feed feed-typo; lab-01 has feed-lab-01" in done.stdout
+    assert "no host of this run has a feed feed-typo. lab-01 has feed-lab-01" in done.stdout
 
 
 def test_a_feed_of_one_is_asked_for_among_all(fleet: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(GOOD)
-    done = play("verify", fleet, "-e", f"feed={feed}")
+    done = play("verify", fleet, "-e", f"roster_feed={feed}")
     assert done.returncode == 0, done.stdout
     assert "ready" in row(done.stdout, feed)
     assert f" {lab_fleet.feed_of(ALSO_GOOD)} " not in done.stdout
     assert "not begun" not in done.stdout
-    done = play("send", fleet, "-e", f"feed={feed}", "--check")
+    done = play("send", fleet, "-e", f"roster_feed={feed}", "--check")
     assert done.returncode == 0, done.stdout
     assert "would be tried" in row(done.stdout, feed)
     assert "not begun" not in done.stdout
@@ -164,7 +164,7 @@ def test_the_others_deliver(troubled: Path, play: Play) -> None:
 
 
 def test_a_silent_host_at_the_head_stops_nobody(troubled: Path, play: Play) -> None:
-    steps = json.dumps({"fleet_steps": [1, "100%"], "fleet_max_fail_percentage": 10})
+    steps = json.dumps({"site_batches": [1, "100%"], "site_max_fail_percentage": 10})
     done = play("site", troubled, "--limit", f"{SILENT},{GOOD},{ALSO_GOOD}", "-e", steps)
     assert done.returncode != 0
     assert "UNREACHABLE" in row(done.stdout, SILENT)
@@ -214,9 +214,10 @@ def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> No
 
 
 def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play: Play) -> None:
-    """Hosts of one step. The first one fails, so the other one stays unchanged."""
-    same = {"roster_upload_feed": "same", "roster_upload_auth": "key", "new_keys": "make"}
-    words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | {"fleet_steps": ["100%"]})]
+    """Hosts of one step; the one that comes first cannot, so the other is left alone."""
+    same = {"roster_upload_feed": "same", "roster_upload_auth": "key"}
+    steps = {"rotate_key_action": "generate", "rotate_batches": ["100%"]}
+    words = ["--limit", f"{GOOD},{ALSO_GOOD}", "-e", json.dumps(same | steps)]
     done = play("rotate_credentials", troubled, *words)
     assert done.returncode != 0
     table = [row(done.stdout, host, " ") for host in (GOOD, ALSO_GOOD)]
@@ -227,11 +228,11 @@ def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play:
 def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(HELD)
     digest = sha256(connect(HELD), f"/srv/roster-upload/{feed}/OneRoster.zip")
-    words = ["--limit", HELD, "-e", f"feed={feed}", "-e", f"digest={digest[:16]}"]
+    words = ["--limit", HELD, "-e", f"roster_feed={feed}", "-e", f"approve_digest={digest[:16]}"]
     done = play("approve", troubled, *words)
     assert done.returncode != 0
-    assert "the reason" in done.stdout
-    words += ["-e", json.dumps({"why": "a school's gone"})]
+    assert "approve_reason" in done.stdout
+    words += ["-e", json.dumps({"approve_reason": "a school's gone"})]
     for check, told in ((["--check"], "would be approved"), ([], "approved"), ([], "before")):
         done = play("approve", troubled, *words, *check)
         assert done.returncode == 0, done.stdout

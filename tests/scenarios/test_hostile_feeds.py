@@ -12,7 +12,7 @@ HOST = "lab-bookworm"
 ATTACKER, VICTIM = "birch-hill", "cedar-creek"
 SOURCES = {
     ATTACKER: "/srv/roster-upload/birch-hill/OneRoster.zip",
-    VICTIM: "/srv/dropbox/sis-lab/incoming/OneRoster.zip",
+    VICTIM: "/srv/sis-inbox/sis-lab/incoming/OneRoster.zip",
 }
 STATE = "/var/lib/roster-upload"
 # Tries everything that a feed's own unit can do with a feed. Prints the result of each try.

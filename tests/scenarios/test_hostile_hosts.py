@@ -206,7 +206,11 @@ def test_what_the_journal_says_is_shown_as_text(evil: Compromised, play: Play) -
 )
 def test_an_approval_shows_what_is_held_as_text(evil: Compromised, play: Play, answer: str) -> None:
     evil.answer(answer)
-    values = {"feed": FEED, "digest": "0" * 16, "why": "three schools have closed"}
+    values = {
+        "roster_feed": FEED,
+        "approve_digest": "0" * 16,
+        "approve_reason": "three schools have closed",
+    }
     done = play("approve", INVENTORY, "--limit", EVIL, "-e", json.dumps(values))
     assert_plain(done)
     assert EVIL in done.stdout

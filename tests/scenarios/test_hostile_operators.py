@@ -78,7 +78,7 @@ def stopped_behind_the_try(one: District, folder: Path) -> Iterator[list[str]]:
     more = {"BREAK_AT": TRIED, "BREAK_WHEN": "after", "REACHED": str(reached), "GO_ON": str(go_on)}
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/rotate_credentials.yml",
-        "-i", str(one.folder), "--limit", HOST, "-e", f"feed={FEED}",
+        "-i", str(one.folder), "--limit", HOST, "-e", f"roster_feed={FEED}",
     ]  # fmt: skip
     output, told = folder / "output", [""]
     with output.open("w") as out, subprocess.Popen(

@@ -43,7 +43,7 @@ def inventory() -> Iterator[Path]:
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     defaults = folder / "group_vars" / "district_hosts" / "main.yml"
     values = yaml.safe_load(defaults.read_text())
-    del values["roster_upload_host_keys"], values["district_hardening_dropboxes"]
+    del values["roster_upload_host_keys"], values["sis_inbox_accounts"]
     values["roster_upload_remote_host"] = vendor_address()
     values["roster_credentials_vault_id"] = lab_fleet.VAULT_ID
     defaults.write_text(yaml.safe_dump(values))
@@ -124,10 +124,15 @@ def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Pa
     host = connect(HOST)
     host.check_output("cp %s/OneRoster.zip %s/math.zip", folder, folder)
     assert host.run("roster-upload verify").rc == 0
-    words = ["-e", f"feed={second}", "-e", json.dumps({"decommission_folder": str(tmp_path)})]
-    done = play("decommission", inventory, *words, "-e", f"confirm={second}")
+    words = [
+        "-e",
+        f"roster_feed={second}",
+        "-e",
+        json.dumps({"decommission_folder": str(tmp_path)}),
+    ]
+    done = play("decommission", inventory, *words, "-e", f"decommission_confirm={second}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "no receipt was there" in row(done.stdout, second, "taken off")
+    assert "no receipt was there" in row(done.stdout, second, "removed")
     listed.unlink()
     assert not vault.exists()
     left = host.check_output("find /etc /var/lib /srv -name '*st-mary-s*' -o -name '*.zip'").split()
@@ -142,10 +147,10 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     words = ["-e", json.dumps({"decommission_folder": str(tmp_path)}), "--limit", HOST]
     done = play("decommission", inventory, *words)
     assert done.returncode != 0
-    assert f"type or give -e confirm={HOST}" in done.stdout
+    assert f"type or give -e decommission_confirm={HOST}" in done.stdout
     done = play("decommission", inventory, *words, "--check")
     assert done.returncode == 0, done.stdout
-    assert "would be taken off" in row(done.stdout, FEED)
+    assert "would be removed" in row(done.stdout, FEED)
     assert connect(HOST).run("roster-upload verify").rc == 0
     assert connect(HOST).run("roster-upload rehearse %s", FEED).rc == 0
     ledger = connect(HOST).file(f"/var/lib/roster-upload/{FEED}/receipts.jsonl").content
@@ -155,9 +160,9 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     connect(HOST).check_output("cd /srv/roster-upload/%s && python3 -c %s", FEED, nest)
 
     for changes in (r"changed=[1-9]", "changed=0"):
-        done = play("decommission", inventory, *words, "-e", f"confirm={HOST}")
+        done = play("decommission", inventory, *words, "-e", f"decommission_confirm={HOST}")
         assert done.returncode == 0, done.stdout
-        assert "taken off" in row(done.stdout, FEED)
+        assert "removed" in row(done.stdout, FEED)
         assert re.search(rf"{HOST} .*{changes}", done.stdout), done.stdout
     [file] = (tmp_path / HOST).iterdir()
     assert file.name.startswith(f"{FEED}-20")

@@ -52,7 +52,7 @@ class District:
         return ansible("ansible-playbook", path, *words, **{**env(), **more})
 
     def rotate(self, *arguments: str, **more: str) -> Played:
-        done = self.play("rotate_credentials", "-e", f"feed={FEED}", *arguments, **more)
+        done = self.play("rotate_credentials", "-e", f"roster_feed={FEED}", *arguments, **more)
         assert_silent(done.stdout + done.stderr)
         return done
 
@@ -161,8 +161,8 @@ def test_a_new_password_is_tried_then_switched(district: District, tmp_path: Pat
     # site.yml has nothing to change, and another rotation has nothing to do.
     assert re.search(r"changed=0 .*failed=0", district.play("site").stdout)
     assert "not due" in district.rotate().stdout
-    # The next accepted delivery deletes the former one by itself.
-    source = "/srv/dropbox/sis-lab/incoming/OneRoster.zip"
+    # The former one goes with the next accepted delivery, by itself.
+    source = "/srv/sis-inbox/sis-lab/incoming/OneRoster.zip"
     new_export({"host": HOST, "feed": FEED, "source": source}, tmp_path)
     assert district.host.run("roster-upload send %s", FEED).rc == 0
     wait_for("the former credential to go", lambda: not district.slot("previous"), 20)
@@ -173,7 +173,7 @@ def type_at_the_prompt(district: District, new: str) -> str:
     """Rotate with typed input. Return the terminal's output."""
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/rotate_credentials.yml",
-        "-i", str(district.folder), "--limit", HOST, "-e", f"feed={FEED}",
+        "-i", str(district.folder), "--limit", HOST, "-e", f"roster_feed={FEED}",
     ]  # fmt: skip
     controller, terminal = pty.openpty()
     with subprocess.Popen(
@@ -284,7 +284,7 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
     )
     assert done.returncode != 0
     assert "the old credential stays in use; Switch the vault file" in done.stdout
-    assert "lies in the clear" in done.stdout
+    assert "is unencrypted" in done.stdout
     vendor.take(USER, old)
     district.assert_works()
     district.path.write_bytes(good)
@@ -295,10 +295,16 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
 
 
 def test_a_new_password_for_several_feeds_is_refused(district: District) -> None:
-    words = ["playbooks/rotate_credentials.yml", "-i", str(district.folder), "-e", "new_password=x"]
+    words = [
+        "playbooks/rotate_credentials.yml",
+        "-i",
+        str(district.folder),
+        "-e",
+        "rotate_new_password=x",
+    ]
     done = ansible("ansible-playbook", *words)
     assert done.returncode != 0
-    assert "name one: --limit HOST -e feed=FEED" in " ".join(done.stdout.split())
+    assert "Name one: --limit HOST -e roster_feed=FEED" in " ".join(done.stdout.split())
     district.assert_works()
 
 
@@ -347,11 +353,12 @@ def by_key(district: District) -> Iterator[Path]:
 
 
 def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: Path) -> None:
-    """The fixture restores the password."""
-    make, attempt = ("-e", "new_keys=make"), ("-e", "new_keys=try")
+    """And, by the fixture, back to the password."""
+    make = ("-e", "rotate_key_action=generate")
+    attempt = ("-e", "rotate_key_action=activate")
     done = district.play("site")
     assert done.returncode != 0
-    assert "is key, but its vault file holds none" in done.stdout
+    assert "is key, but its vault file holds" in done.stdout
 
     # The password stays in use until the vendor has the key.
     district.path.unlink()
@@ -370,9 +377,9 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
 
     # The same command again has nothing to do.
     assert "not due" in row(district.rotate(*attempt).stdout, HOST)
-    done = district.rotate("-e", "new_keys=true")
+    done = district.rotate("-e", "rotate_key_action=true")
     assert done.returncode != 0
-    assert "say make" in done.stdout
+    assert "generate, activate, discard" in done.stdout
     district.put(next=invented())
     done = district.rotate()
     assert done.returncode != 0
@@ -384,7 +391,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     assert second != first
     done = district.rotate()
     assert done.returncode == 0, done.stdout
-    assert second in row(done.stdout, HOST, "waits for the vendor")
+    assert second in row(done.stdout, HOST, "is pending")
     done = district.rotate(*attempt)
     assert done.returncode != 0
     assert "the old credential stays in use" in done.stdout
@@ -400,6 +407,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
 
     # A key that will never be added is discarded.
     assert district.rotate(*make).returncode == 0
-    assert "dropped" in row(district.rotate("-e", "new_keys=drop").stdout, HOST)
+    done = district.rotate("-e", "rotate_key_action=discard")
+    assert "discarded" in row(done.stdout, HOST)
     assert not district.slot("pending")
     district.assert_works()

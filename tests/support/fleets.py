@@ -8,7 +8,8 @@ import random
 from typing import Any
 
 from roster_fleet.report import stamp
-from roster_fleet.status import Cache, Host, host
+from roster_fleet.status.cache import Cache, host
+from roster_fleet.status.rows import Host
 from roster_upload import __version__
 
 NOW = dt.datetime(2026, 11, 24, 15, 30, tzinfo=dt.UTC)

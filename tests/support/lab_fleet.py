@@ -59,7 +59,7 @@ def write(name: str, hosts: Sequence[str], *, with_lab: bool = False) -> Path:
             "district_site_code": f"{number:07}",
             "roster_upload_feed": feed,
             "roster_upload_username": f"rosters@{feed}.example",
-            "district_hardening_dropboxes": [],
+            "sis_inbox_accounts": [],
         }
         (home / "main.yml").write_text(yaml.safe_dump(values))
         secret = f"{{{{ {host} }}}} 'x\""

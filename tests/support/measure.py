@@ -1,4 +1,4 @@
-"""Run independent tools on the lab's district hosts."""
+"""Measure the lab's district hosts with tools of others."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FOLDER = "/root/measure"
 
 
 def install(host: Host, *packages: str) -> None:
-    """Install a tool on a host, after any other installation there."""
+    """Install a tool on a host. Only one installation runs at a time."""
     command = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "
     command = "apt-get update && " + command + " ".join(packages)
     host.check_output("flock /run/measure.lock sh -c %s", command)
 
 
 def lynis(host: Host) -> dict[str, Any]:
-    """Lynis: {index: 0 to 100, suggestions: {test id: [texts]}}."""
+    """Return Lynis' findings: {index: 0 to 100, suggestions: {test id: [texts]}}."""
     install(host, "lynis")
     host.run("cd / && lynis audit system --quick --no-colors >/dev/null 2>&1")  # 78: it warns
     report = host.check_output("cat /var/log/lynis-report.dat")
@@ -38,7 +38,7 @@ def lynis(host: Host) -> dict[str, Any]:
 
 
 def exposure(host: Host, unit: str) -> float:
-    """Run systemd-analyze: return the exposure of a unit, from 0 to 10."""
+    """Return a unit's exposure from 0 to 10, as systemd-analyze computes it."""
     told = host.run("systemd-analyze security --no-pager %s", unit).stdout
     level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
     assert level, told
@@ -46,7 +46,7 @@ def exposure(host: Host, unit: str) -> float:
 
 
 def ssh_audit(host: Host) -> dict[str, list[str]]:
-    """Run ssh-audit from outside. Return {level: [algorithm: text]}, without plain information."""
+    """Return ssh-audit's warnings and failures, from outside: {level: [algorithm: text]}."""
     address = host.check_output("hostname -I").split()[0]
     done = subprocess.run(
         ["ssh-audit", "--json", address], capture_output=True, text=True, timeout=120, check=False
@@ -65,7 +65,7 @@ def ssh_audit(host: Host) -> dict[str, list[str]]:
 
 
 def openscap(host: Host) -> dict[str, list[str]]:
-    """OpenSCAP: {result: [rules]}, with the content of Debian 13's ssg-debian.
+    """Return OpenSCAP's results, {result: [rules]}, with the content of Debian 13's ssg-debian.
 
     The tool skips most rules if it sees podman's mark of a container, so the mark is removed. It
     also skips them without the package linux-base, which every host with its own kernel has.

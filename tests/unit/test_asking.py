@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from roster_fleet import asking, report, status
+from roster_fleet import asking, report
 from roster_fleet.asking import NoProgramError, OtherReleaseError
+from roster_fleet.status import cache as caches
+from roster_fleet.status import rows as status
 from roster_upload import __version__
 from support import fleets
 from support.fleets import NOW
@@ -120,8 +122,8 @@ def act(name: str, host: Host, *, is_check: bool = False, **arguments: Any) -> d
 
 def shown(result: dict[str, Any], tmp_path: Path) -> status.Host:
     """Return the host as the fleet's status has it."""
-    cache = status.Cache(tmp_path)
-    return status.host("roster-1", result, cache, report.stamp(NOW), planned=result.get("planned"))
+    cache = caches.Cache(tmp_path)
+    return caches.host("roster-1", result, cache, report.stamp(NOW), planned=result.get("planned"))
 
 
 def test_a_report_is_what_the_host_says_and_the_moment_is_this_nodes(tmp_path: Path) -> None:
@@ -150,8 +152,8 @@ def test_a_host_that_cannot_report_ends_no_run_and_is_shown_as_seen_last(
     result = act("roster_report", Host(**answers), feeds=["feed-0020"])
     assert (result["problem"], result.get("failed")) == (problem, None)
     seen = shown({"report": json.dumps(fleets.report([fleets.feed(20, 3)]))}, tmp_path)
-    status.Cache(tmp_path).keep([seen])
-    [row] = status.rows([shown(result, tmp_path)], "")
+    caches.Cache(tmp_path).keep([seen])
+    [row] = status.build_rows([shown(result, tmp_path)], "")
     assert row.state == "red"
     assert text in row.problems[0].text
     assert "last seen" in row.problems[0].text
@@ -161,13 +163,15 @@ def test_a_host_that_cannot_report_ends_no_run_and_is_shown_as_seen_last(
 
 def test_a_host_without_feeds_needs_no_program(tmp_path: Path) -> None:
     result = act("roster_report", Host(command=(127, "")), feeds=[])
-    [row] = status.rows([shown(result, tmp_path)], "")
+    [row] = status.build_rows([shown(result, tmp_path)], "")
     assert row.state == "off"
 
 
 def test_a_host_cannot_claim_that_it_has_no_feed_by_plan(tmp_path: Path) -> None:
     host = Host(command=(0, good(feeds=[])))
-    [row] = status.rows([shown(act("roster_report", host, feeds=["feed-0020"]), tmp_path)], "")
+    [row] = status.build_rows(
+        [shown(act("roster_report", host, feeds=["feed-0020"]), tmp_path)], ""
+    )
     assert (row.state, row.problems[0].text) == ("amber", "the host has no feed; run site.yml")
 
 
@@ -175,14 +179,14 @@ def test_a_host_that_cannot_be_understood_fails(tmp_path: Path) -> None:
     host = Host(command=(14, "no space left"), version=(0, f"roster-upload {__version__}"))
     result = act("roster_report", host, feeds=["feed-0020"])
     assert result["failed"]
-    [row] = status.rows([shown(result, tmp_path)], "")
+    [row] = status.build_rows([shown(result, tmp_path)], "")
     assert "could not be read: no space left" in row.problems[0].text
 
 
 def test_a_report_of_another_release_is_read_and_the_release_is_shown(tmp_path: Path) -> None:
     answer = fleets.report([fleets.feed(20, 3)], program=OLD)
     result = act("roster_report", Host(command=(0, json.dumps(answer))), feeds=["feed-0020"])
-    [row] = status.rows([shown(result, tmp_path)], "")
+    [row] = status.build_rows([shown(result, tmp_path)], "")
     assert row.state == "amber"
     texts = [problem.text for problem in row.problems]
     assert report.other_release(OLD) in texts

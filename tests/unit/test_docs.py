@@ -41,9 +41,14 @@ def test_the_documents_are_up_to_date() -> None:
 # Source: its text, another text, and the files that are made from it.
 CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "roles/district_hardening/meta/argument_specs.yml": (
-        "su(1) for members",
-        "su(1) for some",
+        "may use su(1).",
+        "may use su(8).",
         ["roles/district_hardening/README.md"],
+    ),
+    "playbooks/shared/options.yml": (
+        "Why the change is right",
+        "Why the change is wrong",
+        ["README.md"],
     ),
     "tests/support/damages.py": (
         "a person of one name",
@@ -69,7 +74,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
 
 
 def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for part in ("docs", "playbooks", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     for source, (before, now, _) in CHANGES.items():
         path = tmp_path / source
@@ -84,7 +90,8 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
 
 
 def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for part in ("docs", "playbooks", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     program = tmp_path / "scripts/roster_upload"
     code = (program / "config.py").read_text()
@@ -118,9 +125,11 @@ def test_a_section_of_the_runbook_about_an_exit_code_exists(docs: ModuleType) ->
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:
     controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
     switches = [name for name, option in options.items() if option.get("default") is True]
-    assert sorted(f"district_hardening_{name}" for name in controls) == sorted(switches)
+    named = [switch for switch in switches if switch.endswith("_enabled")]
+    assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)
     for name, control in controls.items():
-        assert control["answers"], name
+        assert control["enabled"].split()[1] in switches, name
+        assert control["controls"], name
         assert control["checked"], name
         assert set(control["checked"]) <= set(tests), name
 

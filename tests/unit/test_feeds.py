@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,19 +12,21 @@ import pytest
 from roster_feeds import (
     export_folders,
     feed_account,
+    feed_account_names,
     feed_accounts,
     feed_destinations,
-    feed_problems,
-    has_short_account,
+    in_window,
+    minutes,
     planned_starts,
     resolve_feeds,
     schedule_problems,
-    shared_locks,
     to_toml,
     upkeep_problems,
 )
 from roster_upload.config import Feed
 from roster_upload.host.locks import transfer_slot
+from roster_upload.spec import values
+from upload_files import account_files, feed_files, feed_problems, shared_locks, unit_files
 
 FEED: dict[str, Any] = {
     "feed": "maple-grove",
@@ -121,6 +124,20 @@ def test_a_feed_of_the_list_has_a_scope_and_limits_of_its_own() -> None:
     assert told[0].startswith("roster_upload_feeds[0].guard_limits: ")
 
 
+@pytest.mark.parametrize("time", ["00:00", "07:10", "23:59", "24:00", "7:10", "07:60", "x"])
+def test_times_are_those_of_the_program(time: str) -> None:
+    def read(by: Callable[[str], int]) -> int | None:
+        try:
+            return by(time)
+        except ValueError:
+            return None
+
+    assert read(minutes) == read(values.parse_time)
+    if read(minutes) is not None:
+        for start, deadline in (("07:10", "09:00"), ("23:00", "00:10"), ("07:10", "07:10")):
+            assert in_window(time, start, deadline) == values.in_window(time, start, deadline)
+
+
 # ---- the feeds' accounts -----------------------------------------------------------------------
 
 
@@ -131,13 +148,13 @@ def feed_at(name: str, source: str = "/srv/x.zip", **more: Any) -> dict[str, Any
 def test_a_feed_has_an_account_that_systemd_takes() -> None:
     assert feed_account("maple-grove") == "rf-maple-grove"
     longest = "m" * 28
-    assert (feed_account(longest), has_short_account(longest)) == (f"rf-{longest}", True)
+    assert feed_account(longest) == f"rf-{longest}"
     names = [f"{'m' * 40}-{number}" for number in range(3)] + ["m" * 29]
     accounts = {feed_account(name) for name in names}
     assert len(accounts) == len(names)
     for account, name in zip(sorted(map(feed_account, names)), sorted(names), strict=False):
         assert len(account) == 31
-        assert not has_short_account(name)
+        assert account != f"rf-{name}"
 
 
 def test_a_feed_is_in_its_own_group_and_in_that_of_its_dropbox() -> None:
@@ -183,3 +200,37 @@ def test_the_locks_are_those_that_the_program_takes(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert shared_locks([]) == []
+
+
+# ---- the files of the program ------------------------------------------------------------------
+
+
+def test_a_unit_has_its_text() -> None:
+    assert unit_files([{"name": "roster-upload"}, {"name": "roster-watch"}], ["a", "b"]) == [
+        {"path": "/etc/systemd/system/roster-upload@.service", "content": "a"},
+        {"path": "/etc/systemd/system/roster-watch@.service", "content": "b"},
+    ]
+    with pytest.raises(ValueError, match="zip"):
+        unit_files([{"name": "roster-upload"}], [])
+
+
+def test_a_configuration_is_open_to_its_feed_alone() -> None:
+    accounts = feed_account_names([feed_at("elm"), feed_at("fir")])
+    files = feed_files(accounts, ["of elm", "of fir"])
+    written = {file["path"]: file for file in files}
+    assert len(written) == len(files) == 8
+    elm = written["/etc/roster-upload/elm.toml"]
+    assert (elm["group"], elm["mode"], elm["content"]) == ("rf-elm", "0640", "of elm")
+    assert elm["validate"].endswith("check-config %s")
+    for slot in ("credentials", "pending", "previous"):
+        folder = written[f"/etc/roster-upload/{slot}/fir"]
+        assert (folder["state"], folder["mode"]) == ("directory", "0700")
+
+
+def test_only_a_feed_of_a_long_name_has_drop_ins() -> None:
+    long = "m" * 40
+    accounts = feed_account_names([feed_at("elm"), feed_at(long)])
+    folder, file = account_files(accounts, [{"name": "roster-upload"}], "# head")
+    assert folder["path"] == f"/etc/systemd/system/roster-upload@{long}.service.d"
+    assert file["path"] == f"{folder['path']}/account.conf"
+    assert file["content"] == f"# head\n[Service]\nUser={feed_account(long)}\n"

@@ -19,6 +19,9 @@ from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_common/library/file_set.py"
+# As Ansible has it: what lies in a role's module_utils is a part of ansible.module_utils.
+FOLDER = ROOT / "roles/roster_common/module_utils"
+PARTS = f"import ansible.module_utils; ansible.module_utils.__path__.append({str(FOLDER)!r})"
 ME = {
     "owner": pwd.getpwuid(os.getuid()).pw_name,
     "group": grp.getgrgid(os.getgid()).gr_name,
@@ -28,8 +31,8 @@ ME = {
 def file_set(
     *files: dict[str, Any],
     check: bool = False,
-    undo: Path | None = None,
-    arm: str | None = None,
+    folder: Path | None = None,
+    timer: str | None = None,
     environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run the module. Return its result."""
@@ -39,10 +42,10 @@ def file_set(
         "_ansible_diff": True,
         "_ansible_remote_tmp": "/tmp",  # noqa: S108 - Ansible's own default
     }
-    if undo:
-        arguments |= {"undo": str(undo), "arm": arm}
+    if folder:
+        arguments |= {"rollback_folder": str(folder), "rollback_timer": timer}
     done = forks.having("ansible.module_utils.basic").run(
-        f"import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')",
+        f"{PARTS}; import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')",
         stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy", **(environment or {})},
     )
@@ -191,8 +194,8 @@ def test_an_existing_path_gets_its_mode_and_a_missing_one_is_not_made(tmp_path: 
 
 def test_commands_are_told_once_each_in_the_order_of_the_changes(tmp_path: Path) -> None:
     files = [
-        {"path": tmp_path / "a", "content": "a", "then": ["reload", "start a"]},
-        {"path": tmp_path / "b", "content": "b", "then": ["reload", "start b"]},
+        {"path": tmp_path / "a", "content": "a", "on_change": ["reload", "start a"]},
+        {"path": tmp_path / "b", "content": "b", "on_change": ["reload", "start b"]},
     ]
     assert file_set(*files, check=True)["commands"] == ["reload", "start a", "start b"]
     assert file_set(files[1])["commands"] == ["reload", "start b"]
@@ -200,41 +203,41 @@ def test_commands_are_told_once_each_in_the_order_of_the_changes(tmp_path: Path)
     assert file_set(*files)["commands"] == []
 
 
-def test_what_takes_changes_back_is_armed_before_the_first(tmp_path: Path) -> None:
-    undo, log, path = tmp_path / "undo", tmp_path / "log", tmp_path / "f"
-    arm = f"ls {path} >> {log} 2>&1; echo armed >> {log}"
+def test_the_rollback_timer_starts_before_the_first_change(tmp_path: Path) -> None:
+    kept, log, path = tmp_path / "undo", tmp_path / "log", tmp_path / "f"
+    timer = f"ls {path} >> {log} 2>&1; echo started >> {log}"
     file: dict[str, Any] = {"path": path, "content": "x"}
-    file_set(file, undo=undo, arm=arm, check=True)
+    file_set(file, folder=kept, timer=timer, check=True)
     assert not log.exists()
-    file_set(file, {"path": tmp_path / "g", "content": "y"}, undo=undo, arm=arm)
+    file_set(file, {"path": tmp_path / "g", "content": "y"}, folder=kept, timer=timer)
     first, *rest = log.read_text().splitlines()
-    assert "No such file" in first  # once, and before anything was written
-    assert rest == ["armed"]
-    # Every call sets the timer for unconfirmed changes again, even without changes of its own.
-    file_set(file, undo=undo, arm=arm)
-    assert log.read_text().splitlines()[2:] == [str(path), "armed"]
-    (undo / "index.json").unlink()
-    assert file_set(file, undo=undo, arm=arm)["changed"] is False
+    assert "No such file" in first  # once, and nothing was written yet
+    assert rest == ["started"]
+    # A call that finds unconfirmed changes starts the timer again, even if it changes nothing.
+    file_set(file, folder=kept, timer=timer)
+    assert log.read_text().splitlines()[2:] == [str(path), "started"]
+    (kept / "index.json").unlink()
+    assert file_set(file, folder=kept, timer=timer)["changed"] is False
     assert len(log.read_text().splitlines()) == 4
-    told = file_set({"path": tmp_path, "content": "a folder"}, undo=undo, arm=arm)["msg"]
-    assert "taken back" not in told
+    told = file_set({"path": tmp_path, "content": "a folder"}, folder=kept, timer=timer)["msg"]
+    assert "rolls back" not in told
     link: dict[str, Any] = {"path": tmp_path, "state": "link", "target": "x"}
-    told = file_set({"path": tmp_path / "h", "content": "h"}, link, undo=undo, arm=arm)["msg"]
-    assert "is taken back unless another run comes first" in told
+    told = file_set({"path": tmp_path / "h", "content": "h"}, link, folder=kept, timer=timer)["msg"]
+    assert "rolls back earlier changes unless another run comes first" in told
 
 
-def undo_program(undo: Path) -> ModuleType:
-    """Return the host's own program, on another folder and without systemd."""
-    path = ROOT / "roles/district_hardening/files/district-undo"
-    loader = importlib.machinery.SourceFileLoader("district_undo", str(path))
-    spec = importlib.util.spec_from_loader("district_undo", loader)
+def rollback_program(kept: Path) -> ModuleType:
+    """The host's own program, on another folder and without systemd."""
+    path = ROOT / "roles/roster_common/files/usr/local/sbin/district-rollback"
+    loader = importlib.machinery.SourceFileLoader("district_rollback", str(path))
+    spec = importlib.util.spec_from_loader("district_rollback", loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    folder = undo.parent
+    folder = kept.parent
     module.__dict__.update(
-        UNDO=undo,
-        LEFT=folder / "undo.failed",
+        FOLDER=kept,
+        FAILED=folder / "undo.failed",
         DONE=folder / "undo.done",
         PROGRAMS=folder / "host/sbin",
         FIREWALL=folder / "host/nftables.conf",
@@ -257,10 +260,10 @@ def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def test_everything_can_be_taken_back(
+def test_everything_can_be_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    host, undo = tmp_path / "host", tmp_path / "undo"
+    host, kept = tmp_path / "host", tmp_path / "undo"
     (host / "full/deep").mkdir(parents=True)
     (host / "full/deep/file").write_text("deep")
     (host / "full/old").write_text("old")
@@ -273,7 +276,7 @@ def test_everything_can_be_taken_back(
     before = snapshot(host)
     commands = [f"test -e {host}/sbin/program && echo pam-auth-update >> log", "echo one >> log"]
     files: list[dict[str, Any]] = [
-        {"path": host / "sbin/program", "content": "new", "then": commands},
+        {"path": host / "sbin/program", "content": "new", "on_change": commands},
         {"path": host / "folder", "state": "directory"},
         {"path": host / "folder/new", "content": "new"},
         {"path": host / "changed", "content": "after", "mode": "0644"},
@@ -282,23 +285,23 @@ def test_everything_can_be_taken_back(
         {"path": host / "closed", "state": "directory", "mode": "0700"},
         {"path": host / "full", "state": "directory", "exclusive": "*"},
     ]
-    done = file_set(*files, undo=undo)
-    assert done["unproved"] is True
+    done = file_set(*files, folder=kept)
+    assert done["unconfirmed"] is True
     assert not (host / "full/deep").exists()
-    # Another call continues, and the first one's commands still have to run.
-    again = file_set({"path": host / "changed", "content": "later"}, undo=undo)
-    assert (again["unproved"], again["commands"]) == (True, commands)
+    # Another call goes on, and the first one's commands still have to be run.
+    again = file_set({"path": host / "changed", "content": "later"}, folder=kept)
+    assert (again["unconfirmed"], again["commands"]) == (True, commands)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["district-undo", "--at-boot"])
-    program = undo_program(undo)
+    monkeypatch.setattr(sys, "argv", ["district-rollback", "--at-boot"])
+    program = rollback_program(kept)
     assert program.main() == 0
     assert snapshot(host) == before
-    assert not undo.exists()
-    assert f"taken back: {host}/changed" in capsys.readouterr().out
-    # At boot nothing runs yet, but PAM needs no service. The changes' files are still there.
+    assert not kept.exists()
+    assert f"rolled back: {host}/changed" in capsys.readouterr().out
+    # At boot nothing runs yet, but PAM needs no service. What the changes brought is still there.
     assert (tmp_path / "log").read_text() == "pam-auth-update\n"
-    assert file_set({"path": host / "gone", "content": "gone"}, undo=undo)["unproved"] is False
+    assert file_set({"path": host / "gone", "content": "gone"}, folder=kept)["unconfirmed"] is False
 
 
 EMPTY, CUT, NULS, MISSING = "empty", "cut", "NULs", "missing"
@@ -317,7 +320,7 @@ def damage(path: Path, kind: str) -> None:
 
 @pytest.fixture
 def changed_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a host with unconfirmed changes."""
+    """A host with unconfirmed changes. Return its folder."""
     host = tmp_path / "host"
     host.mkdir()
     (tmp_path / "firewall").mkdir()
@@ -325,15 +328,15 @@ def changed_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in names:
         (host / name).write_text(f"before {name}\n" * 2000)
     changes = [{"path": host / name, "content": "Port 2222\nafter\n"} for name in names]
-    changes[-1]["then"] = ["echo command >> log"]
-    file_set(*changes, undo=tmp_path / "undo")
-    # A test must not touch the machine's firewall. The real one is tried on lab hosts.
+    changes[-1]["on_change"] = ["echo command >> log"]
+    file_set(*changes, folder=tmp_path / "undo")
+    # The machine's firewall stays out of tests. Lab hosts try the real one.
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/nft").write_text("#!/bin/sh\n")
     (tmp_path / "bin/nft").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["district-undo"])
+    monkeypatch.setattr(sys, "argv", ["district-rollback"])
     return host
 
 
@@ -346,11 +349,11 @@ def test_a_roll_back_goes_on_past_what_it_cannot_read(
     names = ["first", "sshd.conf", "nftables.conf", "sudoers", "last"]
     lost = names.pop(number)
     damage(folder / f"undo/{number}.tar", kind)
-    assert undo_program(folder / "undo").main() == 1
+    assert rollback_program(folder / "undo").main() == 1
     for name in names:
         assert (changed_host / name).read_text().startswith(f"before {name}\n")
-    assert not list(changed_host.glob("*.undo"))
-    assert f"NOT taken back: {changed_host / lost}" in capsys.readouterr().err
+    assert not list(changed_host.glob("*.rollback"))
+    assert f"NOT rolled back: {changed_host / lost}" in capsys.readouterr().err
     assert "command\n" in (folder / "log").read_text()
     # Everything that can lock the operator out is opened, and nothing else.
     path = changed_host / lost
@@ -362,7 +365,7 @@ def test_a_roll_back_goes_on_past_what_it_cannot_read(
     # Stored for an inspection, and out of the way of the next run.
     assert (folder / "undo.failed").is_dir()
     assert not (folder / "undo").exists()
-    assert undo_program(folder / "undo").main() == 0
+    assert rollback_program(folder / "undo").main() == 0
 
 
 @pytest.mark.parametrize("kind", [EMPTY, CUT, NULS, MISSING, "another shape"])
@@ -373,7 +376,7 @@ def test_without_an_index_the_ways_in_are_opened(changed_host: Path, kind: str) 
         index.write_text('{"changes": [{"path": null}]}')
     else:
         damage(index, kind)
-    assert undo_program(folder / "undo").main() == 1
+    assert rollback_program(folder / "undo").main() == 1
     assert (changed_host / "sshd.conf").read_text() == "Port 2222\nKeys only\n"
     assert not (changed_host / "sudoers").exists()
     rule = (folder / "firewall/opened.nft").read_text()
@@ -383,10 +386,10 @@ def test_without_an_index_the_ways_in_are_opened(changed_host: Path, kind: str) 
 
 
 def test_an_index_that_was_not_begun_means_that_nothing_changed(tmp_path: Path) -> None:
-    undo = tmp_path / "undo"
-    undo.mkdir()
-    (undo / "0.tar").write_bytes(b"half")
-    assert undo_program(undo).main() == 0
+    kept = tmp_path / "undo"
+    kept.mkdir()
+    (kept / "0.tar").write_bytes(b"half")
+    assert rollback_program(kept).main() == 0
     assert not list(tmp_path.iterdir())
 
 
@@ -396,7 +399,7 @@ def test_a_failing_command_is_told_and_ends_nothing(
     folder = changed_host.parent
     index = folder / "undo/index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "commands": ["false", "true"]}))
-    assert undo_program(folder / "undo").main() == 1
+    assert rollback_program(folder / "undo").main() == 1
     assert "failed: false" in capsys.readouterr().err
     assert (changed_host / "first").read_text().startswith("before")
     assert not (folder / "undo.failed").exists()
@@ -407,7 +410,7 @@ def test_a_firewall_that_cannot_be_loaded_is_opened(changed_host: Path) -> None:
     """Its file is as before, but its included files are not, so the new rules are still active."""
     folder = changed_host.parent
     (folder / "bin/nft").write_text("#!/bin/sh\nfalse\n")
-    assert undo_program(folder / "undo").main() == 1
+    assert rollback_program(folder / "undo").main() == 1
     assert (changed_host / "nftables.conf").read_text().startswith("before")
     assert (folder / "firewall/opened.nft").exists()
 
@@ -417,9 +420,9 @@ def test_the_next_run_goes_on_beside_an_unreadable_index(changed_host: Path, kin
     folder = changed_host.parent
     damage(folder / "undo/index.json", kind)
     entry = {"path": changed_host / "first", "content": "next"}
-    assert "kept in" not in str(file_set(entry, undo=folder / "undo", check=True)["warnings"])
-    done = file_set(entry, undo=folder / "undo")
-    assert f"it is kept in {folder}/undo.unreadable" in str(done["warnings"])
+    assert "kept in" not in str(file_set(entry, folder=folder / "undo", check=True)["warnings"])
+    done = file_set(entry, folder=folder / "undo")
+    assert f"It is kept in {folder}/undo.unreadable" in str(done["warnings"])
     assert (folder / "undo.unreadable/4.tar").exists()
     index = json.loads((folder / "undo/index.json").read_text())
     assert [change["path"] for change in index["changes"]] == [str(changed_host / "first")]
@@ -445,24 +448,24 @@ finally:
 """
 
 
-def test_what_takes_a_change_back_outlives_a_power_cut_before_it_is_made(tmp_path: Path) -> None:
-    path, undo, log = tmp_path / "f", tmp_path / "undo", tmp_path / "log"
+def test_what_rolls_a_change_back_outlives_a_power_cut_before_it_is_made(tmp_path: Path) -> None:
+    path, kept, log = tmp_path / "f", tmp_path / "undo", tmp_path / "log"
     path.write_text("before")
-    arguments = {"files": [{**ME, "path": str(path), "content": "x"}], "undo": str(undo)}
+    arguments = {"files": [{**ME, "path": str(path), "content": "x"}], "rollback_folder": str(kept)}
     done = forks.having("ansible.module_utils.basic").run(
-        WATCHED.format(module=str(MODULE), log=str(log)),
+        PARTS + WATCHED.format(module=str(MODULE), log=str(log)),
         stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy"},
     )
     assert json.loads(done.stdout)["changed"] is True
     calls = json.loads(log.read_text())
-    archive, index = str(undo / "0.tar"), str(undo / "index.json")
+    archive, index = str(kept / "0.tar"), str(kept / "index.json")
     assert calls[:7] == [
         ["fsync", str(tmp_path)],
         ["fsync", archive + ".new"],
         ["replace", archive + ".new"],
-        ["fsync", str(undo)],
+        ["fsync", str(kept)],
         ["fsync", index + ".new"],
         ["replace", index + ".new"],
-        ["fsync", str(undo)],
+        ["fsync", str(kept)],
     ]

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from roster_fleet import page, report, status
+from roster_fleet import report
 from roster_fleet.report import UnfitError, loaded, parsed, stamp
-from roster_fleet.status import Cache
+from roster_fleet.status import cache as caches
+from roster_fleet.status import page
+from roster_fleet.status import rows as status
+from roster_fleet.status import table as tables
+from roster_fleet.status.cache import Cache
 from support import fleets
 from support.fleets import DIGEST, NOW
 
@@ -77,7 +81,7 @@ def rows_of(told: Any, cache: Cache) -> list[status.Row]:
         "bad": {"report": json.dumps(told), "planned": ["feed-0020", "feed-0021"]},
         "good": {"report": good, "planned": ["feed-0030"]},
     }
-    return status.rows(fleets.hosts(results, cache), "inventories/mine")
+    return status.build_rows(fleets.hosts(results, cache), "inventories/mine")
 
 
 @given(
@@ -88,11 +92,11 @@ def test_whatever_a_report_holds_blinds_nobody(path: tuple[Any, ...], value: Any
     rows = rows_of(changed(path, value), Cache(Path("/nonexistent")))
     assert [row.state for row in rows if row.host.name == "good"] == ["green"]
     assert any(row.host.name == "bad" for row in rows)
-    text = status.table(rows, 200, colours=False)
+    text = tables.table(rows, 200, colours=False)
     assert all(character.isprintable() or character == "\n" for character in text)
     assert len(page.build(rows, stamp(NOW))) < 200_000
     for row in rows:
-        assert row.command == "" or f'"digest": "{DIGEST}"' in row.command
+        assert row.command == "" or f'"approve_digest": "{DIGEST}"' in row.command
 
 
 @given(st.sampled_from(PLACES[1:]))
@@ -163,7 +167,7 @@ def test_a_feed_that_does_not_fit_leaves_the_others(path: Any, value: Any, wrong
 def test_the_row_of_what_does_not_fit_is_red_and_names_host_and_place(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     assert rows_of(full(), cache)
-    cache.keep([status.host("bad", {"report": json.dumps(full())}, cache, stamp(NOW))])
+    cache.keep([caches.host("bad", {"report": json.dumps(full())}, cache, stamp(NOW))])
     told = changed(("feeds", 0, "nights", 1, 1), None)
     [first] = [row for row in rows_of(told, cache) if row.feed.get("feed") == "feed-0020"]
     assert (first.state, first.host.name) == ("red", "bad")
@@ -203,7 +207,7 @@ def test_nights_ahead_of_the_clock_and_of_long_ago_are_no_calendar(tmp_path: Pat
 @pytest.mark.parametrize("planned", [[], ["feed-0021"], None])
 def test_a_feed_that_the_inventory_lacks_goes_into_no_command(planned: list[str] | None) -> None:
     host = status.Host("a", parsed(full()), stamp(NOW), planned=planned)
-    [row] = [row for row in status.rows([host], "") if row.feed["feed"] == "feed-0020"]
+    [row] = [row for row in status.build_rows([host], "") if row.feed["feed"] == "feed-0020"]
     assert row.command == ""
     told = "; ".join(problem.text for problem in row.problems)
     assert ("the inventory gives the host no feed of this name" in told) is (planned is not None)
@@ -216,7 +220,7 @@ def test_a_feed_that_the_inventory_lacks_goes_into_no_command(planned: list[str]
 )
 def test_a_damaged_report_of_before_ends_no_run(tmp_path: Path, kept: str | bytes | None) -> None:
     cache = Cache(tmp_path)
-    good = status.host("a", {"report": json.dumps(full())}, cache, stamp(NOW), planned=["x"])
+    good = caches.host("a", {"report": json.dumps(full())}, cache, stamp(NOW), planned=["x"])
     assert cache.keep([good]) == []
     assert cache.load("a").planned == ["x"]
     path = tmp_path / "a.json"
@@ -226,7 +230,7 @@ def test_a_damaged_report_of_before_ends_no_run(tmp_path: Path, kept: str | byte
     else:
         path.write_bytes(kept if isinstance(kept, bytes) else kept.encode())
     assert cache.load("a").report is None
-    told = cache.keep([good, status.host("b", {"report": json.dumps(full())}, cache, stamp(NOW))])
+    told = cache.keep([good, caches.host("b", {"report": json.dumps(full())}, cache, stamp(NOW))])
     assert [text.partition(" cannot")[0] for text in told] == ["the report of a"] * (kept is None)
     assert cache.load("b").report
 
@@ -234,11 +238,11 @@ def test_a_damaged_report_of_before_ends_no_run(tmp_path: Path, kept: str | byte
 def test_a_report_with_a_fault_is_not_kept(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     told = changed(("feeds", 0, "auth"), 5)
-    cache.keep([status.host("a", {"report": json.dumps(told)}, cache, stamp(NOW))])
+    cache.keep([caches.host("a", {"report": json.dumps(told)}, cache, stamp(NOW))])
     assert cache.load("a").report is None
 
 
 def test_many_failed_units_are_counted() -> None:
     told = parsed(full() | {"failed_units": [f"{n}.service" for n in range(7)]})
-    [row, *_] = status.rows([status.Host("a", told, stamp(NOW))], "")
+    [row, *_] = status.build_rows([status.Host("a", told, stamp(NOW))], "")
     assert "4.service and 2 more; see" in "; ".join(problem.text for problem in row.problems)

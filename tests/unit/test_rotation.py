@@ -40,7 +40,7 @@ def plan(
     in_use: str = "old",
     since: str = "2026-11-01",
     is_hosts_key: bool = False,
-    new_keys: str = "",
+    asked: str = "",
     current: str = "accepted",
     pending: str = "nothing",
     written: str = "2026-11-01",
@@ -57,7 +57,7 @@ def plan(
         },
     }
     feeds = [{**feed, "is_hosts_key": is_hosts_key}]
-    return rotation_plan(feeds, slots, new_keys, 365, TODAY)[0]
+    return rotation_plan(feeds, slots, asked, 365, TODAY)[0]
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,25 @@ def plan(
         ({"new": "x"}, "rotate"),
         ({"new": "x", "current": "wanted"}, "finish"),
         ({"new": "old"}, ""),
-        ({"pending": "other"}, "drop"),
+        ({"pending": "other"}, "discard"),
         ({"is_hosts_key": True}, ""),
-        ({"is_hosts_key": True, "new_keys": "make"}, "make"),
-        ({"is_hosts_key": True, "new_keys": "try"}, ""),
-        ({"is_hosts_key": True, "new_keys": "drop"}, ""),
+        ({"is_hosts_key": True, "asked": "generate"}, "generate"),
+        ({"is_hosts_key": True, "asked": "activate"}, ""),
+        ({"is_hosts_key": True, "asked": "discard"}, ""),
         ({"new": "old", "current": "other"}, "rotate"),
         ({"is_hosts_key": True, "pending": "wanted", "waiting": "k"}, ""),
-        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "make"}, ""),
-        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "try"}, "rotate"),
-        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "new_keys": "drop"}, "drop"),
-        # Interrupted after the switch, and a password that was left there before the feed got a
-        # key.
+        ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "asked": "generate"}, ""),
+        (
+            {"is_hosts_key": True, "pending": "wanted", "waiting": "k", "asked": "activate"},
+            "rotate",
+        ),
+        (
+            {"is_hosts_key": True, "pending": "wanted", "waiting": "k", "asked": "discard"},
+            "discard",
+        ),
+        # Cut behind the switch; and a password that was left there before the feed got a key.
         ({"is_hosts_key": True, "pending": "wanted", "waiting": "k", "has": "k"}, "finish"),
-        ({"is_hosts_key": True, "pending": "other", "new_keys": "try"}, "drop"),
+        ({"is_hosts_key": True, "pending": "other", "asked": "activate"}, "discard"),
     ],
 )
 def test_what_is_due(given: dict[str, Any], action: str) -> None:
@@ -99,8 +104,8 @@ def test_what_is_due(given: dict[str, Any], action: str) -> None:
         ({"new": "old"}, "the new one that was given is the one in use", True),
         (
             {"is_hosts_key": True, "pending": "wanted", "waiting": "ssh-ed25519 AAAA"},
-            "a new key waits for the vendor; once it is taken in: -e new_keys=try "
-            "(never: -e new_keys=drop): ssh-ed25519 AAAA",
+            "-e rotate_key_action=activate (or never: -e rotate_key_action=discard): "
+            "ssh-ed25519 AAAA",
             True,
         ),
     ],
@@ -129,7 +134,7 @@ def test_the_plan_keeps_the_order_of_the_feeds() -> None:
     made = FilterModule().filters()["rotation_plan"](
         feeds, {**slots, "public_keys": {}}, "", "365", TODAY
     )
-    assert [(row["feed"], row["action"]) for row in made] == [("b", ""), ("a", "drop")]
+    assert [(row["feed"], row["action"]) for row in made] == [("b", ""), ("a", "discard")]
 
 
 def test_a_plan_holds_nothing_secret() -> None:

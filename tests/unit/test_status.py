@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roster_fleet import page, status
 from roster_fleet.report import Night, parsed, stamp
-from roster_fleet.status import Cache
+from roster_fleet.status import cache as caches
+from roster_fleet.status import page
+from roster_fleet.status import rows as status
+from roster_fleet.status import table as tables
+from roster_fleet.status.cache import Cache
 from roster_upload.terminal.printable import printable
 from support import fleets
 from support.fleets import DIGEST, NOW
@@ -35,7 +38,7 @@ def judged(feed: dict[str, Any], **report: Any) -> status.Row:
     """Return a feed of a host that was reached just now."""
     told = parsed(fleets.report([feed], **report))
     host = status.Host("roster-1", told, stamp(NOW), planned=[feed["feed"]])
-    return status.rows([host], "inventories/my district")[0]
+    return status.build_rows([host], "inventories/my district")[0]
 
 
 def texts(row: status.Row) -> str:
@@ -67,7 +70,7 @@ def test_a_night_is_missed_from_its_deadline_on() -> None:
     before, after = "2026-11-24T08:59:00Z", "2026-11-24T09:00:00Z"
     for time, state in ((before, "green"), (after, "red")):
         host = status.Host("roster-1", parsed(fleets.report([feed], time=time)), time)
-        assert status.rows([host], "")[0].state == state
+        assert status.build_rows([host], "")[0].state == state
 
 
 def test_the_watchers_words_are_the_reason() -> None:
@@ -147,20 +150,20 @@ def test_a_report_is_compared_with_the_moment_at_which_it_was_asked_for() -> Non
         host = status.Host(
             "roster-1", parsed(fleets.report([fleets.feed(20, 40)], asked=asked)), seen
         )
-        [row] = status.rows([host], "")
+        [row] = status.build_rows([host], "")
         assert row.state == state
         assert ("30 min off" in texts(row)) == (state == "amber")
     unsynced = fleets.report([fleets.feed(20, 40)], clock_synced=False)
-    [row] = status.rows([status.Host("roster-1", parsed(unsynced), stamp(NOW))], "")
+    [row] = status.build_rows([status.Host("roster-1", parsed(unsynced), stamp(NOW))], "")
     assert "not synchronised" in texts(row)
 
 
 def test_a_host_without_feeds_by_plan_is_not_in_disorder() -> None:
-    [row] = status.rows(
+    [row] = status.build_rows(
         [status.Host("roster-1", parsed({"schema": 1, "feeds": []}), stamp(NOW))], ""
     )
     assert (row.state, texts(row)) == ("off", "has no feed, by plan")
-    [row] = status.rows([status.Host("roster-1", parsed(fleets.report([])), stamp(NOW))], "")
+    [row] = status.build_rows([status.Host("roster-1", parsed(fleets.report([])), stamp(NOW))], "")
     assert row.state == "amber"
 
 
@@ -191,7 +194,8 @@ def test_the_hosts_own_troubles_are_amber() -> None:
 def test_a_held_export_shows_the_command_that_lets_it_through() -> None:
     assert judged(fleets.feed(20, 40, "held")).command == (
         "ansible-playbook playbooks/approve.yml -i 'inventories/my district' --limit roster-1 "
-        f'-e \'{{"feed": "feed-0020", "digest": "{DIGEST}", "why": "..."}}\''
+        f'-e \'{{"roster_feed": "feed-0020", "approve_digest": "{DIGEST}", '
+        '"approve_reason": "..."}\''
     )
     assert judged(fleets.feed(20, 40, "stale")).command == ""
 
@@ -206,25 +210,25 @@ def test_an_unreachable_host_shows_what_was_seen_last(tmp_path: Path) -> None:
         "unreachable": True,
         "msg": "Make sure it can be reached over ssh: A banner\n\n no route\n",
     }
-    never = status.host(name, silent, cache, stamp(NOW))
+    never = caches.host(name, silent, cache, stamp(NOW))
     assert never.trouble == ("red", "unreachable: no route (never seen)")
-    assert status.rows([never], "")[0].name == name
-    cache.keep([never, status.host(name, told, cache, stamp(NOW), 90)])
+    assert status.build_rows([never], "")[0].name == name
+    cache.keep([never, caches.host(name, told, cache, stamp(NOW), 90)])
     assert [path.parent for path in tmp_path.rglob("*.json")] == [cache.folder]
     assert cache.folder.stat().st_mode & 0o777 == 0o700
-    row = status.rows([status.host(name, silent, cache, "2026-11-30T12:00:00Z")], "")[0]
+    row = status.build_rows([caches.host(name, silent, cache, "2026-11-30T12:00:00Z")], "")[0]
     assert row.state == "red"
     assert row.host.maximum_days == 90
     assert row.name == told_district()
     assert len(row.nights) == 40
     assert row.problems[0].text.endswith("(last seen 2026-11-24 15:30 UTC)")
     assert page.record(row)["stale"] == stamp(NOW)
-    assert status.rows([status.host(name, None, cache, stamp(NOW))], "")[0].state == "amber"
-    broken = status.host(name, {"failed": True, "msg": "no python"}, cache, stamp(NOW))
+    assert status.build_rows([caches.host(name, None, cache, stamp(NOW))], "")[0].state == "amber"
+    broken = caches.host(name, {"failed": True, "msg": "no python"}, cache, stamp(NOW))
     assert broken.trouble
     assert broken.trouble.text.startswith("could not be read: no python")
     next(cache.folder.glob("*.json")).write_text("{")
-    assert status.host(name, silent, cache, stamp(NOW)).report is None
+    assert caches.host(name, silent, cache, stamp(NOW)).report is None
 
 
 def told_district() -> str:
@@ -235,20 +239,20 @@ def told_district() -> str:
 
 
 def fleet(count: int, nights: int, folder: Path) -> list[status.Row]:
-    return status.rows(
+    return status.build_rows(
         fleets.hosts(fleets.results(count, nights), Cache(folder)), "inventories/mine"
     )
 
 
 def test_the_table_shows_the_worst_first(tmp_path: Path) -> None:
-    text = status.table(fleet(12, 30, tmp_path), 150, colours=False)
+    text = tables.table(fleet(12, 30, tmp_path), 150, colours=False)
     lines = text.splitlines()
     marks = [line[0] for line in lines[2:] if line[:1] in tuple(status.MARKS.values())]
     assert "".join(marks) == "✗✗✗✗✗✗!!✓✓✓✓"
     assert lines[-1] == "6 red, 2 amber, 4 green"
     assert max(map(len, lines)) <= 150
     assert "\x1b" not in text
-    assert "\x1b[31m" in status.table(fleet(12, 30, tmp_path), 150, colours=True)
+    assert "\x1b[31m" in tables.table(fleet(12, 30, tmp_path), 150, colours=True)
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -355,7 +359,7 @@ def test_a_credential_is_told_before_it_is_too_old(days: int, state: str, told: 
 def test_a_clock_may_be_a_minute_off(seconds: int, sign: int, state: str) -> None:
     report = fleets.report([fleets.feed(20, 40)], time=stamp(NOW))
     asked = at(seconds=sign * seconds)
-    [row] = status.rows([status.Host("a", parsed(report | {"asked": asked}), stamp(NOW))], "")
+    [row] = status.build_rows([status.Host("a", parsed(report | {"asked": asked}), stamp(NOW))], "")
     assert row.state == state
 
 
@@ -458,10 +462,10 @@ def test_the_worst_comes_first_and_then_the_name() -> None:
     feeds.append(fleets.feed(20, 40) | {"district": "Ash", "starts": {}})
     feeds.append(fleets.feed(20, 40) | {"district": "A", "configured": None})
     host = status.Host("roster-1", parsed(fleets.report(feeds)), stamp(NOW))
-    listed = status.rows([host], "")
+    listed = status.build_rows([host], "")
     assert [row.name for row in listed] == ["Birch", "Ash", "alder", "Cedar", "A"]
-    assert status.summary(listed) == "1 red, 1 amber, 2 green, 1 off"
-    assert status.summary([]) == "no feed"
+    assert tables.summary(listed) == "1 red, 1 amber, 2 green, 1 off"
+    assert tables.summary([]) == "no feed"
 
 
 def test_the_worst_problem_is_told_first() -> None:

@@ -155,7 +155,7 @@ def test_the_profile_can_be_changed_and_taken_away(inventory: Path, vendor: Vend
     assert "(enforce)" in told(loaded)
     assert "/mnt/exports" in told("cat /etc/apparmor.d/roster-upload")
     deliver(vendor)
-    site(inventory, district_hardening_apparmor=False)
+    site(inventory, district_hardening_apparmor_enabled=False)
     assert root(loaded).stdout == ""
     deliver(vendor)
     site(inventory)

@@ -17,8 +17,8 @@ DOCUMENTATION = r"""
 module: rekey_vault
 short_description: Encrypt an inventory's files of a vault id with a new key
 description:
-  - The new key is that of the vault id with C(-next) behind it. All files are written anew and
-    proved to open before the first takes its place; a run that was killed is finished by the next.
+  - The new key is that of the vault id with the ending C(-next). All new files are written and
+    tested before the first one replaces its old file. The next run finishes an interrupted one.
 options:
   sources:
     description: The inventory, a folder with hosts.yml.
@@ -26,7 +26,7 @@ options:
     elements: str
     required: true
   vault_id:
-    description: The vault id; empty takes the name of the inventory's folder.
+    description: The vault id. If it is empty, it is the name of the inventory's folder.
     type: str
     default: ""
 attributes:
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     """See DOCUMENTATION."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns Ansible's result, with the files' names."""
+        """Return Ansible's result, with the names of the files."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(
             argument_spec={
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         except rekey.TornError as error:
             raise AnsibleActionFail(str(error)) from None
         except (rekey.RekeyError, vault.VaultError, OSError) as error:
-            raise AnsibleActionFail(f"{error}\nEvery file is as it was.") from None
+            raise AnsibleActionFail(f"{error}\nNo file was changed.") from None
         return result | {
             "changed": bool(done.changed),
             "inventory": folder.name,

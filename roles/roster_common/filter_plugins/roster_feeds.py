@@ -1,26 +1,18 @@
-"""Jinja2 filters that turn a host's inventory values into feeds and find what is wrong with them.
+"""Jinja2 filters that turn a host's inventory values into feeds, for every role.
 
-The rules themselves are the upload program's own (`roster_upload.config`), applied on the control
-node before any host is touched; here they only learn the names of the inventory's variables.
+They need nothing beside this file, so that they load wherever the roles lie.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
-
-from roster_upload import config
-from roster_upload.host import locks
-from roster_upload.spec.values import in_window, parse_time
-
-PREFIX = "roster_upload_"
+DAY = 24 * 60  # minutes
 LONGEST_ACCOUNT = 31  # letters of a name that systemd takes
 UPKEEP_MINUTES = 90  # upgrades spread over half an hour, and what they do
 
@@ -45,28 +37,6 @@ def resolve_feeds(
 def with_prefix(names: Sequence[str], prefix: str) -> list[str]:
     """Each name with a prefix; a host's feeds are asked for so often that Jinja's map is felt."""
     return [prefix + name for name in names]
-
-
-def feed_problems(
-    resolved: Sequence[Mapping[str, Any]], feeds: Sequence[Mapping[str, Any]], alone: str = ""
-) -> list[str]:
-    """What is wrong with a host's feeds, one sentence each, starting with the variable's name.
-
-    `alone` is `roster_upload_feed`, the name of a host's only feed where the list is not written.
-    """
-    found = []
-    if alone and feeds and alone not in [feed.get("feed") for feed in resolved]:
-        found.append(
-            f"{PREFIX}feeds: does not name {alone}, which is {PREFIX}feed of this host and would "
-            f"be taken off it; put it into the list, or remove {PREFIX}feed"
-        )
-    for index, (feed, item) in enumerate(zip(resolved, feeds, strict=True)):
-        for problem in config.problems(feed):
-            several = problem.key in item or len(feeds) > 1
-            name = f"{PREFIX}feeds[{index}].{problem.key}" if several else PREFIX + problem.key
-            found.append(f"{name}: {problem.message}")
-    between = config.cross_problems(resolved)
-    return found + [f"{PREFIX}feeds: {problem.message}" for problem in between]
 
 
 def planned_starts(
@@ -97,8 +67,21 @@ def planned_starts(
     return starts
 
 
-def _later(time: str, minutes: int) -> str:
-    moment = (parse_time(time) + minutes) % (24 * 60)
+def minutes(time: str) -> int:
+    """Return the minutes after midnight of a time `HH:MM`. Raise ValueError for other texts."""
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", time):
+        raise ValueError(f"{time!r} is not a time of day such as 07:10 (UTC)")
+    return int(time[:2]) * 60 + int(time[3:])
+
+
+def in_window(moment: str, start: str, deadline: str) -> bool:
+    """Return whether a time of day lies in the window [start, deadline), as the program does."""
+    opened = minutes(start)
+    return (minutes(moment) - opened) % DAY < (minutes(deadline) - opened) % DAY
+
+
+def _later(time: str, by: int) -> str:
+    moment = (minutes(time) + by) % DAY
     return f"{moment // 60:02}:{moment % 60:02}"
 
 
@@ -157,22 +140,22 @@ def feed_account(feed: str) -> str:
     return f"{account[: LONGEST_ACCOUNT - 9]}-{digest}"
 
 
-def has_short_account(feed: str) -> bool:
-    """Return whether `rf-%i` is the feed's account."""
-    return feed_account(feed) == f"rf-{feed}"
+def feed_account_names(feeds: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return each feed's account by the feed's name."""
+    return {feed["feed"]: feed_account(feed["feed"]) for feed in feeds}
 
 
 def feed_accounts(feeds: Sequence[Mapping[str, Any]], group: str) -> list[dict[str, Any]]:
     """Return the feeds' accounts for `system_accounts`, all in the primary group `group`.
 
-    A group of the account's own opens what is for this feed alone. A dropbox opens to the feeds
+    A group of the account's own opens what is for this feed alone. An inbox opens to the feeds
     that read it by the group of its account.
     """
     found = []
     for feed in feeds:
         account, parts = feed_account(feed["feed"]), feed["source"].split("/")
-        boxes = [parts[3]] if parts[:3] == ["", "srv", "dropbox"] else []
-        found.append({"name": account, "group": group, "groups": [account, *boxes]})
+        inbox = [parts[3]] if parts[1:3] in (["srv", "sis-inbox"], ["srv", "dropbox"]) else []
+        found.append({"name": account, "group": group, "groups": [account, *inbox]})
     return found
 
 
@@ -190,16 +173,6 @@ def export_folders(feeds: Sequence[Mapping[str, Any]], group: str) -> list[dict[
                 {"path": folder, "group": feed_account(users[0]) if len(users) == 1 else group}
             )
     return found
-
-
-def shared_locks(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the locks that a host's feeds share."""
-    accounts = {
-        locks.account_lock(feed["username"], feed["remote_host"], feed["remote_port"])
-        for feed in feeds
-    }
-    places = locks.slot_locks(max((feed["parallel"] for feed in feeds), default=0))
-    return places + sorted(accounts)
 
 
 def packages_to_install(names: Sequence[str], lines: Sequence[str]) -> list[str]:
@@ -233,17 +206,15 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "resolve_feeds": resolve_feeds,
-            "feed_problems": feed_problems,
             "with_prefix": with_prefix,
             "planned_starts": planned_starts,
             "schedule_problems": schedule_problems,
             "upkeep_problems": upkeep_problems,
             "feed_destinations": feed_destinations,
             "feed_account": feed_account,
-            "has_short_account": has_short_account,
+            "feed_account_names": feed_account_names,
             "feed_accounts": feed_accounts,
             "export_folders": export_folders,
-            "shared_locks": shared_locks,
             "packages_to_install": packages_to_install,
             "packages_to_remove": packages_to_remove,
             "to_toml": to_toml,

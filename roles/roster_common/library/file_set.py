@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Ansible module: bring many files to their stated content in one trip to the host."""
+"""Ansible module: bring many files into their stated state in one trip to the host."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ DOCUMENTATION = r"""
 module: file_set
 short_description: Bring many files, directories and links into their stated state in one trip
 description:
-  - A round trip to a host costs far more than writing a file, so a role hands over all of its
+  - A round trip to a host costs far more than writing a file. So a role hands over all of its
     files at once.
-  - Every content is validated before the first file is written; a refused file leaves the host
+  - Every content is validated before the first file is written. If one is refused, the host stays
     as it was.
 options:
   files:
@@ -24,9 +24,9 @@ options:
         required: true
       state:
         description:
-          - What the path is to be.
-          - With C(existing), owner and mode are set where the path exists, and nothing is made.
-          - With C(original), a diverted file is the distribution's own again.
+          - The state of the path.
+          - With C(existing), owner and mode are set if the path exists. Nothing is created.
+          - With C(original), a diverted file becomes the distribution's own again.
         type: str
         choices: [file, directory, link, absent, existing, original]
         default: file
@@ -34,12 +34,12 @@ options:
         description: The whole content of a file, as text.
         type: str
       content_base64:
-        description: The whole content of a file that is no text, in base64.
+        description: The whole content of a binary file, in base64.
         type: str
       edits:
         description:
-          - Instead of a content, what differs from the distribution's own file, line by line.
-          - The file is diverted, so that the package's updates of its own go on beside it.
+          - Instead of a content, the lines that differ from the distribution's own file.
+          - The file is diverted, so the package can update its own file beside it.
         type: list
         elements: dict
         suboptions:
@@ -49,22 +49,22 @@ options:
             required: true
           line:
             description:
-              - What stands in place of the first found line, and at the end where none is found.
-              - Without it, all found lines go.
+              - The line that replaces the first match. Without a match it is added at the end.
+              - Without C(line), all matching lines are removed.
             type: str
       divert:
         description:
-          - The path belongs to a package, whose own file is kept as C(path.distrib) by
-            dpkg-divert(1). Always so for C(edits).
+          - The path belongs to a package. dpkg-divert(1) keeps the package's own file as
+            C(path.distrib). C(edits) always divert.
         type: bool
         default: false
-      then:
-        description: Commands that make a change of this path count; returned, not run.
+      on_change:
+        description: Shell commands that put a change into force. They are returned, not run.
         type: list
         elements: str
         default: []
       target:
-        description: What a link points at.
+        description: The target of a link.
         type: str
       owner:
         description: Owner's name.
@@ -75,30 +75,32 @@ options:
         type: str
         default: root
       mode:
-        description: Permissions in octal; 0644 for files and 0755 for directories by default.
+        description: Permissions in octal. The default is 0644 for files and 0755 for directories.
         type: str
       validate:
-        description: Command that must succeed on a temporary copy of a new content, named by C(%s).
+        description: Command that must succeed on a copy of a new content. C(%s) is its path.
         type: str
       exclusive:
-        description: Glob; what matches it in this directory and is not in the list is removed.
+        description: Glob. Paths in this directory that match it and are not listed are removed.
         type: str
-  undo:
+  rollback_folder:
     description:
-      - Folder in which everything is kept that takes this call's changes back, for a program that
-        restores it, until somebody removes it, which says that the changes have proved themselves.
-      - Where it exists already, a former call's changes are still unproved; its commands are
-        returned again, and it goes on.
+      - Folder that keeps each path as it was before its change. A program on the host can restore
+        them. Whoever confirms the changes removes the folder.
+      - If the folder exists already, an earlier call's changes are still unconfirmed. This call
+        adds to them and returns their commands, too.
     type: path
-  arm:
-    description: Shell command, run before the first change, that has the host take it back in time.
+  rollback_timer:
+    description:
+      - Shell command that makes the host roll back after some time. It is run before the first
+        change.
     type: str
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 EXAMPLES = r"""
@@ -111,411 +113,276 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_paths:
-  description: The paths that were, or in check mode would be, changed.
+  description: The changed paths. In check mode, the paths that would change.
   type: list
   elements: str
   returned: always
 commands:
-  description: What makes the changes count, each once, in the order of the files.
+  description: Shell commands that put the changes into force, each once, in the order of the files.
   type: list
   elements: str
   returned: always
-unproved:
-  description: Whether the undo folder holds changes or, in check mode, would.
+unconfirmed:
+  description: Whether the rollback folder holds changes. In check mode, whether it would.
   type: bool
   returned: always
 """
 
-import base64
 import fnmatch
-import grp
-import hashlib
-import io
-import json
 import os
-import pwd
-import re
 import shlex
 import shutil
-import stat
-import tarfile
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.converters import to_bytes
+from ansible.module_utils.file_set import content, host
+from ansible.module_utils.file_set.rollback import Rollback
 
-DEFAULT_MODE = {"file": "0644", "directory": "0755"}
 ABSENT = "absent\n"
-DIVERTED = ".distrib"  # dpkg-divert's own suffix
-
-
-def current_state(path):
-    """What `path` is now: file, directory, link, other or absent (its last link not followed)."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return "absent"
-    if stat.S_ISLNK(mode):
-        return "link"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "file" if stat.S_ISREG(mode) else "other"
-
-
-def read(path):
-    """The bytes of a file."""
-    with open(path, "rb") as handle:
-        return handle.read()
-
-
-def edited(text, edits):
-    """A text with some of its lines replaced, removed or added."""
-    lines = text.splitlines()
-    for edit in edits:
-        found = [n for n, line in enumerate(lines) if re.search(edit["match"], line)]
-        if edit["line"] is not None:
-            if found:
-                lines[found.pop(0)] = edit["line"]
-            else:
-                lines.append(edit["line"])
-        lines = [line for n, line in enumerate(lines) if n not in set(found)]
-    return "".join(line + "\n" for line in lines)
-
-
-def sync(folder):
-    """Have the names in a folder outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def replace(path, content):
-    """Replace a file at once, by one that outlives a power cut."""
-    with open(path + ".new", "wb") as new:
-        new.write(content)
-        new.flush()
-        os.fsync(new.fileno())
-    os.replace(path + ".new", path)
-    sync(os.path.dirname(path))
-
-
-class Undo:
-    """What was, kept before it changes: an archive for each path, and an index of them all."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.index = {"changes": [], "commands": []}
-        self.file = os.path.join(folder, "index.json")
-        self.damage = ""
-        if os.path.exists(self.file):
-            try:
-                index = json.loads(read(self.file))
-                self.index = {kind: list(index[kind]) for kind in self.index}
-            except (ValueError, KeyError, TypeError) as error:
-                self.damage = "%s is unreadable: %r" % (self.file, error)
-        elif os.path.exists(os.path.join(folder, "1.tar")):  # made behind the first index
-            self.damage = "%s is missing" % self.file
-
-    def set_aside(self):
-        """Make room for new changes beside an index that nobody can read; return where it is."""
-        aside = self.folder + ".unreadable"
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(self.folder, aside)
-        return aside
-
-    def keep(self, path, is_diverted, is_removed, commands):
-        """Keeps a path as it is now, whole, and the commands that a change of it calls for."""
-        if not os.path.isdir(self.folder):
-            os.makedirs(self.folder, mode=0o700)
-            sync(os.path.dirname(self.folder))
-        change = {"path": path, "archive": None, "sha256": None, "diverted": is_diverted}
-        if current_state(path) != "absent":
-            kept = io.BytesIO()
-            with tarfile.open(fileobj=kept, mode="w") as tar:
-                tar.add(path, arcname="it", recursive=is_removed)
-            number = len(self.index["changes"])
-            change["archive"] = os.path.join(self.folder, "%d.tar" % number)
-            change["sha256"] = hashlib.sha256(kept.getvalue()).hexdigest()
-            replace(change["archive"], kept.getvalue())
-        self.index["changes"].append(change)
-        self.index["commands"] += [c for c in commands if c not in self.index["commands"]]
-        # Whole at every moment, whatever ends this process or the power; so is each archive before.
-        replace(self.file, json.dumps(self.index).encode())
-
-
-def shown(content):
-    """A content as a diff shows it: text as it is, else size and hash."""
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return "%d bytes, SHA-256 %s\n" % (len(content), hashlib.sha256(content).hexdigest())
 
 
 class FileSet:
-    """The files of one call, compared with and written to the host."""
+    """The files of one call, compared with the host and written to it."""
 
     def __init__(self, module):
         self.module = module
+        self.is_check = module.check_mode
         self.files = module.params["files"]
-        self.contents = {}  # bytes by path; the parameters, which Ansible shows, hold text only
+        self.contents = {}  # bytes by path. Ansible shows the parameters, which hold text only.
         self.changed_paths = []
         self.commands = []
         self.diffs = []
-        self.undo = Undo(module.params["undo"]) if module.params["undo"] else None
-        self.is_armed = False
+        folder = module.params["rollback_folder"]
+        self.rollback = Rollback(folder) if folder else None
+        self.is_timer_started = False
 
-    def fail(self, path, message):
-        if self.is_armed:
-            message += "; what was written before it is taken back unless another run comes first"
-        self.module.fail_json(msg="%s: %s" % (path, message), changed_paths=self.changed_paths)
+    def run(self):
+        """Apply all entries and exit with Ansible's result."""
+        try:
+            self.validate_all()
+            self.resume_rollback()
+            for entry in self.files:
+                self.apply(entry)
+        except host.EntryError as error:
+            self.fail(error)
+        has_changes = bool(self.rollback and self.rollback.has_changes)
+        result = {
+            "changed": bool(self.changed_paths),
+            "changed_paths": self.changed_paths,
+            "commands": self.rollback.index["commands"] if has_changes else self.commands,
+            "unconfirmed": has_changes or bool(self.rollback and self.changed_paths),
+        }
+        if self.changed_paths and not self.is_check:
+            os.sync()  # before anybody can confirm the changes
+        if self.module._diff:
+            result["diff"] = self.diffs
+        self.module.exit_json(**result)
 
-    def identity(self, entry):
-        """(uid, gid) of an entry; None where a name does not exist yet, as in check mode."""
-        ids = []
-        for lookup, kind, field in (
-            (pwd.getpwnam, "owner", "pw_uid"),
-            (grp.getgrnam, "group", "gr_gid"),
-        ):
-            try:
-                ids.append(getattr(lookup(entry[kind]), field))
-            except KeyError:
-                if not self.module.check_mode:
-                    self.fail(entry["path"], "no %s named %r on this host" % (kind, entry[kind]))
-                ids.append(None)
-        return tuple(ids)
+    def fail(self, error):
+        """Exit with Ansible's failure."""
+        message = "%s: %s" % (error.path, error)
+        if self.is_timer_started:
+            message += ". The host rolls back earlier changes unless another run comes first"
+        self.module.fail_json(msg=message, changed_paths=self.changed_paths)
 
-    def mode(self, entry):
-        """An entry's permissions as a number."""
-        if entry["mode"] or entry["state"] in DEFAULT_MODE:
-            return int(entry["mode"] or DEFAULT_MODE[entry["state"]], 8)
-        return self.fail(entry["path"], "needs a mode")
-
-    def attributes(self, entry):
-        """The differences of owner and mode as (before, after) texts; empty texts when none."""
-        uid, gid = self.identity(entry)
-        wanted = self.mode(entry)
-        now = os.lstat(entry["path"])
-        if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (uid, gid, wanted):
-            return "", ""
-        before = "owner %s:%s mode %04o\n" % (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode))
-        return before, "owner %s:%s mode %04o\n" % (uid, gid, wanted)
+    def validate_all(self):
+        """Find what differs, and validate it, before the first file is written."""
+        for entry in self.files:
+            entry["divert"] = entry["divert"] or entry["edits"] is not None
+            if entry["state"] == "file":
+                path = entry["path"]
+                self.contents[path] = content.wanted_content(entry)
+                if content.differs(path, self.contents[path]) and entry["validate"]:
+                    self.validate(entry)
 
     def validate(self, entry):
-        command = entry["validate"]
-        if not command:
-            return
+        """Run an entry's own command on its new content. Raise EntryError if it fails."""
+        path, command = entry["path"], entry["validate"]
         argv = shlex.split(command)
         if "%s" not in argv:
-            self.fail(entry["path"], "validate must name the file as %s")
-        if self.module.check_mode and not self.module.get_bin_path(argv[0]):
-            return  # a fresh host: the validating program would be installed by the same run
+            raise host.EntryError(path, "validate must name the file as %s")
+        if self.is_check and not self.module.get_bin_path(argv[0]):
+            return  # On a fresh host the same run would install the program.
         handle, name = tempfile.mkstemp()
         with os.fdopen(handle, "wb") as temporary:
-            temporary.write(self.contents[entry["path"]])
-        argv = [name if word == "%s" else word for word in argv]
-        code, out, err = self.module.run_command(argv)
+            temporary.write(self.contents[path])
+        code, out, err = self.module.run_command([name if w == "%s" else w for w in argv])
         os.unlink(name)
         if code == 0:
             return
-        said = "refused by `%s`: %s" % (command, (err or out).strip().replace(name, entry["path"]))
-        if self.module.check_mode:
-            # What it depends on, such as a user, may only be made by the real run.
-            self.module.warn("%s: %s" % (entry["path"], said))
-        else:
-            self.fail(entry["path"], said + " (nothing was written)")
+        message = "refused by `%s`: %s" % (command, (err or out).strip().replace(name, path))
+        if not self.is_check:
+            raise host.EntryError(path, message + " (nothing was written)")
+        # The real run may first make what the content depends on, such as a user.
+        self.module.warn("%s: %s" % (path, message))
+
+    def resume_rollback(self):
+        """Take an earlier call's unconfirmed changes over, or warn that they are unreadable."""
+        if not self.rollback:
+            return
+        if self.rollback.damage:
+            message = "an earlier run's changes cannot be rolled back: " + self.rollback.damage
+            if not self.is_check:
+                message += ". It is kept in " + self.rollback.set_aside()
+            self.module.warn(message)
+        if self.rollback.has_changes and not self.is_check:
+            self.start_timer()
+
+    def start_timer(self):
+        """Start the timer that rolls everything back, once in a call."""
+        command = self.module.params["rollback_timer"]
+        if command and not self.is_timer_started:
+            self.module.run_command(["/bin/sh", "-c", command], check_rc=True)
+            self.is_timer_started = True
 
     def record(self, entry, before, after, path=None):
-        """Notes a change, and keeps what was, just before it is made."""
+        """Note a change, and keep the path as it was, just before the change is made."""
         path = path or entry["path"]
         self.changed_paths.append(path)
-        self.commands += [c for c in entry["then"] if c not in self.commands]
+        self.commands += [c for c in entry["on_change"] if c not in self.commands]
         self.diffs.append(
             {"before_header": path, "after_header": path, "before": before, "after": after}
         )
-        if self.undo and not self.module.check_mode:
-            self.arm()
-            is_removed = after == ABSENT
-            self.undo.keep(path, self.is_diverted(path), is_removed, entry["then"])
+        if self.rollback and not self.is_check:
+            self.start_timer()
+            self.rollback.keep(path, after == ABSENT, entry["on_change"])
 
-    def arm(self):
-        """Has the host take back, in time, what is changed from here on; once."""
-        if self.module.params["arm"] and not self.is_armed:
-            self.module.run_command(["/bin/sh", "-c", self.module.params["arm"]], check_rc=True)
-            self.is_armed = True
+    def apply(self, entry):
+        """Bring one path into its stated state. Raise EntryError if that is impossible."""
+        getattr(self, "apply_" + entry["state"])(entry)
 
-    def own(self, entry):
-        uid, gid = self.identity(entry)
-        os.lchown(entry["path"], uid, gid)
-        os.chmod(entry["path"], self.mode(entry))
+    def apply_attributes(self, entry):
+        before, after = host.attribute_changes(entry, self.is_check)
+        if after:
+            self.record(entry, before, after)
+            if not self.is_check:
+                host.set_attributes(entry)
+
+    def apply_existing(self, entry):
+        if host.current_state(entry["path"]) != "absent":
+            self.apply_attributes(entry)
+
+    def apply_absent(self, entry):
+        self.remove(entry, entry["path"])
 
     def remove(self, entry, path):
-        state = current_state(path)
+        state = host.current_state(path)
         if state == "absent":
             return
         self.record(entry, "%s\n" % state, ABSENT, path)
-        if self.module.check_mode:
+        if self.is_check:
             return
         if state == "directory":
             shutil.rmtree(path)
         else:
             os.unlink(path)
 
-    @staticmethod
-    def is_diverted(path):
-        return current_state(path + DIVERTED) == "file"
+    def apply_directory(self, entry):
+        path = entry["path"]
+        state = host.current_state(path)
+        if state == "link":
+            state = host.current_state(os.path.realpath(path))
+        if state == "absent":
+            self.record(entry, ABSENT, "directory\n")
+            if not self.is_check:
+                os.makedirs(path)
+                host.set_attributes(entry)
+        elif state != "directory":
+            raise host.EntryError(path, "is a %s, not a directory" % state)
+        else:
+            self.apply_attributes(entry)
+        if entry["exclusive"] and os.path.isdir(path):
+            self.remove_unlisted(entry)
+
+    def remove_unlisted(self, entry):
+        """Remove what matches a directory's glob and is not in the list of files."""
+        listed = {os.path.normpath(other["path"]) for other in self.files}
+        for name in sorted(os.listdir(entry["path"])):
+            path = os.path.join(entry["path"], name)
+            if fnmatch.fnmatch(name, entry["exclusive"]) and path not in listed:
+                self.remove(entry, path)
+
+    def apply_link(self, entry):
+        path = entry["path"]
+        state = host.current_state(path)
+        before = os.readlink(path) if state == "link" else state
+        if before == entry["target"]:
+            return
+        if state == "directory":
+            raise host.EntryError(path, "is a directory, not a link")
+        self.record(entry, "%s\n" % before, "%s\n" % entry["target"])
+        if not self.is_check:
+            temporary = path + ".new"
+            if host.current_state(temporary) != "absent":
+                os.unlink(temporary)
+            os.symlink(entry["target"], temporary)
+            os.replace(temporary, path)
+
+    def apply_file(self, entry):
+        path = entry["path"]
+        if not content.differs(path, self.contents[path]):
+            self.apply_attributes(entry)
+            return
+        before = host.read(path) if host.current_state(path) == "file" else b""
+        self.record(entry, content.as_shown(before), content.as_shown(self.contents[path]))
+        if not self.is_check:
+            self.write(entry)
+
+    def write(self, entry):
+        """Replace a file in one step; divert the distribution's own file first."""
+        path = entry["path"]
+        handle, temporary = tempfile.mkstemp()
+        with os.fdopen(handle, "wb") as new:
+            new.write(self.contents[path])
+        os.chown(temporary, *host.owner_ids(entry))
+        os.chmod(temporary, host.permissions(entry))
+        if entry["divert"] and not host.is_diverted(path):
+            # A copy first, so that there is a file at every moment.
+            if host.current_state(path) == "file":
+                shutil.copy2(path, path + host.DIVERTED)
+            self.divert("--divert", path + host.DIVERTED, "--add", path)
+        self.module.atomic_move(temporary, path)
+        host.set_attributes(entry)  # atomic_move keeps those of an existing file
+
+    def apply_original(self, entry):
+        """Give a diverted file back to the distribution."""
+        path = entry["path"]
+        if not host.is_diverted(path):
+            return
+        before = content.as_shown(host.read(path)) if os.path.exists(path) else ""
+        self.record(entry, before, content.as_shown(host.read(path + host.DIVERTED)))
+        if not self.is_check:
+            os.replace(path + host.DIVERTED, path)
+            self.divert("--remove", path)
 
     def divert(self, *arguments):
         command = ["dpkg-divert", "--quiet", "--local", "--no-rename", *arguments]
         self.module.run_command(command, check_rc=True)
 
-    def restore(self, entry):
-        """Gives a diverted file back to the distribution."""
-        path = entry["path"]
-        if not self.is_diverted(path):
-            return
-        original = read(path + DIVERTED)
-        self.record(entry, shown(read(path)) if os.path.exists(path) else "", shown(original))
-        if not self.module.check_mode:
-            os.replace(path + DIVERTED, path)
-            self.divert("--remove", path)
 
-    def apply_existing(self, entry):
-        if current_state(entry["path"]) == "absent":
-            return
-        before, after = self.attributes(entry)
-        if after:
-            self.record(entry, before, after)
-            if not self.module.check_mode:
-                self.own(entry)
-
-    def apply_directory(self, entry):
-        path = entry["path"]
-        state = current_state(path)
-        if state == "link":
-            state = current_state(os.path.realpath(path))
-        if state == "absent":
-            self.record(entry, "absent\n", "directory\n")
-            if not self.module.check_mode:
-                os.makedirs(path)
-                self.own(entry)
-        elif state != "directory":
-            self.fail(path, "is a %s, not a directory" % state)
-        else:
-            before, after = self.attributes(entry)
-            if after:
-                self.record(entry, before, after)
-                if not self.module.check_mode:
-                    self.own(entry)
-        if entry["exclusive"] and os.path.isdir(path):
-            kept = {os.path.normpath(other["path"]) for other in self.files}
-            for name in sorted(os.listdir(path)):
-                full = os.path.join(path, name)
-                if fnmatch.fnmatch(name, entry["exclusive"]) and full not in kept:
-                    self.remove(entry, full)
-
-    def apply_link(self, entry):
-        path = entry["path"]
-        before = os.readlink(path) if current_state(path) == "link" else current_state(path)
-        if before == entry["target"]:
-            return
-        if before == "directory":
-            self.fail(path, "is a directory, not a link")
-        self.record(entry, "%s\n" % before, "%s\n" % entry["target"])
-        if not self.module.check_mode:
-            temporary = path + ".new"
-            if current_state(temporary) != "absent":
-                os.unlink(temporary)
-            os.symlink(entry["target"], temporary)
-            os.replace(temporary, path)
-
-    def content(self, entry):
-        """The bytes that a file is to hold."""
-        if entry["content"] is not None:
-            return to_bytes(entry["content"])
-        if entry["content_base64"] is not None:
-            return base64.b64decode(entry["content_base64"])
-        if entry["edits"] is not None:
-            return to_bytes(edited(self.original(entry["path"]), entry["edits"]))
-        return self.fail(entry["path"], "a file needs a content")
-
-    def original(self, path):
-        """The text of the distribution's own file; empty before its package is installed."""
-        for place in (path + DIVERTED, path):
-            if current_state(place) == "file":
-                return read(place).decode("utf-8")
-        return ""
-
-    def content_differs(self, entry):
-        state = current_state(entry["path"])
-        if state not in ("file", "absent"):
-            self.fail(entry["path"], "is a %s, not a file" % state)
-        return state == "absent" or read(entry["path"]) != self.contents[entry["path"]]
-
-    def apply_file(self, entry):
-        path = entry["path"]
-        if self.content_differs(entry):
-            before = read(path) if current_state(path) == "file" else b""
-            self.record(entry, shown(before), shown(self.contents[entry["path"]]))
-            if not self.module.check_mode:
-                handle, temporary = tempfile.mkstemp()
-                with os.fdopen(handle, "wb") as new:
-                    new.write(self.contents[entry["path"]])
-                uid, gid = self.identity(entry)
-                os.chown(temporary, uid, gid)
-                os.chmod(temporary, self.mode(entry))
-                if entry["divert"] and not self.is_diverted(path):
-                    # A copy first, so that there is a file at every moment.
-                    if current_state(path) == "file":
-                        shutil.copy2(path, path + DIVERTED)
-                    self.divert("--divert", path + DIVERTED, "--add", path)
-                # atomic_move keeps an existing file's owner and mode, hence own() after it
-                self.module.atomic_move(temporary, path)
-                self.own(entry)
-            return
-        before, after = self.attributes(entry)
-        if after:
-            self.record(entry, before, after)
-            if not self.module.check_mode:
-                self.own(entry)
-
-    def run(self):
-        for entry in self.files:
-            entry["divert"] = entry["divert"] or entry["edits"] is not None
-            if entry["state"] == "file":
-                self.contents[entry["path"]] = self.content(entry)
-                if self.content_differs(entry):
-                    self.validate(entry)
-        apply = {
-            "file": self.apply_file,
-            "directory": self.apply_directory,
-            "link": self.apply_link,
-            "absent": lambda entry: self.remove(entry, entry["path"]),
-            "existing": self.apply_existing,
-            "original": self.restore,
-        }
-        if self.undo and self.undo.damage:
-            told = "a former run's changes cannot be taken back, for " + self.undo.damage
-            if not self.module.check_mode:
-                told += "; it is kept in " + self.undo.set_aside()
-            self.module.warn(told)
-        if self.undo and self.undo.index["changes"] and not self.module.check_mode:
-            self.arm()  # anew, for what a former call has left
-        for entry in self.files:
-            apply[entry["state"]](entry)
-        is_unproved = bool(self.undo and self.undo.index["changes"])
-        result = {
-            "changed": bool(self.changed_paths),
-            "changed_paths": self.changed_paths,
-            "commands": self.undo.index["commands"] if is_unproved else self.commands,
-            "unproved": is_unproved or bool(self.undo and self.changed_paths),
-        }
-        if self.changed_paths and not self.module.check_mode:
-            os.sync()  # before anybody says that the changes have proved themselves
-        if self.module._diff:
-            result["diff"] = self.diffs
-        self.module.exit_json(**result)
+FILE_OPTIONS = {
+    "path": {"type": "path", "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["file", "directory", "link", "absent", "existing", "original"],
+        "default": "file",
+    },
+    "edits": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"match": {"type": "str", "required": True}, "line": {"type": "str"}},
+    },
+    "divert": {"type": "bool", "default": False},
+    "on_change": {"type": "list", "elements": "str", "default": []},
+    "content": {"type": "str"},
+    "content_base64": {"type": "str"},
+    "target": {"type": "str"},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str"},
+    "validate": {"type": "str"},
+    "exclusive": {"type": "str"},
+}
 
 
 def main():
@@ -525,35 +392,10 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "required": True,
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "state": {
-                        "type": "str",
-                        "choices": ["file", "directory", "link", "absent", "existing", "original"],
-                        "default": "file",
-                    },
-                    "edits": {
-                        "type": "list",
-                        "elements": "dict",
-                        "options": {
-                            "match": {"type": "str", "required": True},
-                            "line": {"type": "str"},
-                        },
-                    },
-                    "divert": {"type": "bool", "default": False},
-                    "then": {"type": "list", "elements": "str", "default": []},
-                    "content": {"type": "str"},
-                    "content_base64": {"type": "str"},
-                    "target": {"type": "str"},
-                    "owner": {"type": "str", "default": "root"},
-                    "group": {"type": "str", "default": "root"},
-                    "mode": {"type": "str"},
-                    "validate": {"type": "str"},
-                    "exclusive": {"type": "str"},
-                },
+                "options": FILE_OPTIONS,
             },
-            "undo": {"type": "path"},
-            "arm": {"type": "str"},
+            "rollback_folder": {"type": "path"},
+            "rollback_timer": {"type": "str"},
         },
         supports_check_mode=True,
     )

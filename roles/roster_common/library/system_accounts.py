@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: system_accounts
 short_description: Make groups and accounts that nobody logs in to, in one trip
 description:
-  - A host has an account for each feed and each dropbox. A task for each would take a trip each.
+  - A host has an account for each feed and each inbox. A task for each would take a trip each.
   - The accounts are system accounts without a password, a home or a shell.
 options:
   groups:

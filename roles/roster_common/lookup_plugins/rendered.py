@@ -14,7 +14,7 @@ short_description: A template, rendered without a copy of all variables
 description:
   - Does what C(ansible.builtin.template) does, but for its copy of all of the host's variables,
     which takes as long as a small task, for each file.
-author: The project's maintainers
+author: The Roster Delivery authors
 options:
   _terms:
     description: Files in the role's C(templates).
@@ -25,6 +25,13 @@ options:
     description: Variables for the template alone.
     type: dict
     default: {}
+  items:
+    description: Renders each template once for each of these, which it knows by I(item_name).
+    type: list
+  item_name:
+    description: What the template calls one of the I(items).
+    type: str
+    default: item
 """
 
 EXAMPLES = """
@@ -42,20 +49,25 @@ _raw:
   elements: str
 """
 
+MANAGED = "Ansible managed"  # as the module `template` has it
+
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
     """Ansible's entry point."""
 
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
-        """The templates' texts; raises Ansible's own error where one is missing or wrong."""
+        """Return the templates' texts. Raise Ansible's own error where one is missing or wrong."""
         self.set_options(var_options=variables, direct=kwargs)
-        known = {**variables, **self.get_option("template_vars")}
+        known = {"ansible_managed": MANAGED, **variables, **self.get_option("template_vars")}
+        items, name = self.get_option("items"), self.get_option("item_name")
+        each = [known] if items is None else [{**known, name: item} for item in items]
         texts = []
         for term in terms:
             path = self.find_file_in_search_path(variables, "templates", term)
-            templar = self._templar.copy_with_new_env(
-                available_variables=known, searchpath=[str(Path(path).parent)]
-            )
-            text = self._loader.get_text_file_contents(path)
-            texts.append(templar.template(trust_as_template(text), escape_backslashes=False))
+            text = trust_as_template(self._loader.get_text_file_contents(path))
+            for values in each:
+                templar = self._templar.copy_with_new_env(
+                    available_variables=values, searchpath=[str(Path(path).parent)]
+                )
+                texts.append(templar.template(text, escape_backslashes=False))
         return texts

@@ -51,7 +51,7 @@ options:
 attributes:
   check_mode:
     support: full
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 

@@ -19,9 +19,9 @@ description:
   - Takes feeds and what their slots hold on the host, and returns a list of one mapping a feed,
     nothing in it secret - C(feed), C(district), C(is_hosts_key), C(action), and C(row), the closing
     table's, where there is nothing to do.
-  - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(make) (a key)
-    or C(drop) (what waits in the pending slot).
-author: The project's maintainers
+  - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(generate)
+    (a key) or C(discard) (the pending one).
+author: The Roster Delivery authors
 options:
   _input:
     description: The feeds, as in C(vars/main.yml).
@@ -32,8 +32,8 @@ options:
     description: What M(systemd_credentials) found in the slots C(FEED_current), C(FEED_pending).
     type: dict
     required: true
-  new_keys:
-    description: What is asked for hosts' own keys - C(make), C(try), C(drop), or nothing.
+  key_action:
+    description: The action for hosts' own keys - C(generate), C(activate), C(discard), or empty.
     type: str
     required: true
   maximum_days:
@@ -68,22 +68,22 @@ def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
 
 
 def of_key(name: str, slots: Mapping[str, Mapping[str, str]], asked: str) -> str:
-    """What is to be done with the key that a host makes itself, `asked` being make, try or drop."""
+    """Return the action for a key that the host makes itself, from the key action `asked`."""
     current, pending = (slots["public_keys"].get(f"{name}_{slot}") for slot in SLOTS)
     if slots["held"][f"{name}_pending"] == "nothing":
-        return "make" if asked == "make" else ""
-    if not pending or asked == "drop":
-        return "drop"  # or what was left there before the feed got a key
+        return "generate" if asked == "generate" else ""
+    if not pending or asked == "discard":
+        return "discard"  # or what was left there before the feed got a key
     if pending == current:
         return "finish"
-    return "rotate" if asked == "try" else ""
+    return "rotate" if asked == "activate" else ""
 
 
 def of_password(name: str, feed: Mapping[str, Any], slots: Mapping[str, Mapping[str, str]]) -> str:
     """What is to be done with a secret of the vault's."""
     held = {slot: slots["held"][f"{name}_{slot}"] for slot in SLOTS}
     if not feed["new"]:
-        return "drop" if held["pending"] != "nothing" else ""  # what a run that was cut has left
+        return "discard" if held["pending"] != "nothing" else ""  # what a run that was cut has left
     if feed["new"] == feed["secret"]:
         return "rotate" if held["current"] == "other" else ""
     return "finish" if held["current"] == "wanted" else "rotate"
@@ -92,7 +92,7 @@ def of_password(name: str, feed: Mapping[str, Any], slots: Mapping[str, Mapping[
 def rotation_plan(
     feeds: Sequence[Mapping[str, Any]],
     slots: Mapping[str, Mapping[str, str]],
-    new_keys: str,
+    key_action: str,
     maximum_days: int,
     today: str,
 ) -> list[dict[str, Any]]:
@@ -103,11 +103,11 @@ def rotation_plan(
         since = feed["since"] or slots["written"].get(f"{name}_current", "")
         row = {"did": "not due", **age(since, int(maximum_days), today)}
         if feed["is_hosts_key"]:
-            action = of_key(name, slots, new_keys)
+            action = of_key(name, slots, key_action)
             if key := slots["public_keys"].get(f"{name}_pending"):
                 note = (
-                    "a new key waits for the vendor; once it is taken in: -e new_keys=try "
-                    f"(never: -e new_keys=drop): {key}"
+                    "a new key is pending. Once the vendor has installed it: "
+                    f"-e rotate_key_action=activate (or never: -e rotate_key_action=discard): {key}"
                 )
                 row = {"did": "waiting", "note": note, "ok": True}
         else:

@@ -99,7 +99,7 @@ attributes:
     support: full
   diff_mode:
     support: none
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 EXAMPLES = r"""

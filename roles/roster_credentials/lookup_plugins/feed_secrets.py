@@ -1,4 +1,4 @@
-"""Lookup: the secrets of feeds, out of their vault files."""
+"""Lookup: the secrets of feeds, from their vault files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from roster_fleet import vault
 
 DOCUMENTATION = """
 name: feed_secrets
-short_description: The secrets of feeds, out of their vault files
+short_description: The secrets of feeds, from their vault files
 description:
-  - Returns a mapping of each feed to what its vault file holds (C(secret), C(since), C(next)); a
-    feed without a file is left out.
-  - No value is ever taken for a template, whatever it holds.
-author: The project's maintainers
+  - Returns a mapping of each feed to the content of its vault file (C(secret), C(since), C(next)).
+    Feeds without a file are skipped.
+  - No value is ever taken for a template.
+author: The Roster Delivery authors
 options:
   _terms:
     description: The feeds' names, as one list.
@@ -28,7 +28,7 @@ options:
     elements: str
     required: true
   folder:
-    description: Where the files C(FEED.vault) lie.
+    description: The folder of the files C(FEED.vault).
     type: path
     required: true
 """
@@ -54,7 +54,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
     def run(
         self, terms: list[list[str]], variables: Any = None, **kwargs: Any
     ) -> list[dict[str, dict[str, str]]]:
-        """The mapping as the only item; raises AnsibleLookupError, which shows no secret."""
+        """Return the mapping as the only item. Raise AnsibleLookupError, which shows no secret."""
         self.set_options(var_options=variables, direct=kwargs)
         folder = Path(self.get_option("folder"))
         inventory = Path((variables or {}).get("inventory_dir") or folder.parents[1])

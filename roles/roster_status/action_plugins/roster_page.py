@@ -14,7 +14,11 @@ from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import page, report, status
+from roster_fleet import report
+from roster_fleet.status import cache as caches
+from roster_fleet.status import page
+from roster_fleet.status import rows as status
+from roster_fleet.status import table as tables
 
 DOCUMENTATION = r"""
 module: roster_page
@@ -77,9 +81,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         known = task_vars or {}
         now = report.stamp(dt.datetime.now(dt.UTC))
-        cache = status.Cache(Path(args["cache"]))
+        cache = caches.Cache(Path(args["cache"]))
         hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
-        rows = status.rows(hosts, self.inventory(known))
+        rows = status.build_rows(hosts, self.inventory(known))
         html = page.build(rows, now)
         try:
             result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
@@ -89,27 +93,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         for trouble in [] if self._task.check_mode else cache.keep(hosts):
             display.warning(trouble)
         width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
-        display.display("\n" + status.table(rows, width, colours=ANSIBLE_COLOR))
+        display.display("\n" + tables.table(rows, width, colours=ANSIBLE_COLOR))
         if not self._task.check_mode:
             display.display(f"The page: {os.path.relpath(args['page'])}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
         # A slice, or a limited run, answers for its own hosts.
         asked = [row for row in rows if row.host.name in known["ansible_play_hosts_all"]]
         if args["fail"] and any(row.state == "red" for row in asked):
-            result |= {"failed": True, "msg": f"not in order: {status.summary(asked)}"}
+            result |= {"failed": True, "msg": f"not in order: {tables.summary(asked)}"}
         return result
 
     @staticmethod
     def host(
-        name: str, known: dict[str, Any], registered: str, cache: status.Cache, now: str
+        name: str, known: dict[str, Any], registered: str, cache: caches.Cache, now: str
     ) -> status.Host:
         """Return a host of the play. Hosts outside of `--limit` were not asked."""
         if name not in known["ansible_play_hosts_all"]:
             # Its variables are not looked at: they may lie in a vault whose key is not here.
-            return status.host(name, None, cache, now)
+            return caches.host(name, None, cache, now)
         values = known["hostvars"][name]
         maximum, answer = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
-        return status.host(name, answer, cache, now, maximum, answer.get("planned"))
+        return caches.host(name, answer, cache, now, maximum, answer.get("planned"))
 
     @staticmethod
     def inventory(known: dict[str, Any]) -> str:

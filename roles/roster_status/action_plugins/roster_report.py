@@ -13,7 +13,8 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import asking, report, status
+from roster_fleet import asking, report
+from roster_fleet.status import cache
 from roster_upload.terminal.output import SCHEMA
 
 DOCUMENTATION = r"""
@@ -88,11 +89,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 self, words, lambda value, _: value, args["seconds"], report.LONGEST_REPORT
             )
         except asking.OtherReleaseError as error:
-            return result | {"problem": status.OTHER_RELEASE, "msg": error.message}
+            return result | {"problem": cache.OTHER_RELEASE, "msg": error.message}
         except asking.NoProgramError as error:
             if not args["feeds"]:  # by the inventory, the host delivers nothing
                 return result | {"report": json.dumps(NO_FEEDS)}
-            return result | {"problem": status.NO_PROGRAM, "msg": error.message}
+            return result | {"problem": cache.NO_PROGRAM, "msg": error.message}
         except AnsibleActionFail as error:
             return result | {"failed": True, "msg": error.message}
         return result | {"report": json.dumps(found, ensure_ascii=False, separators=(",", ":"))}

@@ -85,7 +85,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         answer = self.approve(**args)
         host = (task_vars or {})["inventory_hostname"]
-        send = commands.playbook("send", host, feed=args["feed"])
+        send = commands.playbook("send", host, roster_feed=args["feed"])
         held = printable("; ".join(answer["held"]), LONGEST_HELD)
         row = {
             "feed": args["feed"],

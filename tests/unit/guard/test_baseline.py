@@ -1,4 +1,4 @@
-"""What is remembered of a package: hashes as documented, records, days, and the file of it all."""
+"""The file of a baseline: saved, loaded, of an earlier version, damaged."""
 
 from __future__ import annotations
 

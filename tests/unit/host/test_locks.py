@@ -93,7 +93,7 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
         pass
     assert failed.value.code == Exit.LOCAL
     assert failed.value.message == (
-        f"{tmp_path}/maple cannot be written (File exists); run the feed as its unit: "
+        f"{tmp_path}/maple cannot be written (File exists). Run the feed as its unit: "
         "systemctl start roster-upload@maple.service"
     )
 

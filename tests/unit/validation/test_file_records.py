@@ -1,4 +1,4 @@
-"""What is remembered of each file, and duplicates in it."""
+"""Records of each file that the guard remembers, and duplicates in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The validator: every single defect is found in its place, and no value of a row is ever told."""
+"""The validator finds every single defect in its place, and prints no value of a row."""
 
 from __future__ import annotations
 

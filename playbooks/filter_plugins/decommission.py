@@ -1,0 +1,105 @@
+"""Jinja2 filters of decommission.yml: what goes with a feed, and what stays."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Feeds = Sequence[Mapping[str, Any]]
+EXPORTS = "/srv/roster-upload/"
+INBOXES = ("/srv/sis-inbox/", "/srv/dropbox/")
+SETTINGS = "/etc/roster-upload"
+# What the last feed of a host leaves behind.
+PROGRAM = (
+    "/usr/local/bin/roster-upload",
+    "/etc/cron.d/roster-upload",
+    f"{SETTINGS}/pending",
+    f"{SETTINGS}/previous",
+    "/etc/tmpfiles.d/roster-upload.conf",
+    "/var/cache/roster-upload",
+    "/run/roster-upload",
+    "/srv/roster-upload",
+)
+
+
+def removed_exports(going: Feeds, staying: Feeds) -> list[str]:
+    """Return the exports that go, each with its folder unless a feed that stays reads from there.
+
+    Only folders below /srv/roster-upload are the project's own.
+    """
+    others = [feed["source"] for feed in staying]
+    found = []
+    for source in dict.fromkeys(feed["source"] for feed in going):
+        folder = posixpath.dirname(source)
+        is_own = folder.startswith(EXPORTS) and folder == posixpath.normpath(folder)
+        if not is_own or source in others:
+            continue
+        is_shared = any(other.startswith(f"{folder}/") for other in others)
+        found.append(source if is_shared else folder)
+    return found
+
+
+def removed_paths(
+    going: Feeds, staying: Feeds, units: Sequence[str], folders: Sequence[str] = ()
+) -> list[str]:
+    """Return all paths of a host that go with the feeds, and with the last feed the program.
+
+    `units` are the paths of the program's units there, `folders` further ones to remove.
+    """
+    names = [feed["feed"] for feed in going]
+    drop_in = re.compile(f".*@({'|'.join(map(re.escape, names))})[.]service[.]d")
+    found = [
+        *(f"/var/lib/roster-upload/{name}" for name in names),
+        *(f"{root}/roster-upload/{name}" for root in ("/var/cache", "/run") for name in names),
+        *(path for path in units if names and drop_in.fullmatch(path)),
+        *(f"{SETTINGS}/{name}.toml" for name in names),
+        *(
+            f"{SETTINGS}/{slot}/{name}"
+            for slot in ("credentials", "pending", "previous")
+            for name in names
+        ),
+        *removed_exports(going, staying),
+        *folders,
+    ]
+    return found if staying else [*found, *PROGRAM, *units]
+
+
+def decommission_rows(
+    going: Feeds,
+    fetched: Sequence[Mapping[str, Any]],
+    host: str,
+    has_others: bool,
+    is_check: bool = False,
+) -> list[dict[str, Any]]:
+    """Return the rows of the closing table, from the results of fetching the receipts."""
+    receipts = {it["item"]["item"]["feed"]: it.get("dest", "") for it in fetched if "item" in it}
+    entry = "the feed" if has_others else f"host_vars/{host} and the host"
+    rows = []
+    for feed in going:
+        name, source = feed["feed"], feed["source"]
+        if name not in receipts:
+            note = "no receipt was there"
+        else:
+            would = "its receipts would be fetched"
+            note = would if is_check else f"its receipts: {receipts[name]}"
+        note += (
+            f"; now remove it from the inventory ({entry}), and ask the vendor to close its account"
+        )
+        if not source.startswith((EXPORTS, *INBOXES)):
+            note += f"; its export at {source} is not ours and stays"
+        did = "would be removed" if is_check else "removed"
+        rows.append({"district": feed["district"], "feed": name, "did": did, "note": note})
+    return rows
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {
+            "removed_paths": removed_paths,
+            "decommission_rows": decommission_rows,
+        }

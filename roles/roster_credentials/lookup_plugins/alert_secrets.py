@@ -1,0 +1,66 @@
+"""Lookup: the secrets of a host's alerts, from the nearest alerts.vault."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import alerts, vault
+
+DOCUMENTATION = """
+name: alert_secrets
+short_description: The secrets of a host's alerts, from the nearest alerts.vault
+description:
+  - Returns a mapping with C(webhook), C(heartbeat) and C(smtp), as far as the file has them. The
+    mapping is empty if there is no file.
+  - The host's own file precedes those of its groups. Among groups, Ansible's own order decides.
+  - Fails if these secrets are still encrypted among the variables.
+  - No value is ever taken for a template.
+author: The project's maintainers
+options:
+  _terms:
+    description: None.
+    required: false
+  folder:
+    description: The host's folder in C(host_vars).
+    type: path
+    required: true
+"""
+
+EXAMPLES = """
+- name: Know the alerts' secrets
+  ansible.builtin.set_fact:
+    it: "{{ lookup('alert_secrets', folder=inventory_dir ~ '/host_vars/' ~ inventory_hostname) }}"
+  no_log: true
+"""
+
+RETURN = """
+_raw:
+  description: One item, the mapping.
+  type: list
+  elements: dict
+"""
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
+    """Ansible's entry point."""
+
+    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
+        """Return the mapping as the only item. Raise AnsibleLookupError, which shows no secret."""
+        self.set_options(var_options=variables, direct=kwargs)
+        folder = Path(self.get_option("folder"))
+        inventory = Path(variables["inventory_dir"])
+        groups = alerts.groups_of(variables["hostvars"], variables["inventory_hostname"])
+        homes = alerts.folders(inventory, folder, groups)
+        try:
+            keys = vault.keys_of(self._loader, inventory)
+            alerts.refuse_old_homes(homes, variables, keys)
+            return [alerts.read(homes, keys)]
+        except vault.VaultError as error:
+            raise AnsibleLookupError(str(error)) from None

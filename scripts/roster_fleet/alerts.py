@@ -1,0 +1,74 @@
+"""The alerts' secrets: one encrypted `alerts.vault` for a host, or for all hosts of a group.
+
+A host's own file precedes those of its groups. Among groups, Ansible's own order decides, as for
+variables. The nearest file counts as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.inventory.helpers import sort_groups
+from ansible.parsing.vault import is_encrypted
+
+from roster_fleet import vault, yamlfile
+
+FILE = f"{vault.ALERTS}{vault.SUFFIX}"
+PURPOSES = ("webhook", "heartbeat", "smtp")
+VARIABLE = "roster_credentials_alerts"
+REMOVED = f"vault_{VARIABLE}"
+NEW_HOME = (
+    f"Move its content to an encrypted {FILE} beside the variables of the group or the host, as "
+    "lines such as webhook: 'the token' (ansible-vault create --encrypt-vault-id ID "
+    f"group_vars/GROUP/{FILE}), then remove the variable (docs/operations.md, \"The alerts' "
+    'secrets")'
+)
+
+
+def groups_of(hostvars: Any, host: str) -> list[str]:
+    """Return the names of a host's groups, the nearest first."""
+    known = hostvars._inventory.get_host(host)
+    return [group.name for group in reversed(sort_groups(known.get_groups()))]
+
+
+def folders(inventory: Path, host_folder: Path, groups: Sequence[str]) -> list[Path]:
+    """Return the folders that may hold a host's `alerts.vault`, the nearest first."""
+    return [host_folder, *(inventory / "group_vars" / group for group in groups)]
+
+
+def read(homes: Sequence[Path], keys: vault.Vault) -> dict[str, str]:
+    """Return the secrets of the nearest file by purpose. Raise VaultError."""
+    path = next((home / FILE for home in homes if (home / FILE).exists()), None)
+    return dict(vault.parse(keys.read(path)[1], path, PURPOSES)) if path else {}
+
+
+def refuse_old_homes(homes: Sequence[Path], variables: dict[str, Any], keys: vault.Vault) -> None:
+    """Raise VaultError if secrets of alerts are encrypted among a host's variables.
+
+    Every playbook would need the key, since Ansible decrypts such files for all of them.
+    """
+    if REMOVED in variables:
+        raise vault.VaultError(f"{REMOVED} was removed. {NEW_HOME}")
+    if VARIABLE not in variables:
+        return
+    for path in (path for home in homes for path in yamlfile.variable_files(home)):
+        data = path.read_bytes()
+        is_sealed = is_encrypted(data)
+        if is_sealed or b"!vault" in data or b"__ansible_vault" in data:
+            text = (keys.decrypt(data, path) if is_sealed else data).decode("utf-8", "replace")
+            if _has_sealed_variable(text, is_sealed=is_sealed):
+                raise vault.VaultError(f"{path} has {VARIABLE} encrypted. {NEW_HOME}")
+
+
+def _has_sealed_variable(text: str, *, is_sealed: bool) -> bool:
+    """Return whether a file's text sets the variable with an encrypted value."""
+    try:
+        values = yamlfile.plain(text)
+    except yaml.YAMLError:
+        return False  # Ansible reports it
+    if not isinstance(values, dict) or VARIABLE not in values:
+        return False
+    return is_sealed or "ANSIBLE_VAULT" in str(values[VARIABLE])

@@ -1,0 +1,1 @@
+"""New districts: from an operator's answers to the files of an inventory."""

@@ -1,0 +1,163 @@
+"""Conflicts of new districts: with the inventory, the program's rules, and each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from roster_upload import config
+
+from roster_fleet import inventory, yamlfile
+from roster_fleet.onboard.districts import District
+from roster_fleet.onboard.hosts_file import HOSTS_FILE
+
+
+def row_conflicts(districts: Sequence[District]) -> list[str]:
+    """Return the conflicts between the rows of one host."""
+    first = districts[0]
+    return [
+        f"{district.where}, {column}: {getattr(district, column)!r}, but {first.where} has "
+        f"{getattr(first, column)!r} for the same host {first.host}"
+        for column in ("address", "sis", "region")
+        for district in districts[1:]
+        if getattr(district, column) != getattr(first, column)
+    ]
+
+
+def host_conflicts(
+    host: inventory.Host, districts: Sequence[District], folder: Path, *, is_new: bool
+) -> list[str]:
+    """Return the problems of districts as the roles would resolve them on their host."""
+    first = districts[0]
+    file = folder / "host_vars" / first.host / "main.yml"
+    if host.problem:
+        return [f"{first.where}, host: {first.host}'s variables cannot be resolved: {host.problem}"]
+    found = []
+    if (first.address or is_new) and host.address != first.address:
+        found.append(
+            f"{first.where}, address: {first.address!r}, but ansible_host of {first.host} is "
+            f"{host.address!r} ({folder / HOSTS_FILE})"
+        )
+    feeds = {str(feed.get("feed")): feed for feed in host.feeds}
+    for district in districts:
+        for name, column in district.groups.items():
+            if name not in host.groups:
+                found.append(
+                    f"{district.where}, {column}: {first.host} is not in the districts {name}. Add "
+                    f"it by hand ({folder / HOSTS_FILE})"
+                )
+        if district.feed not in feeds:
+            found.append(
+                f"{district.where}, host: {first.host} exists and delivers "
+                f"{', '.join(feeds)}. {manual_steps(district, host, file)}"
+            )
+            continue
+        feed = feeds[district.feed]
+        found += differences(district, feed, file)
+        if is_new:
+            found += rule_violations(district, feed)
+        if (
+            is_new
+            and len(districts) > 1
+            and not district.product
+            and host.product not in ("", "product")
+        ):
+            found.append(
+                f"{district.where}, product: is empty, but the groups say {host.product!r}. "
+                "If a host has several districts, each needs its own product"
+            )
+    if is_new and not found:
+        found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]
+    return found
+
+
+def manual_steps(district: District, host: inventory.Host, file: Path) -> str:
+    """Return how to add a feed to a host with other feeds, whose file stays as it is."""
+    items = [district.feed_item()]
+    step = f"Add this feed by hand to roster_upload_feeds in {file}"
+    written = yamlfile.plain(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if "roster_upload_feeds" not in (written or {}):
+        keys = {"feed", "district", "username", "remote_dir"}
+        items = [{key: str(feed[key]) for key in sorted(keys)} for feed in host.feeds] + items
+        step = (
+            f"Make a list of both by hand. In {file}, replace the lines "
+            f"{', '.join(district.host_variables())} by"
+        )
+    text = yamlfile.dump(yamlfile.tree({"roster_upload_feeds": items}))
+    lines = text.strip().split("\n")
+    return f"{step}:\n" + "\n".join(f"      {line}" for line in lines)
+
+
+def differences(district: District, feed: Mapping[str, Any], file: Path) -> list[str]:
+    """Return where a resolved feed differs from its district."""
+    wanted = {"district": district.district, "username": district.username, **district.feed_values}
+    wanted["remote_dir"] = district.remote_dir
+    has = dict(feed)
+    if not district.product and "remote_dir" not in district.feed_values:
+        # The groups name the product.
+        for values in (wanted, has):
+            values["remote_dir"] = str(values["remote_dir"]).rpartition("/")[0]
+    columns = {"remote_dir": "site_code, district, product"}
+    return [
+        f"{district.where}, {columns.get(key, key)}: {value!r}, but the inventory has "
+        f"{has.get(key)!r} for {district.feed} ({file}, or a group). Nothing is overwritten"
+        for key, value in wanted.items()
+        if has.get(key) != value and not (key == "source" and "{feed}" in value)
+    ]
+
+
+def rule_violations(district: District, feed: Mapping[str, Any]) -> list[str]:
+    """Return the problems that the program would report. A host key may still be missing."""
+    return [
+        f"{district.where}, {problem.key}: {problem.message}"
+        for problem in config.problems(feed)
+        if not (problem.key == "host_keys" and not feed.get("host_keys"))
+    ]
+
+
+def remote_file(feed: Mapping[str, Any]) -> tuple[str, ...]:
+    parts = (str(feed.get(key, "")) for key in ("remote_host", "remote_port"))
+    path = (str(feed.get(key, "")).strip("/") for key in ("remote_dir", "remote_name"))
+    return (*(part.lower() for part in parts), *path)
+
+
+# These are unique in a fleet, by the column that they come from.
+UNIQUE: Mapping[str, tuple[Callable[[Mapping[str, Any]], object], str]] = {
+    "feed": (lambda feed: feed.get("feed"), "{host} has a feed with the same name"),
+    "site_code, district, product": (
+        remote_file,
+        "{feed} of {host} delivers to the same remote file",
+    ),
+}
+
+
+def duplicates(fleet: Mapping[str, inventory.Host], districts: Sequence[District]) -> list[str]:
+    """Return the names, remote files and logins that a district shares with another one."""
+    rows = {(district.host, district.feed): district for district in districts}
+    every = [(host, feed) for host, known in fleet.items() for feed in known.feeds]
+    found = []
+    for column, (key_of, sentence) in UNIQUE.items():
+        users: dict[object, list[tuple[str, str]]] = defaultdict(list)
+        for host, feed in every:
+            users[key_of(feed)].append((host, str(feed.get("feed"))))
+        for same in users.values():
+            for index, user in enumerate(same):
+                if len(same) > 1 and user in rows:
+                    host, feed_name = same[index - 1] if index else same[1]
+                    conflict = sentence.format(host=host, feed=feed_name)
+                    found.append(f"{rows[user].where}, {column}: {conflict}")
+    logins: dict[str, dict[str, str]] = defaultdict(dict)
+    for host, feed in every:
+        login = str(feed.get("username", "")).casefold()
+        logins[login].setdefault(str(feed.get("district")), f"{feed.get('feed')} of {host}")
+    for district in districts:
+        # A district may deliver to several products with one login.
+        found += [
+            f"{district.where}, username: {district.username!r} is also the login of {user}, "
+            f"which is in another district ({name})"
+            for name, user in logins[district.username.casefold()].items()
+            if name != district.district
+        ]
+    return found

@@ -1,0 +1,110 @@
+"""A server's host key: read from the server, shown by fingerprint, pinned in the inventory."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from roster_upload.spec import schema
+from roster_upload.spec.values import KEY_TYPES, parse_host_key
+from roster_upload.terminal.printable import printable
+
+from roster_fleet import yamlfile
+
+VARIABLE = "roster_upload_host_keys"
+SECONDS = 10
+# If the operator has compared all keys of a server, the first of these types is pinned.
+PREFERRED = KEY_TYPES
+TYPES = "ed25519,ecdsa,rsa"
+LONGEST_LINE = 4096  # characters; a key of 16,384 bits has 2,800
+
+
+class HostKeyError(Exception):
+    """There is no host key to pin. The text says what to do."""
+
+
+def fingerprint(line: str) -> str:
+    """Return a key line's fingerprint in OpenSSH's form, `SHA256:...`."""
+    digest = hashlib.sha256(parse_host_key(line).blob).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def offered(host: str, port: int) -> list[str]:
+    """Return the keys of a server, preferred types first. Raise HostKeyError."""
+    if message := schema.problem("remote_host", host):
+        raise HostKeyError(f"{message}. Correct roster_upload_remote_host")
+    command = ["ssh-keyscan", "-T", str(SECONDS), "-t", TYPES, "-p", str(port), "--", host]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=6 * SECONDS)
+    except FileNotFoundError:
+        raise HostKeyError("ssh-keyscan is missing. Install openssh-client") from None
+    except subprocess.TimeoutExpired:
+        raise HostKeyError(f"{host}:{port} does not answer") from None
+    words = [line.split() for line in printable_lines(done.stdout)]
+    lines = [" ".join(word[1:3]) for word in words if len(word) >= 3 and word[1] in PREFERRED]
+    if not lines:
+        errors = printable_lines(done.stderr)
+        raise HostKeyError(
+            f"{host}:{port} is unreachable, or shows no host key"
+            f"{' (' + errors[-1] + ')' if errors else ''}. Run the same command again later"
+        )
+    return sorted(set(lines), key=lambda line: PREFERRED.index(line.split()[0]))
+
+
+def printable_lines(output: bytes) -> list[str]:
+    """Return the lines that ssh-keyscan printed. The server chose parts of them."""
+    lines = (printable(line, LONGEST_LINE).strip() for line in output.split(b"\n"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def confirmed(lines: Sequence[str], answer: str) -> str:
+    """Return the offered key that an answer confirms: `yes`, or the vendor's fingerprint.
+
+    Raise HostKeyError if it confirms no key.
+    """
+    wanted = answer.strip().removeprefix("SHA256:").rstrip("=")
+    if wanted.lower() == "yes":
+        return lines[0]
+    for line in lines:
+        if fingerprint(line) == f"SHA256:{wanted}":
+            return line
+    known = ", ".join(map(fingerprint, lines))
+    raise HostKeyError(
+        f"{answer.strip()!r} is not a fingerprint of the server ({known}). Nothing was pinned. "
+        "Either it is mistyped, or this is not the vendor's server. Ask the vendor"
+    )
+
+
+def is_pinned(lines: Sequence[str], pinned: Sequence[str]) -> bool:
+    """Return whether one of the offered keys is pinned."""
+    known = {parse_host_key(line) for line in pinned}
+    return any(parse_host_key(line) in known for line in lines)
+
+
+def with_pin(text: str, line: str) -> str:
+    """Return the text of a group's file with a key pinned in it.
+
+    Raise HostKeyError if a key is pinned already, or if the text cannot be kept.
+    """
+    key = parse_host_key(line)
+    pin = {VARIABLE: [f"{key.kind} {base64.b64encode(key.blob).decode()}"]}
+    content, meant = yamlfile.load(text) or {}, yamlfile.plain(text) or {}
+    if content.get(VARIABLE):
+        raise HostKeyError(f"{VARIABLE} has keys already. Nothing is overwritten")
+    if VARIABLE in content:
+        content[VARIABLE] = pin[VARIABLE]
+        pinned = yamlfile.dump(content, text)
+    else:
+        head = f"{text.rstrip()}\n\n" if text else "---\n"
+        pinned = head + yamlfile.dump(yamlfile.tree(pin))
+    if not yamlfile.says(pinned, meant | pin):
+        raise HostKeyError(f"the file has a form that cannot be kept. Add by hand: {pin}")
+    return pinned
+
+
+def pin_file(folder: Path) -> Path:
+    """Return the file with an inventory's pinned keys."""
+    return folder / "group_vars" / "district_hosts" / "main.yml"

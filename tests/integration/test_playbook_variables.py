@@ -1,0 +1,89 @@
+"""The variables of playbooks: old names and bad values are refused before a host is reached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import forks
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = yaml.safe_load((ROOT / "playbooks/shared/options.yml").read_text())
+CHOOSING = ("verify", "send", "rotate_credentials", "approve", "decommission")
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """One host with a feed, which nobody can reach."""
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPnYyg29wp+52NcQKVv+8V0+4pa5RjDmFa8hpvjb9rX"
+    host = {
+        "ansible_host": "127.0.0.1",
+        "ansible_port": 1,
+        "district_name": "Elm",
+        "district_site_code": "1",
+        "roster_upload_feed": "elm",
+        "roster_upload_username": "r@example.org",
+        "roster_upload_host_keys": [key],
+    }
+    path = tmp_path / "hosts.yml"
+    path.write_text(json.dumps({"district_hosts": {"hosts": {"host": host}}}))
+    return path
+
+
+def play(playbook: str, inventory: Path, **given: Any) -> str:
+    """Play it, which fails; return what it printed in one line."""
+    words = ["-i", inventory, "-e", json.dumps(given)]
+    code, told = forks.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *words)
+    assert code != 0, told
+    return " ".join(told.split())
+
+
+@pytest.mark.parametrize("playbook", sorted(set(OPTIONS["playbook_options"]) - {"status"}))
+def test_a_playbook_refuses_old_names(playbook: str, inventory: Path) -> None:
+    asked = {"rotate_new_password": "", "decommission_confirm": ""}
+    told = play(playbook, inventory, feed="elm", new_keys="make", **asked)
+    assert "feed: this variable is now called roster_feed" in told
+    assert "rotate_key_action" in told
+    assert "UNREACHABLE" not in told
+
+
+def test_every_old_name_has_a_new_one_that_is_declared() -> None:
+    declared = {name for options in OPTIONS["playbook_options"].values() for name in options}
+    assert not declared & OPTIONS["playbook_renamed"].keys()
+    for text in OPTIONS["playbook_renamed"].values():
+        assert declared & set(text.replace(",", " ").split()), text
+
+
+@pytest.mark.parametrize(
+    ("playbook", "given", "words"),
+    [
+        ("approve", {"roster_feed": "elm", "approve_digest": "a"}, ["missing", "approve_reason"]),
+        ("rotate_credentials", {"rotate_key_action": "make"}, ["generate, activate, discard"]),
+        ("site", {"site_max_fail_percentage": "few"}, ["site_max_fail_percentage"]),
+    ],
+)
+def test_a_bad_value_is_refused(
+    playbook: str, given: dict[str, Any], words: list[str], inventory: Path
+) -> None:
+    told = play(playbook, inventory, **({"rotate_new_password": ""} | given))
+    assert [word for word in words if word not in told] == []
+    assert "UNREACHABLE" not in told
+
+
+APPROVE = {"approve_digest": "a", "approve_reason": "so"}
+
+
+@pytest.mark.parametrize("playbook", CHOOSING)
+def test_a_feed_that_nobody_has_is_refused(playbook: str, inventory: Path) -> None:
+    asked = {"rotate_new_password": "", "decommission_confirm": "typo"}
+    told = play(playbook, inventory, roster_feed="typo", **asked, **APPROVE)
+    assert "has a feed typo" in told
+    assert "host has elm" in told
+
+
+@pytest.mark.parametrize("given", [{}, {"roster_feed": ""}, {"roster_feed": "elm"}])
+def test_all_feeds_or_one_are_chosen(given: dict[str, str], inventory: Path) -> None:
+    assert "UNREACHABLE" in play("verify", inventory, **given)

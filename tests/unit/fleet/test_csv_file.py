@@ -1,0 +1,35 @@
+"""CSV files as spreadsheets write them."""
+
+from __future__ import annotations
+
+import pytest
+from new_districts import OAK, rows
+from roster_fleet.onboard.csv_file import from_csv
+from roster_fleet.onboard.districts import (
+    OnboardError,
+)
+
+
+def test_problems_of_all_rows_are_reported_at_once() -> None:
+    with pytest.raises(OnboardError) as error:
+        rows(",,A,1,,,,,a@x.example,", "b,,B,0 1,,,,,,")
+    assert len(error.value.problems) == 3
+
+
+def test_passwords_need_an_encrypted_file() -> None:
+    with pytest.raises(OnboardError, match="ansible-vault encrypt") as error:
+        rows(OAK + "hush", sealed=False)
+    assert "hush" not in str(error.value)
+    assert "hush" not in repr(rows(OAK + "hush"))
+
+
+def test_csv_as_spreadsheets_write_it() -> None:
+    head, row = "Host;Site Code;District;Username;Source", "a;007;Pen\u0303a;x@x.example;/mnt/x.zip"
+    text = f"\ufeff{head}\r\n{row}\r\n;;;;\r\n"
+    [district] = from_csv(text.encode(), "x.csv", sealed=False)
+    assert (district.site_code, district.district) == ("007", "Peña")
+    assert district.feed_values == {"source": "/mnt/x.zip"}
+    with pytest.raises(OnboardError, match="line 2: is not UTF-8"):
+        from_csv("host\nPeña".encode("cp1252"), "x.csv", sealed=False)
+    with pytest.raises(OnboardError, match="Did you mean site_code"):
+        from_csv(b"host,sitecode,district,username\n", "x.csv", sealed=False)

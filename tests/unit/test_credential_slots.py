@@ -1,0 +1,120 @@
+"""The slots of credentials on a host, from the feeds and their vault files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from credential_slots import (
+    feed_credentials,
+    feeds_of_other_kind,
+    feeds_without_secret,
+    rotated_feeds,
+    rotation_slots,
+)
+
+LOCKS = "/run/locks"
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
+def feed(name: str = "elm", auth: str = "password") -> dict[str, Any]:
+    return {"feed": name, "district": name.title(), "auth": auth}
+
+
+def kept(
+    secrets: dict[str, Any], auth: str = "password", alerts: dict[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The credentials of one feed, by name."""
+    found = feed_credentials([feed(auth=auth)], secrets, alerts or {}, LOCKS)
+    return {one["name"]: one for one in found}
+
+
+def test_a_secret_is_kept_for_its_feed() -> None:
+    entry = {"secret": "s", "since": "2026-11-01"}
+    assert kept({"elm": entry, "fir": {"secret": "other"}}) == {
+        "elm_current": {
+            "name": "elm_current",
+            "path": "/etc/roster-upload/credentials/elm/current",
+            "lock": "/run/locks/elm",
+            "secret": "s",
+            "accept": [],
+            "since": "2026-11-01",
+            "newer_only": True,
+        },
+        "elm_state": {
+            "name": "elm_state",
+            "path": "/etc/roster-upload/credentials/elm/state",
+            "generate": "bytes",
+        },
+    }
+
+
+def test_during_a_rotation_both_secrets_are_right() -> None:
+    assert kept({"elm": {"secret": "s", "next": "n"}})["elm_current"]["accept"] == ["n"]
+
+
+@pytest.mark.parametrize("entry", [{}, {"elm": {}}, {"elm": {"next": "n"}}])
+def test_a_feed_without_a_secret_has_a_key_of_its_host(entry: dict[str, Any]) -> None:
+    current = kept(entry, auth="key")["elm_current"]
+    assert current["generate"] == "ssh_key"
+    assert "secret" not in current
+
+
+def test_each_feed_has_the_secrets_of_its_alerts() -> None:
+    one = kept({"elm": {"secret": "s"}}, alerts={"webhook": "w"})["elm_webhook"]
+    assert (one["path"], one["secret"]) == ("/etc/roster-upload/credentials/elm/webhook", "w")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "given", "auth", "is_hosts_key", "old", "new"),
+    [
+        ({"secret": "s"}, "", "password", False, "s", ""),
+        ({"secret": "s", "next": "n"}, "", "password", False, "s", "n"),
+        ({"secret": "s", "next": "n"}, "typed", "password", False, "s", "typed"),
+        ({}, "typed", "password", False, "", "typed"),
+        ({}, "", "key", True, "", ""),
+        ({"secret": KEY}, "", "key", False, KEY, ""),
+    ],
+)
+def test_a_rotated_feed(
+    secrets: dict[str, str], given: str, auth: str, is_hosts_key: bool, old: str, new: str
+) -> None:
+    [one] = rotated_feeds([feed(auth=auth)], {"elm": secrets}, given)
+    assert (one["is_hosts_key"], one["secret"], one["new"]) == (is_hosts_key, old, new)
+    assert (one["feed"], one["district"], one["since"]) == ("elm", "Elm", "")
+
+
+@pytest.mark.parametrize(
+    ("one", "current", "pending"),
+    [
+        ({"is_hosts_key": True}, {"generate": "ssh_key"}, {"generate": "ssh_key"}),
+        ({"new": "n", "secret": "s"}, {"secret": "n", "accept": ["s"]}, {"state": "absent"}),
+        ({}, {"state": "absent"}, {"state": "absent"}),
+    ],
+)
+def test_the_slots_that_a_rotation_compares(
+    one: dict[str, Any], current: dict[str, Any], pending: dict[str, Any]
+) -> None:
+    given = {"feed": "elm", "is_hosts_key": False, "new": "", "secret": ""} | one
+    first, second = rotation_slots([given])
+    root = "/etc/roster-upload"
+    assert first == {
+        "name": "elm_current", "path": f"{root}/credentials/elm/current", **current
+    }  # fmt: skip
+    assert second == {"name": "elm_pending", "path": f"{root}/pending/elm/pending", **pending}
+
+
+def test_feeds_without_a_secret_are_named() -> None:
+    feeds = [feed("elm"), feed("fir"), feed("oak", "key")]
+    assert feeds_without_secret(feeds, {"elm": {"secret": "s"}, "fir": {"next": "n"}}) == ["fir"]
+
+
+def test_feeds_with_a_secret_of_the_other_kind_are_named() -> None:
+    feeds = [feed("elm"), feed("fir"), feed("oak", "key"), feed("yew", "key"), feed("ash", "key")]
+    secrets = {
+        "elm": {"secret": "s"},
+        "fir": {"secret": KEY},
+        "oak": {"secret": KEY},
+        "yew": {"secret": "s"},
+    }
+    assert feeds_of_other_kind(feeds, secrets) == ["fir", "yew"]
