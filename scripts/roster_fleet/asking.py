@@ -1,30 +1,49 @@
-"""Questions to hosts that may be stuck or compromised. Time and length of answers are limited."""
+"""Questions to a host that may be stuck or compromised. Answers are bounded in time and size."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from ansible.errors import AnsibleActionFail
+from roster_upload import __version__
+from roster_upload.terminal.output import SCHEMA
 from roster_upload.terminal.printable import printable
 
-from roster_fleet.report import LONGEST_MESSAGE, Reader, UnfitError, several, table, text, whole
+from roster_fleet.report import (
+    LONGEST_MESSAGE,
+    Reader,
+    UnfitError,
+    flag,
+    other_release,
+    several,
+    table,
+    text,
+    whole,
+)
 
 SECONDS = 60  # for a quick question
 LONGEST_ANSWER = 1_000_000  # characters
-CHECKS = several(table({"check": text, "exit_code": whole, "told": text}))
+NOT_FOUND = 127  # a shell's exit code
+VERSION_NUMBER = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}")
+VERSION = re.compile(rf"roster-upload ({VERSION_NUMBER.pattern})")
+CHECK = table({"check": text, "ok": flag, "exit_code": whole, "text": text})
+VERIFIED = table({"feeds": several(table({"feed": text, "checks": several(CHECK)}))})
+Check = Mapping[str, Any]
 
 
 class SilentError(BaseException):
-    """The time for an answer is over. Ansible's `except Exception` must not catch it."""
+    """The time for an answer is over. It is no Exception, since Ansible would catch that."""
 
 
 class Answer(NamedTuple):
-    """The exit code and the output of a script on a host."""
+    """Exit code and output of a script on a host."""
 
     code: int
     output: str
@@ -32,14 +51,14 @@ class Answer(NamedTuple):
 
     @property
     def message(self) -> str:
-        """Return the whole output as one printable line."""
+        """Return errors and output as one printable line."""
         words = f"{self.errors} {self.output}".split()
         return printable(" ".join(words), LONGEST_MESSAGE) or "it printed nothing"
 
 
 @contextmanager
 def within(seconds: int) -> Iterator[None]:
-    """Raise SilentError if the block takes longer. The task has no timeout of its own."""
+    """Raise SilentError if the block takes longer. The task must have no timeout of its own."""
 
     def over(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SilentError
@@ -53,8 +72,8 @@ def within(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def ask(action: Any, script: str, seconds: int = SECONDS) -> Answer:
-    """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail.
+def ask(action: Any, script: str, seconds: int = SECONDS, longest: int = LONGEST_ANSWER) -> Answer:
+    """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail in the end.
 
     It runs no module, because the result of a module can set facts and statistics.
     """
@@ -65,30 +84,76 @@ def ask(action: Any, script: str, seconds: int = SECONDS) -> Answer:
             done = run(script, executable="/bin/sh", in_data=b"\n")
     except SilentError:
         raise AnsibleActionFail(
-            f"the host did not answer within {seconds} s. Look at it before you ask it again"
+            f"the host did not answer within {seconds} s. Look at it before you ask again"
         ) from None
     output, errors = str(done["stdout"]), str(done.get("stderr", ""))
-    if (length := len(output) + len(errors)) > LONGEST_ANSWER:
+    if (length := len(output) + len(errors)) > longest:
         raise AnsibleActionFail(
-            f"the host's answer has {length:,} characters. At most {LONGEST_ANSWER:,} are read"
+            f"the host's answer has {length:,} characters. At most {longest:,} are read"
         )
     return Answer(int(done["rc"]), output, errors)
 
 
-def understood(answer: Answer, reader: Reader) -> Any:
-    """Return the values of a JSON answer. Raise AnsibleActionFail if they do not fit the schema."""
+class OtherReleaseError(AnsibleActionFail):  # type: ignore[misc]  # Ansible carries no types
+    """The host's program is of another release, whose answers this control node cannot read."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(other_release(program))
+
+
+class NoProgramError(AnsibleActionFail):  # type: ignore[misc]  # Ansible carries no types
+    """The host has no upload program."""
+
+    def __init__(self) -> None:
+        super().__init__("the host has no upload program. Run site.yml")
+
+
+def ask_program(
+    action: Any,
+    words: Sequence[str],
+    reader: Reader,
+    seconds: int = SECONDS,
+    longest: int = LONGEST_ANSWER,
+    sudo_user: str = "",
+) -> Any:
+    """Run a command of the host's upload program and return its answer in JSON, read by `reader`.
+
+    `sudo_user` is who asks, for the program's receipts.
+    Raise OtherReleaseError, NoProgramError, or AnsibleActionFail.
+    """
+    who = [f"SUDO_USER={sudo_user}"] if sudo_user else []
+    command = shlex.join(["env", *who, "roster-upload", *words])
+    answer = ask(action, f"command -v roster-upload >/dev/null || exit 127; {command}",
+                 seconds, longest)  # fmt: skip
+    if answer.code == NOT_FOUND:
+        raise NoProgramError
     try:
         found = json.loads(answer.output)
     except (ValueError, RecursionError):
-        raise AnsibleActionFail(answer.message) from None
+        found = None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise _unreadable(action, answer, found)
     try:
         return reader(found, "")
     except UnfitError as error:
         raise AnsibleActionFail(f"the host's answer was not understood: {error}") from None
 
 
-def checks_of(answer: Answer, feed: str) -> list[Mapping[str, Any]]:
-    """Return the checks of a feed by `roster-upload verify --json`. Raise AnsibleActionFail."""
-    found = understood(answer, table({feed: CHECKS}))
-    checks: list[Mapping[str, Any]] = found[feed]
+def _unreadable(action: Any, answer: Answer, found: object) -> AnsibleActionFail:
+    """Return the error for an answer that is not of this schema."""
+    program = found.get("program") if isinstance(found, dict) else None
+    if not isinstance(program, str):
+        version = VERSION.fullmatch(ask(action, "roster-upload --version").output.strip())
+        program = version[1] if version else ""
+    if VERSION_NUMBER.fullmatch(program) and program != __version__:
+        return OtherReleaseError(program)
+    return AnsibleActionFail(answer.message)
+
+
+def checks_of(action: Any, feed: str, *options: str, seconds: int = SECONDS) -> list[Check]:
+    """Return the checks of `roster-upload verify` of a feed. Raise AnsibleActionFail."""
+    found = ask_program(action, ["verify", "--json", *options, feed], VERIFIED, seconds)
+    checks: list[Check] = next((f["checks"] for f in found["feeds"] if f["feed"] == feed), [])
+    if not checks:
+        raise AnsibleActionFail(f"the host has not checked {feed}")
     return checks

@@ -1,24 +1,9 @@
-"""A host's report, read by its schema: what does not fit never reaches the fleet's table or page.
+"""A host's report, read by its schema. Unfit values never reach the fleet's table or page.
 
-A report is what the module `roster_receipts` has found on a host, as JSON:
+`roster-upload report --json` writes it. Its keys are in `roster_upload/spec/answers.schema.json`.
 
-    v, time, asked (by the control node's clock), clock_synced, free_bytes, failed_units, program;
-        of a host that is to deliver nothing and has no program, v and feeds alone
-    feeds: each with district, feed, remote_host, auth, window_start, deadline (`HH:MM`, UTC);
-        configured, credential   when its configuration and its credential were written, or null
-        starts                   {unit: the next start}
-        nights                   [[night, outcome, exit code, bytes, students, teachers, classes,
-                                 enrollments, minutes left to the deadline, seconds], ...]
-        last, last_sent, rehearsal, watch    receipts in brief, or null
-        held                     {digest, reasons, command, finished}, or null; also where removals
-                                 wait although the export was sent
-        cautions                 of the last delivery that went well, what of its receipt is to be
-                                 looked at, or null
-        broken_at                the line at which the receipts' chain is broken, or null
-        trouble                  what could not be read, or null
-
-All moments are ISO 8601 in UTC. Keys of a newer release are left out. A key that an older release
-lacks gets its default, but for `v`, `feeds`, `feed` and `configured`.
+All moments are ISO 8601 in UTC. Keys of a newer release are ignored. A key that an older release
+lacks gets its default, but for `schema`, `feeds`, `feed` and `configured`.
 """
 
 from __future__ import annotations
@@ -29,10 +14,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from roster_upload import __version__
 from roster_upload.spec.checks import is_feed_name
+from roster_upload.terminal.output import SCHEMA
 from roster_upload.terminal.printable import printable
 
-VERSION = 1
 LONGEST_REPORT = 4_000_000  # characters
 LONGEST_LIST = 4_000
 LONGEST_TABLE = 100
@@ -44,7 +30,7 @@ Reader = Callable[[Any, str], Any]  # from a value and its place in the report
 
 
 class Night(NamedTuple):
-    """One night of a feed, in the order of the report's lists; None where it is not known."""
+    """One night of a feed, in the order of the report's lists. None is unknown."""
 
     night: str
     outcome: str
@@ -63,6 +49,16 @@ class UnfitError(ValueError):
 
     def __init__(self, where: str, wrong: str) -> None:
         super().__init__(f"{where or 'it'} {wrong}")
+
+
+def other_release(program: str) -> str:
+    """Return what a host of another release is, and what to do about it."""
+    remedy = "update this checkout" if _numbers(program) > _numbers(__version__) else "run site.yml"
+    return f"the host runs release {program}, this control node {__version__}; {remedy}"
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d{1,9}", release)]
 
 
 def stamp(when: dt.datetime) -> str:
@@ -160,7 +156,7 @@ def several(reader: Reader, longest: int = LONGEST_TABLE) -> Reader:
         if not isinstance(value, list):
             raise UnfitError(where, "is not a list")
         if len(value) > longest:
-            raise UnfitError(where, f"has {len(value):,} entries; {longest:,} are read at most")
+            raise UnfitError(where, f"has {len(value):,} entries. At most {longest:,} are read")
         return [reader(entry, f"{where}[{index}]") for index, entry in enumerate(value)]
 
     return read
@@ -173,7 +169,7 @@ def mapping(reader: Reader) -> Reader:
         if not isinstance(value, dict):
             raise UnfitError(where, "is not a table")
         if len(value) > LONGEST_TABLE:
-            raise UnfitError(where, f"has {len(value):,} entries; {LONGEST_TABLE} are read at most")
+            raise UnfitError(where, f"has {len(value):,} entries. At most {LONGEST_TABLE} are read")
         return {
             word(key, where): reader(entry, f"{where}.{printable(key)}")
             for key, entry in value.items()
@@ -183,7 +179,7 @@ def mapping(reader: Reader) -> Reader:
 
 
 def table(readers: Mapping[str, Reader]) -> Reader:
-    """Return the reader of a table with these keys; others are left out."""
+    """Return the reader of a table with these keys. Others are ignored."""
 
     def read(value: Any, where: str) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -275,7 +271,7 @@ FEED = table(
 )
 REPORT = table(
     {
-        "v": whole,
+        "schema": whole,
         "time": maybe(moment),
         "asked": empty_or(moment),
         "clock_synced": maybe(flag),
@@ -288,7 +284,7 @@ REPORT = table(
 
 
 def _feed(value: Any, where: str) -> dict[str, Any]:
-    """A feed of a report; of one that does not fit, its name and its `fault`."""
+    """Return a feed of a report, or its name and `fault` if it does not fit."""
     try:
         return {**FEED(value, where), "fault": ""}
     except UnfitError as error:
@@ -301,11 +297,13 @@ def _feed(value: Any, where: str) -> dict[str, Any]:
 def parsed(value: Any) -> dict[str, Any]:
     """Return a report with all keys of its schema. Raise UnfitError.
 
-    A feed that does not fit has a `fault`, and all else of it is empty; the others are read.
+    A feed that does not fit has a `fault`, and is empty otherwise. The others are read.
     """
+    if isinstance(value, dict) and "schema" not in value and "v" in value:
+        value = {**value, "schema": value["v"]}  # kept by release 0.1.0
     report: dict[str, Any] = REPORT(value, "")
-    if report["v"] != VERSION:
-        raise UnfitError("v", f"is {report['v']}; this release reads {VERSION}")
+    if report["schema"] != SCHEMA:
+        raise UnfitError("schema", f"is {report['schema']}. This release reads {SCHEMA}")
     feeds = [_feed(feed, f"feeds[{index}]") for index, feed in enumerate(report["feeds"])]
     return {**report, "feeds": feeds}
 
@@ -313,8 +311,8 @@ def parsed(value: Any) -> dict[str, Any]:
 def loaded(source: str) -> Any:
     """Return the values of a JSON text. Raise UnfitError."""
     if len(source) > LONGEST_REPORT:
-        limit = f"{LONGEST_REPORT:,} are read at most"
-        raise UnfitError("", f"has {len(source):,} characters; {limit}")
+        limit = f"At most {LONGEST_REPORT:,} are read"
+        raise UnfitError("", f"has {len(source):,} characters. {limit}")
     try:
         return json.loads(source, parse_constant=_no_number)
     except (ValueError, RecursionError):

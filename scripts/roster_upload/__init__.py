@@ -1,3 +1,3 @@
 """Validates a school district's roster export and delivers it over SFTP, with proof."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -221,7 +221,7 @@ def test_an_export_is_held_until_somebody_lets_this_very_file_through(
         assert code == 17, told
         assert f"roster-upload diff {name}" in told
         assert_root_alone_is_shown(feed, student_of(package), since)
-        options = f"--digest {disabled[:16]} --why 'the summer break'"
+        options = f"--digest {disabled[:16]} --reason 'the summer break'"
         code, told = operate(feed, f"approve {name} {options}")
         assert code == 0, told
         # Another file is held as always.

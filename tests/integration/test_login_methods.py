@@ -12,7 +12,7 @@ import pytest
 from roster_upload import config
 from roster_upload.delivery import readiness as checks
 from roster_upload.exits import Exit
-from roster_upload.host import schedule
+from roster_upload.host import credentials, schedule
 from support.district import FEED, District
 from support.vendor import OLD, Vendor
 
@@ -57,7 +57,7 @@ def test_no_right_to_write_is_found_by_writing_alone(district: District, vendor:
 
 
 def test_the_former_credential_goes_after_an_accepted_delivery(district: District) -> None:
-    path = checks.previous(district.folder / "config", FEED)
+    path = credentials.previous(district.folder / "config", FEED)
     assert "no former credential" in district.run("forget", FEED)[1]
     assert district.send()[0] == 0
     path.parent.mkdir(parents=True)
@@ -99,7 +99,7 @@ def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
         return next(text for start, text in answers.items() if line.startswith(start))
 
     for module in (checks, schedule):
-        monkeypatch.setattr(module, "said", answer)
+        monkeypatch.setattr(module, "output", answer)
     table = tmp_path / "cron"
     monkeypatch.setattr(checks, "next_starts", lambda now: schedule.next_starts(now, table))
     line = f"* * * root systemctl start --no-block roster-upload@{FEED}.service"
@@ -169,4 +169,6 @@ def test_a_disk_without_room(
 
 def test_a_blackout_is_told(district: District, said: dict[str, str]) -> None:
     district.configure_more(blackouts=["2026-11-24 holiday"])
-    assert "by plan: blackout 2026-11-24" in found(district)["calendar"].told
+    calendar = found(district)["calendar"]
+    assert "blackout 2026-11-24" in calendar.told
+    assert (calendar.code, calendar.is_ok) == (Exit.PAUSED, True)

@@ -56,10 +56,12 @@ def test_a_truncated_export_is_held_and_approved_once(district: District, vendor
 
     # A wrong digest, or one that is too short, is no approval.
     for wrong in ("0" * 64, digest[:8]):
-        code, told = district.run("approve", FEED, "--digest", wrong, "--why", "x")
+        code, told = district.run("approve", FEED, "--digest", wrong, "--reason", "x")
         assert code == Exit.USAGE
         assert digest in told
-    code, told = district.run("approve", FEED, "--digest", digest[:16], "--why", "a school closed")
+    code, told = district.run(
+        "approve", FEED, "--digest", digest[:16], "--reason", "a school closed"
+    )
     assert code == Exit.OK, told
     assert "a school closed: systemctl start" in district.run("status", FEED)[1]
     # It is for exactly this file, and not for another one.
@@ -91,7 +93,7 @@ def test_a_missing_baseline_is_held(district: District, vendor: Vendor) -> None:
     assert code == Exit.HELD
     assert "cannot be compared" in told
     digest = district.last["source"]["sha256"]
-    district.run("approve", FEED, "--digest", digest, "--why", "the disk was lost")
+    district.run("approve", FEED, "--digest", digest, "--reason", "the disk was lost")
     assert district.send()[0] == Exit.OK
     assert district.send()[0] == Exit.OK
 
@@ -337,7 +339,7 @@ def test_a_rehearsal_does_all_but_the_sending(district: District, vendor: Vendor
     district.export.write_bytes(rosters.build(students=2000, drop_students=1000))
     assert district.run("rehearse", FEED)[0] == Exit.HELD
     digest = district.last["source"]["sha256"]
-    assert district.run("approve", FEED, "--digest", digest, "--why", "right")[0] == Exit.OK
+    assert district.run("approve", FEED, "--digest", digest, "--reason", "right")[0] == Exit.OK
     assert district.send()[0] == Exit.OK
     district.credential.write_bytes(b"wrong")
     assert district.run("rehearse", FEED)[0] == Exit.LOGIN

@@ -128,7 +128,7 @@ def test_a_stop_while_it_validates(district: District, vendor: Vendor) -> None:
 
 def test_a_stop_while_it_waits_for_its_turn(district: District, vendor: Vendor) -> None:
     district.configure(parallel=1)
-    path = district.state.parent / ".turns" / "place-0.lock"
+    path = district.state.parent / ".turns" / "slot-0.lock"
     path.parent.mkdir(parents=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -45,9 +45,9 @@ TRIES = {
     "signal": lambda: os.kill(int(pid), 0),
     "end": lambda: os.kill(int(pid), signal.SIGCONT),
     "sealed credentials": lambda: read("/etc/roster-upload/credentials"),
-    "a shared lock written": lambda: write(run + "turns/place-0.lock"),
-    "a shared lock moved": lambda: os.rename(run + "turns/place-0.lock", run + "turns/x"),
-    "a shared lock removed": lambda: os.remove(run + "turns/place-0.lock"),
+    "a shared lock written": lambda: write(run + "turns/slot-0.lock"),
+    "a shared lock moved": lambda: os.rename(run + "turns/slot-0.lock", run + "turns/x"),
+    "a shared lock removed": lambda: os.remove(run + "turns/slot-0.lock"),
     "metrics beside": lambda: write(f"{cache}{feed}.prom"),
     "another's resend": lambda: write(f"{run}{feed}.resend"),
     "another's diff": lambda: write(f"{run}{feed}.diff"),
@@ -205,7 +205,7 @@ def test_root_who_approves_writes_through_no_link(host: Host, state: str) -> Non
     host.check_output("printf '%%s\\n' %s > /root/secret", line)
     before = host.check_output("cat /root/secret; stat -c '%i %a %Y' /root/secret")
     as_account(host, f"rm -f {state}/receipts.jsonl; ln -s /root/secret {state}/receipts.jsonl")
-    code, said = told(host, f"approve {VICTIM} --digest {'ab' * 8} --why spring")
+    code, said = told(host, f"approve {VICTIM} --digest {'ab' * 8} --reason spring")
     assert code not in (0, 124), said
     assert "receipts.jsonl" in said
     assert host.check_output("cat /root/secret; stat -c '%i %a %Y' /root/secret") == before
@@ -226,11 +226,11 @@ def test_a_digest_is_hex(host: Host, state: str, command: str) -> None:
     evil = "ab" * 8 + "; touch $HOME"
     receipt = {**HELD, "source": {"sha256": evil}}
     as_account(host, 'printf "%s\\n" "$1" > "$2"', json.dumps(receipt), f"{state}/receipts.jsonl")
-    why = " --why spring" if command == "approve" else ""
+    why = " --reason spring" if command == "approve" else ""
     code, said = told(host, f"{command} {VICTIM} --digest '{evil}'{why}")
     assert code == 2, said
     assert "is not the start of a digest" in said
-    code, said = told(host, f"approve {VICTIM} --digest {'ab' * 8} --why spring")
+    code, said = told(host, f"approve {VICTIM} --digest {'ab' * 8} --reason spring")
     assert code == 2, said
     assert "none is held" in said
     assert "touch" not in told(host, f"status {VICTIM}")[1]
@@ -238,7 +238,7 @@ def test_a_digest_is_hex(host: Host, state: str, command: str) -> None:
 
 def test_an_approval_is_the_accounts_file_and_the_operators_name(host: Host, state: str) -> None:
     as_account(host, 'printf "%s\\n" "$1" > "$2"', json.dumps(HELD), f"{state}/receipts.jsonl")
-    code, said = told(host, f"approve {VICTIM} --digest {'AB' * 8} --why spring")
+    code, said = told(host, f"approve {VICTIM} --digest {'AB' * 8} --reason spring")
     assert code == 0, said
     last = json.loads(host.check_output("tail -n 1 %s/receipts.jsonl", state))
     assert (last["who"], last["digest"]) == ("ada", "ab" * 32)
@@ -251,7 +251,7 @@ def test_what_is_no_file_holds_no_command_of_roots_up(host: Host, state: str, ki
     as_account(host, f"rm -rf {path}; {kind.format(path)}")
     for command in (
         f"status {VICTIM}", f"history {VICTIM}", f"explain {VICTIM}", f"forget {VICTIM}",
-        f"approve {VICTIM} --digest {'ab' * 8} --why spring",
+        f"approve {VICTIM} --digest {'ab' * 8} --reason spring",
     ):  # fmt: skip
         code, said = told(host, command)
         assert code not in (70, 124), (command, said)

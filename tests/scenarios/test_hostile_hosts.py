@@ -67,17 +67,21 @@ def evil() -> Iterator[Compromised]:
         compromised.restore()
 
 
-def of_module(report: object, **more: object) -> str:
+def of_module(**more: object) -> str:
     """Return the output of a module that tries more than to answer."""
     told = {
         "changed": False,
-        "report": report if isinstance(report, str) else json.dumps(report),
         "warnings": [ESCAPES],
         "ansible_facts": {"ansible_connection": "local"},
         "ansible_stats": {"data": ESCAPES, "per_host": True, "aggregate": True},
         **more,
     }
     return json.dumps(told, ensure_ascii=False)
+
+
+def of_program(answer: dict[str, object]) -> str:
+    """Return the output of the upload program, as JSON that is not escaped."""
+    return json.dumps(answer, ensure_ascii=False)
 
 
 def report(**values: object) -> dict[str, object]:
@@ -111,12 +115,14 @@ def page() -> str:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (of_module("[" * 100_000), "report not understood: it is not JSON"),
-        (of_module({"v": 1}), "report not understood: feeds is not a list"),
-        (of_module(report(nights=[["2026-11-24", 7]])), "feeds[0].nights[0].outcome is not text"),
-        (of_module(report(feed=INJECTION)), "feeds[0].feed is not a feed's name"),
-        (of_module(report(held={"digest": "$(id)"})), "held.digest is not a SHA-256"),
-        (of_module(report(), failed=True, msg=ESCAPES), "could not be read: \\x1b]0;All"),
+        (of_program({"schema": 1}), "report not understood: feeds is not a list"),
+        (of_program(report(nights=[["2026-11-24", 7]])), "feeds[0].nights[0].outcome is not text"),
+        (of_program(report(feed=INJECTION)), "feeds[0].feed is not a feed's name"),
+        (of_program(report(held={"digest": "$(id)"})), "held.digest is not a SHA-256"),
+        (of_program({"schema": 2, "program": "99.1"}), "the host runs release 99.1"),
+        (of_program({"schema": 2, "program": ESCAPES}), "could not be read: {"),
+        (of_module(schema=1, feeds=[]), "the host has no feed"),
+        ("roster-upload 0.1.0", "the host runs release 0.1.0"),
         ("[" * 100_000, "could not be read"),
         (ESCAPES, "could not be read"),
         ("", "could not be read"),
@@ -132,10 +138,10 @@ def test_a_report_blinds_nobody(evil: Compromised, play: Play, answer: str, told
 def test_a_command_is_of_the_inventory_and_its_values_stay_values(
     evil: Compromised, play: Play
 ) -> None:
-    evil.answer(of_module(report()))
+    evil.answer(of_program(report()))
     shown(play)
     assert json.dumps(f'-e \'{{"feed": "{FEED}", "digest": "{fleets.DIGEST}"')[1:-1] in page()
-    evil.answer(of_module(report(feed="not-planned")))
+    evil.answer(of_program(report(feed="not-planned")))
     text, _ = shown(play)
     assert "the inventory gives the host no feed of this name" in text
     assert "approve.yml" not in page()
@@ -151,7 +157,22 @@ def test_a_stuck_host_and_an_endless_answer_end(evil: Compromised, play: Play, a
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (("verify",), json.dumps({FEED: [{"check": "export", "exit_code": 9, "told": ESCAPES}]})),
+        (
+            ("verify",),
+            of_program(
+                {
+                    "schema": 1,
+                    "feeds": [
+                        {
+                            "feed": FEED,
+                            "checks": [
+                                {"check": "export", "ok": False, "exit_code": 9, "text": ESCAPES}
+                            ],
+                        }
+                    ],
+                }
+            ),
+        ),
         (("send", "--check"), ESCAPES),
     ],
 )
@@ -175,7 +196,13 @@ def test_what_the_journal_says_is_shown_as_text(evil: Compromised, play: Play) -
 
 
 @pytest.mark.parametrize(
-    "answer", [ESCAPES, json.dumps([{"next_step": "", "last": {"held": [ESCAPES]}}]), "[]"]
+    "answer",
+    [
+        ESCAPES,
+        "[]",
+        of_program({"schema": 1, "result": ESCAPES, "digest": "ab" * 32, "held": [ESCAPES]}),
+        of_program({"schema": 1, "result": "approved", "digest": "ab" * 32, "held": [ESCAPES]}),
+    ],
 )
 def test_an_approval_shows_what_is_held_as_text(evil: Compromised, play: Play, answer: str) -> None:
     evil.answer(answer)
@@ -190,8 +217,8 @@ def test_an_approval_shows_what_is_held_as_text(evil: Compromised, play: Play, a
 
 
 def test_a_module_neither_ends_a_run_nor_sets_its_rows(evil: Compromised, play: Play) -> None:
-    """The main job runs modules, whose results can bring statistics of the run."""
-    evil.answer(of_module("", msg=ESCAPES, failed=True, rc=1))
+    """The main job asks by modules, whose results can bring statistics of the run."""
+    evil.answer(of_module(msg=ESCAPES, failed=True, rc=1))
     done = play("site", INVENTORY, "--check")
     assert_plain(done)
     assert "FAILED" in row(done.stdout, EVIL, "FAILED")

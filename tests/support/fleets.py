@@ -10,6 +10,7 @@ from typing import Any
 from roster_fleet.report import stamp
 from roster_fleet.status.cache import Cache, host
 from roster_fleet.status.rows import Host
+from roster_upload import __version__
 
 NOW = dt.datetime(2026, 11, 24, 15, 30, tzinfo=dt.UTC)
 DIGEST = "3f1c9a7d" * 8
@@ -125,12 +126,12 @@ def feed(number: int, nights: int, fate: str = "sent") -> dict[str, Any]:
 def report(feeds: list[dict[str, Any]], **values: Any) -> dict[str, Any]:
     """Return a host's report."""
     return {
-        "v": 1,
+        "schema": 1,
         "time": stamp(NOW),
         "clock_synced": True,
         "failed_units": [],
         "free_bytes": 12 << 30,
-        "program": "0.1.0",
+        "program": __version__,
         "feeds": feeds,
         **values,
     }

@@ -24,7 +24,7 @@ from roster_feeds import (
     upkeep_problems,
 )
 from roster_upload.config import Feed
-from roster_upload.host.locks import turn
+from roster_upload.host.locks import transfer_slot
 from roster_upload.spec import values
 from upload_files import account_files, feed_files, feed_problems, shared_locks, unit_files
 
@@ -195,7 +195,7 @@ def test_the_locks_are_those_that_the_program_takes(tmp_path: Path) -> None:
         (tmp_path / name).touch(0o440)
     tmp_path.chmod(0o550)
     for feed in feeds:
-        with turn(tmp_path, cast("Feed", SimpleNamespace(**feed)), 0, print):
+        with transfer_slot(tmp_path, cast("Feed", SimpleNamespace(**feed)), 0, print):
             pass
     tmp_path.chmod(0o750)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)

@@ -120,11 +120,11 @@ def test_keys_of_a_newer_release_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "wrong"),
     [
-        (("v",), 2, "v is 2; this release reads 1"),
-        (("v",), "1", "v is not a whole number"),
-        (("v",), True, "v is not a whole number"),
+        (("schema",), 2, "schema is 2. This release reads 1"),
+        (("schema",), "1", "schema is not a whole number"),
+        (("schema",), True, "schema is not a whole number"),
         (("feeds",), {}, "feeds is not a list"),
-        (("feeds",), [{}] * 101, "feeds has 101 entries; 100 are read at most"),
+        (("feeds",), [{}] * 101, "feeds has 101 entries. At most 100 are read"),
         (("time",), "2026-11-24", "time is not a moment with its time zone"),
         (("time",), "9999-12-31T23:59:59Z", "time lies outside the years 2000 to 2099"),
         (("time",), "2026-11-24T15:30:00", "time is not a moment with its time zone"),
@@ -172,7 +172,7 @@ def test_the_row_of_what_does_not_fit_is_red_and_names_host_and_place(tmp_path: 
     [first] = [row for row in rows_of(told, cache) if row.feed.get("feed") == "feed-0020"]
     assert (first.state, first.host.name) == ("red", "bad")
     assert first.problems[0].text == "report not understood: feeds[0].nights[1].outcome is not text"
-    [row, *_] = rows_of({"v": 1}, cache)
+    [row, *_] = rows_of({"schema": 1}, cache)
     assert row.problems[0] == (
         "red", "report not understood: feeds is not a list (last seen 2026-11-24 15:30 UTC)"
     )  # fmt: skip
@@ -215,7 +215,8 @@ def test_a_feed_that_the_inventory_lacks_goes_into_no_command(planned: list[str]
 
 
 @pytest.mark.parametrize(
-    "kept", ["", "[]", "{", '{"seen": 1}', "[" * 100_000, b"\xff", '{"report": {"v": 1}}', None]
+    "kept",
+    ["", "[]", "{", '{"seen": 1}', "[" * 100_000, b"\xff", '{"report": {"schema": 1}}', None],
 )
 def test_a_damaged_report_of_before_ends_no_run(tmp_path: Path, kept: str | bytes | None) -> None:
     cache = Cache(tmp_path)

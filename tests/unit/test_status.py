@@ -6,10 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,183 +17,11 @@ from roster_fleet.status import page
 from roster_fleet.status import rows as status
 from roster_fleet.status import table as tables
 from roster_fleet.status.cache import Cache
-from roster_upload.records.ledger import Ledger
 from roster_upload.terminal.printable import printable
 from support import fleets
 from support.fleets import DIGEST, NOW
-from support.receipts import append
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULE = ROOT / "roles/roster_status/library/roster_receipts.py"
-CRON = """\
-# This host runs in UTC
-SHELL=/bin/sh
-12 7 * * * root systemctl start --no-block roster-upload@alder.service
-55 7 * * * root systemctl start --no-block roster-upload@alder.service
-42 20 * * * root systemctl start --no-block roster-rehearse@alder.service
-30 8 * * * root systemctl start --no-block roster-watch@alder.service
-"""
-CONFIG = """\
-feed = "alder"
-district = "O'Brien \\"Valley\\""
-remote_host = "sftp.vendor.example"
-username = "rosters-of-alder"
-auth = "password"
-window_start = "07:10"
-deadline = "09:00"
-webhook_url = "https://hooks.example/{secret}"
-"""
-
-
-def receipt(
-    night: str, outcome: str = "sent", command: str = "send", **more: Any
-) -> dict[str, Any]:
-    """Return a receipt as the program writes it."""
-    code = fleets.FAULTS[outcome][0] if outcome in fleets.FAULTS else 0
-    return {
-        "feed": "alder",
-        "district": "Alder",
-        "command": command,
-        "outcome": outcome,
-        "exit_code": code,
-        "message": f"Alder: {outcome}",
-        "started": f"{night}T07:12:00Z",
-        "finished": f"{night}T07:25:00Z",
-        "night": night,
-        "deadline": f"{night}T09:00:00Z",
-        "minutes_to_deadline": 108,
-        "source": {"path": "/srv/OneRoster.zip", "bytes": 2000, "sha256": DIGEST},
-        "changes": {"users.student": {"before": 99, "now": 100}, "classes": {"now": 7}},
-        "held": ["users.student: too many"] if outcome == "held" else [],
-        "seconds": {"kex": 1.2, "write": 2.4},
-        **more,
-    }
-
-
-class HostFolders:
-    """Return a host's folders, as the module finds them."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.configuration, self.state = home / "etc", home / "lib"
-        self.cron = home / "cron"
-        (self.configuration / "credentials" / "alder").mkdir(parents=True)
-        (self.configuration / "alder.toml").write_text(CONFIG)
-        (self.configuration / "credentials" / "alder" / "current").write_text("sealed-secret")
-        self.cron.write_text(CRON)
-        self.systemd([])
-        self.ledger("alder")
-
-    def systemd(self, timers: list[dict[str, Any]], cron: str = "active") -> None:
-        """Let systemctl report these timers, and whether cron runs."""
-        systemctl = self.home / "systemctl"
-        systemctl.write_text(
-            "#!/bin/sh\n"
-            f"case $1 in is-active) echo {cron};; *) echo '{json.dumps(timers)}';; esac\n"
-        )
-        systemctl.chmod(0o755)
-
-    def ledger(self, feed: str) -> Ledger:
-        (self.state / feed).mkdir(parents=True, exist_ok=True)
-        return Ledger(self.state / feed)
-
-    def add(self, *receipts: dict[str, Any]) -> None:
-        for one in receipts:
-            append(self.ledger("alder"), one)
-
-    def run(self, **options: Any) -> dict[str, Any]:
-        """Run the module as Ansible does. Return its result."""
-        arguments = {
-            "configuration": str(self.configuration),
-            "state": str(self.state),
-            "cron": str(self.cron),
-            "program": str(ROOT / "scripts"),
-            "_ansible_remote_tmp": str(self.home),
-            **options,
-        }
-        done = subprocess.run(
-            [sys.executable, "-E", MODULE],  # what it finds is not by an environment's PYTHONPATH
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            env={**os.environ, "PATH": f"{self.home}:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result
-
-    def report(self, **options: Any) -> dict[str, Any]:
-        result = self.run(**options)
-        assert result["changed"] is False
-        told: dict[str, Any] = json.loads(result["report"])
-        return told
-
-    def feed(self, **options: Any) -> dict[str, Any]:
-        told: dict[str, Any] = self.report(**options)["feeds"][0]
-        return told
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> HostFolders:
-    return HostFolders(tmp_path)
-
-
-# ---- the module ----------------------------------------------------------------------------------
-
-
-def test_a_night_is_its_last_delivery(folders: HostFolders) -> None:
-    folders.add(
-        receipt("2026-11-22", "failed"),
-        receipt("2026-11-22"),
-        receipt("2026-11-23", "failed", "watch"),
-        receipt("2026-11-24", "rehearsed", "rehearse"),
-        receipt("2026-11-24", "stale"),
-    )
-    told = folders.feed()
-    assert told["nights"] == [
-        ["2026-11-22", "sent", 0, 2000, 100, None, 7, None, 95, 4],
-        ["2026-11-24", "stale", 18, 2000, 100, None, 7, None, 95, 4],
-    ]
-    assert told["district"] == 'O\'Brien "Valley"'
-    assert told["last"]["outcome"] == "stale"
-    assert told["last_sent"]["night"] == "2026-11-22"
-    assert told["rehearsal"]["outcome"] == "rehearsed"
-    assert told["watch"]["night"] == "2026-11-23"
-    assert told["broken_at"] is None
-    assert len(folders.feed(nights=1)["nights"]) == 1
-
-
-def test_a_night_that_went_well_stays_so_and_the_day_is_no_night(folders: HostFolders) -> None:
-    folders.add(
-        receipt("2026-11-22"),
-        receipt("2026-11-22", "failed"),
-        receipt("2026-11-23", in_window=False),
-    )
-    told = folders.feed()
-    assert [night[:2] for night in told["nights"]] == [["2026-11-22", "sent"]]
-    assert told["last_sent"]["night"] == "2026-11-23"
-
-
-def test_a_host_without_the_program(folders: HostFolders) -> None:
-    nowhere = str(folders.home / "none")
-    result = folders.run(program=nowhere)
-    assert result["failed"]
-    assert result["msg"] == "there is no upload program on this host; run site.yml"
-    assert folders.report(program=nowhere, expected=False) == {"v": 1, "feeds": []}
-
-
-def test_a_hold_lasts_until_it_is_settled(folders: HostFolders) -> None:
-    folders.add(receipt("2026-11-23"), receipt("2026-11-24", "held"))
-    assert folders.feed()["held"] == {
-        "digest": DIGEST,
-        "reasons": ["users.student: too many"],
-        "command": "send",
-        "finished": "2026-11-24T07:25:00Z",
-    }
-    folders.add({"command": "approve", "outcome": "approved", "digest": DIGEST, "message": ""})
-    assert folders.feed()["held"] is None
-
-
 WAITS = {"since": "2026-11-23", "nights": 2, "counts": {"users.student": 40}}
 FINDINGS = [
     {
@@ -204,80 +29,6 @@ FINDINGS = [
         "detail": "", "count": 3, "rows": [20],
     } for rule, severity in (("a.b", "warning"), ("c.d", "fault"), ("e.f", "fault"))
 ]  # fmt: skip
-
-
-def test_a_wait_shows_the_digest_until_it_is_settled(folders: HostFolders) -> None:
-    folders.add(receipt("2026-11-24", waiting=WAITS, held=["users.student: too many"]))
-    assert folders.feed()["held"]["digest"] == DIGEST
-    folders.add(receipt("2026-11-25"))
-    assert folders.feed()["held"] is None
-
-
-def test_what_is_to_be_looked_at_is_told_in_brief(folders: HostFolders) -> None:
-    assert folders.feed()["cautions"] is None
-    more: dict[str, Any] = {
-        "faulty_rows": {"users": 6},
-        "unchanged_nights": 3,
-        "unchanged_limit": 10,
-    }
-    folders.add(
-        receipt("2026-11-23", waiting=WAITS),
-        receipt("2026-11-24", findings=FINDINGS, **more),
-        receipt("2026-11-25", "held", waiting=WAITS),
-        receipt("2026-11-25", "rehearsed", "rehearse", waiting=WAITS),
-    )
-    assert folders.feed()["cautions"] == {"feed": "alder", "findings": [FINDINGS[1]], **more}
-    folders.add(receipt("2026-11-26", "skipped"))
-    assert folders.feed()["cautions"] == {"feed": "alder", "faulty_rows": {}, "findings": []}
-
-
-def test_nothing_secret_is_told(folders: HostFolders) -> None:
-    folders.add(receipt("2026-11-24"))
-    told = json.dumps(folders.report())
-    for secret in ("sealed-secret", "hooks.example", "rosters-of-alder"):
-        assert secret not in told
-
-
-def test_starts_are_the_next_ones_of_cron(folders: HostFolders) -> None:
-    report = folders.report()
-    starts, now = report["feeds"][0]["starts"], dt.datetime.fromisoformat(report["time"])
-    assert set(starts) == {"roster-upload", "roster-rehearse", "roster-watch"}
-    for start in starts.values():
-        ahead = dt.datetime.fromisoformat(start) - now
-        assert dt.timedelta(0) <= ahead <= dt.timedelta(days=1, seconds=1)
-    assert starts["roster-watch"][11:16] == "08:30"
-    assert starts["roster-upload"][11:16] in ("07:12", "07:55")
-
-
-def test_starts_are_those_of_timers_without_cron(folders: HostFolders) -> None:
-    folders.cron.unlink()
-    folders.systemd(
-        [
-            {"next": 1_795_504_320_000_000, "unit": "roster-upload@alder.timer"},
-            {"next": None, "unit": "roster-watch@alder.timer"},
-        ]
-    )
-    assert folders.feed()["starts"] == {"roster-upload": "2026-11-24T07:12:00Z"}
-
-
-def test_a_table_without_a_running_cron_starts_nothing(folders: HostFolders) -> None:
-    folders.systemd([], cron="inactive")
-    assert folders.feed()["starts"] == {}
-
-
-def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: HostFolders) -> None:
-    folders.add(receipt("2026-11-23"), receipt("2026-11-24"))
-    path = folders.ledger("alder").path
-    path.write_text(path.read_text().replace("2000", "2001", 1))
-    (folders.configuration / "birch.toml").write_text("district = ")
-    append(folders.ledger("cedar"), receipt("2026-11-20"))
-    alder, birch, cedar = folders.report()["feeds"]
-    assert alder["broken_at"] == 2
-    assert "its configuration cannot be read" in birch["trouble"]
-    assert cedar["configured"] is None
-    assert cedar["district"] == "Alder"
-    append(folders.ledger("cedar"), {"night": "2026-11-21", "command": "send", "outcome": "sent"})
-    assert "damaged in line 2" in folders.report()["feeds"][2]["trouble"]
 
 
 # ---- judging -------------------------------------------------------------------------------------
@@ -409,7 +160,7 @@ def test_a_report_is_compared_with_the_moment_at_which_it_was_asked_for() -> Non
 
 def test_a_host_without_feeds_by_plan_is_not_in_disorder() -> None:
     [row] = status.build_rows(
-        [status.Host("roster-1", parsed({"v": 1, "feeds": []}), stamp(NOW))], ""
+        [status.Host("roster-1", parsed({"schema": 1, "feeds": []}), stamp(NOW))], ""
     )
     assert (row.state, texts(row)) == ("off", "has no feed, by plan")
     [row] = status.build_rows([status.Host("roster-1", parsed(fleets.report([])), stamp(NOW))], "")
@@ -729,5 +480,5 @@ def test_a_report_with_a_trouble_is_not_kept(tmp_path: Path) -> None:
     bad = status.Host("a", report, stamp(NOW), status.Problem("red", "unreachable"))
     cache.keep([bad])
     assert cache.load("a").report is None
-    cache.keep([status.Host("a", {**report, "v": 2}, stamp(NOW))])
+    cache.keep([status.Host("a", {**report, "schema": 2}, stamp(NOW))])
     assert cache.load("a").report is None, "of another version"

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import asking, commands, terminal
 from roster_fleet.asking import Answer
+from roster_upload import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = ROOT / "roles/roster_common/callback_plugins/untrusted_hosts.py"
@@ -107,12 +108,22 @@ def test_an_answer_that_is_too_long_is_refused() -> None:
             asking.ask(Action(**told), "")
 
 
-CHECK = {"check": "login", "exit_code": 9, "told": "was refused"}
+CHECK = {"check": "login", "ok": False, "exit_code": 9, "text": "was refused"}
+
+
+def verified(feeds: Any, **more: Any) -> str:
+    """The answer of `roster-upload verify --json`."""
+    return json.dumps({"schema": 1, "program": __version__, "feeds": feeds, **more})
+
+
+def of(feed: str, *checks: Any) -> dict[str, Any]:
+    return {"feed": feed, "checks": list(checks)}
 
 
 def test_checks_are_read_by_their_schema() -> None:
-    answer = Answer(0, json.dumps({"alder": [CHECK | {"more": 1}], "birch": 5}))
-    assert asking.checks_of(answer, "alder") == [CHECK]
+    feeds = [of("birch", CHECK), of("alder", CHECK | {"more": 1}) | {"more": 1}]
+    action = Action(rc=9, stdout=verified(feeds, more=1))
+    assert asking.checks_of(action, "alder") == [CHECK]
 
 
 @pytest.mark.parametrize(
@@ -121,22 +132,29 @@ def test_checks_are_read_by_their_schema() -> None:
         ("env: \x1b]0;x\x07", r"env: \\x1b\]0;x\\x07"),
         ("", "it printed nothing"),
         ("[" * 100_000, r"\["),
-        ("{}", "not understood: alder is not a list"),
-        ("[]", "not understood: it is not a table"),
-        (json.dumps({"alder": [CHECK | {"exit_code": "9"}]}), r"alder\[0\].exit_code is not"),
-        (json.dumps({"alder": [{}]}), r"alder\[0\].check is not text"),
+        ("{}", "{}"),
+        ("[]", r"\[\]"),
+        (verified({}), "not understood: feeds is not a list"),
+        (verified([of("alder", CHECK | {"exit_code": "9"})]), r"checks\[0\].exit_code is not"),
+        (verified([of("alder", CHECK | {"ok": 1})]), r"checks\[0\].ok is neither"),
+        (verified([of("alder", {})]), r"feeds\[0\].checks\[0\].check is not text"),
+        (verified([of("birch", CHECK)]), "has not checked alder"),
+        (verified([of("alder")]), "has not checked alder"),
     ],
 )
 def test_an_answer_that_does_not_fit_fails_for_its_host(output: str, wrong: str) -> None:
     with pytest.raises(AnsibleActionFail, match=wrong):
-        asking.checks_of(Answer(0, output), "alder")
+        asking.checks_of(Action(rc=0, stdout=output), "alder")
 
 
 def test_a_row_of_verify() -> None:
     row = module(VERIFY).row
-    good = [{"check": "next start", "exit_code": 0, "told": "07:12"}]
+    good = [
+        {"check": "next start", "ok": True, "exit_code": 0, "text": "07:12"},
+        {"check": "calendar", "ok": True, "exit_code": 29, "text": "a blackout date"},
+    ]
     assert row("alder", good) == {"feed": "alder", "did": "ready", "note": "07:12", "ok": True}
-    told = row("alder", [*good, CHECK, CHECK | {"check": "clock", "told": "off"}])
+    told = row("alder", [*good, CHECK, CHECK | {"check": "clock", "text": "off"}])
     assert told == {
         "feed": "alder", "did": "login, clock", "note": "was refused; off", "ok": False
     }  # fmt: skip

@@ -26,19 +26,21 @@ name: fleet_report
 type: aggregate
 short_description: One closing table of what a playbook did to whom
 description:
-  - Shows the rows that tasks leave by C(ansible.builtin.set_stats) (C(per_host), C(aggregate)) as
-    C(fleet_report), each with C(district), C(feed), C(did) (by default whether anything changed),
-    C(note), and C(ok), which is false where somebody has to act.
-  - A host that failed, could not be reached, or was not begun with since the run stopped before,
-    has a row that says so. Their names go to a file for C(--limit).
+  - Shows the rows of C(fleet_report), which tasks set by C(ansible.builtin.set_stats) with
+    C(per_host) and C(aggregate).
+  - A row has C(district), C(feed), C(did), C(note) and C(ok). C(did) is by default whether anything
+    changed. C(ok) is false if somebody has to act.
+  - Failed, unreachable and skipped hosts have a row. Their names go to a file for C(--limit).
 requirements: [enabled in ansible.cfg]
 author: The project's maintainers
 """
 
 KEY = "fleet_report"
 CHANGED = {False: "changed", True: "would change"}
-BY_ROWS = "the closing table says why"  # in the message of a failure that sums up the rows
-COMMAND_FAILED = "non-zero return code"  # all that Ansible says of it
+# A variable of tasks that fail because a row is not `ok`. The rows explain such a failure.
+SUMS_UP = "fleet_report_sums_up"
+# Modules whose own output says more than Ansible's message.
+COMMANDS = ("command", "shell", "raw", "script")
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
@@ -49,16 +51,16 @@ Row = dict[str, Any]
 
 
 def first_line(text: str) -> str:
-    """The beginning of a message, without Ansible's own words about what has failed."""
+    """Return the first line of a message, without Ansible's own prefixes."""
     first, *more = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     told = printable(re.sub(r"^((Task|Action|Module) failed: )+", "", first), LONGEST_CELL)
     return f"{told} (and more, above)" if more else told
 
 
 def rows_of(host: str, told: Any) -> Iterator[Row]:
-    """The rows that a host's tasks have left, as far as they are rows; all their texts printable.
+    """Yield the rows that a host's tasks have left, with printable texts.
 
-    Those of a district host are made of what it has answered, so they are few, and about itself.
+    Rows of a district host come from its answers, so they are few, and about itself.
     """
     is_own = host == CONTROL_NODE
     cells_of = (*CELLS, "host") if is_own else CELLS
@@ -80,48 +82,54 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         super().__init__()
         self.playbook = ""
         self.troubles: dict[str, str] = {}
+        self.summed_up: set[str] = set()  # hosts whose failure the rows explain
         self.meant: list[str] = []  # all hosts of the plays, also of steps that never began
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Remembers which playbook it is."""
+        """Remember which playbook it is."""
         self.playbook = Path(playbook._file_name).stem
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Remembers for which hosts a play is."""
+        """Remember the hosts of a play."""
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
         names = [host.get_name() for host in hosts]
         self.meant += [name for name in names if name not in self.meant]
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Remembers why a host failed; what is secret says no more than its task's name."""
+        """Remember why a host failed. A secret task shows no more than its name."""
         task = result._task
         told = result._result
         is_secret = task.no_log or told.get("_ansible_no_log")
         message = "" if is_secret else first_line(str(told.get("msg", "")))
-        if message == COMMAND_FAILED:  # the command itself says more
-            said = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
-            message = next(filter(None, said), message)
+        if not is_secret and task.action.rpartition(".")[2] in COMMANDS and told.get("rc"):
+            output = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
+            message = next(filter(None, output), message)
         if task.loop and not is_secret:  # the first that failed
             failed = [first_line(str(r.get("msg", ""))) for r in told["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
-            self.troubles[result._host.get_name()] = message or f"failed at: {task.get_name()}"
+            host = result._host.get_name()
+            self.troubles[host] = message or f"failed at: {task.get_name()}"
+            if task.vars.get(SUMS_UP):
+                self.summed_up.add(host)
+            else:
+                self.summed_up.discard(host)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Remembers why a host was not reached."""
+        """Remember why a host was unreachable."""
         why = first_line(str(result._result.get("msg", "")))
         self.troubles[result._host.get_name()] = f"not reached: {why}"
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
-        """What is to be told of each host, in the inventory's order; troubles come last."""
+        """Return the rows of all hosts in the inventory's order. Failures come last."""
         found: list[Row] = []
         for host in self.meant:
             told = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
             found += [{"did": did, **row} for row in rows_of(host, told)]
         is_told = {row["host"] for row in found if not row["ok"]}
-        is_explained = {host for host in is_told if BY_ROWS in self.troubles.get(host, "")}
+        is_explained = is_told & self.summed_up
         for host in self.meant:
             if host not in is_explained and (stats.failures.get(host) or stats.dark.get(host)):
                 did = "FAILED" if stats.failures.get(host) else "UNREACHABLE"
@@ -139,7 +147,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         return found
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Prints the table, and what to type for those that are left."""
+        """Print the table, and the command for the hosts that are left."""
         is_check = bool(context.CLIARGS.get("check"))
         rows = self.rows(stats, is_check=is_check)
         if not self.meant:
@@ -156,7 +164,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
                 limit.unlink(missing_ok=True)
         if left:
             again = shlex.join(["--limit", ",".join(left)])
-            # A check leaves alone what a run has left; a controller's project may be read-only.
+            # A check keeps the file of a run. A controller's project may be read-only.
             with suppress(OSError):
                 if not is_check:
                     FOLDER.mkdir(exist_ok=True)
@@ -169,7 +177,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
 
 
 def _hosts(limit: Path) -> set[str]:
-    """The hosts that a run has left."""
+    """Return the hosts that a run has left."""
     try:
         return set(limit.read_text().split())
     except OSError:
@@ -177,7 +185,7 @@ def _hosts(limit: Path) -> set[str]:
 
 
 def text(title: str, rows: list[Row]) -> str:
-    """The table as text, the troubles last, where they are read first."""
+    """Return the table as text. Failures come last, where they are read first."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     columns = [key for key in ("district", "feed", "host", "did") if any(r.get(key) for r in rows)]
     for key in columns:

@@ -41,7 +41,7 @@ options:
     elements: str
     required: true
   registered:
-    description: The variable in which each host's C(roster_receipts) was registered.
+    description: The variable in which each host's C(roster_report) was registered.
     type: str
     required: true
   fail:
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     _requires_connection = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns Ansible's result; prints the table."""
+        """Print the table and return Ansible's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         known = task_vars or {}
@@ -107,17 +107,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     def host(
         name: str, known: dict[str, Any], registered: str, cache: caches.Cache, now: str
     ) -> status.Host:
-        """A host of the play; one that `--limit` has left out was not asked."""
+        """Return a host of the play. Hosts outside of `--limit` were not asked."""
         if name not in known["ansible_play_hosts_all"]:
             # Its variables are not looked at: they may lie in a vault whose key is not here.
             return caches.host(name, None, cache, now)
         values = known["hostvars"][name]
-        maximum, told = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
-        return caches.host(name, told, cache, now, maximum, told.get("planned"))
+        maximum, answer = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
+        return caches.host(name, answer, cache, now, maximum, answer.get("planned"))
 
     @staticmethod
     def inventory(known: dict[str, Any]) -> str:
-        """The inventory as an operator types it in the project's folder."""
+        """Return the inventory as an operator types it in the project's folder."""
         sources = known.get("ansible_inventory_sources") or ["INVENTORY"]
         root = Path(known["playbook_dir"]).parent
         path = Path(str(sources[0]))

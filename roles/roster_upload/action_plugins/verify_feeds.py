@@ -1,8 +1,7 @@
-"""Ansible action: is a host ready for tonight, by what its upload program says of its feeds."""
+"""Ansible action: is a host ready for tonight?"""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ DOCUMENTATION = r"""
 module: verify_feeds
 short_description: Is a host ready for tonight
 description:
-  - Asks the upload program of the host, which changes nothing, and logs in once for each feed.
-  - The task itself needs C(timeout=0); each feed has a time of its own.
+  - Runs C(roster-upload verify) on the host. It changes nothing, and logs in once for each feed.
+  - The task needs C(timeout=0). Each feed has a time limit of its own.
 options:
   feeds:
     description: The feeds' names.
@@ -30,12 +29,12 @@ options:
 attributes:
   check_mode:
     support: full
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 RETURN = r"""
 rows:
-  description: One of each feed for the closing table.
+  description: A row of each feed for the closing table.
   type: list
   returned: always
 """
@@ -45,13 +44,13 @@ NEXT_START = "next start"
 
 
 def row(feed: str, checks: list[Any]) -> dict[str, Any]:
-    """A feed's row of the closing table."""
-    wrong = [check for check in checks if check["exit_code"]]
+    """Return a feed's row of the closing table."""
+    wrong = [check for check in checks if not check["ok"]]
     shown = wrong or [check for check in checks if check["check"] == NEXT_START]
     return {
         "feed": feed,
         "did": ", ".join(check["check"] for check in wrong) or "ready",
-        "note": printable("; ".join(check["told"] for check in shown), LONGEST_MESSAGE),
+        "note": printable("; ".join(check["text"] for check in shown), LONGEST_MESSAGE),
         "ok": bool(checks) and not wrong,
     }
 
@@ -67,8 +66,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         return result | {"changed": False, "rows": [self.verified(f) for f in args["feeds"]]}
 
     def verified(self, feed: str) -> dict[str, Any]:
-        """The row of a feed."""
-        # By env, which says where there is no such program: then site.yml has not been here.
-        words = ["env", "roster-upload", "verify", "--json", feed]
-        answer = asking.ask(self, shlex.join(words), SECONDS)
-        return row(feed, asking.checks_of(answer, feed))
+        """Return the row of a feed. Raise AnsibleActionFail."""
+        return row(feed, asking.checks_of(self, feed, seconds=SECONDS))

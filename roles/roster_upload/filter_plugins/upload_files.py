@@ -61,8 +61,8 @@ def shared_locks(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
         locks.account_lock(feed["username"], feed["remote_host"], feed["remote_port"])
         for feed in feeds
     }
-    places = locks.place_locks(max((feed["parallel"] for feed in feeds), default=0))
-    return places + sorted(accounts)
+    slots = locks.slot_locks(max((feed["parallel"] for feed in feeds), default=0))
+    return slots + sorted(accounts)
 
 
 def unit_files(units: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[dict[str, Any]]:

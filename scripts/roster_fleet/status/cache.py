@@ -18,6 +18,7 @@ from roster_fleet.report import LONGEST_MESSAGE, UnfitError, loaded, parsed
 from roster_fleet.status.rows import Host, Problem
 
 CACHE_MODE = 0o700
+NO_PROGRAM, OTHER_RELEASE = "no_program", "other_release"  # problems of `roster_report`
 
 CACHED = reports.table(
     {
@@ -85,7 +86,9 @@ def host(
     if result:
         try:
             if isinstance(source := result.get("report"), str):
-                return Host(name, parsed(loaded(source)), now, None, maximum_days, planned)
+                # The host's own word on when it was asked counts for nothing.
+                report = parsed(loaded(source)) | {"asked": result.get("asked") or ""}
+                return Host(name, report, now, None, maximum_days, planned)
             trouble = Problem("red", _reason(result))
         except UnfitError as error:
             trouble = Problem("red", f"report not understood: {error}")
@@ -97,6 +100,8 @@ def host(
 def _reason(result: Mapping[str, Any]) -> str:
     """Return why a host gave no report. The last line of ssh has the reason."""
     lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
+    if result.get("problem") in (NO_PROGRAM, OTHER_RELEASE):
+        return printable(" ".join(lines), LONGEST_MESSAGE)
     if not result.get("unreachable"):
         reason = printable(" ".join(lines), LONGEST_MESSAGE)
         return f"could not be read: {reason or 'no reason is known'}"

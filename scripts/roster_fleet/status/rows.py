@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rich.filesize import decimal
+from roster_upload import __version__
 from roster_upload.records.night_result import Verdict, verdict
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import cautions
 from roster_upload.spec import spec
 
 from roster_fleet import commands
+from roster_fleet import report as reports
 from roster_fleet.report import Night
 
 CREDENTIAL_WARNING_DAYS: int = spec("host")["credential_warning_days"]
@@ -195,6 +197,9 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     free = report["free_bytes"]
     if free is not None and free < LOW_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
+    program = report["program"]
+    if program and program != __version__:
+        yield Problem("amber", reports.other_release(program))
     if failed := report["failed_units"]:
         more = len(failed) - UNITS_SHOWN
         names = ", ".join(failed[:UNITS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
@@ -291,7 +296,8 @@ def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
         if host.report and host.report["feeds"]:
             found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
         else:
-            is_planned = host.report is not None and not host.report["time"]
+            # Only the inventory decides that. A host may claim anything.
+            is_planned = host.report is not None and not host.report["time"] and not host.planned
             none = (
                 Problem("off", "has no feed, by plan")
                 if is_planned

@@ -5,57 +5,78 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import io
-import logging
 import os
 import re
 import sys
-import traceback
-import warnings
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from roster_upload import __version__
-from roster_upload.cli import commands
+from roster_upload.cli import through_unit
 from roster_upload.exits import Exit, Failure
-from roster_upload.host.memory import exhausted
 from roster_upload.host.stop import Stopped
 from roster_upload.spec import schema
 from roster_upload.terminal.output import discard, say
 
-CONFIG_DIR = Path("/etc/roster-upload")
+# The function of each command. Its module is imported only when the command runs: half of the
+# program's starts only relay to a unit, and need neither numpy nor paramiko.
+COMMANDS = {
+    "check-config": "check_config:check_config",
+    "check": "check_package:check",
+    "compare": "check_package:compare",
+    "diff": "show_diff:diff",
+    "send": "deliver:deliver",
+    "rehearse": "deliver:deliver",
+    "resend": "deliver:deliver",
+    "approve": "approve:approve",
+    "probe": "server:probe",
+    "login": "server:login",
+    "verify": "verify:verify",
+    "forget": "forget:forget",
+    "watch": "watch:watch",
+    "status": "show:status",
+    "history": "show:history",
+    "explain": "show:explain",
+    "report": "report:report",
+}
 STATE_DIR = Path("/var/lib/roster-upload")
 EXAMPLES = """\
 examples:
-  roster-upload check maple-grove              is tonight's export good? touches no network
-  roster-upload rehearse maple-grove           all but the sending, while people are at work
+  roster-upload check maple-grove              is the export good? uses no network
+  roster-upload rehearse maple-grove           everything but the transfer, at a quiet hour
   roster-upload send maple-grove               deliver now
-  roster-upload status                         what became of it
-  roster-upload explain maple-grove            why it failed, who must act, what to write to them
+  roster-upload status                         the last delivery of each feed
+  roster-upload explain maple-grove            why it failed, who must act, a letter to them
   roster-upload diff maple-grove               who would be removed, added, changed
-  roster-upload compare before.zip after.zip   what the guard would say, without a feed
-  roster-upload approve maple-grove --digest 3f1c... --why "three schools closed"
+  roster-upload compare before.zip after.zip   the guard's verdict, without a feed
+  roster-upload approve maple-grove --digest 3f1c... --reason "three schools closed"
 """
 
 
 def exit_codes() -> str:
-    """The table of exit codes for the help text."""
+    """Return the table of exit codes for the help text."""
     lines = [f"  {code.value:>3}  {code.meaning}" for code in Exit]
     return "exit codes:\n" + "\n".join(lines)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line as a parser."""
+    """Return the parser of the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     main = argparse.ArgumentParser(
         prog="roster-upload",
         description="Validates a district's roster export, guards it against mistakes, and "
         "delivers it by SFTP, with proof.\n"
-        "A feed is one file that one district delivers; /etc/roster-upload/FEED.toml says which.",
+        "A feed is one file that one district delivers. Its settings are in "
+        "/etc/roster-upload/FEED.toml.",
         epilog=f"{EXAMPLES}\n{exit_codes()}",
         formatter_class=formatter,
     )
     main.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    main.add_argument("--config-dir", type=Path, default=CONFIG_DIR, help="default: %(default)s")
+    main.add_argument(
+        "--config-dir", type=Path, default=through_unit.CONFIG_DIR, help="default: %(default)s"
+    )
     main.add_argument("--state-dir", type=Path, default=STATE_DIR, help="default: %(default)s")
     subparsers = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -65,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         )
 
     def as_json(one: argparse.ArgumentParser) -> None:
-        one.add_argument("--json", action="store_true", help="for machines")
+        one.add_argument("--json", action="store_true", help="as JSON, for programs")
 
     one = command("check-config", "check configuration files, all of them by default")
     one.add_argument("paths", metavar="FILE", type=Path, nargs="*")
@@ -80,20 +101,20 @@ def parser() -> argparse.ArgumentParser:
 
     _comparisons(command, as_json)
 
-    one = command("send", "deliver a feed's export now; its unit does this every night")
+    one = command("send", "deliver a feed's export now, as its unit does every night")
     one.add_argument("feed", metavar="FEED")
 
     one = command(
         "rehearse",
-        "all but the sending: export, rules, guard, log-in, upload path",
-        "What the guard would hold tonight can be approved this afternoon.",
+        "everything but the transfer: export, rules, guard, login, upload path",
+        "If the guard would hold tonight's export, you can approve it this afternoon.",
     )
     one.add_argument("feed", metavar="FEED")
 
     one = command(
         "resend",
-        "send a package again that the vendor has accepted before",
-        "Neither freshness nor guard is asked: it is the way back after a bad roster.",
+        "send a package again that the vendor accepted before",
+        "Use it to go back after a bad roster. It skips the freshness check and the guard.",
     )
     one.add_argument("feed", metavar="FEED")
     which = one.add_mutually_exclusive_group()
@@ -103,25 +124,43 @@ def parser() -> argparse.ArgumentParser:
         help="the last one before what the vendor has now (the default)",
     )
     which.add_argument(
-        "--digest", metavar="SHA256", type=_digest, help="this one, by the start of its digest"
+        "--digest", metavar="SHA256", type=_digest, help="the package whose digest starts so"
     )
 
-    one = command("approve", "let one export that the guard holds through, once")
+    one = command("approve", "let one held export through, once")
     one.add_argument("feed", metavar="FEED")
     one.add_argument(
-        "--digest", metavar="SHA256", type=_digest, required=True, help="of the held export"
+        "--digest",
+        metavar="SHA256",
+        type=_digest,
+        required=True,
+        help="digest of the held export, or its start",
     )
-    one.add_argument("--why", required=True, help="kept in the ledger, with who you are")
-    one.add_argument("--check", action="store_true", help="only say whether it could be")
+    one.add_argument("--reason", required=True, help="kept in the ledger, with your name")
+    one.add_argument("--why", action=_Renamed, new="--reason", help=argparse.SUPPRESS)
+    one.add_argument("--check", action="store_true", help="approve nothing, only check")
+    as_json(one)
 
-    one = command("probe", "test how the vendor's server takes files, and save it")
+    _server_and_night(command, as_json)
+    _views(command, as_json)
+    return main
+
+
+def _server_and_night(
+    command: Callable[..., argparse.ArgumentParser],
+    as_json: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """Add the commands that test the server, or tonight's delivery."""
+    one = command(
+        "probe", "test the vendor's server (rename, size, checksum) and save its capabilities"
+    )
     one.add_argument("feed", metavar="FEED")
     as_json(one)
 
     one = command(
         "login",
-        "log in once and look at the upload path; sends nothing",
-        "A rotation tries a new credential by it before anything is switched.",
+        "log in once and look at the upload path, without sending anything",
+        "A rotation tests a new credential with it before it switches.",
     )
     one.add_argument("feed", metavar="FEED")
     one.add_argument(
@@ -130,31 +169,30 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(
         "verify",
-        "is all ready for tonight? changes nothing: configuration, clock, next start, free space, "
-        "export, credential, host key, login, upload path",
+        "is everything ready for tonight? checks configuration, clock, next start, free space, "
+        "export, credential, host key, login and upload path, and changes nothing",
     )
     one.add_argument("feed", metavar="FEED", nargs="?")
-    one.add_argument("--without-login", action="store_true", help="ask nothing of the server")
+    one.add_argument("--without-login", action="store_true", help="do not connect to the server")
     as_json(one)
 
-    one = command("forget", "remove the credential before the current one, once it has served")
+    one = command("forget", "remove the former credential once the new one has delivered")
     one.add_argument("feed", metavar="FEED")
 
-    one = command("watch", "alert where tonight's delivery is not in; runs before the deadline")
+    one = command(
+        "watch", "alert if tonight's delivery has not arrived, shortly before the deadline"
+    )
     one.add_argument("feed", metavar="FEED")
-
-    _views(command, as_json)
-    return main
 
 
 def _comparisons(
     command: Callable[..., argparse.ArgumentParser],
     as_json: Callable[[argparse.ArgumentParser], None],
 ) -> None:
-    """The commands that compare one package with another."""
+    """Add the commands that compare one package with another."""
     one = command(
         "compare",
-        "what the guard would say if one package followed another",
+        "the guard's verdict on one package after another",
         "It needs no feed, no host and no root. It exits with 17 if AFTER would be held, and with "
         "4 if it would be refused.",
     )
@@ -164,32 +202,43 @@ def _comparisons(
         "--night",
         metavar="YYYY-MM-DD",
         type=_day,
-        help="the day on which AFTER would be sent; default: today (UTC)",
+        help="the day on which AFTER would be sent (default: today, UTC)",
     )
     one.add_argument(
         "--config",
         metavar="FILE.toml",
         type=Path,
-        help="limits, or a feed's whole configuration; default: the default limits",
+        help="limits, or a feed's whole configuration (default: the default limits)",
     )
     as_json(one)
 
     one = command(
         "diff",
-        "who would be removed, added and changed by a feed's export",
+        "whom a feed's export would remove, add and change",
         "It compares the export with the last accepted package. It names people, so it writes to "
         "root's terminal and nowhere else.",
     )
     one.add_argument("feed", metavar="FEED")
     one.add_argument(
-        "--school", metavar="ID", default="", help="only of this school: sourcedId or identifier"
+        "--school", metavar="ID", default="", help="of this school only: sourcedId or identifier"
     )
     one.add_argument(
         "--kind",
         default="",
-        help="only this kind of record, such as users.student, classes or enrollments; "
-        "default: all people",
+        help="this kind of record only, such as users.student, classes or enrollments "
+        "(default: all people)",
     )
+
+
+class _Renamed(argparse.Action):
+    """An option of an older release. It is refused with its new name."""
+
+    def __init__(self, *, new: str, **options: object) -> None:
+        self.new = new
+        super().__init__(**options)  # type: ignore[arg-type]  # argparse's own options
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.error(f"{self.option_strings[0]} is now {self.new}")
 
 
 def _day(text: str) -> dt.date:
@@ -211,60 +260,43 @@ def _views(
     command: Callable[..., argparse.ArgumentParser],
     as_json: Callable[[argparse.ArgumentParser], None],
 ) -> None:
-    """The commands that show what is in the ledger."""
-    one = command("status", "what became of the last delivery, of all feeds by default")
+    """Add the commands that show the ledger."""
+    one = command("status", "the last delivery of each feed, or of one")
     one.add_argument("feed", metavar="FEED", nargs="?")
     as_json(one)
 
     one = command("history", "a feed's nights: outcome, counts, changes")
     one.add_argument("feed", metavar="FEED")
-    one.add_argument("--nights", type=int, default=14, help="how many; default: %(default)s")
+    one.add_argument("--nights", type=int, default=14, help="how many (default: %(default)s)")
     as_json(one)
 
-    one = command("explain", "cause, evidence, who must act, and a text to send to them")
+    one = command(
+        "report",
+        "everything that the control node collects from this host, as JSON",
+        "It needs root. An unreadable feed hides no other.",
+    )
+    one.add_argument("--nights", type=int, default=14, help="of each feed (default: %(default)s)")
+    one.add_argument("--json", action="store_true", required=True, help="the only form")
+
+    one = command("explain", "cause, evidence, who must act, and a letter to them")
     one.add_argument(
-        "what", metavar="CODE|FEED", help="an exit code, or a feed, whose last receipt counts"
+        "what", metavar="CODE|FEED", help="an exit code, or a feed (for its last receipt)"
     )
     as_json(one)
 
 
-COMMANDS = {
-    "check-config": commands.check_config,
-    "check": commands.check,
-    "compare": commands.compare,
-    "diff": commands.diff,
-    "send": commands.deliver,
-    "rehearse": commands.deliver,
-    "resend": commands.deliver,
-    "approve": commands.approve,
-    "probe": commands.probe,
-    "login": commands.login,
-    "verify": commands.verify,
-    "forget": commands.forget,
-    "watch": commands.watch,
-    "status": commands.status,
-    "history": commands.history,
-    "explain": commands.explain,
-}
-
-
-def _fail(failure: Failure) -> int:
-    say(failure.message)
-    return int(failure.code)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line; returns the exit code."""
-    # What paramiko would log are tracebacks; what happened is in our own sentence.
-    logging.getLogger("paramiko").addHandler(logging.NullHandler())
-    logging.getLogger("paramiko").propagate = False
-    warnings.filterwarnings("ignore", module="paramiko")  # of old ciphers that it loads
+    """Run a command line. Return the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files can be any bytes
+        if isinstance(stream, io.TextIOWrapper):  # file names can be any bytes
             stream.reconfigure(errors="backslashreplace")
     given = parser().parse_args(arguments)
     try:
-        return int(COMMANDS[given.command](given))
+        if through_unit.is_relayed(given):
+            return through_unit.relay(given)
+        module, _, function = COMMANDS[given.command].partition(":")
+        command = getattr(import_module(f"roster_upload.cli.{module}"), function)
+        return int(command(given))
     except Failure as failure:
         return _fail(failure)
     except (KeyboardInterrupt, Stopped):
@@ -273,12 +305,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard(sys.stdout)
         return int(Exit.OK)
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback is shown
-        if lack := exhausted(error):
-            return _fail(lack)
-        if os.environ.get("ROSTER_UPLOAD_DEBUG") == "1":
-            say("".join(traceback.format_tb(error.__traceback__)))
-        say(
-            f"an error of the program itself ({type(error).__name__}); please report it with the "
-            "output of ROSTER_UPLOAD_DEBUG=1"
-        )
-        return int(Exit.INTERNAL)
+        return _unexpected(error)
+
+
+def _fail(failure: Failure) -> int:
+    say(failure.message)
+    return int(failure.code)
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what an error of the program, or of its memory or disk, asks for. Return the code."""
+    # Only errors need them.
+    import traceback  # noqa: PLC0415
+
+    from roster_upload.host.memory import exhausted  # noqa: PLC0415
+
+    if lack := exhausted(error):
+        return _fail(lack)
+    if os.environ.get("ROSTER_UPLOAD_DEBUG") == "1":
+        say("".join(traceback.format_tb(error.__traceback__)))
+    say(
+        f"an error of the program itself ({type(error).__name__}). Please report it with the "
+        "output of ROSTER_UPLOAD_DEBUG=1"
+    )
+    return int(Exit.INTERNAL)

@@ -1,4 +1,4 @@
-"""What `diff` shows on a terminal. Names come from an export, so nothing in them is obeyed."""
+"""Show `diff` on a terminal. Names come from an export, so nothing in them is obeyed."""
 
 from __future__ import annotations
 

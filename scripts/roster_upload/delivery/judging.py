@@ -191,7 +191,7 @@ class Judge:
             f"the last roster. See who is affected: roster-upload diff {name} (on the host, "
             "as root). Then either correct it in the SIS or let this very file through: "
             f"roster-upload approve {name} --digest {self.copy.sha256[:16]} "
-            '--why "..."',
+            '--reason "..."',
         )
 
     # ---- removals that wait ----------------------------------------------------------------------

@@ -13,9 +13,8 @@ from roster_upload import export as exports
 from roster_upload.config import Feed
 from roster_upload.delivery.private_copy import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
-from roster_upload.host.schedule import next_starts, said
+from roster_upload.host.schedule import next_starts, output
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
@@ -31,9 +30,16 @@ class Check:
     code: Exit
     told: str
 
+    @property
+    def is_ok(self) -> bool:
+        """Return whether nobody has to act."""
+        return self.code in (Exit.OK, Exit.PAUSED)
+
     def record(self) -> dict[str, object]:
-        """Return the check as JSON values."""
-        return {"check": self.name, "exit_code": int(self.code), "told": self.told}
+        """Return the check as JSON has it."""
+        return {
+            "check": self.name, "ok": self.is_ok, "exit_code": int(self.code), "text": self.told,
+        }  # fmt: skip
 
 
 def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
@@ -46,8 +52,8 @@ def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
 
 
 def _zone(_feed: Feed, _now: dt.datetime) -> str:
-    """Return the host's time zone. Raise Failure where it is not UTC, as its schedule is."""
-    zone = said("timedatectl", "show", "--property=Timezone", "--value")
+    """Return the host's time zone. Raise Failure if it is not UTC, as its schedule is."""
+    zone = output("timedatectl", "show", "--property=Timezone", "--value")
     if zone not in ("Etc/UTC", "UTC"):
         raise Failure(
             Exit.LOCAL, f"the host's time zone is {zone or 'not known'}, its schedule is in UTC"
@@ -57,9 +63,9 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
 
 def _clock(_feed: Feed, now: dt.datetime) -> str:
     """Return the time and how it is synchronised. Raise Failure."""
-    if said("systemd-detect-virt", "--container") not in ("", "none"):
+    if output("systemd-detect-virt", "--container") not in ("", "none"):
         return f"{stamp(now)}, kept by the machine that this container runs on"
-    if said("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
+    if output("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
         raise Failure(Exit.LOCAL, "the clock is not synchronised; look at chronyc sources")
     return f"{stamp(now)}, synchronised"
 
@@ -115,14 +121,11 @@ def _export(feed: Feed, now: dt.datetime) -> str:
     return f"{path_text(export.path)}, {size:,} bytes, written {stamp(written)}"
 
 
-PAUSED = "tonight nothing is sent, by plan"
-
-
 def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Return whether tonight is a blackout date."""
     for span in feed.blackouts:
         if Night.containing(feed, now).deadline.date() in span:
-            return f"{PAUSED}: blackout {span}"
+            raise Failure(Exit.PAUSED, f"nothing is sent tonight: blackout {span}")
     return "tonight is no blackout date"
 
 
@@ -157,22 +160,6 @@ def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
         f"logged in to {feed.remote_host} by {info.method}, host key {info.host_key}; the upload "
         f"path {feed.remote_dir} is {wrote}; {way}"
     )
-
-
-def previous(folder: Path, feed: str) -> Path:
-    """Return the slot of the credential from before a rotation."""
-    return folder / "previous" / feed / "previous"
-
-
-def is_outlived(path: Path, accepted: list[Receipt], now: dt.datetime) -> bool:
-    """Return whether a delivery began, and was accepted, after a credential was put aside.
-
-    A start later than `now` proves nothing: a clock was wrong.
-    """
-    if not accepted:
-        return False
-    began = dt.datetime.fromisoformat(accepted[-1].started)
-    return path.stat().st_mtime < began.timestamp() <= now.timestamp()
 
 
 def load(path: Path) -> tuple[Feed | None, Check]:

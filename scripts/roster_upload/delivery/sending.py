@@ -13,7 +13,7 @@ from typing import Any
 
 from roster_upload.delivery.job import Job, Outgoing, beside
 from roster_upload.exits import Failure
-from roster_upload.host.locks import turn
+from roster_upload.host.locks import transfer_slot
 from roster_upload.records.night import MARGIN_SECONDS
 from roster_upload.records.parts import Remote
 from roster_upload.records.receipt import Outcome
@@ -42,7 +42,7 @@ class Sender:
 
         feed, profile = self.feed, self._profile()
         with (
-            turn(self._slots(), feed, self.job.night.seconds_left(), output.say),
+            transfer_slot(self._slots(), feed, self.job.night.seconds_left(), output.say),
             self._connected() as info,
             connect.remote_directory(
                 feed, self.job.secret("current"), info, profile=profile
@@ -60,7 +60,7 @@ class Sender:
         `begin` writes down what may reach the vendor from then on.
         """
         secret = self.job.secret("current")
-        with turn(self._slots(), self.feed, self.job.night.seconds_left(), output.say):
+        with transfer_slot(self._slots(), self.feed, self.job.night.seconds_left(), output.say):
             target = Remote(**asdict(self.job.target))
             self.job.draft.update(at_vendor=UNKNOWN_AT_VENDOR, remote=target)
             begin()

@@ -1,1 +1,1 @@
-"""Who would be removed, added and changed, for root's terminal and nowhere else."""
+"""Comparisons of packages: whom one removes, adds and changes, and what the guard says."""

@@ -1,1 +1,1 @@
-"""What the machine gives: accounts, files, locks, memory, signals, units."""
+"""The machine: accounts, files, locks, memory, signals, units."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 
@@ -9,13 +10,16 @@ from roster_upload.exits import Exit, Failure
 
 
 def secrets_folder() -> Path | None:
-    """Where systemd has put the feed's credentials, for its unit alone."""
+    """Return systemd's folder of the feed's credentials, or None outside of its unit."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     return Path(folder) if folder else None
 
 
 def credential(feed: str, slot: str) -> bytes:
-    """One of the feed's credentials: `current`, its secret, or `state`, the key of its state."""
+    """Return a credential: a slot such as `current`, or `state`, the key of the feed's state.
+
+    Raise Failure.
+    """
     folder = secrets_folder()
     try:
         return ((folder or Path("/nonexistent")) / f"{feed}_{slot}").read_bytes()
@@ -23,11 +27,28 @@ def credential(feed: str, slot: str) -> bytes:
         if not folder:
             raise Failure(
                 Exit.CREDENTIAL,
-                "the secret is only there for the feed's unit; run it by "
+                "only the feed's unit has its secret. Run it: "
                 f"`systemctl start roster-upload@{feed}.service`",
             ) from None
         raise Failure(
             Exit.CREDENTIAL,
-            f"the feed {feed} has no credential {feed}_{slot} on this host; run site.yml with the "
-            "district's vault file",
+            f"the feed {feed} has no credential {feed}_{slot} on this host. Run site.yml with "
+            "the district's vault file",
         ) from None
+
+
+def previous(folder: Path, feed: str) -> Path:
+    """Return the file of the credential that was in use before a rotation."""
+    return folder / "previous" / feed / "previous"
+
+
+def is_outlived(path: Path, accepted: str, now: dt.datetime) -> bool:
+    """Return whether the last accepted delivery began after a credential was put aside.
+
+    `accepted` is its start (ISO 8601), or "". A start later than `now` does not count: a clock was
+    wrong.
+    """
+    if not accepted:
+        return False
+    began = dt.datetime.fromisoformat(accepted)
+    return path.stat().st_mtime < began.timestamp() <= now.timestamp()

@@ -1,4 +1,4 @@
-"""Locks of a host's deliveries: one of a feed, one login of an account, so many in all."""
+"""Locks of a host's deliveries: of a feed, of an account at a server, of transfer slots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import open_plain
 
 LOOK_SECONDS = 0.5
-# Whoever only looks whether a feed is busy, or tells of a killed run, holds its lock no longer.
+# A look whether a feed is busy, or the report of a killed run, holds its lock no longer.
 GLANCE_SECONDS = 1.0
 GLANCE_LOOK_SECONDS = 0.05
 FEED_LOCK = "lock"
@@ -24,12 +24,12 @@ FEED_LOCK = "lock"
 
 @contextlib.contextmanager
 def feed_lock(folder: Path) -> Iterator[None]:
-    """Holds the feed's lock; raises Failure where another delivery has it."""
+    """Hold the feed's lock. Raise Failure if another delivery has it."""
     end = time.monotonic() + GLANCE_SECONDS
     while not (handle := _first_free(folder, [FEED_LOCK], folder.name)):
         if time.monotonic() >= end:
             raise Failure(
-                Exit.BUSY, f"another delivery of {folder.name} is under way; see its journal"
+                Exit.BUSY, f"another delivery of {folder.name} is under way. See its journal"
             )
         time.sleep(GLANCE_LOOK_SECONDS)
     with handle:
@@ -54,24 +54,27 @@ def account_lock(username: str, host: str, port: int) -> str:
     return f"account-{hashlib.sha256(account.encode()).hexdigest()[:16]}.lock"
 
 
-def place_locks(parallel: int) -> list[str]:
+def slot_locks(parallel: int) -> list[str]:
     """Return the names of the locks of so many transfers at the same time."""
-    return [f"place-{n}.lock" for n in range(parallel)]
+    return [f"slot-{n}.lock" for n in range(parallel)]
 
 
 @contextlib.contextmanager
-def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Waits for one of the host's places to transfer, and for the account at the server.
+def transfer_slot(
+    folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Wait for the server's account and for one of the host's transfer slots, and hold both.
 
-    Raises Failure where there is none within `seconds`.
+    Raise Failure after `seconds`. A running delivery of a release that still has `place-N.lock`
+    counts for no slot, but its account stays locked: that file has the same name.
     """
     own = account_lock(feed.username, feed.remote_host, feed.remote_port)
     end = time.monotonic() + seconds
-    places = place_locks(feed.parallel)
+    slots = slot_locks(feed.parallel)
     login = f"{feed.username} at {feed.remote_host}"
     waits = (
-        ([own], f"feeds of {login}", "let their windows open earlier"),
-        (places, "feeds of this host", "raise parallel"),
+        ([own], f"feeds of {login}", "Let their windows open earlier"),
+        (slots, "feeds of this host", "Raise parallel"),
     )
     with contextlib.ExitStack() as stack:
         for names, others, remedy in waits:
@@ -79,7 +82,7 @@ def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -
             while not (handle := _first_free(folder, names, feed.feed)):
                 if time.monotonic() >= end:
                     raise Failure(
-                        Exit.BUSY, f"other {others} were transferring all the time; {remedy}"
+                        Exit.BUSY, f"other {others} were transferring all the time. {remedy}"
                     )
                 if not has_waited:
                     say(f"waiting for other {others} that are being transferred")
@@ -90,7 +93,7 @@ def turn(folder: Path, feed: Feed, seconds: float, say: Callable[[str], None]) -
 
 
 def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
-    """The first lock that nobody holds, held from now on; raises Failure."""
+    """Take and return the first lock that nobody holds. Raise Failure."""
     for name in names:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -98,7 +101,7 @@ def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
         except OSError as error:
             raise Failure(
                 Exit.LOCAL,
-                f"{folder} cannot be written ({error.strerror}); run the feed as its unit: "
+                f"{folder} cannot be written ({error.strerror}). Run the feed as its unit: "
                 f"systemctl start roster-upload@{feed}.service",
             ) from None
         try:
@@ -111,7 +114,7 @@ def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
 
 
 def _opened(path: Path) -> TextIO:
-    """A lock's file. Those that the host's feeds share are root's, and can only be read."""
+    """Return a lock's file. The locks that feeds share are root's, and read-only."""
     try:
         return path.open()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""When cron or systemd's timers start a host's units next."""
+"""The next starts of a host's units, by cron or by systemd's timers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CRON_LINE = re.compile(
 TIMER = re.compile(r"^(roster-\w+)@(.+)\.timer$")
 
 
-def said(*command: str) -> str:
-    """What a command prints; nothing where it fails."""
+def output(*command: str) -> str:
+    """Return the output of a command, or "" if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -25,9 +25,9 @@ def said(*command: str) -> str:
 
 
 def next_starts(now: dt.datetime, table: Path = CRON_TABLE) -> dict[str, dict[str, dt.datetime]]:
-    """Feed to its units' next starts: `{"alder": {"roster-upload": 2026-11-24T07:12:00Z}}`.
+    """Return the next starts by feed and unit: `{"alder": {"roster-upload": 2026-11-24T07:12Z}}`.
 
-    A table without a running cron starts nothing. Its times are UTC, as the host's.
+    A table without a running cron starts nothing. Its times are UTC, as the host's are.
     """
     found: dict[str, dict[str, dt.datetime]] = {}
 
@@ -36,12 +36,12 @@ def next_starts(now: dt.datetime, table: Path = CRON_TABLE) -> dict[str, dict[st
         starts[unit] = min(start, starts.get(unit, start))
 
     if table.exists():
-        if said("systemctl", "is-active", "cron.service") == "active":
+        if output("systemctl", "is-active", "cron.service") == "active":
             for minute, hour, unit, feed in CRON_LINE.findall(table.read_text("utf-8")):
                 start = now.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
                 note(feed, unit, start + dt.timedelta(days=start <= now))
         return found
-    listed = said("systemctl", "list-timers", "--all", "--output=json", "roster-*@*.timer")
+    listed = output("systemctl", "list-timers", "--all", "--output=json", "roster-*@*.timer")
     for timer in json.loads(listed or "[]"):
         name = TIMER.match(timer.get("unit") or "")
         if name and timer.get("next"):

@@ -28,7 +28,7 @@ class Stopped(BaseException):
 
 
 class _Signals:
-    """What was asked for, and whether the main thread may be interrupted."""
+    """The pending signal, and whether the main thread may be interrupted."""
 
     def __init__(self) -> None:
         self.deferrals = 0
@@ -57,7 +57,7 @@ _signals = _Signals()
 def listening(*, is_last: bool = False) -> Iterator[None]:
     """Note signals in the block. They are raised within `heard` only, and lost at its end.
 
-    Behind the program's last block they are ignored: what it has done is told by its exit code.
+    After the program's last block they are ignored, so that its exit code stays true.
     """
     former = {number: signal.signal(number, _signals.take) for number in SIGNALS}
     _signals.deferrals += 1

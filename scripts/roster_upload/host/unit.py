@@ -1,4 +1,4 @@
-"""How a feed's unit, which systemd runs, has ended: by itself, by a signal, or not even begun."""
+"""The end of a run of a feed's unit: by itself, by a signal, or without a start."""
 
 from __future__ import annotations
 
@@ -6,65 +6,69 @@ from collections.abc import Mapping
 
 from roster_upload.exits import Exit, Failure
 
-# What `systemctl show` has to tell, one `NAME=value` a line.
+# What `systemctl show` prints, one `NAME=value` a line.
 PROPERTIES = ("ActiveState", "LoadState", "Result", "ExecMainStatus", "InvocationID", "Job")
 SHOW = ("systemctl", "show", *(f"--property={name}" for name in PROPERTIES))
 BUSY = ("activating", "active", "reloading", "deactivating")
 OUT_OF_MEMORY = "oom-kill"
 KILLED = ("signal", "core-dump", "timeout", "watchdog")
-# Of the codes that systemd itself gives a process which it could not set up (systemd.exec(5)).
+# systemd's own exit code for a process whose credentials it could not set up (systemd.exec(5)).
 EXIT_CREDENTIALS = 243
 
 
-def shown(text: str) -> dict[str, str]:
-    """The properties by name, out of what `systemctl show` has printed."""
+def properties(text: str) -> dict[str, str]:
+    """Return the properties by name from the output of `systemctl show`."""
     lines = (line.partition("=") for line in text.splitlines())
     found = {name: value for name, _, value in lines if name in PROPERTIES}
     return dict.fromkeys(PROPERTIES, "") | found
 
 
-def is_busy(properties: Mapping[str, str]) -> bool:
-    """Whether a unit runs, or waits in systemd's queue for what it has to come after."""
-    return properties["ActiveState"] in BUSY or properties["Job"] not in ("", "0", "[not set]")
+def is_busy(now: Mapping[str, str]) -> bool:
+    """Return whether a unit runs, or waits in systemd's queue."""
+    return now["ActiveState"] in BUSY or now["Job"] not in ("", "0", "[not set]")
 
 
-def run_of(properties: Mapping[str, str]) -> str:
-    """Which run of a unit is over, before another start; empty while one is under way."""
-    return "" if is_busy(properties) else properties["InvocationID"]
+def run_of(now: Mapping[str, str]) -> str:
+    """Return the id of a unit's last run before a start, or "" while a run is under way."""
+    return "" if is_busy(now) else now["InvocationID"]
 
 
-def ended(unit: str, now: Mapping[str, str], former: str, *, started: bool, told: str = "") -> Exit:
-    """The exit code of a unit's program; raises Failure where it has none of its own.
+def ended(
+    unit: str, now: Mapping[str, str], former: str, *, started: bool, errors: str = ""
+) -> Exit:
+    """Return the exit code of a unit's program. Raise Failure if the program did not end by itself.
 
-    `former` is what `run_of` said before the start; `started` is whether `systemctl start` had
-    nothing to complain of, and `told` what it said.  A unit that went well may be forgotten by
-    systemd at once: then all that is known of it is that nothing went wrong.
+    `former` is the result of `run_of` before the start. `started` and `errors` are whether
+    `systemctl start` succeeded, and its output. systemd may forget a successful unit at once. Then
+    nothing is known but its success.
     """
     result, status = now["Result"], int(now["ExecMainStatus"] or 0)
     is_loaded = now["LoadState"] == "loaded"
     if is_loaded and started and result == "success":
         return Exit(status) if status in set(Exit) else Exit.INTERNAL
-    # A failure that a former run has left says nothing of this one.
+    # A failure of a former run says nothing about this one.
     if is_loaded and now["InvocationID"] != former:
         if result == "exit-code" and status in set(Exit):
             return Exit(status)
         if result == "exit-code" and status == EXIT_CREDENTIALS:
             raise Failure(
                 Exit.CREDENTIAL,
-                f"systemd could not decrypt a credential of {unit}; run site.yml for this host",
+                f"systemd could not decrypt a credential of {unit}. Run site.yml for this host",
             )
         if result == OUT_OF_MEMORY:
             raise Failure(
                 Exit.LOCAL,
-                f"{unit} was killed for want of memory ({result}): it reached the limit of "
-                "roster_upload_memory_mb, or the host has too little. Look at the export; if it is "
-                "right, raise the limit, run site.yml, then again",
+                f"{unit} was killed because memory ran out ({result}): it reached the limit of "
+                "roster_upload_memory_mb, or the host has too little. Look at the export. If it is "
+                "right, raise the limit, run site.yml, and try again",
             )
         if result in KILLED:
             raise Failure(
-                Exit.STOPPED, f"{unit} was killed ({result}); see journalctl -u {unit}, then again"
+                Exit.STOPPED,
+                f"{unit} was killed ({result}). See journalctl -u {unit}, and try again",
             )
-    why = " ".join(told.split()) or f"load state {now['LoadState']}, result {result}"
+    reason = " ".join(errors.split()) or f"load state {now['LoadState']}, result {result}"
     raise Failure(
-        Exit.LOCAL, f"systemd did not run {unit}: {why}; see systemctl status {unit}, then again"
+        Exit.LOCAL,
+        f"systemd did not run {unit}: {reason}. See systemctl status {unit}, and try again",
     )

@@ -1,4 +1,4 @@
-"""What the program writes to its terminal, its journal or a pipe: lines of printable characters.
+"""Output to a terminal, a journal or a pipe: lines of printable characters, or JSON.
 
 Receipts, profiles and a unit's journal can be written by the program's user, and root reads them.
 """
@@ -9,9 +9,13 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import IO
 
+from roster_upload import __version__
 from roster_upload.terminal.printable import printable_lines
+
+SCHEMA = 1  # version of the answers in JSON
 
 
 def show(text: str) -> None:
@@ -19,13 +23,17 @@ def show(text: str) -> None:
     print(printable_lines(text))
 
 
-def show_json(value: object) -> None:
-    """Write a value to the output as JSON, in which all but ASCII is escaped."""
-    print(json.dumps(value, indent=2).replace("\x7f", r"\u007f"))
+def show_json(answer: Mapping[str, object], indent: int | None = 2) -> None:
+    """Write a command's answer as JSON, in which all but ASCII is escaped.
+
+    `spec/answers.schema.json` describes the answers. A change that breaks readers raises SCHEMA.
+    """
+    known = {"schema": SCHEMA, "program": __version__, **answer}
+    print(json.dumps(known, indent=indent).replace("\x7f", r"\u007f"))
 
 
 def say(text: str, out: IO[str] | None = None) -> None:
-    """Write lines of text, by default to the error output, whether or not anybody reads them."""
+    """Write lines of text, by default to the error output. Without a reader nothing happens."""
     out = out or sys.stderr
     if out is None:  # it was closed before the program began
         return
@@ -36,6 +44,17 @@ def say(text: str, out: IO[str] | None = None) -> None:
 
 
 def discard(out: IO[str]) -> None:
-    """Let what is left in a stream's buffer go nowhere, so that the program's end is quiet."""
+    """Drop the rest of a stream's buffer, so that the program ends without a message."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def quiet_paramiko() -> None:
+    """Hide paramiko's own log and warnings: its tracebacks repeat our message."""
+    # Only commands that connect need them.
+    import logging  # noqa: PLC0415
+    import warnings  # noqa: PLC0415
+
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
+    logging.getLogger("paramiko").propagate = False
+    warnings.filterwarnings("ignore", module="paramiko")  # about old ciphers that it loads

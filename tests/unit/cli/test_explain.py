@@ -83,7 +83,7 @@ def test_a_letter_takes_braces_as_they_are() -> None:
 def test_an_explanation_has_evidence_and_a_command_to_copy(finding: dict[str, Any]) -> None:
     told = explain(Exit.HELD, {**HELD, "findings": [finding]}, feed())
     look, approve = "roster-upload diff maple-grove", "roster-upload approve maple-grove --digest "
-    assert 0 < told["do"].index(look) < told["do"].index(f"{approve}3f1c9a7d3f1c9a7d --why ")
+    assert 0 < told["do"].index(look) < told["do"].index(f"{approve}3f1c9a7d3f1c9a7d --reason ")
     assert look in told["letter"]
     message, text, *held, slowest = told["evidence"]
     assert message == HELD["message"]

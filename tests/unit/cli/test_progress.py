@@ -1,4 +1,4 @@
-"""How far a transfer is."""
+"""The progress of a transfer, shown on a terminal and left in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the vendor has already is not sent again."""
+"""A package that the vendor has already is not sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steps of a delivery share."""
+"""The job: data that the steps of a delivery share."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_both_locks_are_held_while_it_is_transferred(host: Host) -> None:
     def start_another(feed: config.Feed, *arguments: Any, **options: Any) -> upload.Delivered:
         for lock in (
             locks.feed_lock(host.state),
-            locks.turn(host.state.parent / ".turns", feed, 0, host.said.append),
+            locks.transfer_slot(host.state.parent / ".turns", feed, 0, host.said.append),
         ):
             with pytest.raises(Failure) as failure, lock:
                 pass

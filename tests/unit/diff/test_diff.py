@@ -595,9 +595,9 @@ start) RUNTIME_DIRECTORY={folder}/maple-grove CREDENTIALS_DIRECTORY={secrets} \\
 esac
 """
 AS_ROOT = (
-    "import pathlib, sys; from roster_upload.cli import commands, parser as cli\n"
-    "commands.needs_unit = lambda given: True\n"
-    "commands.RUN_DIR = pathlib.Path(sys.argv.pop(1))\n"
+    "import pathlib, sys; from roster_upload.cli import through_unit, parser as cli\n"
+    "through_unit.needs_unit = lambda given: True\n"
+    "through_unit.RUN_DIR = pathlib.Path(sys.argv.pop(1))\n"
     "sys.exit(cli.main(sys.argv[1:]))\n"
 )
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roster_upload.cli import commands, progress
 from roster_upload.cli import parser as cli
+from roster_upload.cli import progress, through_unit
 from roster_upload.diff import channel
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import become_owner, open_plain, read_plain
@@ -110,7 +110,7 @@ def held(folder: Path, sha256: str) -> Path:
 
 def approve(folder: Path, digest: str) -> list[str]:
     return ["--state-dir", str(folder / "state"), "approve", "maple-grove",
-            "--digest", digest, "--why", "spring"]  # fmt: skip
+            "--digest", digest, "--reason", "spring"]  # fmt: skip
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_digest_in_the_ledger_is_hex(tmp_path: Path, capsys: pytest.CaptureFix
     state = held(tmp_path, "ab" * 31 + "$(")
     before = (state / "receipts.jsonl").read_text()
     assert cli.main(approve(tmp_path, "ab" * 8)) == Exit.USAGE
-    assert "none is held" in capsys.readouterr().err
+    assert "No export is held" in capsys.readouterr().err
     assert (state / "receipts.jsonl").read_text() == before
 
 
@@ -181,27 +181,27 @@ def test_a_ledger_that_is_a_pipe_is_told(
 def test_a_wish_counts_while_its_command_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "RUN_DIR", tmp_path / "run")
-    assert commands.wish("maple-grove") == ""
-    with commands.wished("maple-grove", "abcd"):
-        assert commands.wish("maple-grove") == "abcd"
-        assert commands.wish("oak-county") == ""
+    monkeypatch.setattr(through_unit, "RUN_DIR", tmp_path / "run")
+    assert through_unit.wish("maple-grove") == ""
+    with through_unit.wished("maple-grove", "abcd"):
+        assert through_unit.wish("maple-grove") == "abcd"
+        assert through_unit.wish("oak-county") == ""
         assert (tmp_path / "run" / "maple-grove.resend").stat().st_mode & 0o777 == 0o644
-    assert commands.wish("maple-grove") == ""
+    assert through_unit.wish("maple-grove") == ""
     left = tmp_path / "run" / "maple-grove.resend"
-    left.write_text("abcd")  # of a killed command
-    assert commands.wish("maple-grove") == ""
-    with commands.wished("maple-grove", ""):
+    left.write_text("abcd")  # of a command that was killed
+    assert through_unit.wish("maple-grove") == ""
+    with through_unit.wished("maple-grove", ""):
         assert not left.exists()
 
 
 def test_a_wish_is_written_over_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "RUN_DIR", tmp_path)
+    monkeypatch.setattr(through_unit, "RUN_DIR", tmp_path)
     target = tmp_path / "target"
     target.write_text("untouched")
     (tmp_path / "maple-grove.resend").symlink_to(target)
-    with commands.wished("maple-grove", "abcd"):
-        assert commands.wish("maple-grove") == "abcd"
+    with through_unit.wished("maple-grove", "abcd"):
+        assert through_unit.wish("maple-grove") == "abcd"
     assert target.read_text() == "untouched"
 
 

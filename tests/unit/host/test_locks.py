@@ -32,7 +32,7 @@ def feed(name: str = "maple", **changes: Any) -> config.Feed:
 def turn(
     folder: Path, of: config.Feed, seconds: float = 0, said: list[str] | None = None
 ) -> contextlib.AbstractContextManager[None]:
-    return locks.turn(folder, of, seconds, ([] if said is None else said).append)
+    return locks.transfer_slot(folder, of, seconds, ([] if said is None else said).append)
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def test_a_feed_has_one_delivery_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(Failure) as failed, locks.feed_lock(folder):
             pass
         assert failed.value.code == Exit.BUSY
-        assert failed.value.message == "another delivery of maple is under way; see its journal"
+        assert failed.value.message == "another delivery of maple is under way. See its journal"
         with locks.feed_lock(tmp_path / "state" / "oak"):
             pass
     with locks.feed_lock(folder):  # a killed one holds nothing
@@ -86,14 +86,14 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
         pass
     assert failed.value.code == Exit.LOCAL
     assert failed.value.message == (
-        f"{tmp_path}/maple cannot be written (File exists); run the feed as its unit: "
+        f"{tmp_path}/maple cannot be written (File exists). Run the feed as its unit: "
         "systemctl start roster-upload@maple.service"
     )
     with pytest.raises(Failure) as failed, turn(tmp_path / "maple", feed()):
         pass
     assert failed.value.code == Exit.LOCAL
     assert failed.value.message == (
-        f"{tmp_path}/maple cannot be written (File exists); run the feed as its unit: "
+        f"{tmp_path}/maple cannot be written (File exists). Run the feed as its unit: "
         "systemctl start roster-upload@maple.service"
     )
 
@@ -110,7 +110,7 @@ def test_a_host_has_so_many_transfers_at_once(tmp_path: Path) -> None:
             pass
         assert failed.value.code == Exit.BUSY
         assert failed.value.message == (
-            "other feeds of this host were transferring all the time; raise parallel"
+            "other feeds of this host were transferring all the time. Raise parallel"
         )
         assert said == ["waiting for other feeds of this host that are being transferred"]
         with turn(tmp_path, feed("ash", parallel=4)):
@@ -143,7 +143,7 @@ def test_an_account_has_one_login_at_a_time(
         assert failed.value.code == Exit.BUSY
         assert failed.value.message == (
             f"other feeds of {second.username} at {GOOD['remote_host']} were transferring all the "
-            "time; let their windows open earlier"
+            "time. Let their windows open earlier"
         )
 
 
@@ -153,7 +153,7 @@ def test_who_waits_for_an_account_takes_no_place(tmp_path: Path) -> None:
     with turn(tmp_path, feed(parallel=2)):
 
         def wait() -> None:
-            with locks.turn(tmp_path, second, 60, lambda _: waits.set()):
+            with locks.transfer_slot(tmp_path, second, 60, lambda _: waits.set()):
                 pass
 
         waiting = threading.Thread(target=wait)
@@ -174,7 +174,7 @@ def test_a_turn_comes_when_one_ends(tmp_path: Path) -> None:
             os.kill(child, signal.SIGKILL)
 
         # The limit only ends a hang.
-        with locks.turn(tmp_path, feed(parallel=1), 60, end_the_other):
+        with locks.transfer_slot(tmp_path, feed(parallel=1), 60, end_the_other):
             pass
     assert said == ["waiting for other feeds of this host that are being transferred"]
 
@@ -224,7 +224,7 @@ def test_locks_tell_no_account(tmp_path: Path) -> None:
     """The files on the disk name no account."""
     with turn(tmp_path, feed(parallel=1)):
         names = sorted(path.name for path in tmp_path.iterdir())
-        assert names[1:] == ["place-0.lock"]
+        assert names[1:] == ["slot-0.lock"]
         assert "maple" not in names[0]
         with (tmp_path / names[0]).open() as handle, pytest.raises(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from roster_upload.cli import compare
 from roster_upload.cli import parser as cli
 from roster_upload.delivery import pipeline
+from roster_upload.diff import compare
 from roster_upload.exits import Exit
 from roster_upload.host import memory
 from roster_upload.package.source import Source, Unusable

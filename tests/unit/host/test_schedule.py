@@ -29,7 +29,7 @@ CRON = """\
 
 def listed(monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]) -> None:
     """Let `systemctl` answer by its verb."""
-    monkeypatch.setattr(schedule, "said", lambda *command: answers.get(command[1], ""))
+    monkeypatch.setattr(schedule, "output", lambda *command: answers.get(command[1], ""))
 
 
 def starts(table: Path) -> dict[str, dict[str, str]]:
@@ -88,12 +88,12 @@ def test_timers_start_where_there_is_no_table(
 
 def test_a_command_that_fails_has_said_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for code, told in ((0, "x"), (3, "")):
-        assert schedule.said(sys.executable, "-c", f"print(' x '); exit({code})") == told
-    assert schedule.said("/no/such/program") == ""
+        assert schedule.output(sys.executable, "-c", f"print(' x '); exit({code})") == told
+    assert schedule.output("/no/such/program") == ""
     run = subprocess.run
 
     def slow(*arguments: Any, **more: Any) -> Any:
         return run(*arguments, **{**more, "timeout": 0.01})
 
     monkeypatch.setattr(subprocess, "run", slow)
-    assert schedule.said("sleep", "9") == ""
+    assert schedule.output("sleep", "9") == ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from roster_upload import config
-from roster_upload.cli import commands
+from roster_upload.cli import through_unit
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import unit
 from roster_upload.records.ledger import Ledger
@@ -34,7 +34,7 @@ def properties(**values: str) -> dict[str, str]:
         "Job": "",
     }
     lines = "\n".join(f"{name}={value}" for name, value in {**usual, **values}.items())
-    return unit.shown(lines + "\nSomething=else")
+    return unit.properties(lines + "\nSomething=else")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_program_that_ran_has_its_own_code(
             {"Result": "oom-kill", "ExecMainStatus": "9"},
             True,
             Exit.LOCAL,
-            "want of memory (oom-kill)",
+            "memory ran out (oom-kill)",
         ),
         ({"Result": "timeout", "ExecMainStatus": "16"}, False, Exit.STOPPED, "timeout"),
         ({"ExecMainStatus": "243"}, False, Exit.CREDENTIAL, "could not decrypt"),
@@ -78,7 +78,7 @@ def test_what_is_no_answer_of_the_program_is_told(
     values: dict[str, str], started: bool, code: Exit, told: str
 ) -> None:
     with pytest.raises(Failure) as failed:
-        unit.ended(NAME, properties(**values), "old", started=started, told="Unit is\nmasked.\n")
+        unit.ended(NAME, properties(**values), "old", started=started, errors="Unit is\nmasked.\n")
     assert failed.value.code == code
     assert told in failed.value.message
     assert NAME in failed.value.message
@@ -120,7 +120,7 @@ def test_a_run_that_systemd_has_forgotten_is_told_by_its_receipt(
     (tmp_path / "a").mkdir()
     append(Ledger(tmp_path / "a"), {"started": "2026-11-26T07:10:00Z", **receipt})
     given = argparse.Namespace(feed="a", state_dir=tmp_path)
-    assert commands._left(given, command, began) == code
+    assert through_unit._receipt_code(given, command, began) == code
 
 
 def test_a_masked_unit_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_masked_unit_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(config, "load", lambda _path: None)
     given = argparse.Namespace(feed="a", config_dir=tmp_path)
     with pytest.raises(Failure, match="is masked") as failed:
-        commands.through_unit(given, "send")
+        through_unit.run(given, "send")
     assert failed.value.code == Exit.LOCAL
 
 
@@ -161,7 +161,7 @@ def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
     code = (
         "import argparse, pathlib, subprocess, sys, time\n"
         "from roster_upload import config\n"
-        "from roster_upload.cli import commands\n"
+        "from roster_upload.cli import through_unit\n"
         "from roster_upload.exits import Failure\n"
         "class Slow(subprocess.Popen):\n"  # the interrupt comes before the unit is known
         "    def __init__(self, *words, **options):\n"
@@ -169,13 +169,13 @@ def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
         "subprocess.Popen = Slow\n"
         "config.load = lambda path: None\n"
         f"given = argparse.Namespace(feed='a', config_dir=pathlib.Path({str(tmp_path)!r}))\n"
-        "try: sys.exit(commands.through_unit(given, 'send'))\n"
+        "try: sys.exit(through_unit.run(given, 'send'))\n"
         "except Failure as failure: print(failure.message); sys.exit(failure.code)\n"
     )
     environment = {
         **os.environ,
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(commands.__file__).parents[2]),
+        "PYTHONPATH": str(Path(through_unit.__file__).parents[2]),
     }
     with subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True

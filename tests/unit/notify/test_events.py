@@ -1,4 +1,4 @@
-"""Which receipts are news."""
+"""Events: receipts that are news to somebody."""
 
 from __future__ import annotations
 

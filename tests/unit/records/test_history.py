@@ -1,4 +1,4 @@
-"""What receipts say together: what was sent, what is new, what waits, what stays the same."""
+"""The history of a feed: deliveries, news, waiting removals, unchanged nights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a night came to is decided in one place."""
+"""The result of a night is decided in one place."""
 
 from __future__ import annotations
 

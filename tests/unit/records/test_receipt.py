@@ -98,7 +98,7 @@ def test_a_damaged_receipt_harms_no_reader(
     ledger.path.parent.mkdir(exist_ok=True)
     lines = [json.dumps(r) for r in (GOOD, damaged, {**GOOD, "run": "cd"}, damaged)]
     ledger.path.write_text("".join(f"{line}\n" for line in lines))
-    approve = ("approve", "maple", "--digest", "f" * 12, "--why", "so")
+    approve = ("approve", "maple", "--digest", "f" * 12, "--reason", "so")
     for words in (("status",), ("history", "maple"), approve, ("explain", "maple")):
         assert command(readers, *words) in (Exit.OK, Exit.USAGE), words
     before, good = ledger.history(), Receipt.parse(GOOD)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from roster_upload import __version__
 from roster_upload.exits import Exit
 from roster_upload.terminal import output
 
@@ -29,7 +30,8 @@ def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     output.show_json(value)
     told = capsys.readouterr().out
     assert all(" " <= character <= "~" for line in told.splitlines() for character in line)
-    assert json.loads(told) == value
+    head = {"schema": output.SCHEMA, "program": __version__}
+    assert json.loads(told) == {**head, **value}
 
 
 def test_nobody_has_to_read_it(

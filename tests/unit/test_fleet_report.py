@@ -11,6 +11,7 @@ import pytest
 from ansible import context
 
 ROOT = Path(__file__).resolve().parents[2]
+SUMS_UP = {"fleet_report_sums_up": True}
 SOURCE = ROOT / "roles/roster_common/callback_plugins/fleet_report.py"
 
 
@@ -53,10 +54,12 @@ def result(host: str, message: str, **more: Any) -> SimpleNamespace:
     task = SimpleNamespace(
         no_log=more.pop("no_log", False),
         loop=more.pop("loop", None),
+        action=more.pop("action", "ansible.builtin.command"),
+        vars=more.pop("vars", {}),
         get_name=lambda: "the task",
     )
     named = SimpleNamespace(get_name=lambda: host)
-    return SimpleNamespace(_host=named, _task=task, _result={"msg": message, **more})
+    return SimpleNamespace(_host=named, _task=task, _result={"msg": message, "rc": 1, **more})
 
 
 def test_all_are_told_and_the_rest_is_left_in_a_file(report: Any, tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_a_host_without_such_a_feed_is_no_trouble(report: Any) -> None:
 
 def test_a_row_that_tells_of_the_trouble_is_enough(report: Any) -> None:
     rows = [{"feed": "maple", "did": "NOT SENT", "note": "refused", "ok": False}]
-    report.v2_runner_on_failed(result("a", "not sent: maple; the closing table says why"))
+    report.v2_runner_on_failed(result("a", "not sent: maple", vars=SUMS_UP))
     report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
     assert "FAILED" not in report._display.text
 
@@ -195,8 +198,11 @@ def test_a_loop_says_what_failed_first(report: Any) -> None:
 )
 def test_a_command_speaks_by_either_stream(report: Any, streams: dict[str, str], told: str) -> None:
     report.v2_runner_on_failed(result("b", "non-zero return code", **streams))
-    report.v2_runner_on_failed(result("c", "another message", **streams))
-    assert report.troubles == {"b": told, "c": "another message"}
+    report.v2_runner_on_failed(
+        result("c", "another message", action="ansible.builtin.apt", **streams)
+    )
+    report.v2_runner_on_failed(result("d", "failed_when held", rc=0, **streams))
+    assert report.troubles == {"b": told, "c": "another message", "d": "failed_when held"}
 
 
 def test_an_ignored_error_is_no_trouble(report: Any) -> None:
@@ -226,7 +232,7 @@ def test_troubles_stand_last_whatever_the_order_of_hosts(report: Any) -> None:
 
 def test_a_host_with_its_trouble_told_is_told_once(report: Any) -> None:
     """Only the sum of the rows is omitted. Successful hosts stay successful."""
-    report.v2_runner_on_failed(result("a", "the closing table says why"))
+    report.v2_runner_on_failed(result("a", "not ready", vars=SUMS_UP))
     rows = {"a": [{"feed": "alder"}], "b": [{"feed": "beech"}], "c": [], "d": []}
     report.v2_playbook_on_stats(stats(rows, {"a"}, set()))
     assert "FAILED" in report._display.text, "no row of it tells of a trouble"
@@ -326,3 +332,11 @@ def test_a_host_fills_no_table(report: Any) -> None:
     rows = {host: [{"feed": host}] for host in "bcd"} | {"a": [{"feed": "x" * 10**6}] * 1000}
     report.v2_playbook_on_stats(stats(rows, set(), set()))
     assert len(report._display.text) < 10**6
+
+
+def test_a_later_failure_is_not_summed_up_by_the_rows(report: Any) -> None:
+    rows = [{"feed": "maple", "did": "NOT SENT", "note": "refused", "ok": False}]
+    report.v2_runner_on_failed(result("a", "not sent", vars=SUMS_UP))
+    report.v2_runner_on_failed(result("a", "the disk is full"))
+    report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
+    assert "the disk is full" in report._display.text

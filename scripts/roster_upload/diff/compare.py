@@ -1,11 +1,10 @@
-"""What the guard would say if one package followed another, without a feed and without a host."""
+"""The guard's verdict on one package after another, without a feed and without a host."""
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,14 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.guard import guard
 from roster_upload.package.built import require_scope
 from roster_upload.spec.formats import OPAQUE
-from roster_upload.terminal.tables import table
 from roster_upload.validation.check import check
 from roster_upload.validation.findings import Report
 from roster_upload.validation.options import ValidationOptions
 
-ACTIONS = ("removed", "added", "changed")
-WIDTH = 80
-
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in two packages, and what the guard says of the second."""
+    """The findings in two packages, and the guard's verdict on the second."""
 
     night: dt.date
     before: Report
@@ -35,7 +30,7 @@ class Answer:
 
     @property
     def code(self) -> Exit:
-        """Held, refused, or good."""
+        """Return the exit code: held, refused, or good."""
         if self.verdict.reasons:
             return Exit.HELD
         return Exit.OK if self.after.accepted and self.before.rows else Exit.REFUSED
@@ -56,23 +51,9 @@ class Answer:
             "after": self.after.record(),
         }
 
-    def text(self) -> str:
-        """Return the answer for people."""
-        lines = [*_findings("BEFORE", self.before), *_findings("AFTER", self.after)]
-        lines += _table(self.verdict.record())
-        lines += [f"held: {reason.text}" for reason in self.verdict.reasons]
-        verdict = {
-            Exit.OK: "the guard would let AFTER through",
-            Exit.HELD: "the guard would hold AFTER",
-            Exit.REFUSED: "the guard would let AFTER through, but validation refuses it"
-            if self.before.rows
-            else "BEFORE cannot be read, so there is nothing to compare with",
-        }
-        return "\n".join([*lines, f"night of {self.night}: {verdict[self.code]}"])
-
 
 def compare(before: Path, after: Path, feed: Feed, night: dt.date) -> Answer:
-    """Return what the guard of a feed would say. Raise Failure where a package cannot be read."""
+    """Return a feed's verdict on `after`. Raise Failure if a package cannot be read."""
     key = secrets.token_bytes(32)
     options = ValidationOptions.from_feed(feed)
     eve = night - dt.timedelta(days=1)
@@ -95,7 +76,7 @@ def check_path(path: Path, options: ValidationOptions, night: dt.date, key: byte
 
 
 def check_export(feed: Feed, night: dt.date) -> Report:
-    """Check what a feed would send of its export. Raise Failure."""
+    """Check the package that a feed would send. Raise Failure."""
     options = ValidationOptions.from_feed(feed)
     if not feed.has_steps:
         return check_path(feed.source, options, night)
@@ -108,14 +89,3 @@ def check_export(feed: Feed, night: dt.date) -> Report:
         if built and report.accepted:
             require_scope(built)
         return report
-
-
-def _findings(name: str, report: Report) -> list[str]:
-    return [f"{name}: {finding.text()}" for finding in report.findings.told]
-
-
-def _table(changes: dict[str, Any]) -> list[str]:
-    """Return the changes by kind as a table."""
-    titles = ("before", "now", *ACTIONS)
-    rows = [[kind, *(f"{change[title]:,}" for title in titles)] for kind, change in changes.items()]
-    return list(chain.from_iterable(table([["", *titles], *rows], WIDTH, numbers=True)))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from roster_upload import config
 from roster_upload.cli import parser as cli
-from roster_upload.cli.compare import check_export
+from roster_upload.diff.compare import check_export
 from roster_upload.exits import Exit, Failure
 from support import rosters
 from unit.test_config import GOOD, write

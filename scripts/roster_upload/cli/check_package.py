@@ -1,0 +1,55 @@
+"""`check` and `compare`: what validation and the guard find in packages, without a delivery."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+
+from roster_upload import config
+from roster_upload.cli.host_feeds import config_file, state_as_owner
+from roster_upload.cli.render_compare import text
+from roster_upload.diff import compare as comparing
+from roster_upload.exits import Exit
+from roster_upload.records.night import Night
+from roster_upload.records.summary import several
+from roster_upload.terminal.output import show, show_json
+from roster_upload.terminal.printable import printable
+from roster_upload.validation.options import ValidationOptions
+
+
+def check(given: argparse.Namespace) -> int:
+    """Check a package and print the findings."""
+    now = dt.datetime.now(dt.UTC)
+    if given.file:
+        path, options = given.file, ValidationOptions(format=given.format)
+        report = comparing.check_path(path, options, now.date())
+    else:
+        feed = config.load(config_file(given))
+        path = feed.source
+        state_as_owner(given)  # the check has to fail where the delivery's account would
+        report = comparing.check_export(feed, Night.containing(feed, now).deadline.date())
+    if given.json:
+        show_json(report.record())
+    else:
+        for finding in report.findings.told:
+            show(finding.text())
+        rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
+        verdict = "good" if report.accepted else "REFUSED"
+        if report.accepted and report.faulty_rows:
+            verdict += f", with {several(sum(report.faulty_rows.values()), 'faulty row')}"
+        show(f"{printable(str(path))}: {verdict}; rows: {rows or 'none read'}")
+    return Exit.OK if report.accepted else Exit.REFUSED
+
+
+def compare(given: argparse.Namespace) -> int:
+    """Print the guard's verdict on one package after another."""
+    feed = config.for_comparison()
+    if given.config:
+        feed = config.for_comparison(config.read(given.config), str(given.config))
+    night = given.night or dt.datetime.now(dt.UTC).date()
+    answer = comparing.compare(given.before, given.after, feed, night)
+    if given.json:
+        show_json(answer.record())
+    else:
+        show(text(answer))
+    return answer.code

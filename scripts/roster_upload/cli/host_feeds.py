@@ -1,0 +1,70 @@
+"""The feeds of this host as commands find them: configuration, state, receipts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roster_upload.exits import Exit, Failure
+from roster_upload.host.account import become_owner, user_name
+from roster_upload.spec.checks import is_feed_name
+
+if TYPE_CHECKING:
+    from roster_upload.records.ledger import Ledger
+
+
+def config_file(given: argparse.Namespace) -> Path:
+    """Return the path of the named feed's configuration file. Raise Failure."""
+    if not is_feed_name(given.feed):
+        raise Failure(Exit.USAGE, f"{given.feed!r} is not the name of a feed")
+    path: Path = given.config_dir / f"{given.feed}.toml"
+    return path
+
+
+def state_of(given: argparse.Namespace) -> Path:
+    """Return the folder of a feed's state. In its unit this is the only folder it can write."""
+    return Path(os.environ.get("STATE_DIRECTORY") or given.state_dir / given.feed)
+
+
+def state_as_owner(given: argparse.Namespace) -> Path:
+    """Return the folder of a feed's state, after a switch to the account that owns it."""
+    state = state_of(given)
+    become_owner(state)
+    return state
+
+
+def names(given: argparse.Namespace) -> list[str]:
+    """Return the named feed, or all feeds of the host. Raise Failure for an unknown feed."""
+    if not given.feed:
+        return sorted(path.stem for path in given.config_dir.glob("*.toml"))
+    path = config_file(given)
+    if not path.exists() and not read_ledger(given, given.feed).receipts():
+        raise Failure(
+            Exit.CONFIG,
+            f"this host has no feed {given.feed}: it has neither {path} nor a receipt",
+        )
+    return [given.feed]
+
+
+def read_ledger(given: argparse.Namespace, name: str) -> Ledger:
+    """Return a feed's ledger. Raise Failure if this account cannot read it."""
+    # Half of the program's starts only relay to a unit, and read no ledger.
+    from roster_upload.records.ledger import Ledger  # noqa: PLC0415
+
+    ledger = Ledger(given.state_dir / name)
+    try:
+        ledger.receipts()
+    except OSError as error:
+        raise unusable(error) from None
+    return ledger
+
+
+def unusable(error: OSError) -> Failure:
+    """Return the failure for a file of a feed's state that cannot be read or written."""
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return Failure(Exit.LOCAL, f"{user_name()} may not open {error.filename}. Use sudo")
+    return Failure(
+        Exit.LOCAL, f"{error.filename} cannot be used ({error.strerror}). Look at this file"
+    )

@@ -1,0 +1,30 @@
+"""`report`: everything that the control node collects from a host, in one trip."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+
+from roster_upload.exits import Exit, Failure
+from roster_upload.host import schedule
+from roster_upload.records.night import stamp
+from roster_upload.report.collect import collect
+from roster_upload.report.machine import machine
+from roster_upload.terminal.output import show_json
+
+
+def report(given: argparse.Namespace) -> int:
+    """Print the report. It names no person, and of a credential only the day it was written."""
+    if given.nights < 1:
+        raise Failure(Exit.USAGE, "--nights has to be 1 or more")
+    now = dt.datetime.now(dt.UTC)
+    starts = schedule.next_starts(now, schedule.CRON_TABLE)
+    show_json(
+        {
+            "time": stamp(now),
+            **machine(given.state_dir),
+            "feeds": collect(given.config_dir, given.state_dir, given.nights, starts),
+        },
+        indent=None,
+    )
+    return Exit.OK

@@ -1,0 +1,197 @@
+"""Commands that run in their feed's unit, which alone gets the feed's credentials.
+
+Half of the program's starts only relay. This module therefore imports nothing that sends or reads
+rosters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime as dt
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from roster_upload import config
+from roster_upload.cli.host_feeds import config_file
+from roster_upload.exits import Exit, Failure
+from roster_upload.host import unit
+from roster_upload.terminal.output import say, show
+
+CONFIG_DIR = Path("/etc/roster-upload")  # of the host's own feeds
+# Root's folder, in which each feed's units have one of their own.
+RUN_DIR = Path("/run/roster-upload")
+RELAYED = ("send", "rehearse", "resend", "probe", "login", "watch")
+# Prefixes of units, where they are not `roster-COMMAND`.
+UNITS = {"send": "roster-upload"}
+# The unit that logs in with the credential of a slot.
+LOGINS = {"current": "login", "pending": "pending"}
+# The units of these commands write their progress to a file, for a terminal.
+TRANSFERS = ("send", "resend")
+
+
+def is_installed(given: argparse.Namespace) -> bool:
+    """Return whether a command is about the host's own feeds."""
+    return bool(given.config_dir == CONFIG_DIR)
+
+
+def needs_unit(given: argparse.Namespace) -> bool:
+    """Return whether a command has to run in its unit."""
+    return (
+        os.geteuid() == 0
+        and "CREDENTIALS_DIRECTORY" not in os.environ
+        and is_installed(given)
+        and shutil.which("systemctl") is not None
+    )
+
+
+def is_relayed(given: argparse.Namespace) -> bool:
+    """Return whether all of a command's work is its unit's."""
+    return given.command in RELAYED and needs_unit(given)
+
+
+def relay(given: argparse.Namespace) -> int:
+    """Run a command in its unit. Return its exit code. Raise Failure."""
+    command = LOGINS[given.slot] if given.command == "login" else given.command
+    if command not in TRANSFERS:
+        return run(given, command)
+    with wished(given.feed, getattr(given, "digest", None) or ""):
+        return run(given, command)
+
+
+def run(given: argparse.Namespace, command: str) -> int:
+    """Start a command's unit, show its output, and return its exit code. Raise Failure."""
+    config.load(config_file(given))
+    name = f"{UNITS.get(command, f'roster-{command}')}@{given.feed}.service"
+    began = dt.datetime.now(dt.UTC)
+    since = f"@{began.timestamp():.3f}"
+    before = _properties(name)
+    former, is_ours = unit.run_of(before), not unit.is_busy(before)
+    with interrupts_kept() as hear, subprocess.Popen(
+        # In a session of its own: an interrupt is for this program, which stops the unit.
+        ["systemctl", "start", name], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as starting:  # fmt: skip
+        try:
+            hear()
+            if sys.stderr.isatty() and command in TRANSFERS:
+                # Only terminals need it.
+                from roster_upload.cli.progress import follow  # noqa: PLC0415
+
+                follow(given.feed, RUN_DIR / given.feed / "progress", starting.poll)
+            _, errors = starting.communicate()
+        except KeyboardInterrupt:
+            errors = _interrupt(name, starting, is_ours=is_ours)
+    journal = ["journalctl", "--no-pager", "--quiet", "-o", "cat", "--since", since, "-u", name]
+    subprocess.run(["journalctl", "--sync"], check=False, capture_output=True)
+    output = subprocess.run([*journal, "-t", "roster-upload"], check=False, capture_output=True)
+    if output.stdout:
+        show(output.stdout.decode("utf-8", "backslashreplace").removesuffix("\n"))
+        sys.stdout.flush()
+    is_started = starting.returncode == 0
+    code = unit.ended(name, _properties(name), former, started=is_started, errors=errors)
+    return _receipt_code(given, command, began) if code == Exit.OK else code
+
+
+@contextlib.contextmanager
+def interrupts_kept() -> Iterator[Callable[[], None]]:
+    """Hold interrupts back until the yielded function is called, since nothing runs before it.
+
+    The function raises KeyboardInterrupt if one has come before. To block the signal would not do:
+    a library's threads do not block it.
+    """
+    kept: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _frame: kept.append(number))
+
+    def hear() -> None:
+        signal.signal(signal.SIGINT, former)
+        if kept:
+            raise KeyboardInterrupt
+
+    try:
+        yield hear
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _interrupt(name: str, starting: subprocess.Popen[str], *, is_ours: bool) -> str:
+    """Stop a unit that this program has started. Return the errors of its start.
+
+    Raise Failure for a unit that ran before: it is the night's delivery, and goes on.
+    """
+    if not is_ours:
+        starting.terminate()
+        raise Failure(
+            Exit.STOPPED, f"{name} ran before and goes on. To stop it: systemctl stop {name}"
+        )
+    say(f"stopping {name}")
+    subprocess.run(["systemctl", "stop", name], check=False, capture_output=True)
+    return starting.communicate()[1]
+
+
+def _receipt_code(given: argparse.Namespace, command: str, began: dt.datetime) -> int:
+    """Return the exit code in the receipt of a run of a command, or OK without one.
+
+    systemd calls a blackout date a success, and may have forgotten everything else.
+    """
+    # Failures, and starts that are refused, do without.
+    from roster_upload.records.ledger import Ledger  # noqa: PLC0415
+    from roster_upload.records.night import stamp  # noqa: PLC0415
+
+    last = Ledger(given.state_dir / given.feed).history().last
+    if not last:
+        return Exit.OK
+    # Not the receipt of a delivery which cron has started beside a login.
+    # Not one from a clock that was ahead.
+    times = stamp(began), stamp(dt.datetime.now(dt.UTC))
+    is_it = last.command == command and times[0] <= last.started <= times[1]
+    return int(last.exit_code or 0) if is_it else Exit.OK
+
+
+def _properties(name: str) -> dict[str, str]:
+    """Return the properties of a unit that systemd knows."""
+    done = subprocess.run([*unit.SHOW, name], check=False, capture_output=True, text=True)
+    return unit.properties(done.stdout)
+
+
+# ---- the digest of a resend ----------------------------------------------------------------------
+
+
+def _wish_file(feed: str) -> Path:
+    """Return the file in which root leaves the digest of the package to resend."""
+    return RUN_DIR / f"{feed}.resend"
+
+
+def wish(feed: str) -> str:
+    """Return the digest that a running command has left, or ""."""
+    with contextlib.suppress(FileNotFoundError), _wish_file(feed).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read()
+    return ""
+
+
+@contextlib.contextmanager
+def wished(feed: str, digest: str) -> Iterator[None]:
+    """Leave a digest for the unit, locked during the block. The lock tells it from an older one."""
+    path = _wish_file(feed)
+    path.unlink(missing_ok=True)
+    if not digest:
+        yield
+        return
+    RUN_DIR.mkdir(exist_ok=True)
+    with path.open("x") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.fchmod(file.fileno(), 0o644)
+            file.write(digest)
+            file.flush()
+            yield
+        finally:
+            path.unlink()
