@@ -166,7 +166,7 @@ def test_the_status_of_a_feed_that_is_none(
 ) -> None:
     options = [f"--config-dir={tmp_path}", f"--state-dir={tmp_path}", "status", "maple-grove"]
     assert cli.main(options) == Exit.CONFIG
-    assert "is no feed of this host" in capsys.readouterr().err
+    assert "has no feed maple-grove" in capsys.readouterr().err
     write(tmp_path / "maple-grove.toml", GOOD)
     assert cli.main(options) == Exit.OK
     assert "no delivery yet" in capsys.readouterr().out
