@@ -174,7 +174,7 @@ class _Judgement:
         self, kind: str, difference: Difference, parts: Sequence[Comparison]
     ) -> list[Reason]:
         """Return the reasons of a kind of record, or of a whole file."""
-        limits = Limits.of(self.feed, kind, self.night)
+        limits = Limits.from_feed(self.feed, kind, self.night)
         change = difference.change
         if change.before and not change.now:
             return [

@@ -48,7 +48,7 @@ class Limits:
     floor: int
 
     @classmethod
-    def of(cls, feed: Feed, kind: str, night: dt.date) -> Limits:
+    def from_feed(cls, feed: Feed, kind: str, night: dt.date) -> Limits:
         """Return those of a kind on a night. An expected change widens them, and never narrows."""
         wide = widening(feed, night)
         own = dict(feed.guard_limits.get(file_of(kind), {}))

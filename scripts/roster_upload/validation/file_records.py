@@ -17,6 +17,7 @@ from roster_upload.guard.record_sets import Rows as Records
 from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.batch import Batch
+from roster_upload.validation.column_rules import ColumnRules
 from roster_upload.validation.columns import IdIndex, Numbered, Values, row_sums, sums_of_strings
 from roster_upload.validation.enrollments import (
     Calendars,
@@ -27,7 +28,6 @@ from roster_upload.validation.enrollments import (
     day_of,
 )
 from roster_upload.validation.findings import Findings
-from roster_upload.validation.rules import ColumnRules
 
 # Files whose sourcedIds are looked at whether capitals alone tell them apart.
 CASE_SENSITIVE = ("academicSessions", "orgs", "courses", "classes", "users")

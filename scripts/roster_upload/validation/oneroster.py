@@ -21,6 +21,7 @@ from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
 from roster_upload.validation.batch import Batch
+from roster_upload.validation.column_rules import ColumnRules, Target
 from roster_upload.validation.columns import IdIndex, Numbered, Values
 from roster_upload.validation.csv_reader import Rows
 from roster_upload.validation.file_records import FileRecords, Shared
@@ -28,7 +29,6 @@ from roster_upload.validation.findings import Report
 from roster_upload.validation.lines import Unreadable
 from roster_upload.validation.manifest import MANIFEST, Manifest
 from roster_upload.validation.row_rules import RowRules
-from roster_upload.validation.rules import ColumnRules, Target
 
 # File: the column whose values say what kind of row a reference has led to.
 REFERRED_TYPES = {"orgs": "type", "academicSessions": "type", "users": "role"}

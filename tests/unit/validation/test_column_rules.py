@@ -9,9 +9,9 @@ import pytest
 from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.batch import Batch
+from roster_upload.validation.column_rules import ColumnRules, Target
 from roster_upload.validation.columns import IdIndex, Values
 from roster_upload.validation.findings import Findings
-from roster_upload.validation.rules import ColumnRules, Target
 
 NIGHT = dt.date(2026, 11, 1)
 Told = dict[str, tuple[str, list[int]]]
