@@ -24,7 +24,7 @@ TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConfigProblem:
     """Something wrong with a value: the key, and a sentence that says what is allowed."""
 
     key: str
@@ -34,7 +34,7 @@ class Problem:
 class ConfigError(Failure):
     """A configuration that cannot be used."""
 
-    def __init__(self, where: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, where: str, problems: Sequence[ConfigProblem]) -> None:
         super().__init__(Exit.CONFIG, *(f"{where}: {p.key}: {p.message}" for p in problems))
         self.problems = tuple(problems)
 
@@ -136,14 +136,16 @@ class Feed:
         return self.format == OPAQUE
 
 
-def problems(mapping: Mapping[str, object], *, may_lack: Collection[str] = ()) -> list[Problem]:
+def problems(
+    mapping: Mapping[str, object], *, may_lack: Collection[str] = ()
+) -> list[ConfigProblem]:
     """Return what is wrong with one feed's values, in the order of feed.toml.
 
     `may_lack` has the keys that need not be there although they have no default.
     """
     keys = schema.keys()
     found = [
-        Problem(str(name), message)
+        ConfigProblem(str(name), message)
         for name in mapping
         if (message := _message(require_known, str(name), keys, "key of a feed"))
     ]
@@ -151,14 +153,16 @@ def problems(mapping: Mapping[str, object], *, may_lack: Collection[str] = ()) -
     for name, key in keys.items():
         value = values.get(name)
         if value is None:
-            found += [] if name in may_lack else [Problem(name, "is missing")]
+            found += [] if name in may_lack else [ConfigProblem(name, "is missing")]
         elif message := key.problem(value):
-            found.append(Problem(name, message))
+            found.append(ConfigProblem(name, message))
     if not {p.key for p in found} & {"window_start", "deadline"}:
         start, deadline = str(values["window_start"]), str(values["deadline"])
         length = window_minutes(parse_time(start), parse_time(deadline))
         if not 0 < length <= LONGEST_WINDOW_MINUTES:
-            found.append(Problem("window_start", f"{start} is after the deadline {deadline} (UTC)"))
+            found.append(
+                ConfigProblem("window_start", f"{start} is after the deadline {deadline} (UTC)")
+            )
     return found or [*_format_problems(values), *_combination_problems(values)]
 
 
@@ -171,34 +175,34 @@ def _message(check: Callable[..., None], *arguments: Any) -> str | None:
     return None
 
 
-def _format_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+def _format_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     """Yield what does not fit the format of the export."""
     form = values.get("format", ONEROSTER)
     for name in values["rules"]:
         rule, colon, column = str(name).partition(":")
         if colon and (message := _message(require_column, column, form)):
-            yield Problem("rules", f"{rule}: {message}")
+            yield ConfigProblem("rules", f"{rule}: {message}")
     for kind in values["guard_limits"]:
         if message := _message(require_known, kind, record_kinds(form), "kind of record"):
-            yield Problem("guard_limits", message)
+            yield ConfigProblem("guard_limits", message)
     for name, key in schema.keys().items():
         if key.format and form != key.format and values[name] != key.default:
-            yield Problem(name, f"is for the format {key.format} only; the feed has {form}")
+            yield ConfigProblem(name, f"is for the format {key.format} only; the feed has {form}")
 
 
-def _combination_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     """Yield what one value needs of another."""
     if values["smtp_username"] and values["smtp_security"] == "none":
-        yield Problem("smtp_security", "must be tls or starttls for a login by password")
+        yield ConfigProblem("smtp_security", "must be tls or starttls for a login by password")
     if values["removals"] == "wait" and not values["keep_packages"]:
-        yield Problem("keep_packages", "must be 1 or more for `removals: wait`")
+        yield ConfigProblem("keep_packages", "must be 1 or more for `removals: wait`")
     if values["mail_to"]:
         for key in ("mail_from", "smtp_host"):
             if not values[key]:
-                yield Problem(key, "is missing; mail_to needs it")
+                yield ConfigProblem(key, "is missing; mail_to needs it")
 
 
-def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
+def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[ConfigProblem]:
     """Return what is wrong between the feeds of one host: names and remote files must differ."""
     found = []
     names: set[object] = set()
@@ -209,7 +213,9 @@ def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
             continue  # a problem of the feed by itself
         name = values.get("feed")
         if name in names:
-            found.append(Problem("feed", f"two feeds are named {name!r}; each needs its own name"))
+            found.append(
+                ConfigProblem("feed", f"two feeds are named {name!r}; each needs its own name")
+            )
         names.add(name)
         path = str(values.get("remote_dir", "")).strip("/")
         target = (
@@ -220,7 +226,7 @@ def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
         )
         if target in targets:
             found.append(
-                Problem(
+                ConfigProblem(
                     "remote_dir",
                     f"the feeds {targets[target]!r} and {name!r} both deliver to "
                     f"{target[0]}:{path}/{target[3]}; one would overwrite the other",
@@ -239,7 +245,9 @@ def parse(
     """
     found = problems(mapping)
     if name is not None and mapping.get("feed", name) != name:
-        found.append(Problem("feed", f"{mapping['feed']!r} must be the file's name, {name!r}"))
+        found.append(
+            ConfigProblem("feed", f"{mapping['feed']!r} must be the file's name, {name!r}")
+        )
     if found:
         raise ConfigError(where, found)
     return _feed(mapping, {})
@@ -280,7 +288,7 @@ def read(path: Path) -> dict[str, object]:
         message = f"cannot be read: {error.strerror}"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"is not TOML: {error}"
-    raise ConfigError(str(path), [Problem("file", message)])
+    raise ConfigError(str(path), [ConfigProblem("file", message)])
 
 
 def load(path: Path) -> Feed:

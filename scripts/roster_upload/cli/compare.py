@@ -110,7 +110,7 @@ def check_export(feed: Feed, night: dt.date) -> Report:
 
 
 def _findings(name: str, report: Report) -> list[str]:
-    return [f"{name}: {finding.text()}" for finding in report.findings.told]
+    return [f"{name}: {finding.text()}" for finding in report.findings.reported]
 
 
 def _table(changes: dict[str, Any]) -> list[str]:

@@ -27,7 +27,7 @@ RANK = np.uint64(0x9E3779B97F4A7C15)  # odd, so that each multiple is another nu
 
 
 @dataclass(frozen=True)
-class Records:
+class JudgedRecords:
     """Records of one kind, ordered by their ids, and the `State` of each tonight.
 
     `begins` is true where a record's sessions began only after the last accepted night. `names` is
@@ -45,7 +45,7 @@ class Records:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def by_content(self) -> Records:
+    def by_content(self) -> JudgedRecords:
         """Return the same records with ids made of their tags.
 
         Equal tags are counted, present records first, so that as many are found again as there are.
@@ -101,18 +101,18 @@ class Roster:
         found = [sets[name] for name in sets if kind in (name, file_of(name))]
         return sum(int((one.at(self.states) == State.PRESENT).sum()) for one in found)
 
-    def records(self, kind: str) -> Records:
+    def records(self, kind: str) -> JudgedRecords:
         """Return the records of a kind."""
         return self.judged(self.baseline.records.get(kind, RecordSet.none()))
 
-    def judged(self, found: RecordSet) -> Records:
+    def judged(self, found: RecordSet) -> JudgedRecords:
         """Return records with what they are tonight."""
         begins = self._begins[found.when]
         if self._has_tags:
             states = found.at(self.states)
         else:
             states = np.full(len(found), State.PRESENT, np.uint8)
-        return Records(
+        return JudgedRecords(
             found.ids,
             found.tags,
             found.schools,
@@ -122,7 +122,7 @@ class Roster:
             self.baseline.schools,
         )
 
-    def joined(self, file: str) -> Records:
+    def joined(self, file: str) -> JudgedRecords:
         """Return the records of all kinds of a file."""
         sets = self.baseline.records.items()
         return self.judged(RecordSet.joined([one for name, one in sets if file_of(name) == file]))
@@ -175,7 +175,7 @@ class Comparison:
     added                which of the new ones were not present
     """
 
-    def __init__(self, old: Records, new: Records, *, has_tags: bool) -> None:
+    def __init__(self, old: JudgedRecords, new: JudgedRecords, *, has_tags: bool) -> None:
         self.old, self.new, self._has_tags = old, new, has_tags
         self._at, found = find(old.ids, new.ids)
         now = np.where(found, self._now(new.states), np.uint8(State.OVER))

@@ -27,8 +27,8 @@ from roster_upload.guard.limits import (
     is_share_above,
 )
 from roster_upload.guard.merge import accepted, is_bulk
-from roster_upload.guard.people import of_duplicates, of_identity
-from roster_upload.guard.terms import ENROLLMENTS, Term, of_crowds, of_sessions, term
+from roster_upload.guard.people import duplicate_reasons, identity_reasons
+from roster_upload.guard.terms import ENROLLMENTS, Term, crowd_reasons, session_reasons, term
 from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, called, joined, percentage
 from roster_upload.spec import spec
 
@@ -101,23 +101,23 @@ class _Judgement:
         changes: dict[str, Change] = {}
         of_kinds: list[Reason] = []
         for file in self._files():
-            for kind, change, reasons in self._of_file(file):
+            for kind, change, reasons in self._file_changes(file):
                 of_kinds += reasons
                 if kind == file or file not in SUMMED:
                     changes[kind] = change
         before, after = self.before.baseline, self.after.baseline
         reasons = [
-            *_of_files(before, self.new),
-            *_of_columns(before, self.new, unused),
+            *_file_reasons(before, self.new),
+            *_column_reasons(before, self.new, unused),
             *of_kinds,
-            *of_identity(self.feed, self.before, self.after, self.night),
+            *identity_reasons(self.feed, self.before, self.after, self.night),
         ]
         if is_bulk(self.new, ENROLLMENTS):
-            reasons += of_crowds(self.feed, self.before, self.after, self.night)
-        reasons += of_duplicates(self.feed, self.old, after)
+            reasons += crowd_reasons(self.feed, self.before, self.after, self.night)
+        reasons += duplicate_reasons(self.feed, self.old, after)
         if not expected(self.feed, self.night):
-            reasons += of_sessions(after.sessions, self.night)
-        reasons += self._of_minima()
+            reasons += session_reasons(after.sessions, self.night)
+        reasons += self._minimum_reasons()
         return Verdict(changes, tuple(reasons))
 
     def _files(self) -> list[str]:
@@ -128,13 +128,13 @@ class _Judgement:
         is_whole = not self.new.is_incremental
         return [name for name in dict.fromkeys(names) if is_whole or name in self.new.rows]
 
-    def _of_file(self, file: str) -> Iterator[tuple[str, Change, list[Reason]]]:
+    def _file_changes(self, file: str) -> Iterator[tuple[str, Change, list[Reason]]]:
         """Give the change and the reasons of a file's kinds, that of the whole file first."""
         both = [*self.before.baseline.records, *self.after.baseline.records]
         kinds = [kind for kind in dict.fromkeys(both) if file_of(kind) == file]
         if not kinds or (are_ids_ignored(self.feed, file) and not self.has_tags):
             difference = self._by_count(file)
-            yield file, difference.change, self._of_kind(file, difference, [])
+            yield file, difference.change, self._kind_reasons(file, difference, [])
             return
         if file in SUMMED and not self.has_tags:
             kinds = [file]  # version 1 knows no kinds of them
@@ -145,11 +145,11 @@ class _Judgement:
             for one, other in itertools.permutations(parts.values(), 2):
                 one.reunite(other)
             whole = reduce(add, [part.difference() for part in parts.values()])
-            reasons = self._of_kind(file, whole, list(parts.values()))
+            reasons = self._kind_reasons(file, whole, list(parts.values()))
             rules = {reason.rule for reason in reasons}
             yield file, whole.change, reasons
         for kind, difference in own.items():
-            reasons = self._of_kind(kind, difference, [parts[kind]])
+            reasons = self._kind_reasons(kind, difference, [parts[kind]])
             if Rule.RENUMBERED in rules:
                 reasons = [one for one in reasons if one.rule is Rule.EMPTIED]
             # What the whole file is held for is not told again.
@@ -170,7 +170,7 @@ class _Judgement:
         change = Change(before, now, max(now - before, 0), max(before - now, 0), 0)
         return Difference(change, 0, 0, 0, 0, {})
 
-    def _of_kind(
+    def _kind_reasons(
         self, kind: str, difference: Difference, parts: Sequence[Comparison]
     ) -> list[Reason]:
         """Return the reasons of a kind of record, or of a whole file."""
@@ -185,9 +185,12 @@ class _Judgement:
             if file_of(kind) in RENUMBERED_FILES and self.has_tags:
                 back = come_back(parts)
             return [Reason(Rule.RENUMBERED, kind, _renumbered(kind, difference, back))]
-        return [*_of_limits(kind, difference, limits), *_of_schools(kind, difference, limits)]
+        return [
+            *_limit_reasons(kind, difference, limits),
+            *_school_reasons(kind, difference, limits),
+        ]
 
-    def _of_minima(self) -> Iterator[Reason]:
+    def _minimum_reasons(self) -> Iterator[Reason]:
         """Give the reasons that lie in too few records, present tonight once the package is in."""
         is_break = term(self.after.baseline.sessions, self.night) is Term.BREAK
         known = {*self.before.baseline.rows, *self.after.baseline.rows}
@@ -255,7 +258,7 @@ def _renumbered(kind: str, difference: Difference, back: int | None) -> str:
     return told
 
 
-def _of_limits(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
+def _limit_reasons(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
     """Give the reasons of shares and numbers."""
     change = difference.change
     later, listed = "that begin later would be removed", _listed(difference)
@@ -274,7 +277,7 @@ def _of_limits(kind: str, difference: Difference, limits: Limits) -> Iterator[Re
         yield Reason(Rule.REMOVED_COUNT, kind, text)
 
 
-def _of_schools(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
+def _school_reasons(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
     """Give the reasons of schools that lose much of a kind, though it is little of the district."""
     over = [
         (lost, total, school)
@@ -291,7 +294,7 @@ def _of_schools(kind: str, difference: Difference, limits: Limits) -> Iterator[R
         yield Reason(Rule.SCHOOL, kind, f"{kind}: {more:,} more {schools} too many")
 
 
-def _of_files(old: Baseline, new: Baseline) -> Iterator[Reason]:
+def _file_reasons(old: Baseline, new: Baseline) -> Iterator[Reason]:
     """Give the reasons of files that are gone from a package that has all of them."""
     for name, rows in old.rows.items():
         if rows and name not in new.rows and not new.is_incremental:
@@ -300,7 +303,7 @@ def _of_files(old: Baseline, new: Baseline) -> Iterator[Reason]:
             yield Reason(Rule.FILE_GONE, name, text)
 
 
-def _of_columns(old: Baseline, new: Baseline, unused: Unused) -> Iterator[Reason]:
+def _column_reasons(old: Baseline, new: Baseline, unused: Unused) -> Iterator[Reason]:
     """Give the reasons of columns that have become empty, or nearly so."""
     for file, columns in old.filled.items():
         was, rows = old.rows.get(file, 0), new.rows.get(file, 0)

@@ -26,11 +26,11 @@ NAME, BIRTH_DATE = IDENTITY.index("name"), IDENTITY.index("birthDate")
 ACCOUNT = tuple(map(IDENTITY.index, ("username", "identifier", "email")))
 
 
-def of_identity(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
+def identity_reasons(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
     """Give the reasons that lie in who the users are who are present in both exports."""
     changed: Counter[str] = Counter()
     known: Counter[str] = Counter()
-    others = told_apart = 0
+    others = comparable = 0
     has_births = all(any(one[:, BIRTH_DATE].any() for one in _all(r)) for r in (before, after))
     for was, now in _present_in_both(before, after):
         for column in LIMITED:
@@ -38,8 +38,8 @@ def of_identity(feed: Feed, before: Roster, after: Roster, night: dt.date) -> It
             is_known = was[:, at] != 0
             changed[column] += int((is_known & (was[:, at] != now[:, at])).sum())
             known[column] += int(is_known.sum())
-        is_told, is_other = _others(was, now, has_births=has_births)
-        told_apart += int(is_told.sum())
+        is_comparable, is_other = _others(was, now, has_births=has_births)
+        comparable += int(is_comparable.sum())
         others += int(is_other.sum())
     for column in LIMITED:
         count, base, limit = changed[column], known[column], _limit(feed, column, night)
@@ -51,12 +51,12 @@ def of_identity(feed: Feed, before: Roster, after: Roster, night: dt.date) -> It
                 f"({percentage(count, base, limit)})",
             )
     limit = feed.guard_identity_percent
-    if is_share_above(others, told_apart, limit, feed.guard_floor):
+    if is_share_above(others, comparable, limit, feed.guard_floor):
         yield Reason(
             Rule.SOMEBODY_ELSE,
             USERS,
-            f"{USERS}: {others:,} of {told_apart:,} sourcedIds now belong to somebody else "
-            f"({percentage(others, told_apart, limit)})",
+            f"{USERS}: {others:,} of {comparable:,} sourcedIds now belong to somebody else "
+            f"({percentage(others, comparable, limit)})",
         )
 
 
@@ -97,14 +97,15 @@ def _others(was: Numbers, now: Numbers, *, has_births: bool) -> tuple[Flags, Fla
     """Return who can be told from somebody else, and who is somebody else."""
     is_known, differs = (was != 0) & (now != 0), was != now
     if has_births:
-        is_told = is_known[:, NAME] & is_known[:, BIRTH_DATE]
-        return is_told, is_told & differs[:, NAME] & differs[:, BIRTH_DATE]
+        is_comparable = is_known[:, NAME] & is_known[:, BIRTH_DATE]
+        return is_comparable, is_comparable & differs[:, NAME] & differs[:, BIRTH_DATE]
     account = is_known[:, ACCOUNT]
-    is_told = is_known[:, NAME] & account.any(axis=1)
-    return is_told, is_told & differs[:, NAME] & (account & differs[:, ACCOUNT]).any(axis=1)
+    is_comparable = is_known[:, NAME] & account.any(axis=1)
+    is_other = differs[:, NAME] & (account & differs[:, ACCOUNT]).any(axis=1)
+    return is_comparable, is_comparable & is_other
 
 
-def of_duplicates(feed: Feed, old: Baseline | None, after: Baseline) -> Iterator[Reason]:
+def duplicate_reasons(feed: Feed, old: Baseline | None, after: Baseline) -> Iterator[Reason]:
     """Give the reasons that lie in values that more users share than before."""
     if not old or not old.has_tags:
         return

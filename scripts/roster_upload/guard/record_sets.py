@@ -110,7 +110,7 @@ class ChunkedArray:
 
 
 @dataclass
-class Rows:
+class RecordBatch:
     """What a collector is told of a batch of rows: arrays of the same length.
 
     numbers   those of the rows in their file
@@ -139,10 +139,12 @@ class RecordCollector:
         again under another one."""
         self.hasher = hasher
         self._is_numbered_anew = is_numbered_anew
-        self._parts = {name: ChunkedArray() for name in Rows.__dataclass_fields__ if name != "sums"}
+        self._parts = {
+            name: ChunkedArray() for name in RecordBatch.__dataclass_fields__ if name != "sums"
+        }
         self._parts["tags"] = ChunkedArray()
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: RecordBatch) -> None:
         """Add a batch."""
         of = np.zeros_like(rows.ids) if self._is_numbered_anew else rows.ids
         parts = {**vars(rows), "tags": self.hasher.tags(of, rows.sums)}

@@ -49,7 +49,7 @@ def _relevant(sessions: Sequence[Session]) -> list[Session]:
     return [one for one in dated if one.type in types] or dated
 
 
-def of_sessions(sessions: Sequence[Session], night: dt.date) -> Iterator[Reason]:
+def session_reasons(sessions: Sequence[Session], night: dt.date) -> Iterator[Reason]:
     """Give the reason that lies in sessions of another time."""
     where = term(sessions, night)
     if where is Term.UNUSED:
@@ -64,7 +64,7 @@ def of_sessions(sessions: Sequence[Session], night: dt.date) -> Iterator[Reason]
     yield Reason(Rule.SESSION, SESSIONS, f"{SESSIONS}: {text}")
 
 
-def of_crowds(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
+def crowd_reasons(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
     """Give the reason that lies in a class that holds far more of the enrollments than before."""
     _, ever = _crowds(before, is_tonight=False)
     old_classes, was = _crowds(before, is_tonight=True)

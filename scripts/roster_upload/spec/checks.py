@@ -24,7 +24,7 @@ SEVERITIES = ("error", "warning", "ignore")
 CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what a terminal or a mail's header obeys
 QUOTES = ("'", '"')
 LIMITS = ("removed", "added", "changed")
-Check = Callable[[Any], Any]
+Parser = Callable[[Any], Any]
 
 
 def require(is_right: bool, message: str) -> None:
@@ -212,7 +212,7 @@ def traditional_columns(value: dict[str, Any]) -> dict[str, Any]:
 
 
 NAMES = {list: "a list", str: "a text"}
-CHECKS: Mapping[str, Check] = MappingProxyType(
+CHECKS: Mapping[str, Parser] = MappingProxyType(
     {
         "words": words,
         "feed_name": feed_name,

@@ -34,13 +34,13 @@ class Span:
 
     first: dt.date
     last: dt.date
-    why: str
+    reason: str
 
     def __contains__(self, day: dt.date) -> bool:
         return self.first <= day <= self.last
 
     def __str__(self) -> str:
-        return f"{self.first}..{self.last}" + (f" ({self.why})" if self.why else "")
+        return f"{self.first}..{self.last}" + (f" ({self.reason})" if self.reason else "")
 
 
 def parse_host_key(text: str) -> HostKey:

@@ -35,7 +35,7 @@ def letters_of(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()
 
 
-class Names:
+class FileNames:
     """The names of a format's files, also as people misspell them."""
 
     def __init__(self, known: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ COMMA, LINE_FEED, RETURN, QUOTE = b',\n\r"'
 LONGEST_WINDOW = 256  # bytes of a value that are looked at as an array
 
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]  # of bytes in a buffer
+Indices = npt.NDArray[np.int64]  # of rows in a batch, or of records
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Batch:
 
     first: int
     data: bytes
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -75,7 +76,7 @@ class Batch:
         return list(map(",".join, zip(*columns, strict=True)))
 
 
-def split(data: bytes, width: int) -> tuple[Places, Places] | None:
+def split(data: bytes, width: int) -> tuple[Offsets, Offsets] | None:
     """Return where the fields of rows of that width begin and end.
 
     `data` is whole lines that end with a line feed. Return None where it is anything but plain

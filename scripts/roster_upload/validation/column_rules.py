@@ -14,14 +14,14 @@ import numpy.typing as npt
 from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import (
-    Check,
     Distinct,
     Faulty,
     IdIndex,
     Known,
     Quick,
+    ValueRule,
     Values,
     bytes_allowed,
     code_of,
@@ -41,12 +41,11 @@ FIRST_BIRTH, FIRST_DAY, LAST_DAY = "1900", "1990", "2101"
 UNSEEN = ("value.edge-blank", "value.list-blank", "text.control", "text.invisible")
 ONLY_BLANKS = "there is nothing but white space"
 EMPTY_ITEM = "value.list-empty"
-Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Target:
+class ReferenceTarget:
     """What a column refers to: the file, its sourcedIds, and whether it is the same file."""
 
     file: str
@@ -64,7 +63,7 @@ class ColumnRules:
         column: Mapping[str, Any],
         *,
         mode: str,
-        target: Target | None,
+        target: ReferenceTarget | None,
         night: dt.date,
     ) -> None:
         """`target` is None where the column refers to nothing, or to what is not known."""
@@ -87,13 +86,13 @@ class ColumnRules:
         plain = text.plain if self.is_id else seen
         self._distinct = Distinct(self._checks(file), self._quick(), plain)
 
-    def add(self, rule: str, batch: Batch, rows: Places, detail: str = "", own: str = "") -> None:
+    def add(self, rule: str, batch: Batch, rows: Indices, detail: str = "", own: str = "") -> None:
         """Tell of rows of a batch in which a rule is broken."""
         numbers = batch.first + rows
         self.findings.add_rows(rule, self.file, self.name, numbers, detail=detail, severity=own)
 
     def look(
-        self, batch: Batch, values: Values, odd: Places | None, vacant: Flags | None = None
+        self, batch: Batch, values: Values, odd: Indices | None, vacant: Flags | None = None
     ) -> None:
         """Look at a batch.
 
@@ -136,7 +135,7 @@ class ColumnRules:
         if self.mode == "bulk":
             self.add("value.bulk-only-empty", batch, rows)
 
-    def _presence(self, batch: Batch, values: Values, blank: Places, vacant: Flags | None) -> None:
+    def _presence(self, batch: Batch, values: Values, blank: Indices, vacant: Flags | None) -> None:
         """Look whether values are there where they must be."""
         missing = ~values.filled if vacant is None else ~values.filled & ~vacant
         match self.column["required"]:
@@ -150,7 +149,7 @@ class ColumnRules:
             case _:
                 self.add("value.blank", batch, blank)
 
-    def _texts(self, batch: Batch, values: Values, odd: Places) -> Places:
+    def _texts(self, batch: Batch, values: Values, odd: Indices) -> Indices:
         """Look at values with unusual characters; return the rows that hold only white space."""
         found: dict[str, tuple[str, list[int]]] = {}
         is_name = self.column.get("person", False)
@@ -170,32 +169,32 @@ class ColumnRules:
 
     # ---- single values --------------------------------------------------------------------------
 
-    def _checks(self, file: str) -> list[Check]:
+    def _checks(self, file: str) -> list[ValueRule]:
         """Return the rules for single values."""
         rules, checks = spec("oneroster-1.1"), []
         each = each_item if self.is_list else (lambda faulty: faulty)
         if "enum" in self.column:
             allowed = rules["enums"][self.column["enum"]]
             detail = f"allowed: {', '.join(sorted(allowed))}"
-            checks.append(Check("value.enum", each(not_in(allowed)), detail))
+            checks.append(ValueRule("value.enum", each(not_in(allowed)), detail))
         written = f"expected: {rules['written'].get(self.base, '')}"
         if self.is_id:
-            checks.append(Check("value.format", _no_id, written))
-            checks.append(Check("value.unusual", _other_than(rules["usual"]["guid"])))
+            checks.append(ValueRule("value.format", _no_id, written))
+            checks.append(ValueRule("value.unusual", _other_than(rules["usual"]["guid"])))
         elif self.base in DAYS and self.column["required"] != "delta":
-            checks.append(Check("value.leftover", _leftovers, "", "fault"))
+            checks.append(ValueRule("value.leftover", _leftovers, "", "fault"))
         if self.base in rules["types"] and self.base != "guid":
             faulty = _not_written(rules["types"][self.base], is_day=self.base == "date")
-            checks.append(Check("value.format", each(faulty), written))
+            checks.append(ValueRule("value.format", each(faulty), written))
         if self.base == "date" and file != "enrollments":  # whose term is told
-            checks.append(Check("value.day", self._unlikely))
+            checks.append(ValueRule("value.day", self._unlikely))
         if "pattern" in self.column:
             written = f"expected: {rules['written'][self.name]}"
-            checks.append(Check("value.format", _not_written(self.column["pattern"]), written))
+            checks.append(ValueRule("value.format", _not_written(self.column["pattern"]), written))
         if "vocabulary" in self.column:
-            checks.append(Check("value.leftover", each(_leftovers)))
+            checks.append(ValueRule("value.leftover", each(_leftovers)))
             allowed = rules["enums"][self.column["vocabulary"]]
-            checks.append(Check("value.vocabulary", each(not_in(allowed))))
+            checks.append(ValueRule("value.vocabulary", each(not_in(allowed))))
         return checks
 
     def _quick(self) -> Quick | None:
@@ -222,7 +221,7 @@ class ColumnRules:
 class Reference:
     """A column of sourcedIds of another file."""
 
-    def __init__(self, rules: ColumnRules, target: Target) -> None:
+    def __init__(self, rules: ColumnRules, target: ReferenceTarget) -> None:
         self._rules, self._ids = rules, target.ids
         self._detail = f"in {target.file}.csv"
         self._types = [
@@ -234,7 +233,7 @@ class Reference:
             if key in rules.column
         ]
         self._known = Known()
-        self.numbers: Places = np.zeros(0, np.int64)  # of the rows that the last batch leads to
+        self.numbers: Indices = np.zeros(0, np.int64)  # of the rows that the last batch leads to
 
     def look(self, batch: Batch, values: Values) -> None:
         """Look at a batch."""
@@ -318,7 +317,7 @@ class Reference:
 class OwnReference:
     """A column of sourcedIds of the same file, which are all known only at its end."""
 
-    def __init__(self, rules: ColumnRules, target: Target) -> None:
+    def __init__(self, rules: ColumnRules, target: ReferenceTarget) -> None:
         self._rules, self._ids = rules, target.ids
         self._detail = f"in {target.file}.csv"
         self._sums, self._numbers = ChunkedArray(), ChunkedArray()

@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from roster_upload.guard.hashing import LONGEST_VALUE
 from roster_upload.guard.record_sets import ChunkedArray
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 
 Sums = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
 KNOWN_BITS = 15
 NUMBERED_BITS = 12
@@ -48,7 +47,7 @@ class Values:
     def __init__(self, batch: Batch, column: int) -> None:
         self.batch, self.column = batch, column
         self.starts, self.ends = batch.starts[:, column], batch.ends[:, column]
-        self.lengths: Places = self.ends - self.starts
+        self.lengths: Indices = self.ends - self.starts
         self.longest = int(self.lengths.max())
 
     def __len__(self) -> int:
@@ -89,24 +88,24 @@ class Values:
         capitals = ((self.texts - np.uint8(65)) < 26).view(np.uint8)
         return sums_of(self.texts | (capitals << np.uint8(5)), self.lengths)
 
-    def strings(self, rows: Places) -> list[str]:
+    def strings(self, rows: Indices) -> list[str]:
         """Return the values of some rows."""
         data = self.batch.data
         places = zip(self.starts[rows].tolist(), self.ends[rows].tolist(), strict=True)
         return [data[start:end].decode() for start, end in places]
 
-    def distinct(self, rows: Places) -> tuple[list[str], Sums]:
+    def distinct(self, rows: Indices) -> tuple[list[str], Sums]:
         """Return the distinct values of some rows, and their checksums."""
         sums, first = np.unique(self.sums[rows], return_index=True)
         return self.strings(rows[first]), sums
 
-    def rows_of(self, sums: Sums) -> Places:
+    def rows_of(self, sums: Sums) -> Indices:
         """Return the rows whose values have one of these checksums."""
         found = self.sums == sums[0] if len(sums) == 1 else np.isin(self.sums, sums)
         return np.flatnonzero(found)
 
 
-def sums_of(texts: Bytes, lengths: Places) -> Sums:
+def sums_of(texts: Bytes, lengths: Indices) -> Sums:
     """Return checksums of padded texts, 0 for those of length 0."""
     words = texts.view(np.uint64)
     sums = lengths.astype(np.uint64) * LENGTHEN
@@ -154,7 +153,7 @@ class Known:
         self._table[self._slots(sums[sums != 0])] = sums[sums != 0]
 
     @staticmethod
-    def _slots(sums: Sums) -> Places:
+    def _slots(sums: Sums) -> Indices:
         # The empty value has a place that no other one takes, where nothing is ever written.
         slots = (sums >> np.uint64(64 - KNOWN_BITS)).astype(np.int64)
         return np.where(sums == 0, 0, np.maximum(slots, 1))
@@ -233,17 +232,17 @@ class IdIndex:
             left = self._sums[self._table[slots]] != self._sums[numbers]  # not one that is in it
             numbers, slots = numbers[left], self._next(slots[left])
 
-    def _slots(self, sums: Sums) -> Places:
+    def _slots(self, sums: Sums) -> Indices:
         return (sums & np.uint64(len(self._table) - 1)).astype(np.int64)
 
-    def _next(self, slots: Places) -> Places:
+    def _next(self, slots: Indices) -> Indices:
         return (slots + 1) & (len(self._table) - 1)
 
     def __len__(self) -> int:
         self._make_table()
         return len(self._sums)
 
-    def find(self, sums: Sums) -> Places:
+    def find(self, sums: Sums) -> Indices:
         """Return the number of each checksum, -1 where it is not known."""
         self._make_table()
         found = np.full(len(sums), -1)
@@ -264,7 +263,7 @@ class IdIndex:
         """Return which of some texts are sourcedIds of the file."""
         return [bool(one) for one in self.find(sums_of_strings(values)) >= 0]
 
-    def type_numbers(self, numbers: Places) -> Numbers:
+    def type_numbers(self, numbers: Indices) -> Numbers:
         """Return the numbers of the types of rows that were found."""
         return self._type_of[numbers]
 
@@ -281,7 +280,7 @@ Quick = Callable[[Values], Flags]
 
 
 @dataclass(frozen=True)
-class Check:
+class ValueRule:
     """A rule that a column's values keep or break, each by itself."""
 
     rule: str
@@ -294,13 +293,13 @@ class Distinct:
     """The rules for the distinct values of a column."""
 
     def __init__(
-        self, checks: Sequence[Check], quick: Quick | None, plain: Callable[[str], str]
+        self, checks: Sequence[ValueRule], quick: Quick | None, plain: Callable[[str], str]
     ) -> None:
         """`plain` takes away what is told by itself: white space at the edges and commas."""
         self._checks, self._quick, self._plain = checks, quick, plain
         self._known = Known()
 
-    def look(self, values: Values) -> list[tuple[Check, Places]]:
+    def look(self, values: Values) -> list[tuple[ValueRule, Indices]]:
         """Return the checks that rows of a batch do not keep, and these rows."""
         if not values.longest:
             return []

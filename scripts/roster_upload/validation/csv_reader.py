@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NoReturn
 
 from roster_upload.spec import spec
-from roster_upload.validation.batch import Batch, Places, split
+from roster_upload.validation.batch import Batch, Offsets, split
 from roster_upload.validation.blocks import UNFINISHED, UNPACKING_ERRORS
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.lines import Lines, stop
@@ -26,7 +26,7 @@ FOREIGN_FIRST = {"sep=": "Excel's sep= line", "#type": "PowerShell's #TYPE line"
 csv.field_size_limit(2**31 - 1)
 
 
-class Rows:
+class CsvReader:
     """The rows of one member, in batches.
 
     Iteration raises Unreadable, with its finding made, where the text cannot be read on. Rows count
@@ -113,7 +113,7 @@ class Rows:
             return
         yield from self._read_batches(data.decode())
 
-    def _may_hold_header(self, data: bytes, starts: Places, ends: Places) -> bool:
+    def _may_hold_header(self, data: bytes, starts: Offsets, ends: Offsets) -> bool:
         """Return whether a row begins as the header does."""
         name = self.header[0].encode()
         begins = starts[ends[:, 0] - starts[:, 0] == len(name), 0]

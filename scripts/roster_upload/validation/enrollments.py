@@ -13,7 +13,7 @@ from roster_upload.guard.hashing import Hashes, Numbers
 from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import Numbered, Values
 from roster_upload.validation.findings import Findings
 
@@ -25,7 +25,6 @@ COUNTED_AT_ONCE = 1 << 20
 REMEMBERED = 50_000
 # So many of the days of a class's primary teachers are compared with those of the next.
 REMEMBERED_SPANS = 100
-Places = npt.NDArray[np.int64]
 
 
 class Calendars(dict[Calendar, int]):
@@ -90,11 +89,11 @@ class Classes:
         self._parts = {name: ChunkedArray() for name in ("school", "terms", "course", "hash")}
         self.school_of: Numbers = np.zeros(1, np.uint32)
         self.terms_of: Numbers = np.zeros(1, np.uint32)
-        self.course_of: Places = np.zeros(0, np.int64)
+        self.course_of: Indices = np.zeros(0, np.int64)
         self.hash_of: Hashes = np.zeros(0, np.uint64)
         self.has_teacher: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
 
-    def add(self, school: Numbers, terms: Values, course: Places, hashes: Hashes) -> Numbers:
+    def add(self, school: Numbers, terms: Values, course: Indices, hashes: Hashes) -> Numbers:
         """Add a batch; return the number of each class's calendar."""
         numbers = self.terms.of(terms)
         self._parts["school"].add(school)
@@ -138,7 +137,7 @@ class Crowd:
         self._pairs, self._counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._rows = 0
 
-    def add(self, lessons: Places, whens: Numbers) -> None:
+    def add(self, lessons: Indices, whens: Numbers) -> None:
         """Add a batch: numbers of classes, -1 for one that is not known, and of calendars."""
         known = lessons >= 0
         pairs = (lessons[known].astype(np.uint64) << np.uint64(32)) | whens[known]
@@ -154,7 +153,7 @@ class Crowd:
             totals = np.bincount(at.ravel(), np.append(self._counts, counts), len(self._pairs))
             self._counts, self._rows = totals.astype(np.int64), 0
 
-    def all(self) -> tuple[Places, Numbers, Numbers]:
+    def all(self) -> tuple[Indices, Numbers, Numbers]:
         """Return the classes, the calendars, and the number of enrollments of each pair."""
         self._count()
         whens = (self._pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32)
@@ -176,7 +175,7 @@ class Enrollments:
         self.students = 0
 
     def look(
-        self, batch: Batch, values: list[Values], numbers: Places, schools: Numbers
+        self, batch: Batch, values: list[Values], numbers: Indices, schools: Numbers
     ) -> Numbers:
         """Look at a batch; return the number of each enrollment's calendar.
 
@@ -186,7 +185,7 @@ class Enrollments:
         classes = self.classes
         of_class = classes.school_of[numbers]
         elsewhere = (of_class != schools) & (of_class != 0) & (schools != 0) & (numbers >= 0)
-        self._tell("enrollment.school", "schoolSourcedId", batch, np.flatnonzero(elsewhere))
+        self._report("enrollment.school", "schoolSourcedId", batch, np.flatnonzero(elsewhere))
         begin = self.days.of(values[self.at["beginDate"]])
         end = self.days.of(values[self.at["endDate"]])
         terms = np.where(numbers >= 0, classes.terms_of[numbers], 0)
@@ -199,7 +198,7 @@ class Enrollments:
         self._crowd.add(numbers, whens)
         return whens
 
-    def _tell(self, rule: str, column: str, batch: Batch, rows: Places) -> None:
+    def _report(self, rule: str, column: str, batch: Batch, rows: Indices) -> None:
         self.findings.add_rows(rule, FILE, column, batch.first + rows)
 
     def _look_at_days(self, batch: Batch, terms: Numbers, begin: Numbers, end: Numbers) -> Numbers:
@@ -223,7 +222,7 @@ class Enrollments:
         back = back.ravel()
         for column, is_outside in zip(("beginDate", "endDate"), outside.T, strict=True):
             if is_outside.any():
-                self._tell("enrollment.term", column, batch, np.flatnonzero(is_outside[back]))
+                self._report("enrollment.term", column, batch, np.flatnonzero(is_outside[back]))
         return np.asarray(whens[back], np.uint32)
 
     def _facts(self, combined: int) -> tuple[int, tuple[bool, bool]]:
@@ -239,7 +238,7 @@ class Enrollments:
         is_outside = (bool(first) and not start <= first <= over, bool(last) and last > over)
         return when, is_outside
 
-    def _look_at_roles(self, batch: Batch, numbers: Places, roles: Numbers) -> None:
+    def _look_at_roles(self, batch: Batch, numbers: Indices, roles: Numbers) -> None:
         if self.classes.has_teacher.size and "teacher" in self.roles.texts:
             teachers = roles == self.roles.texts.index("teacher")
             self.classes.has_teacher[numbers[teachers]] = True
@@ -250,7 +249,7 @@ class Enrollments:
         self,
         batch: Batch,
         primary: Values,
-        numbers: Places,
+        numbers: Indices,
         roles: Numbers,
         begin: Numbers,
         end: Numbers,
@@ -261,7 +260,7 @@ class Enrollments:
         rows = np.flatnonzero(flags == self.flags.texts.index("true"))
         is_teacher = np.array([role == "teacher" for role in self.roles.texts])[roles[rows]]
         is_role = np.array([role in self._known_roles for role in self.roles.texts])[roles[rows]]
-        self._tell("enrollment.primary", "primary", batch, rows[is_role & ~is_teacher])
+        self._report("enrollment.primary", "primary", batch, rows[is_role & ~is_teacher])
         rows = rows[is_teacher & (numbers[rows] >= 0)]
         texts = self.days.texts
         twice = []
@@ -274,7 +273,7 @@ class Enrollments:
                 twice.append(row)
             if len(others) < REMEMBERED_SPANS:
                 others.append(days)
-        self._tell("enrollment.two-primary", "primary", batch, np.array(twice, np.int64))
+        self._report("enrollment.two-primary", "primary", batch, np.array(twice, np.int64))
 
     def crowds(self) -> tuple[Hashes, Numbers, Numbers]:
         """Return the enrollments of each class: hash of the class, calendar, their number."""

@@ -12,11 +12,16 @@ import numpy.typing as npt
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.calendar import Calendar
 from roster_upload.guard.hashing import Hashes, KeyedHasher, Numbers
-from roster_upload.guard.record_sets import IDENTITY, DuplicateFinder, RecordCollector, RecordSet
-from roster_upload.guard.record_sets import Rows as Records
+from roster_upload.guard.record_sets import (
+    IDENTITY,
+    DuplicateFinder,
+    RecordBatch,
+    RecordCollector,
+    RecordSet,
+)
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.column_rules import ColumnRules
 from roster_upload.validation.columns import IdIndex, Numbered, Values, row_sums, sums_of_strings
 from roster_upload.validation.enrollments import (
@@ -32,12 +37,11 @@ from roster_upload.validation.findings import Findings
 # Files whose sourcedIds are looked at whether capitals alone tell them apart.
 CASE_SENSITIVE = ("academicSessions", "orgs", "courses", "classes", "users")
 MOST_KINDS = 255  # that are told apart; an export has eight
-Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass
-class Shared:
+class SharedRecords:
     """What the files of a package need of each other."""
 
     hasher: KeyedHasher
@@ -65,7 +69,7 @@ class FileRecords:
         name: str,
         mode: str,
         columns: Sequence[Mapping[str, Any]],
-        shared: Shared,
+        shared: SharedRecords,
         kinds: Numbered,
     ) -> None:
         self.findings = findings
@@ -102,7 +106,7 @@ class FileRecords:
         batch: Batch,
         values: list[Values],
         columns: Sequence[ColumnRules],
-        odd: Mapping[int, Places],
+        odd: Mapping[int, Indices],
     ) -> None:
         """Remember a batch; `odd` are the rows of each column whose values hold blanks or such."""
         count = len(batch)
@@ -122,7 +126,7 @@ class FileRecords:
         when = self._when(batch, values, columns, schools, ids)
         self._look_for_duplicates(batch, values, odd)
         self.collector.add(
-            Records(
+            RecordBatch(
                 batch.numbers,
                 ids,
                 row_sums(count, [values[place] for place in self.content]),
@@ -182,7 +186,7 @@ class FileRecords:
         return np.where(reference.numbers >= 0, schools, 0) if reference else schools
 
     def _look_for_duplicates(
-        self, batch: Batch, values: list[Values], odd: Mapping[int, Places]
+        self, batch: Batch, values: list[Values], odd: Mapping[int, Indices]
     ) -> None:
         """Remember values that are usually unique, capitals and blanks at their edges aside."""
         for name, finder in self.duplicates.items():
@@ -263,7 +267,7 @@ class FileRecords:
             self.findings.add("enrollment.no-students", self.file)
 
 
-def _folded(values: Values, odd: Places | None) -> npt.NDArray[np.uint64]:
+def _folded(values: Values, odd: Indices | None) -> npt.NDArray[np.uint64]:
     """Return checksums by which capitals and white space at the edges do not count."""
     if odd is None:
         return values.lowered

@@ -213,7 +213,7 @@ class Findings:
         return len(self._found)
 
     @property
-    def told(self) -> list[Finding]:
+    def reported(self) -> list[Finding]:
         """The findings that are for people."""
         return [finding for finding in self if finding.severity != "ignored"]
 

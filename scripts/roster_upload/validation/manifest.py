@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.archive import letters_of
-from roster_upload.validation.csv_reader import Rows
+from roster_upload.validation.csv_reader import CsvReader
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.lines import Unreadable
 
@@ -38,7 +38,7 @@ class Manifest:
     def read(self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> None:
         """Read it, and compare it with what is in the package."""
         try:
-            given = self._properties(Rows(archive, members[MANIFEST], MANIFEST, self.findings))
+            given = self._properties(CsvReader(archive, members[MANIFEST], MANIFEST, self.findings))
         except Unreadable:
             return
         for name in self._allowed:
@@ -55,7 +55,7 @@ class Manifest:
             elif mode == "absent" and is_there and f"file.{name}" in given:
                 self.findings.add("manifest.not-announced", f"{name}.csv")
 
-    def _properties(self, rows: Rows) -> dict[str, str]:
+    def _properties(self, rows: CsvReader) -> dict[str, str]:
         """Return the properties; raise Unreadable where it is no manifest."""
         if rows.header and rows.header != HEADER:
             detail = f"expected: {', '.join(HEADER)}"

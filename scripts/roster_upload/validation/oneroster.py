@@ -21,10 +21,10 @@ from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
 from roster_upload.validation.batch import Batch
-from roster_upload.validation.column_rules import ColumnRules, Target
+from roster_upload.validation.column_rules import ColumnRules, ReferenceTarget
 from roster_upload.validation.columns import IdIndex, Numbered, Values
-from roster_upload.validation.csv_reader import Rows
-from roster_upload.validation.file_records import FileRecords, Shared
+from roster_upload.validation.csv_reader import CsvReader
+from roster_upload.validation.file_records import FileRecords, SharedRecords
 from roster_upload.validation.findings import Report
 from roster_upload.validation.lines import Unreadable
 from roster_upload.validation.manifest import MANIFEST, Manifest
@@ -34,16 +34,15 @@ from roster_upload.validation.row_rules import RowRules
 REFERRED_TYPES = {"orgs": "type", "academicSessions": "type", "users": "role"}
 # How many rows the sheets of spreadsheets have, the header among them.
 SHEET_ROWS = (65_536, 1_048_576)
-Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 def check(package: zipfile.ZipFile, report: Report, hasher: KeyedHasher, night: dt.date) -> None:
     """Check a package and remember it; `night` is the day for which it is judged."""
-    Package(package, report, hasher, night).check()
+    OneRosterPackage(package, report, hasher, night).check()
 
 
-class Package:
+class OneRosterPackage:
     """One package under check."""
 
     def __init__(
@@ -53,7 +52,7 @@ class Package:
         self.report = report
         self.findings = report.findings
         self.baseline = report.baseline
-        self.shared = Shared(hasher)
+        self.shared = SharedRecords(hasher)
         self.night = night
         self.spec = spec("oneroster-1.1")
         self.members: dict[str, zipfile.ZipInfo] = {}
@@ -64,7 +63,7 @@ class Package:
     def check(self) -> None:
         """Check the layout, the manifest, then each file in the order of its references."""
         known = [MANIFEST, *(f"{name}.csv" for name in self.spec["data_files"])]
-        names = archive.Names(known)
+        names = archive.FileNames(known)
         members = archive.members(self.archive, self.findings, names, names.like)
         if any(finding.rule.startswith("package.") for finding in self.findings.errors):
             return  # what lies elsewhere or is unreadable would only show as missing, too
@@ -82,7 +81,7 @@ class Package:
         for name in self.spec["data_files"]:
             if f"{name}.csv" in members:
                 self._needs(name)
-                File(self, name, members[f"{name}.csv"]).check()
+                OneRosterFile(self, name, members[f"{name}.csv"]).check()
         self._finish()
         self.baseline.is_unchanged = is_empty
 
@@ -97,8 +96,12 @@ class Package:
 
     def _needs(self, name: str) -> None:
         for needed in self.spec["files"][name].get("needs", ()):
-            is_told = self.findings.count("manifest.not-delivered", f"{needed}.csv")
-            if f"{needed}.csv" not in self.members and self.mode(name) != "delta" and not is_told:
+            is_reported = self.findings.count("manifest.not-delivered", f"{needed}.csv")
+            if (
+                f"{needed}.csv" not in self.members
+                and self.mode(name) != "delta"
+                and not is_reported
+            ):
                 self.findings.add("package.needs", f"{name}.csv", detail=f"{needed}.csv")
 
     def mode(self, name: str) -> str:
@@ -138,18 +141,18 @@ class Package:
 
     def _look_for_teachers(self) -> None:
         """Tell of classes without a teacher, unless what is wrong with enrollments is the cause."""
-        is_told = any(finding.file == "enrollments.csv" for finding in self.findings.errors)
+        is_reported = any(finding.file == "enrollments.csv" for finding in self.findings.errors)
         names = ("classes", "enrollments")
         is_known = all(self.mode(one) == "bulk" and not self.is_broken(one) for one in names)
-        if self.baseline.rows.get("enrollments") and is_known and not is_told:
+        if self.baseline.rows.get("enrollments") and is_known and not is_reported:
             without = np.flatnonzero(~self.shared.classes.has_teacher[:-1])
             self.findings.add_rows("class.no-teacher", "classes.csv", "", without + 2)
 
 
-class File:
+class OneRosterFile:
     """One data file under check."""
 
-    def __init__(self, package: Package, name: str, info: zipfile.ZipInfo) -> None:
+    def __init__(self, package: OneRosterPackage, name: str, info: zipfile.ZipInfo) -> None:
         self.package = package
         self.findings = package.findings
         self.name = name
@@ -172,7 +175,7 @@ class File:
         self.package.shared.ids[self.name] = self.ids
         rows = None
         try:
-            rows = Rows(self.package.archive, self.info, self.file, self.findings)
+            rows = CsvReader(self.package.archive, self.info, self.file, self.findings)
             if self._header(rows.header) or not rows.header:
                 self._read(rows)
                 if rows.count <= 1:
@@ -214,7 +217,7 @@ class File:
         self.findings.add("csv.header", self.file, detail=detail, row=1)
         return False
 
-    def _read(self, rows: Rows) -> None:
+    def _read(self, rows: CsvReader) -> None:
         """Look at all rows."""
         columns = [
             ColumnRules(
@@ -250,7 +253,7 @@ class File:
         self.findings.add_rows("value.required", self.file, "sourcedId", rows, detail=detail)
         return vacant
 
-    def _target(self, column: Mapping[str, Any]) -> Target | None:
+    def _target(self, column: Mapping[str, Any]) -> ReferenceTarget | None:
         """Return what a column refers to; None where not all rows of it are known.
 
         A delta's references may lead to rows of earlier packages. Where a file is broken its cause
@@ -260,12 +263,12 @@ class File:
         if not target or self.mode == "delta":
             return None
         if target == self.name:
-            return Target(target, self.ids, is_own=True)
+            return ReferenceTarget(target, self.ids, is_own=True)
         if self.package.mode(target) == "delta" or self.package.is_broken(target):
             return None
-        return Target(target, self.package.shared.ids[target], is_own=False)
+        return ReferenceTarget(target, self.package.shared.ids[target], is_own=False)
 
-    def _finish(self, rows: Rows, columns: Sequence[ColumnRules]) -> None:
+    def _finish(self, rows: CsvReader, columns: Sequence[ColumnRules]) -> None:
         """Say what can be said only when all rows are known."""
         baseline = self.package.baseline
         self.row_rules.finish()

@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import Numbered, Values
 from roster_upload.validation.enrollments import day_of
-from roster_upload.validation.file_records import Shared
+from roster_upload.validation.file_records import SharedRecords
 from roster_upload.validation.findings import Findings
 
 SCHOOL_YEAR_MONTH = "07"  # from which on a school year ends in the next calendar year
-Places = npt.NDArray[np.int64]
 Look = Callable[[Batch, list[Values]], None]
 
 
@@ -32,7 +30,7 @@ class RowRules:
         findings: Findings,
         name: str,
         file_spec: Mapping[str, Any],
-        shared: Shared,
+        shared: SharedRecords,
         kinds: Numbered,
     ) -> None:
         self.findings = findings
@@ -68,7 +66,7 @@ class RowRules:
                 looks.append(self._scores)
         return looks
 
-    def _tell(self, rule: str, column: str, batch: Batch, rows: Sequence[int] | Places) -> None:
+    def _report(self, rule: str, column: str, batch: Batch, rows: Sequence[int] | Indices) -> None:
         numbers = batch.first + np.asarray(rows, np.int64)
         self.findings.add_rows(rule, self.file, column, numbers)
 
@@ -90,7 +88,7 @@ class RowRules:
                     )
                     order[one] = bool(one_day and other_day) and one_day > other_day
             is_wrong = np.array([order[one] for one in distinct.tolist()])[back.ravel()]
-            self._tell("value.order", later, batch, np.flatnonzero(is_wrong))
+            self._report("value.order", later, batch, np.flatnonzero(is_wrong))
 
         return look
 
@@ -101,7 +99,7 @@ class RowRules:
             rows = np.flatnonzero(values[left].filled & values[right].filled)
             pairs = zip(values[left].strings(rows), values[right].strings(rows), strict=True)
             uneven = [a.count(",") != b.count(",") for a, b in pairs]
-            self._tell("value.parallel", other, batch, rows[np.array(uneven, np.bool_)])
+            self._report("value.parallel", other, batch, rows[np.array(uneven, np.bool_)])
 
         return look
 
@@ -151,7 +149,7 @@ class RowRules:
                 or (year == first[:4] and first[5:7] >= SCHOOL_YEAR_MONTH)
             )
         ]
-        self._tell("session.school-year", "schoolYear", batch, wrong)
+        self._report("session.school-year", "schoolYear", batch, wrong)
 
     def _schools_of_students(self, batch: Batch, values: list[Values]) -> None:
         column = values[self.at["orgSourcedIds"]]
@@ -164,7 +162,7 @@ class RowRules:
         if several:
             students = self.kinds.of(values[self.at["role"]]) == self._number_of("student")
             rows = np.flatnonzero(np.isin(numbers, several) & students)
-            self._tell("imagine.one-school", "orgSourcedIds", batch, rows)
+            self._report("imagine.one-school", "orgSourcedIds", batch, rows)
 
     def _number_of(self, kind: str) -> int:
         return self.kinds.texts.index(kind) if kind in self.kinds.texts else -1
@@ -191,7 +189,7 @@ class RowRules:
                     wrong.append(row)
             except (KeyError, ValueError):
                 pass  # told by the rules for single values
-        self._tell("result.score", "score", batch, wrong)
+        self._report("result.score", "score", batch, wrong)
 
 
 def have_lost_zeros(values: Sequence[str]) -> bool:

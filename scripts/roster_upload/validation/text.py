@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.spec import spec
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import Values
 
-Places = npt.NDArray[np.int64]
 # White space beyond what Unicode calls so: characters that leave a blank, or nothing.
 UNSEEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2060"
@@ -71,7 +70,7 @@ def is_blank(value: str) -> bool:
     return not plain(value)
 
 
-def what_blank(value: str) -> str:
+def edge_blank_name(value: str) -> str:
     """Return the name of the first white space at the edges of a value, or of a list's items."""
     for item in (value, *value.split(",")):
         if item != plain(item):
@@ -83,7 +82,7 @@ def what_blank(value: str) -> str:
 def difference(found: str, expected: str) -> str:
     """Return how a name differs from the one that is meant, "" where it is quite another."""
     if plain(found) != found:
-        return f"; beside it stands {what_blank(found)}"
+        return f"; beside it stands {edge_blank_name(found)}"
     if hidden := _CONTROL.search(found) or _INVISIBLE.search(found) or _stray_joiner(found):
         return f"; it holds {name_of(hidden[0])}"
     if found != expected and found.lower() == expected.lower():
@@ -131,12 +130,12 @@ def faults_of(value: str, *, is_list: bool, is_name: bool) -> tuple[tuple[str, s
 
 def _faults_of(value: str, *, is_list: bool, is_name: bool) -> Iterator[tuple[str, str]]:
     if is_blank(value):
-        yield "value.blank", what_blank(value)
+        yield "value.blank", edge_blank_name(value)
         return
     if plain(value) != value:
-        yield "value.edge-blank", what_blank(value)
+        yield "value.edge-blank", edge_blank_name(value)
     if is_list and plain_list(value) != plain(value):
-        yield "value.list-blank", what_blank(plain(value))
+        yield "value.list-blank", edge_blank_name(plain(value))
     inner = plain_list(value) if is_list else plain(value)
     if found := _CONTROL.search(inner.replace("\n", "").replace("\r", "")):
         yield "text.control", name_of(found[0])
@@ -179,7 +178,7 @@ def _byte_of(character: str) -> bytes:
         return character.encode("latin-1")
 
 
-def odd_fields(batch: Batch) -> dict[int, Places]:
+def odd_fields(batch: Batch) -> dict[int, Indices]:
     """Return the fields that hold a byte out of the ordinary: column: rows of the batch.
 
     Out of the ordinary are all bytes but the visible ones of ASCII, question marks, ampersands, and
@@ -206,7 +205,7 @@ def odd_fields(batch: Batch) -> dict[int, Places]:
     return {int(column): rows[columns == column] for column in np.unique(columns)}
 
 
-def leftover_rows(values: Values, *, is_name: bool) -> Places:
+def leftover_rows(values: Values, *, is_name: bool) -> Indices:
     """Return the rows that hold what a tool writes where there is no value.
 
     Nobody's name is one: people are called None.
@@ -226,7 +225,7 @@ def leftover_rows(values: Values, *, is_name: bool) -> Places:
     return values.rows_of(np.array(found, np.uint64)) if found else rows[:0]
 
 
-def scientific_rows(values: Values) -> Places:
+def scientific_rows(values: Values) -> Indices:
     """Return the rows that hold a number as a spreadsheet shortens it: 1.23457E+11."""
     if values.longest < 4:
         return np.zeros(0, np.int64)

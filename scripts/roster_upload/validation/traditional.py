@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roster_upload.guard.hashing import KeyedHasher
-from roster_upload.guard.record_sets import RecordCollector, ValueIndex
-from roster_upload.guard.record_sets import Rows as Records
+from roster_upload.guard.record_sets import RecordBatch, RecordCollector, ValueIndex
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
 from roster_upload.validation.batch import Batch
 from roster_upload.validation.columns import sums_of_strings
-from roster_upload.validation.csv_reader import Rows
+from roster_upload.validation.csv_reader import CsvReader
 from roster_upload.validation.findings import Findings, Report
 from roster_upload.validation.lines import Unreadable
 from roster_upload.validation.row_rules import have_lost_zeros
@@ -38,10 +37,10 @@ def check(
     _night: dt.date,
 ) -> None:
     """Check a set and remember it."""
-    Package(package, report, hasher, options).check()
+    TraditionalPackage(package, report, hasher, options).check()
 
 
-class Package:
+class TraditionalPackage:
     """One set under check."""
 
     def __init__(
@@ -73,18 +72,18 @@ class Package:
         for name in members:
             kinds = self._kinds(name)
             if not name.lower().endswith(".csv"):
-                self.findings.add("traditional.not-csv", self._told(name))
+                self.findings.add("traditional.not-csv", self._label(name))
             elif len(kinds) == 1:
                 by_kind[kinds[0]].append(name)
             else:
-                self.findings.add("traditional.kind", self._told(name))
+                self.findings.add("traditional.kind", self._label(name))
         for kind, names in by_kind.items():
             if not names:
                 self.findings.add("traditional.missing", kind)
             if len(names) > 1:
                 self.findings.add("package.duplicate", kind)
             for name in names[:1]:
-                File(self, kind, members[name]).check()
+                TraditionalFile(self, kind, members[name]).check()
         self.report.baseline.schools = list(self.schools)
 
     def _recognise(self, name: str) -> tuple[str, bool]:
@@ -94,15 +93,15 @@ class Package:
     def _kinds(self, name: str) -> list[str]:
         return [kind for kind in self.kinds if self.kinds[kind]["word"] in name.lower()]
 
-    def _told(self, name: str) -> str:
+    def _label(self, name: str) -> str:
         """A name of the SIS's is told by the kind in it only."""
         return " and ".join(self._kinds(name)) or "another file"
 
 
-class File:
+class TraditionalFile:
     """One kind of record under check."""
 
-    def __init__(self, package: Package, kind: str, info: zipfile.ZipInfo) -> None:
+    def __init__(self, package: TraditionalPackage, kind: str, info: zipfile.ZipInfo) -> None:
         self.package = package
         self.findings = package.findings
         self.kind = kind
@@ -113,7 +112,7 @@ class File:
     def check(self) -> None:
         """Checks all rows."""
         try:
-            rows = Rows(self.package.archive, self.info, self.kind, self.findings)
+            rows = CsvReader(self.package.archive, self.info, self.kind, self.findings)
             rows.on_ragged = lambda number, row: self._directive(number, [",".join(row)])
             header = [text.plain(name).lower() for name in rows.header]
             self._directive(1, [",".join(rows.header)])
@@ -155,7 +154,7 @@ class File:
         names: list[str] = self.known.get(key, [])
         return names
 
-    def _rows(self, rows: Rows, header: list[str]) -> None:
+    def _rows(self, rows: CsvReader, header: list[str]) -> None:
         at = {name: place for place, name in enumerate(header)}
         filled = dict.fromkeys(header, 0)
         seen: dict[str, dict[str, int]] = {
@@ -200,7 +199,7 @@ class File:
         child, parent = self.known.get("child", ""), self.known.get("parent", "")
         if not parent or parent.lower() not in at or child not in seen:
             return
-        again = Rows(self.package.archive, self.info, self.kind, Findings())
+        again = CsvReader(self.package.archive, self.info, self.kind, Findings())
         for batch in again:
             for number, value in enumerate(batch.values(at[parent.lower()]), batch.first):
                 if not text.is_blank(value) and value.lower() not in seen[child]:
@@ -225,7 +224,7 @@ class File:
         if school is not None:
             places = [self.package.schools[value] for value in batch.values(school)]
         self.collector.add(
-            Records(
+            RecordBatch(
                 batch.numbers,
                 self.package.hasher.of(ids),
                 sums_of_strings(lines),

@@ -77,7 +77,9 @@ def test_a_feed_sets_the_severity_of_a_rule(key: str, severity: str, becomes: st
     assert report.accepted is (becomes != "error")
     assert report.record()["accepted"] is report.accepted
     assert [f["severity"] for f in report.record()["findings"]] == [becomes]
-    assert [f.severity for f in report.findings.told] == ([becomes] if becomes != "ignored" else [])
+    assert [f.severity for f in report.findings.reported] == (
+        [becomes] if becomes != "ignored" else []
+    )
 
 
 def test_the_severity_of_a_column_is_its_own() -> None:
@@ -246,7 +248,7 @@ def test_an_export_has_its_size(
 
 
 @pytest.mark.parametrize(
-    ("name", "remote", "is_told"),
+    ("name", "remote", "is_reported"),
     [
         ("a.xml", "b.XML", False),
         ("a.xml", "b.csv", True),
@@ -256,12 +258,12 @@ def test_an_export_has_its_size(
     ],
 )
 def test_an_opaque_export_is_of_the_kind_that_is_delivered(
-    tmp_path: Path, name: str, remote: str, is_told: bool
+    tmp_path: Path, name: str, remote: str, is_reported: bool
 ) -> None:
     path = tmp_path / "export"
     path.write_bytes(b"x")
     found = rules(path, ValidationOptions("other", remote_name=remote), name)
-    assert found == (["file.name"] if is_told else [])
+    assert found == (["file.name"] if is_reported else [])
 
 
 def test_the_terms_are_those_of_the_feed(tmp_path: Path) -> None:
