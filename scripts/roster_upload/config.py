@@ -1,4 +1,4 @@
-"""A feed's configuration: its TOML file, read into a `Feed`.
+"""Read a feed's configuration from its TOML file into a `Feed`.
 
 The types, limits and defaults of its keys are in spec/feed.toml. The control node reads the same
 rules before it changes a host, so this module needs only the standard library.
@@ -25,7 +25,7 @@ TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
 
 @dataclass(frozen=True)
 class ConfigProblem:
-    """Something wrong with a value: the key, and a sentence that says what is allowed."""
+    """A wrong value: its key, and a sentence on the allowed values."""
 
     key: str
     message: str
@@ -52,7 +52,7 @@ class Scope:
 
     @property
     def is_everything(self) -> bool:
-        """Whether the export is sent as it is."""
+        """Return whether the export is sent as it is."""
         return self == Scope()
 
 
@@ -126,22 +126,22 @@ class Feed:
 
     @property
     def has_steps(self) -> bool:
-        """Whether the package that is sent may differ from the export."""
+        """Return whether the package that is sent may differ from the export."""
         is_made = bool(self.repairs) or self.faulty_rows == "leave-out"
         return is_made or not self.scope.is_everything
 
     @property
     def is_opaque(self) -> bool:
-        """Whether the export is sent without validation of its contents."""
+        """Return whether the export is sent without validation of its contents."""
         return self.format == OPAQUE
 
 
 def problems(
     mapping: Mapping[str, object], *, may_lack: Collection[str] = ()
 ) -> list[ConfigProblem]:
-    """Return what is wrong with one feed's values, in the order of feed.toml.
+    """Return the problems of one feed's values, in the order of feed.toml.
 
-    `may_lack` has the keys that need not be there although they have no default.
+    `may_lack` has required keys that may be missing here.
     """
     keys = schema.keys()
     found = [
@@ -167,7 +167,7 @@ def problems(
 
 
 def _message(check: Callable[..., None], *arguments: Any) -> str | None:
-    """Return the message that a check raises, if it does."""
+    """Return the message that a check raises, None if it raises none."""
     try:
         check(*arguments)
     except ValueError as error:
@@ -176,7 +176,7 @@ def _message(check: Callable[..., None], *arguments: Any) -> str | None:
 
 
 def _format_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    """Yield what does not fit the format of the export."""
+    """Yield values that do not fit the format of the export."""
     form = values.get("format", ONEROSTER)
     for name in values["rules"]:
         rule, colon, column = str(name).partition(":")
@@ -187,11 +187,13 @@ def _format_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
             yield ConfigProblem("guard_limits", message)
     for name, key in schema.keys().items():
         if key.format and form != key.format and values[name] != key.default:
-            yield ConfigProblem(name, f"is for the format {key.format} only; the feed has {form}")
+            yield ConfigProblem(
+                name, f"is for the format {key.format} only, but the feed has {form}"
+            )
 
 
 def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    """Yield what one value needs of another."""
+    """Yield values that need another value."""
     if values["smtp_username"] and values["smtp_security"] == "none":
         yield ConfigProblem("smtp_security", "must be tls or starttls for a login by password")
     if values["removals"] == "wait" and not values["keep_packages"]:
@@ -199,22 +201,22 @@ def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     if values["mail_to"]:
         for key in ("mail_from", "smtp_host"):
             if not values[key]:
-                yield ConfigProblem(key, "is missing; mail_to needs it")
+                yield ConfigProblem(key, "is missing, but mail_to needs it")
 
 
 def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[ConfigProblem]:
-    """Return what is wrong between the feeds of one host: names and remote files must differ."""
+    """Return problems between the feeds of one host. Names and remote files must differ."""
     found = []
     names: set[object] = set()
     targets: dict[tuple[object, ...], object] = {}
     for mapping in mappings:
         values = {**schema.defaults(), **mapping}
         if any(isinstance(value, list | dict) for key, value in values.items() if key in TARGET):
-            continue  # a problem of the feed by itself
+            continue  # reported for the feed itself
         name = values.get("feed")
         if name in names:
             found.append(
-                ConfigProblem("feed", f"two feeds are named {name!r}; each needs its own name")
+                ConfigProblem("feed", f"two feeds are named {name!r}. Each needs its own name")
             )
         names.add(name)
         path = str(values.get("remote_dir", "")).strip("/")
@@ -229,7 +231,7 @@ def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[ConfigProbl
                 ConfigProblem(
                     "remote_dir",
                     f"the feeds {targets[target]!r} and {name!r} both deliver to "
-                    f"{target[0]}:{path}/{target[3]}; one would overwrite the other",
+                    f"{target[0]}:{path}/{target[3]}. One would overwrite the other",
                 )
             )
         targets.setdefault(target, name)
@@ -283,7 +285,7 @@ def read(path: Path) -> dict[str, object]:
         with path.open("rb") as handle:
             return tomllib.load(handle)
     except FileNotFoundError:
-        message = "there is no such file; the feed is not configured on this host"
+        message = "there is no such file. The feed is not configured on this host"
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Who the users are: changed identities, sourcedIds of somebody else, and new duplicates."""
+"""Find changed identities, sourcedIds that now belong to somebody else, and new duplicates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from roster_upload.guard.record_sets import IDENTITY, Flags
 from roster_upload.guard.verdict import Reason, Rule, percentage
 
 USERS = "users"
-# Each of these has a share of its own. The others only say whether it is the same person.
+# Each of these has its own share. The others only show whether it is the same person.
 LIMITED = ("username", "identifier", "email", "role", "orgSourcedIds", "grades")
 NAME, BIRTH_DATE = IDENTITY.index("name"), IDENTITY.index("birthDate")
-# What tells people apart where no birth date is known.
+# These distinguish people if no birth date is known.
 ACCOUNT = tuple(map(IDENTITY.index, ("username", "identifier", "email")))
 
 
 def identity_reasons(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
-    """Give the reasons that lie in who the users are who are present in both exports."""
+    """Yield the reasons about the identities of users who are present in both exports."""
     changed: Counter[str] = Counter()
     known: Counter[str] = Counter()
     others = comparable = 0
@@ -47,7 +47,7 @@ def identity_reasons(feed: Feed, before: Roster, after: Roster, night: dt.date) 
             yield Reason(
                 Rule.IDENTITY,
                 USERS,
-                f"{USERS}: {column} of {count:,} of {base:,} would change "
+                f"{USERS}: {column} would change for {count:,} of {base:,} "
                 f"({percentage(count, base, limit)})",
             )
     limit = feed.guard_identity_percent
@@ -61,22 +61,22 @@ def identity_reasons(feed: Feed, before: Roster, after: Roster, night: dt.date) 
 
 
 def _all(roster: Roster) -> Iterator[Numbers]:
-    """Yield the identities of all users, kind by kind; version 1 knows none."""
+    """Yield the identities of all users by kind. Baselines of version 1 have none."""
     for kind, records in roster.baseline.records.items():
         if file_of(kind) == USERS and records.identity.shape[1]:
             yield records.identity
 
 
 def _present_in_both(before: Roster, after: Roster) -> Iterator[tuple[Numbers, Numbers]]:
-    """Yield the identities, then and now, of users who are present in both exports.
+    """Yield the old and new identities of users who are present in both exports.
 
-    They come kind by kind, since all of them at once take much room. A user may have changed it.
+    They come by pairs of kinds, since a role may change, and all at once need too much memory.
     """
     kinds = [[k for k in r.baseline.records if file_of(k) == USERS] for r in (before, after)]
     for old_kind, new_kind in itertools.product(*kinds):
         old, new = before.records(old_kind), after.records(new_kind)
         if not old.identity.shape[1] or not new.identity.shape[1]:
-            continue  # version 1 knows no identities
+            continue  # version 1 has no identities
         at, found = find(old.ids, new.ids)
         here = np.flatnonzero(found & (old.states == State.PRESENT))
         here = here[new.states[at[here]] == State.PRESENT]
@@ -85,7 +85,7 @@ def _present_in_both(before: Roster, after: Roster) -> Iterator[tuple[Numbers, N
 
 
 def _limit(feed: Feed, column: str, night: dt.date) -> int | None:
-    """Return the limit of a column in percent, None where it may change."""
+    """Return the limit of a column in percent, None if it may change freely."""
     if column == "grades" and expected(feed, night):
         return None
     if column == "orgSourcedIds":
@@ -94,7 +94,7 @@ def _limit(feed: Feed, column: str, night: dt.date) -> int | None:
 
 
 def _others(was: Numbers, now: Numbers, *, has_births: bool) -> tuple[Flags, Flags]:
-    """Return who can be told from somebody else, and who is somebody else."""
+    """Return which users can be compared, and which of them are somebody else."""
     is_known, differs = (was != 0) & (now != 0), was != now
     if has_births:
         is_comparable = is_known[:, NAME] & is_known[:, BIRTH_DATE]
@@ -106,7 +106,7 @@ def _others(was: Numbers, now: Numbers, *, has_births: bool) -> tuple[Flags, Fla
 
 
 def duplicate_reasons(feed: Feed, old: Baseline | None, after: Baseline) -> Iterator[Reason]:
-    """Give the reasons that lie in values that more users share than before."""
+    """Yield a reason for each column whose values more users share than before."""
     if not old or not old.has_tags:
         return
     limit = feed.guard_identity_percent
@@ -117,6 +117,6 @@ def duplicate_reasons(feed: Feed, old: Baseline | None, after: Baseline) -> Iter
             yield Reason(
                 Rule.DUPLICATES,
                 file,
-                f"{file}: {more:,} of {rows:,} would share their {column} with others and did not "
-                f"before ({percentage(more, rows, limit)})",
+                f"{file}: {more:,} of {rows:,} would share their {column} with others, but did "
+                f"not before ({percentage(more, rows, limit)})",
             )

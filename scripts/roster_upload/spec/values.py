@@ -1,6 +1,6 @@
-"""Values of a configuration that are more than a text: host keys, days and times.
+"""Parse host keys, days and times of a configuration.
 
-Each parser raises ValueError with a sentence that says what is wrong.
+Each parser raises ValueError with a sentence on the fault.
 """
 
 from __future__ import annotations

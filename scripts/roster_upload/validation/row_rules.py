@@ -1,4 +1,4 @@
-"""The rules between several values of a row."""
+"""Check several values of a row against each other."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from roster_upload.validation.enrollments import day_of
 from roster_upload.validation.file_records import SharedRecords
 from roster_upload.validation.findings import Findings
 
-SCHOOL_YEAR_MONTH = "07"  # from which on a school year ends in the next calendar year
+# A school year that starts in this month or later ends in the next calendar year.
+SCHOOL_YEAR_MONTH = "07"
 Look = Callable[[Batch, list[Values]], None]
 
 
 class RowRules:
-    """The rules between several values of a row, of one file.
+    """The rules of one file for several values of a row.
 
     `file_spec` is the file's part of the specification. `kinds` numbers the roles of users.
     """
@@ -41,11 +42,11 @@ class RowRules:
         self.at = {column["name"]: i for i, column in enumerate(self.columns)}
         self.shared = shared
         self.kinds = kinds
-        self.parents: dict[str, tuple[str, int]] = {}  # row's sourcedId: its parent, its number
+        self.parents: dict[str, tuple[str, int]] = {}  # by sourcedId: the parent, the row's number
         self._all = self._looks()
 
     def look(self, batch: Batch, values: list[Values]) -> None:
-        """Look at a batch."""
+        """Check a batch."""
         for look in self._all:
             look(batch, values)
 
@@ -73,7 +74,7 @@ class RowRules:
     def _order(self, earlier: str, later: str) -> Look:
         start, end = self.at[earlier], self.at[later]
         of = Numbered()
-        order: dict[int, bool] = {}  # pair of days: whether the first is the later one
+        order: dict[int, bool] = {}  # by pair of days: whether the first is the later one
 
         def look(batch: Batch, values: list[Values]) -> None:
             if not values[start].longest or not values[end].longest:
@@ -104,7 +105,7 @@ class RowRules:
         return look
 
     def _zeros(self, name: str) -> Look:
-        """Numbers of different lengths without a leading zero, as a spreadsheet leaves them."""
+        """Return a check for numbers of different lengths without leading zeros."""
 
         def look(batch: Batch, values: list[Values]) -> None:
             column = values[self.at[name]]
@@ -122,18 +123,18 @@ class RowRules:
             self.parents[child] = (parent, batch.first + row)
 
     def finish(self) -> None:
-        """Look for rows whose parents lead back to them."""
+        """Report rows whose parents form a circle."""
         done: set[str] = set()
         for start in self.parents:
-            way: dict[str, None] = {}
+            path: dict[str, None] = {}
             at = start
-            while at in self.parents and at not in done and at not in way:
-                way[at] = None
+            while at in self.parents and at not in done and at not in path:
+                path[at] = None
                 at = self.parents[at][0]
-            if at in way:
-                row = min(self.parents[child][1] for child in list(way)[list(way).index(at) :])
+            if at in path:
+                row = min(self.parents[child][1] for child in list(path)[list(path).index(at) :])
                 self.findings.add("reference.circle", self.file, self.spec["acyclic"], row=row)
-            done.update(way)
+            done.update(path)
 
     def _school_years(self, batch: Batch, values: list[Values]) -> None:
         names = ("type", "startDate", "endDate", "schoolYear")
@@ -188,12 +189,12 @@ class RowRules:
                 if not low <= float(score) <= high:
                     wrong.append(row)
             except (KeyError, ValueError):
-                pass  # told by the rules for single values
+                pass  # reported by the rules for single values
         self._report("result.score", "score", batch, wrong)
 
 
 def have_lost_zeros(values: Sequence[str]) -> bool:
-    """Return whether numbers of different lengths stand in a column, none with a leading zero."""
+    """Return whether a column has numbers of different lengths, but none with a leading zero."""
     return (
         len(values) > 1
         and all(value.isascii() and value.isdigit() for value in values)

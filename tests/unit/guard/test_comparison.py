@@ -129,13 +129,13 @@ def test_whoever_is_still_listed_is_told() -> None:
     """A complete file looks good at first sight, even if its records are disabled or over."""
     old = baseline({KIND: records(range(100))})
     now = [*records(range(70)), *records(range(70, 90), present=False)]
-    listed = ", 20 of them in the export but disabled, over or faulty"
+    listed = ", 20 of them in the export but disabled, ended or faulty"
     assert held(old, baseline({KIND: now})) == [
         above(f"{KIND}: 30 of 100 would be removed{listed}", "30.0")
     ]
     nobody = baseline({KIND: records(range(99), when=ENDED)})
     assert held(old, nobody) == [
-        f"{KIND}: all 100 would be removed, 99 of them in the export but disabled, over or faulty"
+        f"{KIND}: all 100 would be removed, 99 of them in the export but disabled, ended or faulty"
     ]
 
 

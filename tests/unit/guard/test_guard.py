@@ -63,7 +63,7 @@ def test_reasons_come_in_the_order_of_their_weight() -> None:
         ("minimum", KIND),
     ]
     assert verdict.texts == [reason.text for reason in verdict.reasons]
-    assert verdict.texts[-1] == f"{KIND}: 50 in all, guard_minimum asks for 51"
+    assert verdict.texts[-1] == f"{KIND}: 50 present, guard_minimum requires 51"
 
 
 def test_the_only_record_is_no_number() -> None:
@@ -131,8 +131,8 @@ def test_an_emptied_kind_is_told_without_its_schools() -> None:
     ("emptied", "further"),
     [
         (5, []),
-        (6, [f"{KIND}: 1 more school loses too many"]),
-        (9, [f"{KIND}: 4 more schools lose too many"]),
+        (6, [f"{KIND}: 1 more school would lose too many"]),
+        (9, [f"{KIND}: 4 more schools would lose too many"]),
     ],
 )
 def test_the_five_schools_that_lose_most_are_named(emptied: int, further: list[str]) -> None:
@@ -174,7 +174,7 @@ def test_roles_are_summed_up() -> None:
         [*records(range(220, 300)), *records(range(200, 220), present=False),
          *records(range(430, 500), when=LATER)],
     )  # fmt: skip
-    listed = ", 30 of them in the export but disabled, over or faulty"
+    listed = ", 30 of them in the export but disabled, ended or faulty"
     assert held(old, new) == [
         above(f"enrollments: 30 of 200 would be removed{listed}", "15.0"),
         above("enrollments: 40 of 200 that begin later would be removed", "20.0"),
@@ -209,8 +209,9 @@ def test_roles_have_limits_of_their_own(own: dict[str, Any], removed: int, told:
 
 
 ANEW = (
-    ". The SIS seems to number its enrollments anew. If it does so each night, set guard_limits: "
-    "{enrollments: {removed: 100}}, and the guard compares contents instead"
+    ". The SIS seems to have renumbered its enrollments. If it does so every night, "
+    "set guard_limits: {enrollments: {removed: 100}}. The guard then compares contents instead of "
+    "ids"
 )
 
 
@@ -249,8 +250,8 @@ def test_classes_with_new_ids_are_no_accounts() -> None:
     old, new = district({"": range(50)}, kind="classes"), district({"": range(90)}, kind="classes")
     new.records["classes"].ids += np.uint64(1000)
     assert held(old, new) == [
-        "classes: 50 of 50 sourcedIds are gone and 90 are new. The SIS seems to number its classes "
-        "anew"
+        "classes: 50 of 50 sourcedIds are gone and 90 are new. The SIS seems to have "
+        "renumbered its classes"
     ]
 
 
@@ -294,9 +295,11 @@ GONE = "users.csv was in the last accepted export"
     ("before", "now", "told"),
     [
         ({"users": 1200}, {}, [
-            f"{GONE} (1,200 rows) and is gone", "users: all 1,200 would be removed"
+            f"{GONE} (1,200 rows) and is missing now", "users: all 1,200 would be removed"
         ]),
-        ({"users": 1}, {}, [f"{GONE} (1 row) and is gone", "users: the only one would be removed"]),
+        ({"users": 1}, {}, [
+            f"{GONE} (1 row) and is missing now", "users: the only one would be removed",
+        ]),
         ({"users": 0}, {}, []),
         ({"users": 0}, {"users": 0}, []),
         ({}, {"users": 5}, []),
@@ -327,7 +330,7 @@ def test_a_file_of_no_known_format_is_held_by_its_size() -> None:
     ]
     assert held(old, Baseline(rows={"bytes": 0})) == [f"{name}: all 90,000 would be removed"]
     [told] = held(new, new, guard_minimum={"bytes": 1000})
-    assert told == f"{name}: 900 in all, guard_minimum asks for 1,000"
+    assert told == f"{name}: 900 present, guard_minimum requires 1,000"
 
 
 def test_a_file_that_is_gone_is_held() -> None:
@@ -365,8 +368,8 @@ def test_a_column_that_empties_is_held(
     found = judged(old, new, guard_removed_percent=100, expected_changes=WINDOW).reasons
     told = [reason for reason in found if reason.rule is Rule.COLUMN_EMPTIED]
     text = (
-        f"users.csv: the column email has a value in {filled.get('email')} of {rows:,} rows, and "
-        f"had one in {had:,} of 10,000"
+        f"users.csv: the column email has a value in {filled.get('email')} of {rows:,} rows. "
+        f"It had one in {had:,} of 10,000"
     )
     assert told == ([Reason(Rule.COLUMN_EMPTIED, "users", text)] if is_held else [])
 
@@ -398,16 +401,18 @@ def test_the_unused_columns_are_those_of_the_specification(
     ("format_", "minimum", "told"),
     [
         ("oneroster-1.1", {KIND: 2000}, []),
-        ("oneroster-1.1", {KIND: 2001}, [f"{KIND}: 2,000 in all, guard_minimum asks for 2,001"]),
+        ("oneroster-1.1", {KIND: 2001}, [f"{KIND}: 2,000 present, guard_minimum requires 2,001"]),
         ("oneroster-1.1", {"users": 2000}, []),
-        ("oneroster-1.1", {"users": 2001}, ["users: 2,000 in all, guard_minimum asks for 2,001"]),
-        ("oneroster-1.1", {"classes": 1}, ["classes: 0 in all, guard_minimum asks for 1"]),
+        ("oneroster-1.1", {"users": 2001}, ["users: 2,000 present, guard_minimum requires 2,001"]),
+        ("oneroster-1.1", {"classes": 1}, ["classes: 0 present, guard_minimum requires 1"]),
         ("oneroster-1.1", {"classes": 0}, []),
         # The defaults name kinds of OneRoster, which another format does not have.
         ("traditional-math", {"classes": 1}, []),
-        ("traditional-math", {KIND: 2001}, [f"{KIND}: 2,000 in all, guard_minimum asks for 2,001"]),
+        ("traditional-math", {KIND: 2001}, [
+            f"{KIND}: 2,000 present, guard_minimum requires 2,001",
+        ]),
         ("traditional-math", {"users": 2001}, [
-            "users: 2,000 in all, guard_minimum asks for 2,001"
+            "users: 2,000 present, guard_minimum requires 2,001"
         ]),
     ],
 )  # fmt: skip
@@ -433,7 +438,7 @@ def test_minima_count_who_is_present() -> None:
     for name, count in (("enrollments", 7), ("enrollments.student", 5)):
         assert held(None, new, guard_minimum={name: count}) == []
         assert held(None, new, guard_minimum={name: count + 1}) == [
-            f"{name}: {count} in all, guard_minimum asks for {count + 1}"
+            f"{name}: {count} present, guard_minimum requires {count + 1}"
         ]
 
 
@@ -444,8 +449,8 @@ def test_minima_are_of_what_the_vendor_holds_after_a_delta(status: str) -> None:
     new = baseline({"classes": gone}, modes={"classes": "delta", "orgs": "bulk"})
     assert held(old, new, guard_removed_percent=100, guard_minimum={"classes": 2, KIND: 10}) == []
     assert held(old, new, guard_removed_percent=100, guard_minimum={"classes": 3, KIND: 11}) == [
-        "classes: 2 in all, guard_minimum asks for 3",
-        f"{KIND}: 10 in all, guard_minimum asks for 11",
+        "classes: 2 present, guard_minimum requires 3",
+        f"{KIND}: 10 present, guard_minimum requires 11",
     ]
 
 

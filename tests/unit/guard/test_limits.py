@@ -14,7 +14,7 @@ from support.judgements import KIND, NIGHT, WINDOW, above, district, held
 
 REKEYED = (
     "sourcedIds are gone and {} are new. The SIS seems to have given everyone a new sourcedId, "
-    "which would make new accounts and lose the history of the old ones"
+    "which would create new accounts and lose the history of the old ones"
 )
 
 

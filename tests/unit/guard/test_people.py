@@ -29,7 +29,7 @@ def test_each_identity_has_a_share_of_its_own(column: str) -> None:
     old, new = people(1000, 100, column)
     assert held(old, new) == []
     old, new = people(1000, 101, column)
-    assert held(old, new) == [above(f"users: {column} of 101 of 1,000 would change", "10.1")]
+    assert held(old, new) == [above(f"users: {column} would change for 101 of 1,000", "10.1")]
     assert rules(old, new) == [("identity", "users")]
 
 
@@ -74,7 +74,7 @@ def test_grades_and_schools_may_change_where_it_is_expected(
 def test_a_value_that_was_empty_may_come_and_one_that_was_not_may_not_go() -> None:
     assert held(*people(100, 100, before=0)) == []
     assert held(*people(100, 100, now=0)) == [
-        above("users: username of 100 of 100 would change", "100.0")
+        above("users: username would change for 100 of 100", "100.0")
     ]
 
 
@@ -83,7 +83,7 @@ def test_a_share_is_of_those_who_had_a_value() -> None:
         known = [person(n, email=value) for n in range(50)]
         return baseline({KIND: [*known, *(person(n) for n in range(50, 2000))]})
 
-    assert held(some(1), some(2)) == [above("users: email of 50 of 50 would change", "100.0")]
+    assert held(some(1), some(2)) == [above("users: email would change for 50 of 50", "100.0")]
 
 
 def test_identities_are_of_those_who_are_present_in_both() -> None:
@@ -108,7 +108,7 @@ def test_a_role_is_an_identity_over_all_users() -> None:
             "users.teacher": [person(n, role=2) for n in (*range(11), 200)],
         }
     )
-    assert above("users: role of 11 of 101 would change", "10.9") in held(old, new)
+    assert above("users: role would change for 11 of 101", "10.9") in held(old, new)
 
 
 @pytest.mark.parametrize("missing", ["old", "new"])
@@ -215,7 +215,9 @@ def test_duplicates_that_are_new(
 ) -> None:
     old, new = district({"": range(1000)}), district({"": range(1000)})
     old.duplicates, new.duplicates = {"users.email": before}, {"users.email": now}
-    words = f"users: {now - before} of 1,000 would share their email with others and did not before"
+    words = (
+        f"users: {now - before} of 1,000 would share their email with others, but did not before"
+    )
     told = [above(words, f"{(now - before) / 10}")]
     assert held(old, new, **settings) == (told if is_held else [])
     assert not is_held or rules(old, new, **settings) == [("duplicates", "users")]

@@ -73,10 +73,10 @@ def test_one_class_may_not_hold_too_much(
 def test_concentration_is_told_in_numbers() -> None:
     assert held(crowded(EVEN), crowded([(0, RUNNING, 390), (1, RUNNING, 26)])) == [
         above(
-            "enrollments: one class would hold 390 of 416, and 365 of them are new to it",
+            "enrollments: one class would hold 390 of 416, 365 of them new",
             "87.7",
         )
-        + ". The biggest class held 25"
+        + ". Before, the largest class held 25"
     ]
 
 
@@ -114,11 +114,11 @@ def test_concentration_is_of_whole_files(modes: dict[str, str]) -> None:
 
 
 QUARTER = Session("gradingPeriod", "2026-10-20", "2026-11-20", False)
-UNUSED = f"academicSessions: no class points to a session that contains {NIGHT}"
+UNUSED = f"academicSessions: no class belongs to a session that contains {NIGHT}"
 
 
 def none_contains(edge: str) -> str:
-    return f"academicSessions: no session contains {NIGHT}, {edge}"
+    return f"academicSessions: no session contains {NIGHT}. {edge}"
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,15 @@ def none_contains(edge: str) -> str:
         ([PAST, NEXT], []),  # a break
         ([PAST, NEXT, YEAR], []),
         ([PAST, NEXT, QUARTER], []),
-        ([PAST], [none_contains("the last ended on 2026-10-30")]),
-        ([PAST, YEAR], [none_contains("the last ended on 2026-10-30")]),
-        ([NEXT], [none_contains("the first begins on 2026-11-03")]),
+        ([PAST], [none_contains("The last one ended on 2026-10-30")]),
+        ([PAST, YEAR], [none_contains("The last one ended on 2026-10-30")]),
+        ([NEXT], [none_contains("The first one begins on 2026-11-03")]),
         ([NEXT, NEXT._replace(first="2026-11-02")],
-         [none_contains("the first begins on 2026-11-02")]),
-        ([PAST, PAST._replace(last="2026-10-31")], [none_contains("the last ended on 2026-10-31")]),
+         [none_contains("The first one begins on 2026-11-02")]),
+        (
+            [PAST, PAST._replace(last="2026-10-31")],
+            [none_contains("The last one ended on 2026-10-31")],
+        ),
         # Classes point to other terms than tonight's.
         ([PAST, NOW._replace(is_used=False)], [UNUSED]),
         ([PAST, NOW._replace(is_used=False), NEXT], [UNUSED]),
@@ -144,10 +147,10 @@ def none_contains(edge: str) -> str:
         # Without a session that classes refer to, all of them count.
         ([YEAR], [UNUSED]),
         ([PAST._replace(is_used=False), NEXT._replace(is_used=False)], []),
-        ([PAST._replace(is_used=False)], [none_contains("the last ended on 2026-10-30")]),
+        ([PAST._replace(is_used=False)], [none_contains("The last one ended on 2026-10-30")]),
         # Sessions without days are none.
         ([Session("semester", "", "2026-10-01", True), NEXT],
-         [none_contains("the first begins on 2026-11-03")]),
+         [none_contains("The first one begins on 2026-11-03")]),
         ([Session("semester", "2026-10-01", "", True)], []),
     ],
 )  # fmt: skip

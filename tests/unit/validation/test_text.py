@@ -100,11 +100,11 @@ def test_a_blank_has_its_name(value: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("found", "expected", "says"),
     [
-        ("users ", "users", "; beside it stands a space"),
-        ("\ufeffusers", "users", "; beside it stands U+FEFF ZERO WIDTH NO-BREAK SPACE"),
-        ("us\u200bers", "users", "; it holds U+200B ZERO WIDTH SPACE"),
-        ("Users", "users", "; capitals count"),
-        ("usеrs", "users", "; it holds letters beyond ASCII"),
+        ("users ", "users", ". Remove a space beside it"),
+        ("\ufeffusers", "users", ". Remove U+FEFF ZERO WIDTH NO-BREAK SPACE beside it"),
+        ("us\u200bers", "users", ". Remove U+200B ZERO WIDTH SPACE from it"),
+        ("Users", "users", ". Upper and lower case matter"),
+        ("usеrs", "users", ". Use ASCII letters only"),
         ("people", "users", ""),
         ("", "", ""),
     ],

@@ -279,8 +279,8 @@ AMBIGUOUS: dict[str, tuple[Callable[[], bytes], str]] = {
     "behind the last file": (behind_the_last, f"at byte {packed().find(LISTED):,}: bytes"),
     "before the list": (unlisted, "at byte 0: bytes"),
     "a file twice in the list": (twice_the_same, "at byte 0: files overlap"),
-    "behind packed bytes": (lambda: within(piped=False), "behind the end of a file"),
-    "behind packed bytes in a pipe": (lambda: within(piped=True), "behind the end of a file"),
+    "behind packed bytes": (lambda: within(piped=False), "after the end of a file"),
+    "behind packed bytes in a pipe": (lambda: within(piped=True), "after the end of a file"),
     "more than the list says": (longer, "longer than the list says"),
     "a stored file with a record": (stored_with_a_record, "the mark of another one"),
     "a record between two reads": (
@@ -297,11 +297,11 @@ AMBIGUOUS: dict[str, tuple[Callable[[], bytes], str]] = {
     "another size": (lambda: patched(packed(), LOCAL, 18, b"\1"), "whose checksum or size"),
     "another full size": (lambda: patched(packed(), LOCAL, 22, b"\1"), "whose checksum or size"),
     "another size behind": (
-        lambda: patched(packed(piped=True), b"PK\x07\x08", 8, b"\1"), "whose size behind it",
+        lambda: patched(packed(piped=True), b"PK\x07\x08", 8, b"\1"), "whose size after it",
     ),
     "no size behind": (
         lambda: patched(patched(packed(), LOCAL, 6, b"\x08"), LISTED, 8, b"\x08"),
-        "whose size behind it",
+        "whose size after it",
     ),
     "no header there": (lambda: patched(packed(), LOCAL, 0, b"PK\x03\x05"), "that is not there"),
     "a name of two ends": (
@@ -310,7 +310,7 @@ AMBIGUOUS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a second name": (lambda: with_extra(0x7075, SECOND_NAME, listed=False), "two names"),
     "a second name in the list": (lambda: with_extra(0x7075, SECOND_NAME, listed=True), "names"),
-    "second sizes": (lambda: with_extra(1, bytes(16), listed=False), "two sizes or places"),
+    "second sizes": (lambda: with_extra(1, bytes(16), listed=False), "two sizes or offsets"),
     "second sizes in the list": (lambda: with_extra(1, bytes(16), listed=True), "two sizes"),
     "a cut field": (
         lambda: with_extra(9, b"", listed=False).replace(b"\x09\0\0\0", b"\x09\0\x09\0", 1),
