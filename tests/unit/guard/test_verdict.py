@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from roster_upload.guard.guard import Reason, Rule, Verdict
-from roster_upload.guard.verdict import percentage
+from roster_upload.guard.verdict import Change, percentage
 from support.baselines import Record, baseline
 from support.judgements import KIND, judged, records
 
@@ -55,3 +55,8 @@ def test_a_share_is_visibly_above_its_limit(count: int, base: int, limit: int, t
 def test_any_share_above_a_limit_is_told_as_above_it(count: int, base: int, limit: int) -> None:
     if 100 * count > limit * base:
         assert float(percentage(count, base, limit).partition(" ")[0]) > limit
+
+
+def test_the_change_of_two_kinds_is_their_sum() -> None:
+    whole = Change(10, 12, 5, 3, 4) + Change(100, 80, 20, 40, 30)
+    assert whole == Change(110, 92, 25, 43, 34)
