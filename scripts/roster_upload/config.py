@@ -107,7 +107,7 @@ class Feed:
     wait_nights: int
     make_remote_dir: bool
     verify_by_writing: bool
-    temporary_name: str  # a pattern with one asterisk, "" = learned
+    temporary_name: str  # a pattern with one asterisk, "" = tested at the server
     finish_seconds: int
     algorithms: str
     attempts: int

@@ -62,7 +62,7 @@ class Baseline:
     sessions: list[Session] = field(default_factory=list)
     night: str = ""
     has_tags: bool = True
-    is_unchanged: bool = False  # the package says that nothing has changed: a manifest alone
+    is_unchanged: bool = False  # a manifest alone, which announces no change
 
     @property
     def is_incremental(self) -> bool:

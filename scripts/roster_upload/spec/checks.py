@@ -36,7 +36,7 @@ def require(is_right: bool, message: str) -> None:
 def require_known(name: object, known: Collection[str], noun: str, listed: str = "") -> None:
     """Raise ValueError with the nearest known name, or with all of them.
 
-    `listed` is a message with the place of their list, if they are too many for one line.
+    `listed` replaces the list of known names, if they are too many for one line.
     """
     if name in known:
         return

@@ -153,7 +153,7 @@ def _shown(name: str) -> str:
 
 
 def _check_directory_entry(info: zipfile.ZipInfo, name: str, findings: Findings) -> None:
-    """Report what is wrong with a member's entry in the archive's directory."""
+    """Report faults of a member's entry in the archive's directory."""
     limits = spec("limits")
     if info.flag_bits & ENCRYPTED:
         findings.add("package.encrypted", name)

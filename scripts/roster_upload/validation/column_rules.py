@@ -337,7 +337,7 @@ class OwnReference:
         self._numbers.add(np.repeat(batch.first + rows, [len(items) for items in lists]))
 
     def finish(self) -> None:
-        """Tell of references to rows that never came."""
+        """Report references to rows that are not in the file."""
         if self._sums:
             missing = self._ids.find(self._sums.joined()) < 0
             rows = np.unique(self._numbers.joined()[missing])
@@ -356,7 +356,7 @@ def _leftovers(values: set[str]) -> set[str]:
 
 
 def _no_id(values: set[str]) -> set[str]:
-    """Return what is longer than 255 characters, or holds control characters."""
+    """Return values that are longer than 255 characters or hold control characters."""
     return {v for v in values if len(v) > LONGEST_ID or re.search(r"[\x00-\x1f]", v)}
 
 
@@ -366,7 +366,7 @@ def _other_than(characters: str) -> Faulty:
 
 
 def _is_one_typed_id(values: Values) -> npt.NDArray[np.bool_]:
-    """Return which values are surely one `{Type:Id}`."""
+    """Return which values are certainly a single `{Type:Id}`."""
     texts, width = values.texts, values.texts.shape[1]
     rows = np.arange(len(values))
 

@@ -76,7 +76,7 @@ class Manifest:
         return given
 
     def _name(self, written: str, row: int) -> str:
-        """Return the property that a name stands for."""
+        """Return the property that a name means."""
         if written in self._allowed or written in self._optional:
             return written
         near = self._near.get(letters_of(written.removesuffix(".csv")))
