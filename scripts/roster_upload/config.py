@@ -1,4 +1,4 @@
-"""A feed's configuration: its TOML file, read into a `Feed`.
+"""Read a feed's configuration from its TOML file into a `Feed`.
 
 The types, limits and defaults of its keys are in spec/feed.toml. The control node reads the same
 rules before it changes a host, so this module needs only the standard library.
@@ -24,8 +24,8 @@ TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something wrong with a value: the key, and a sentence that says what is allowed."""
+class ConfigProblem:
+    """A wrong value: its key, and a sentence on the allowed values."""
 
     key: str
     message: str
@@ -34,7 +34,7 @@ class Problem:
 class ConfigError(Failure):
     """A configuration that cannot be used."""
 
-    def __init__(self, where: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, where: str, problems: Sequence[ConfigProblem]) -> None:
         super().__init__(Exit.CONFIG, *(f"{where}: {p.key}: {p.message}" for p in problems))
         self.problems = tuple(problems)
 
@@ -52,7 +52,7 @@ class Scope:
 
     @property
     def is_everything(self) -> bool:
-        """Whether the export is sent as it is."""
+        """Return whether the export is sent as it is."""
         return self == Scope()
 
 
@@ -107,7 +107,7 @@ class Feed:
     wait_nights: int
     make_remote_dir: bool
     verify_by_writing: bool
-    temporary_name: str  # a pattern with one asterisk, "" = learned
+    temporary_name: str  # a pattern with one asterisk, "" = tested at the server
     finish_seconds: int
     algorithms: str
     attempts: int
@@ -126,24 +126,26 @@ class Feed:
 
     @property
     def has_steps(self) -> bool:
-        """Whether the package that is sent may differ from the export."""
+        """Return whether the package that is sent may differ from the export."""
         is_made = bool(self.repairs) or self.faulty_rows == "leave-out"
         return is_made or not self.scope.is_everything
 
     @property
     def is_opaque(self) -> bool:
-        """Whether the export is sent without validation of its contents."""
+        """Return whether the export is sent without validation of its contents."""
         return self.format == OPAQUE
 
 
-def problems(mapping: Mapping[str, object], *, may_lack: Collection[str] = ()) -> list[Problem]:
-    """Return what is wrong with one feed's values, in the order of feed.toml.
+def problems(
+    mapping: Mapping[str, object], *, may_lack: Collection[str] = ()
+) -> list[ConfigProblem]:
+    """Return the problems of one feed's values, in the order of feed.toml.
 
-    `may_lack` has the keys that need not be there although they have no default.
+    `may_lack` has required keys that may be missing here.
     """
     keys = schema.keys()
     found = [
-        Problem(str(name), message)
+        ConfigProblem(str(name), message)
         for name in mapping
         if (message := _message(require_known, str(name), keys, "key of a feed"))
     ]
@@ -151,19 +153,21 @@ def problems(mapping: Mapping[str, object], *, may_lack: Collection[str] = ()) -
     for name, key in keys.items():
         value = values.get(name)
         if value is None:
-            found += [] if name in may_lack else [Problem(name, "is missing")]
+            found += [] if name in may_lack else [ConfigProblem(name, "is missing")]
         elif message := key.problem(value):
-            found.append(Problem(name, message))
+            found.append(ConfigProblem(name, message))
     if not {p.key for p in found} & {"window_start", "deadline"}:
         start, deadline = str(values["window_start"]), str(values["deadline"])
         length = window_minutes(parse_time(start), parse_time(deadline))
         if not 0 < length <= LONGEST_WINDOW_MINUTES:
-            found.append(Problem("window_start", f"{start} is after the deadline {deadline} (UTC)"))
+            found.append(
+                ConfigProblem("window_start", f"{start} is after the deadline {deadline} (UTC)")
+            )
     return found or [*_format_problems(values), *_combination_problems(values)]
 
 
 def _message(check: Callable[..., None], *arguments: Any) -> str | None:
-    """Return the message that a check raises, if it does."""
+    """Return the message that a check raises, None if it raises none."""
     try:
         check(*arguments)
     except ValueError as error:
@@ -171,45 +175,49 @@ def _message(check: Callable[..., None], *arguments: Any) -> str | None:
     return None
 
 
-def _format_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what does not fit the format of the export."""
+def _format_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    """Yield values that do not fit the format of the export."""
     form = values.get("format", ONEROSTER)
     for name in values["rules"]:
         rule, colon, column = str(name).partition(":")
         if colon and (message := _message(require_column, column, form)):
-            yield Problem("rules", f"{rule}: {message}")
+            yield ConfigProblem("rules", f"{rule}: {message}")
     for kind in values["guard_limits"]:
         if message := _message(require_known, kind, record_kinds(form), "kind of record"):
-            yield Problem("guard_limits", message)
+            yield ConfigProblem("guard_limits", message)
     for name, key in schema.keys().items():
         if key.format and form != key.format and values[name] != key.default:
-            yield Problem(name, f"is for the format {key.format} only; the feed has {form}")
+            yield ConfigProblem(
+                name, f"is for the format {key.format} only, but the feed has {form}"
+            )
 
 
-def _combination_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what one value needs of another."""
+def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    """Yield values that need another value."""
     if values["smtp_username"] and values["smtp_security"] == "none":
-        yield Problem("smtp_security", "must be tls or starttls for a login by password")
+        yield ConfigProblem("smtp_security", "must be tls or starttls for a login by password")
     if values["removals"] == "wait" and not values["keep_packages"]:
-        yield Problem("keep_packages", "must be 1 or more for `removals: wait`")
+        yield ConfigProblem("keep_packages", "must be 1 or more for `removals: wait`")
     if values["mail_to"]:
         for key in ("mail_from", "smtp_host"):
             if not values[key]:
-                yield Problem(key, "is missing; mail_to needs it")
+                yield ConfigProblem(key, "is missing, but mail_to needs it")
 
 
-def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
-    """Return what is wrong between the feeds of one host: names and remote files must differ."""
+def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[ConfigProblem]:
+    """Return problems between the feeds of one host. Names and remote files must differ."""
     found = []
     names: set[object] = set()
     targets: dict[tuple[object, ...], object] = {}
     for mapping in mappings:
         values = {**schema.defaults(), **mapping}
         if any(isinstance(value, list | dict) for key, value in values.items() if key in TARGET):
-            continue  # a problem of the feed by itself
+            continue  # reported for the feed itself
         name = values.get("feed")
         if name in names:
-            found.append(Problem("feed", f"two feeds are named {name!r}; each needs its own name"))
+            found.append(
+                ConfigProblem("feed", f"two feeds are named {name!r}. Each needs its own name")
+            )
         names.add(name)
         path = str(values.get("remote_dir", "")).strip("/")
         target = (
@@ -220,10 +228,10 @@ def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[Problem]:
         )
         if target in targets:
             found.append(
-                Problem(
+                ConfigProblem(
                     "remote_dir",
                     f"the feeds {targets[target]!r} and {name!r} both deliver to "
-                    f"{target[0]}:{path}/{target[3]}; one would overwrite the other",
+                    f"{target[0]}:{path}/{target[3]}. One would overwrite the other",
                 )
             )
         targets.setdefault(target, name)
@@ -239,7 +247,9 @@ def parse(
     """
     found = problems(mapping)
     if name is not None and mapping.get("feed", name) != name:
-        found.append(Problem("feed", f"{mapping['feed']!r} must be the file's name, {name!r}"))
+        found.append(
+            ConfigProblem("feed", f"{mapping['feed']!r} must be the file's name, {name!r}")
+        )
     if found:
         raise ConfigError(where, found)
     return _feed(mapping, {})
@@ -275,12 +285,12 @@ def read(path: Path) -> dict[str, object]:
         with path.open("rb") as handle:
             return tomllib.load(handle)
     except FileNotFoundError:
-        message = "there is no such file; the feed is not configured on this host"
+        message = "there is no such file. The feed is not configured on this host"
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"is not TOML: {error}"
-    raise ConfigError(str(path), [Problem("file", message)])
+    raise ConfigError(str(path), [ConfigProblem("file", message)])
 
 
 def load(path: Path) -> Feed:

@@ -45,20 +45,20 @@ class Exit(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """The meaning in one line."""
+        """Return the meaning in one line."""
         return str(spec("exits")[str(int(self))]["meaning"])
 
     @property
     def is_retried(self) -> bool:
-        """Whether a run tries again by itself."""
+        """Return whether a run tries again by itself."""
         return bool(spec("exits")[str(int(self))].get("retried"))
 
 
 class Failure(Exception):
     """A failure with its exit code and a message for the operator: what, where, what to do.
 
-    A failure with several causes has a line for each. Whatever a line quotes, it stays one line
-    without control characters.
+    A failure with several causes has a line for each. Control characters and line breaks in quoted
+    texts are escaped.
     """
 
     def __init__(self, code: Exit, *lines: str) -> None:

@@ -68,13 +68,13 @@ def small_pieces(piece: int, block: int) -> Iterator[None]:
 # ---- the CSV reader -----------------------------------------------------------------------------
 
 
-def read(content: bytes, piece: int) -> tuple[csv_reader.Rows, dict[int, list[str]], Findings]:
+def read(content: bytes, piece: int) -> tuple[csv_reader.CsvReader, dict[int, list[str]], Findings]:
     """Return a file of three columns as it is read in pieces: its rows of that width by number."""
     package = zipfile.ZipFile(io.BytesIO(rosters.to_zip([("a.csv", content)])))
     findings = Findings()
     found: dict[int, list[str]] = {}
     with small_pieces(piece, 64):
-        made = csv_reader.Rows(package, package.infolist()[0], "a.csv", findings)
+        made = csv_reader.CsvReader(package, package.infolist()[0], "a.csv", findings)
         assert made.header == HEADER
         with suppress(lines.Unreadable):
             for batch in made:

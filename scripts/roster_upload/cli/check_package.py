@@ -31,7 +31,7 @@ def check(given: argparse.Namespace) -> int:
     if given.json:
         show_json(report.record())
     else:
-        for finding in report.findings.told:
+        for finding in report.findings.reported:
             show(finding.text())
         rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
         verdict = "good" if report.accepted else "REFUSED"

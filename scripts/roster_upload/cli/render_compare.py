@@ -31,7 +31,7 @@ def text(answer: Answer) -> str:
 
 
 def _findings(name: str, report: Report) -> Iterator[str]:
-    return (f"{name}: {finding.text()}" for finding in report.findings.told)
+    return (f"{name}: {finding.text()}" for finding in report.findings.reported)
 
 
 def _table(changes: Mapping[str, Any]) -> list[str]:

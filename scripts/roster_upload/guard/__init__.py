@@ -1,1 +1,1 @@
-"""The guard: what is remembered of an accepted package, and the comparison with it."""
+"""Compare an export with the last accepted one, and hold it if it would remove too much."""

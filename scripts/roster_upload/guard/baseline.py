@@ -1,6 +1,6 @@
-"""The baseline: what is remembered of a package, as keyed hashes, states and counts.
+"""Save and load the baseline of a package: keyed hashes, states and counts.
 
-No value of a row is kept.
+It holds no value of a row.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ ARRAYS = ("ids", "tags", "schools", "when", "present", "identity")
 
 @dataclass
 class Baseline:
-    """All that is remembered of a package.
+    """The hashes, states and counts of a package.
 
     records     kind of record (`users.student`, `enrollments.teacher`, `classes`): its records
-    schools     what a record says of its schools: none, one or several sourcedIds, comma between
-    calendars   the days of records; the first is that of records without days
+    schools     the schools of a record: no, one or several sourcedIds, with commas between
+    calendars   the days of records. The first is for records without days
     rows        file: its rows
     filled      file: column: rows with more than white space in it
     modes       file: `bulk` or `delta`, of the files in the package
     crowds      enrollments of each class: hash of the class, calendar, their number
-    duplicates  `users.username`, …: rows whose value appears in an earlier row, too
+    duplicates  `users.username`, …: rows whose value also appears in an earlier row
     sessions    the academic sessions
-    night       the day that dawns when it was accepted (ISO 8601), "" where it is not known
-    has_tags    whether contents, days and identities are known; not in baselines of version 1
+    night       the day of the delivery (ISO 8601), "" if not known
+    has_tags    whether contents, days and identities are known. Version 1 has none
     """
 
     records: dict[str, RecordSet] = field(default_factory=dict)
@@ -62,11 +62,11 @@ class Baseline:
     sessions: list[Session] = field(default_factory=list)
     night: str = ""
     has_tags: bool = True
-    is_unchanged: bool = False  # the package says that nothing has changed: a manifest alone
+    is_unchanged: bool = False  # a manifest alone, which announces no change
 
     @property
     def is_incremental(self) -> bool:
-        """Whether what is not in the package stays as it was."""
+        """Return whether records outside of the package stay as they were."""
         return self.is_unchanged or "delta" in self.modes.values()
 
     def states(self, day: dt.date) -> npt.NDArray[np.uint8]:
@@ -74,7 +74,7 @@ class Baseline:
         return np.array([calendar.state(day) for calendar in self.calendars], np.uint8)
 
     def save(self, path: Path, key: bytes) -> None:
-        """Replace a file by it, with a mark of the key of its hashes, so that it lasts.
+        """Write the baseline and a mark of its key to a file, safely against power cuts.
 
         Raise OSError.
         """
@@ -103,7 +103,7 @@ class Baseline:
 
     @classmethod
     def load(cls, path: Path, key: bytes) -> Baseline:
-        """Read it back. Raise OSError, or ValueError where the file cannot be used."""
+        """Return the baseline of a file. Raise OSError, or ValueError if the file is unusable."""
         try:
             return cls._load(path, key)
         except Foreign:
@@ -129,7 +129,7 @@ class Baseline:
             if facts["v"] not in (1, VERSION):
                 raise Foreign(f"{path} was written by another version of the program")
             if facts["key"] != mark(key):
-                raise Foreign(f"{path} was written with another key; was the host set up anew?")
+                raise Foreign(f"{path} was written with another key. Was the host set up again?")
             if facts["v"] == 1:
                 return _of_version_1(facts, stored)
             records = {
@@ -170,7 +170,7 @@ class Baseline:
 def _checked(
     ids: Any, tags: Any, schools: Any, when: Any, present: Any, identity: Any
 ) -> RecordSet:
-    """Return a record set of stored arrays. Raise TypeError or IndexError where they are none."""
+    """Return a record set of stored arrays. Raise TypeError or IndexError if they do not fit."""
     count = len(ids)
     if any(array.shape != (count,) for array in (ids, tags, schools, when, present)) or (
         identity.ndim != 2 or len(identity) != count
@@ -185,14 +185,14 @@ def _checked(
 
 
 def _of_version_1(facts: Mapping[str, Any], stored: Any) -> Baseline:
-    """Return what a file of version 1 holds: ids and schools, without days and contents."""
+    """Return the baseline of a file of version 1: ids and schools, without days and contents."""
     records = {}
     for number, name in enumerate(facts["kinds"]):
         ids, tags = stored[f"{number}.ids"], stored[f"{number}.tags"]
         zeros = np.zeros(len(ids), np.uint32)
-        places, nobody = stored[f"{number}.places"], np.zeros((len(ids), 0), np.uint32)
-        records[name] = _checked(ids, tags, places, zeros, np.ones(len(ids), np.bool_), nobody)
-        if len(ids) and places.max() >= len(facts["places"]):
+        schools, nobody = stored[f"{number}.places"], np.zeros((len(ids), 0), np.uint32)
+        records[name] = _checked(ids, tags, schools, zeros, np.ones(len(ids), np.bool_), nobody)
+        if len(ids) and schools.max() >= len(facts["places"]):
             raise IndexError
     return Baseline(records, facts["places"], rows=facts["rows"], filled=facts["filled"],
                     has_tags=False)  # fmt: skip

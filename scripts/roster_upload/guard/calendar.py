@@ -1,4 +1,4 @@
-"""When a record counts: the days of its terms and enrollments."""
+"""Decide whether a record is in force on a day, by its terms and its own days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class State(IntEnum):
-    """What a record is on a day."""
+    """The state of a record on a day."""
 
     OVER = 0
     UPCOMING = 1
@@ -16,10 +16,10 @@ class State(IntEnum):
 
 
 class Calendar(NamedTuple):
-    """The days of a record: its own first day, the day after its last, and its sessions'.
+    """The days of a record: its own first day, the day after its last, and its sessions.
 
-    Days are ISO 8601, "" where none is given. `sessions` are the first day and the day after the
-    last of each session, and None where no session bounds the record.
+    Days are ISO 8601, "" if not given. `sessions` are the first day and the day after the
+    last of each session, and None if no session bounds the record.
     """
 
     begin: str = ""
@@ -27,7 +27,7 @@ class Calendar(NamedTuple):
     sessions: tuple[tuple[str, str], ...] | None = None
 
     def state(self, day: dt.date) -> State:
-        """Return what a record of these days is on `day`."""
+        """Return the state of a record with these days on `day`."""
         now = day.isoformat()
         sessions = self.sessions if self.sessions is not None else (("", ""),)
         parts = [(max(self.begin, first), _earlier(self.end, last)) for first, last in sessions]
@@ -41,12 +41,12 @@ ALWAYS = Calendar()
 
 
 def _earlier(one: str, other: str) -> str:
-    """Return the earlier of two days, of which each may be missing."""
+    """Return the earlier of two days. Each may be missing."""
     return min(one, other) if one and other else one or other
 
 
 class Session(NamedTuple):
-    """An academic session: its type, its first day, its last, and whether a class points to it."""
+    """An academic session: its type, its first and last day, and whether a class refers to it."""
 
     type: str
     first: str

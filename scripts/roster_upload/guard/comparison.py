@@ -1,4 +1,4 @@
-"""The records of one kind, by the last export and by the new one, both judged for tonight."""
+"""Compare the records of one kind in the last export and the new one, both as of tonight."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ RANK = np.uint64(0x9E3779B97F4A7C15)  # odd, so that each multiple is another nu
 
 
 @dataclass(frozen=True)
-class Records:
+class JudgedRecords:
     """Records of one kind, ordered by their ids, and the `State` of each tonight.
 
-    `begins` is true where a record's sessions began only after the last accepted night. `names` is
-    what the numbers of schools mean. The other arrays are those of the `RecordSet`.
+    `begins` is true for records whose sessions began after the last accepted night. `names` has the
+    schools by number. The other arrays are those of the `RecordSet`.
     """
 
     ids: Hashes
@@ -45,10 +45,10 @@ class Records:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def by_content(self) -> Records:
+    def by_content(self) -> JudgedRecords:
         """Return the same records with ids made of their tags.
 
-        Equal tags are counted, present records first, so that as many are found again as there are.
+        Equal tags are numbered, present records first, so that each record matches one other.
         """
         order = np.lexsort((np.uint8(State.PRESENT) - self.states, self.tags))
         ids = self.tags[order]
@@ -64,7 +64,7 @@ class Records:
         return replace(
             self,
             ids=ids,
-            tags=ids,  # records that are found again have the same content
+            tags=ids,  # matching records have the same content
             schools=self.schools[order],
             identity=self.identity[order],
             states=self.states[order],
@@ -73,7 +73,7 @@ class Records:
 
 
 class Roster:
-    """A baseline, judged for tonight."""
+    """A baseline with the states of its records tonight."""
 
     def __init__(
         self, baseline: Baseline, night: dt.date, last: dt.date | None, *, has_tags: bool
@@ -96,23 +96,23 @@ class Roster:
         return begins
 
     def present(self, kind: str) -> int:
-        """Return how many records of a kind, or of a file, are present tonight."""
+        """Return the number of records of a kind, or of a file, that are present tonight."""
         sets = self.baseline.records
         found = [sets[name] for name in sets if kind in (name, file_of(name))]
         return sum(int((one.at(self.states) == State.PRESENT).sum()) for one in found)
 
-    def records(self, kind: str) -> Records:
+    def records(self, kind: str) -> JudgedRecords:
         """Return the records of a kind."""
         return self.judged(self.baseline.records.get(kind, RecordSet.none()))
 
-    def judged(self, found: RecordSet) -> Records:
-        """Return records with what they are tonight."""
+    def judged(self, found: RecordSet) -> JudgedRecords:
+        """Return records with their states tonight."""
         begins = self._begins[found.when]
         if self._has_tags:
             states = found.at(self.states)
         else:
             states = np.full(len(found), State.PRESENT, np.uint8)
-        return Records(
+        return JudgedRecords(
             found.ids,
             found.tags,
             found.schools,
@@ -122,7 +122,7 @@ class Roster:
             self.baseline.schools,
         )
 
-    def joined(self, file: str) -> Records:
+    def joined(self, file: str) -> JudgedRecords:
         """Return the records of all kinds of a file."""
         sets = self.baseline.records.items()
         return self.judged(RecordSet.joined([one for name, one in sets if file_of(name) == file]))
@@ -130,14 +130,14 @@ class Roster:
 
 @dataclass(frozen=True)
 class Difference:
-    """What has become of the records of a kind.
+    """The changes of the records of a kind.
 
-    change     their numbers
-    foreseen   of the added ones, those whose sessions began after the last accepted night
-    listed     of the removed ones, those that are still in the export
-    upcoming   how many would have begun later
-    cancelled  of the upcoming ones, those that are gone or over
-    schools    how many records each school has lost, of those that it had
+    change     the numbers of records
+    foreseen   number of added records whose sessions began after the last accepted night
+    listed     number of removed records that are still in the export
+    upcoming   number of records that were to begin later
+    cancelled  number of upcoming records that are gone or over
+    schools    number of lost records and of all records, by school
     """
 
     change: Change
@@ -149,7 +149,7 @@ class Difference:
 
     @property
     def unforeseen(self) -> int:
-        """Return how many of the added records count."""
+        """Return the number of added records that limits apply to."""
         return self.change.added - self.foreseen
 
     def __add__(self, other: Difference) -> Difference:
@@ -169,13 +169,13 @@ class Difference:
 
 
 class Comparison:
-    """Two exports' records of one kind.
+    """The records of one kind in two exports.
 
-    removed, cancelled   which of the old ones are no longer present, or no longer upcoming
-    added                which of the new ones were not present
+    removed, cancelled   flags of old records that are no longer present, or no longer upcoming
+    added                flags of new records that were not present
     """
 
-    def __init__(self, old: Records, new: Records, *, has_tags: bool) -> None:
+    def __init__(self, old: JudgedRecords, new: JudgedRecords, *, has_tags: bool) -> None:
         self.old, self.new, self._has_tags = old, new, has_tags
         self._at, found = find(old.ids, new.ids)
         now = np.where(found, self._now(new.states), np.uint8(State.OVER))
@@ -188,12 +188,12 @@ class Comparison:
         self._found, self._reunited = found, 0
 
     def _now(self, values: npt.NDArray[Any], part: slice = slice(None)) -> npt.NDArray[Any]:
-        """Return a value of the new records for each old one, any value where it is absent."""
+        """Return the new value of each old record. The value of an absent record is arbitrary."""
         at = self._at[part]
         return values[at] if len(values) else np.zeros(len(at), values.dtype)
 
     def reunite(self, other: Comparison) -> None:
-        """Keep the records that are now of another kind, as a role that has changed."""
+        """Count records that are now of another kind as changed, as after a change of role."""
         lost = np.flatnonzero(self.removed | self.cancelled)
         at, found = find(self.old.ids[lost], other.new.ids)
         lost, at = lost[found], at[found]
@@ -204,7 +204,7 @@ class Comparison:
         self.cancelled[lost[other.new.states[at] != State.OVER]] = False
 
     def difference(self) -> Difference:
-        """Return what has become of the records."""
+        """Return the changes of the records."""
         old, new = self.old, self.new
         changed = 0
         if self._has_tags:
@@ -226,13 +226,13 @@ class Comparison:
         )
 
     def _changed(self, part: slice) -> int:
-        """Return how many records of a part have stayed with another content."""
+        """Return the number of records of a part that stay with another content."""
         stays = self.stays[part]
         at = self._at[part][stays]
         return int((self.new.tags[at] != self.old.tags[part][stays]).sum()) if len(at) else 0
 
     def _schools(self) -> dict[str, tuple[int, int]]:
-        """Return how many present records each school has lost, of how many. Moves are losses."""
+        """Return the lost and all present records of each school. A move is a loss."""
         totals: Counter[str] = Counter()
         old, new = self.old, self.new
         counts = np.zeros(len(old.names), np.int64)
@@ -252,12 +252,12 @@ class Comparison:
 
     @functools.cached_property
     def _same_schools(self) -> npt.NDArray[np.int64]:
-        """Return the old number of each of the new export's schools, -1 where it had none."""
+        """Return the old number of each school of the new export, -1 for new schools."""
         of_text = {text: number for number, text in enumerate(self.old.names)}
         return np.array([of_text.get(text, -1) for text in self.new.names], np.int64)
 
     def _moves(self, part: slice) -> Iterable[tuple[int, int, int]]:
-        """Yield the numbers of the schools before and now, -1 for none, with their records."""
+        """Yield the schools' numbers before and now (-1 for none), and the number of records."""
         was, removed = self.old.schools[part], self.removed[part]
         now = self._now(self.new.schools, part)
         moved = removed | (self.stays[part] & (self._same_schools[now] != was))
@@ -268,23 +268,23 @@ class Comparison:
 
 
 def _parts(count: int) -> Iterator[slice]:
-    """Yield parts of arrays: there are millions of records, and all at once take much room."""
+    """Yield slices of arrays. Millions of records at once need too much memory."""
     for start in range(0, count, AT_ONCE):
         yield slice(start, start + AT_ONCE)
 
 
 def find(ids: Hashes, among: Hashes) -> tuple[Positions, Flags]:
-    """Return where each id is among ordered ones, and whether it is there at all."""
+    """Return the position of each id among ordered ids, and whether it is one of them."""
     at, found = np.zeros(len(ids), np.uint32), np.zeros(len(ids), np.bool_)
     if len(among):
         for part in _parts(len(ids)):
-            at[part] = places = np.minimum(np.searchsorted(among, ids[part]), len(among) - 1)
-            found[part] = among[places] == ids[part]
+            at[part] = positions = np.minimum(np.searchsorted(among, ids[part]), len(among) - 1)
+            found[part] = among[positions] == ids[part]
     return at, found
 
 
 def come_back(comparisons: Sequence[Comparison]) -> int:
-    """Return how many removed records were added with the same content under another id."""
+    """Return the number of removed records that are added again under another id."""
     gone = np.concatenate([one.old.tags[one.removed] for one in comparisons])
     new = np.concatenate([one.new.tags[one.added] for one in comparisons])
     tags, counts = np.unique(gone, return_counts=True)

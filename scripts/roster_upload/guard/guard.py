@@ -1,10 +1,10 @@
-"""The guard: compares an export with the last accepted one, and holds what would wipe a district.
+"""Hold an export that would wipe a district, by comparing it with the last accepted one.
 
-The vendor takes what it gets as the truth, so a truncated export removes people, and so does one
-that disables them. Both exports are judged for tonight: what ends on schedule removes nothing.
-Limits are by share and by number, for each kind of record and for each school. Some things are
-always held. What is held changes nothing at the vendor, and an operator who has looked can let
-exactly that file through.
+The vendor applies every roster as it is. A truncated export removes people, and so does one that
+disables them. Both exports are compared as of tonight, so records that end on schedule are not
+removals. Limits are by share and by number, for each kind of record and for each school. Some
+changes are always held. A held export changes nothing at the vendor. An operator who has checked it
+can approve exactly that file.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from roster_upload.guard.limits import (
     is_share_above,
 )
 from roster_upload.guard.merge import accepted, is_bulk
-from roster_upload.guard.people import of_duplicates, of_identity
-from roster_upload.guard.terms import ENROLLMENTS, Term, of_crowds, of_sessions, term
+from roster_upload.guard.people import duplicate_reasons, identity_reasons
+from roster_upload.guard.terms import ENROLLMENTS, Term, crowd_reasons, session_reasons, term
 from roster_upload.guard.verdict import Change, Reason, Rule, Verdict, called, joined, percentage
 from roster_upload.spec import spec
 
@@ -45,17 +45,17 @@ __all__ = [
 ]
 
 SCHOOLS_NAMED = 5
-# A school that empties is told from this many records on; a column, from this share of rows on.
+# An emptied school is held from this many records on, an emptied column from this share of rows.
 SCHOOL_RECORDS = 5
 FILLED_PERCENT = 10
-# A column counts as emptied where less than this part of its share of rows is left.
+# A column counts as emptied if less than a tenth of its share of rows is left.
 EMPTIED_PART = 10
-# Where so many ids are gone and as many are new, the SIS has given everyone a new one.
+# With this share of ids gone and as many new, the SIS has renumbered its records.
 RENUMBERED_PERCENT = 50
-# Files that are judged as a whole, too, beside each kind of their records.
+# Files that are compared as a whole and by kind of record.
 SUMMED = (ENROLLMENTS,)
 PEOPLE = ("users", "students", "demographics")
-# In a break nothing of these is present, and a minimum would hold each of its nights.
+# In a break none of these is present, and a minimum would hold every night.
 IN_SESSION = ("classes", ENROLLMENTS)
 
 Unused = Mapping[str, Sequence[str]]
@@ -75,9 +75,9 @@ def judge(
     *,
     unused: Unused | None = None,
 ) -> Verdict:
-    """Return what an export changes against the last accepted one, and why it is held.
+    """Return the changes since the last accepted export, and the reasons to hold the new one.
 
-    A first delivery has minima and sessions alone. A package that says that nothing has changed is
+    A first delivery is checked for minima and sessions only. A package that announces no change is
     never held.
     """
     if new.is_unchanged:
@@ -86,7 +86,7 @@ def judge(
 
 
 class _Judgement:
-    """One export, the last accepted one, and the night."""
+    """The comparison of an export with the last accepted one, on one night."""
 
     def __init__(self, feed: Feed, old: Baseline | None, new: Baseline, night: dt.date) -> None:
         self.feed, self.old, self.new, self.night = feed, old, new, night
@@ -97,47 +97,47 @@ class _Judgement:
         self.after = Roster(after, night, last, has_tags=self.has_tags)
 
     def verdict(self, unused: Unused) -> Verdict:
-        """Return what has changed, and each reason to hold the export."""
+        """Return the changes, and each reason to hold the export."""
         changes: dict[str, Change] = {}
         of_kinds: list[Reason] = []
         for file in self._files():
-            for kind, change, reasons in self._of_file(file):
+            for kind, change, reasons in self._file_changes(file):
                 of_kinds += reasons
                 if kind == file or file not in SUMMED:
                     changes[kind] = change
         before, after = self.before.baseline, self.after.baseline
         reasons = [
-            *_of_files(before, self.new),
-            *_of_columns(before, self.new, unused),
+            *_file_reasons(before, self.new),
+            *_column_reasons(before, self.new, unused),
             *of_kinds,
-            *of_identity(self.feed, self.before, self.after, self.night),
+            *identity_reasons(self.feed, self.before, self.after, self.night),
         ]
         if is_bulk(self.new, ENROLLMENTS):
-            reasons += of_crowds(self.feed, self.before, self.after, self.night)
-        reasons += of_duplicates(self.feed, self.old, after)
+            reasons += crowd_reasons(self.feed, self.before, self.after, self.night)
+        reasons += duplicate_reasons(self.feed, self.old, after)
         if not expected(self.feed, self.night):
-            reasons += of_sessions(after.sessions, self.night)
-        reasons += self._of_minima()
+            reasons += session_reasons(after.sessions, self.night)
+        reasons += self._minimum_reasons()
         return Verdict(changes, tuple(reasons))
 
     def _files(self) -> list[str]:
-        """Return the files that are compared: all, or those of a package that has but some."""
+        """Return the files that are compared. Of a package with deltas, only its own files are."""
         both = (self.before.baseline, self.after.baseline)
         names = [*(name for one in both for name in one.rows)]
         names += [file_of(kind) for one in both for kind in one.records]
         is_whole = not self.new.is_incremental
         return [name for name in dict.fromkeys(names) if is_whole or name in self.new.rows]
 
-    def _of_file(self, file: str) -> Iterator[tuple[str, Change, list[Reason]]]:
-        """Give the change and the reasons of a file's kinds, that of the whole file first."""
+    def _file_changes(self, file: str) -> Iterator[tuple[str, Change, list[Reason]]]:
+        """Yield the change and the reasons of each kind of a file, the whole file first."""
         both = [*self.before.baseline.records, *self.after.baseline.records]
         kinds = [kind for kind in dict.fromkeys(both) if file_of(kind) == file]
         if not kinds or (are_ids_ignored(self.feed, file) and not self.has_tags):
             difference = self._by_count(file)
-            yield file, difference.change, self._of_kind(file, difference, [])
+            yield file, difference.change, self._kind_reasons(file, difference, [])
             return
         if file in SUMMED and not self.has_tags:
-            kinds = [file]  # version 1 knows no kinds of them
+            kinds = [file]  # version 1 does not divide them into kinds
         parts = {kind: self._comparison(kind) for kind in kinds}
         own = {kind: part.difference() for kind, part in parts.items()}
         rules: set[Rule] = set()
@@ -145,14 +145,14 @@ class _Judgement:
             for one, other in itertools.permutations(parts.values(), 2):
                 one.reunite(other)
             whole = reduce(add, [part.difference() for part in parts.values()])
-            reasons = self._of_kind(file, whole, list(parts.values()))
+            reasons = self._kind_reasons(file, whole, list(parts.values()))
             rules = {reason.rule for reason in reasons}
             yield file, whole.change, reasons
         for kind, difference in own.items():
-            reasons = self._of_kind(kind, difference, [parts[kind]])
+            reasons = self._kind_reasons(kind, difference, [parts[kind]])
             if Rule.RENUMBERED in rules:
                 reasons = [one for one in reasons if one.rule is Rule.EMPTIED]
-            # What the whole file is held for is not told again.
+            # A reason of the whole file is not repeated for its kinds.
             yield kind, difference.change, [one for one in reasons if one.rule not in rules]
 
     def _comparison(self, kind: str) -> Comparison:
@@ -165,16 +165,16 @@ class _Judgement:
         return Comparison(*pair, has_tags=self.has_tags)
 
     def _by_count(self, file: str) -> Difference:
-        """Return the difference of numbers, of what has no records that can be compared."""
+        """Return the difference in numbers, for files without comparable records."""
         before, now = (one.rows.get(file, 0) for one in (self.before.baseline, self.after.baseline))
         change = Change(before, now, max(now - before, 0), max(before - now, 0), 0)
         return Difference(change, 0, 0, 0, 0, {})
 
-    def _of_kind(
+    def _kind_reasons(
         self, kind: str, difference: Difference, parts: Sequence[Comparison]
     ) -> list[Reason]:
         """Return the reasons of a kind of record, or of a whole file."""
-        limits = Limits.of(self.feed, kind, self.night)
+        limits = Limits.from_feed(self.feed, kind, self.night)
         change = difference.change
         if change.before and not change.now:
             return [
@@ -185,10 +185,13 @@ class _Judgement:
             if file_of(kind) in RENUMBERED_FILES and self.has_tags:
                 back = come_back(parts)
             return [Reason(Rule.RENUMBERED, kind, _renumbered(kind, difference, back))]
-        return [*_of_limits(kind, difference, limits), *_of_schools(kind, difference, limits)]
+        return [
+            *_limit_reasons(kind, difference, limits),
+            *_school_reasons(kind, difference, limits),
+        ]
 
-    def _of_minima(self) -> Iterator[Reason]:
-        """Give the reasons that lie in too few records, present tonight once the package is in."""
+    def _minimum_reasons(self) -> Iterator[Reason]:
+        """Yield a reason for each kind with too few records after the delivery."""
         is_break = term(self.after.baseline.sessions, self.night) is Term.BREAK
         known = {*self.before.baseline.rows, *self.after.baseline.rows}
         known |= {*self.before.baseline.records, *self.after.baseline.records}
@@ -198,11 +201,11 @@ class _Judgement:
             if self.feed.format == "oneroster-1.1" or name in known:
                 now = self._present(name)
                 if now < least:
-                    text = f"{called(name)}: {now:,} in all, guard_minimum asks for {least:,}"
+                    text = f"{called(name)}: {now:,} present, guard_minimum requires {least:,}"
                     yield Reason(Rule.MINIMUM, name, text)
 
     def _present(self, name: str) -> int:
-        """Return how many records of a kind or a file are present; its rows where it has none."""
+        """Return the number of present records of a kind or a file, or its rows."""
         after = self.after.baseline
         if any(name in (kind, file_of(kind)) for kind in after.records):
             return self.after.present(name)
@@ -216,11 +219,11 @@ def _all(change: Change) -> str:
 
 
 def _listed(difference: Difference) -> str:
-    """Return what is said of removed records that the export still has."""
+    """Return the part of a reason on removed records that the export still has."""
     count = difference.listed
     if not count:
         return ""
-    return f", {count:,} of them in the export but disabled, over or faulty"
+    return f", {count:,} of them in the export but disabled, ended or faulty"
 
 
 def _is_renumbered(difference: Difference, limits: Limits) -> bool:
@@ -233,30 +236,30 @@ def _is_renumbered(difference: Difference, limits: Limits) -> bool:
 
 
 def _renumbered(kind: str, difference: Difference, back: int | None) -> str:
-    """Return the text for ids that nearly all are other ones; accounts are of people only."""
+    """Return the reason for a file whose ids are nearly all new. Only people have accounts."""
     file, change = file_of(kind), difference.change
-    told = (
+    text = (
         f"{kind}: {change.removed:,} of {change.before:,} sourcedIds are gone and "
         f"{difference.unforeseen:,} are new"
     )
     if file in PEOPLE:
         return (
-            f"{told}. The SIS seems to have given everyone a new sourcedId, which would make new "
-            "accounts and lose the history of the old ones"
+            f"{text}. The SIS seems to have given everyone a new sourcedId, which would "
+            "create new accounts and lose the history of the old ones"
         )
     if back is not None:
-        told += f", {back:,} with the same class, user and role as before"
-    told += f". The SIS seems to number its {file} anew"
+        text += f", {back:,} with the same class, user and role as before"
+    text += f". The SIS seems to have renumbered its {file}"
     if file in RENUMBERED_FILES:
-        told += (
-            f". If it does so each night, set guard_limits: {{{file}: {{removed: 100}}}}, "
-            "and the guard compares contents instead"
+        text += (
+            f". If it does so every night, set guard_limits: {{{file}: {{removed: 100}}}}. "
+            "The guard then compares contents instead of ids"
         )
-    return told
+    return text
 
 
-def _of_limits(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
-    """Give the reasons of shares and numbers."""
+def _limit_reasons(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
+    """Yield a reason for each share or number above its limit."""
     change = difference.change
     later, listed = "that begin later would be removed", _listed(difference)
     for rule, count, base, limit, words in (
@@ -274,8 +277,8 @@ def _of_limits(kind: str, difference: Difference, limits: Limits) -> Iterator[Re
         yield Reason(Rule.REMOVED_COUNT, kind, text)
 
 
-def _of_schools(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
-    """Give the reasons of schools that lose much of a kind, though it is little of the district."""
+def _school_reasons(kind: str, difference: Difference, limits: Limits) -> Iterator[Reason]:
+    """Yield reasons for schools that lose too many records, even if the district does not."""
     over = [
         (lost, total, school)
         for school, (lost, total) in difference.schools.items()
@@ -287,21 +290,21 @@ def _of_schools(kind: str, difference: Difference, limits: Limits) -> Iterator[R
         text = f"{kind}: the school {school} would lose {lost:,} of {total:,}"
         yield Reason(Rule.SCHOOL, kind, text)
     if more := len(over[SCHOOLS_NAMED:]):
-        schools = "school loses" if more == 1 else "schools lose"
-        yield Reason(Rule.SCHOOL, kind, f"{kind}: {more:,} more {schools} too many")
+        schools = "school" if more == 1 else "schools"
+        yield Reason(Rule.SCHOOL, kind, f"{kind}: {more:,} more {schools} would lose too many")
 
 
-def _of_files(old: Baseline, new: Baseline) -> Iterator[Reason]:
-    """Give the reasons of files that are gone from a package that has all of them."""
+def _file_reasons(old: Baseline, new: Baseline) -> Iterator[Reason]:
+    """Yield a reason for each file that is missing from a package of whole files."""
     for name, rows in old.rows.items():
         if rows and name not in new.rows and not new.is_incremental:
             number = "1 row" if rows == 1 else f"{rows:,} rows"
-            text = f"{name}.csv was in the last accepted export ({number}) and is gone"
+            text = f"{name}.csv was in the last accepted export ({number}) and is missing now"
             yield Reason(Rule.FILE_GONE, name, text)
 
 
-def _of_columns(old: Baseline, new: Baseline, unused: Unused) -> Iterator[Reason]:
-    """Give the reasons of columns that have become empty, or nearly so."""
+def _column_reasons(old: Baseline, new: Baseline, unused: Unused) -> Iterator[Reason]:
+    """Yield a reason for each column that is now empty or nearly empty."""
     for file, columns in old.filled.items():
         was, rows = old.rows.get(file, 0), new.rows.get(file, 0)
         if not rows or not is_bulk(new, file):
@@ -314,6 +317,6 @@ def _of_columns(old: Baseline, new: Baseline, unused: Unused) -> Iterator[Reason
                 yield Reason(
                     Rule.COLUMN_EMPTIED,
                     file,
-                    f"{file}.csv: the column {column} has a value in {now:,} of {rows:,} rows, "
-                    f"and had one in {count:,} of {was:,}",
+                    f"{file}.csv: the column {column} has a value in {now:,} of {rows:,} rows. "
+                    f"It had one in {count:,} of {was:,}",
                 )

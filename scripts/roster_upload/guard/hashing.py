@@ -1,4 +1,4 @@
-"""Keyed hashes of sourcedIds and of rows, for whole batches at once.
+"""Compute keyed hashes of sourcedIds and of rows, for whole batches at once.
 
 A sourcedId becomes 64 bits of an AES-CBC-MAC. Its length is in the first block, so that this is a
 pseudorandom function of values of any length. The content of a row becomes 64 bits of AES over the
@@ -19,7 +19,7 @@ Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 BLOCK = 16
-LONGEST_VALUE = 256  # bytes of a value that are hashed; no sourcedId is longer
+LONGEST_VALUE = 256  # bytes of a value that are hashed. No sourcedId is longer
 
 
 class KeyedHasher:
@@ -33,7 +33,7 @@ class KeyedHasher:
     @staticmethod
     def _cipher(purpose: bytes, key: bytes) -> Any:
         own = hashlib.blake2b(purpose, key=key, digest_size=32).digest()
-        # Single blocks only ever meet it, as inputs of the MAC; no text is encrypted in this mode.
+        # It encrypts single blocks only, as inputs of the MAC, and never a text.
         return Cipher(algorithms.AES(own), modes.ECB()).encryptor()  # noqa: S305
 
     @staticmethod
@@ -51,13 +51,13 @@ class KeyedHasher:
     def of_texts(self, texts: Bytes, lengths: npt.NDArray[np.int64]) -> Hashes:
         """Return a hash of each row of `texts`: bytes, padded with zeros to a multiple of 16.
 
-        `lengths` are those of the whole values. What is beyond 256 bytes counts by its length only.
+        `lengths` are those of the whole values. Beyond 256 bytes only the length is hashed.
         """
         count, width = texts.shape
         state = np.zeros((count, BLOCK), np.uint8)
         state[:, :8] = lengths.astype(np.uint64).view(np.uint8).reshape(-1, 8)
         state = self._blocks(self._ids, state)
-        # Values take as many blocks as their own length needs, whatever else is in the batch.
+        # A value takes as many blocks as its length needs, independent of the rest of the batch.
         needed = -(-np.minimum(lengths, LONGEST_VALUE) // BLOCK)
         for number in range(width // BLOCK):
             is_short = needed <= number
@@ -84,5 +84,5 @@ class KeyedHasher:
 
 
 def mark(key: bytes) -> str:
-    """Return what tells one key from another, and nothing of either."""
+    """Return a text that identifies a key without revealing it."""
     return hashlib.blake2b(b"mark", key=key, digest_size=8).hexdigest()

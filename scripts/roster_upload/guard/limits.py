@@ -1,4 +1,4 @@
-"""The limits of a feed on a night, and the kinds of record that they are for."""
+"""Compute the limits of a feed for a night and a kind of record."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from roster_upload.config import Feed
 from roster_upload.spec.values import Span
 
-# Files whose rows an SIS may number anew each night. Their tags are made without the sourcedId.
+# Files whose rows an SIS may renumber every night. Their tags do not depend on the sourcedId.
 RENUMBERED_FILES = ("enrollments",)
 
 
 def file_of(kind: str) -> str:
-    """Return the file that a kind of record is in."""
+    """Return the file of a kind of record."""
     return kind.partition(".")[0]
 
 
 def expected(feed: Feed, day: dt.date) -> Span | None:
-    """Return the expected change that a day lies in."""
+    """Return the expected change that includes a day, None if there is none."""
     return next((span for span in feed.expected_changes if day in span), None)
 
 
@@ -28,7 +28,7 @@ def widening(feed: Feed, night: dt.date) -> int:
 
 
 def are_ids_ignored(feed: Feed, kind: str) -> bool:
-    """Return whether the ids of a kind mean nothing, since the feed lets all of them go."""
+    """Return whether the feed lets all ids of a kind go, so that only contents are compared."""
     file = file_of(kind)
     of_file = feed.guard_limits.get(file, {})
     return file in RENUMBERED_FILES and of_file.get("removed", 0) >= 100
@@ -36,9 +36,9 @@ def are_ids_ignored(feed: Feed, kind: str) -> bool:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a kind of record: the most that may go, come and change, in percent.
+    """The largest removals, additions and changes of a kind of record, in percent.
 
-    No more records than `floor` are never a share. A `removed_count` of 0 is no limit.
+    At most `floor` records never exceed a percentage. A `removed_count` of 0 means no limit.
     """
 
     removed: int
@@ -48,12 +48,12 @@ class Limits:
     floor: int
 
     @classmethod
-    def of(cls, feed: Feed, kind: str, night: dt.date) -> Limits:
-        """Return those of a kind on a night. An expected change widens them, and never narrows."""
+    def from_feed(cls, feed: Feed, kind: str, night: dt.date) -> Limits:
+        """Return the limits of a kind on a night. An expected change can only raise them."""
         wide = widening(feed, night)
         own = dict(feed.guard_limits.get(file_of(kind), {}))
         if are_ids_ignored(feed, kind):
-            del own["removed"]  # it is a limit of ids, and contents are compared
+            del own["removed"]  # a limit of ids, although contents are compared
         if kind != file_of(kind):
             own |= feed.guard_limits.get(kind, {})
         return cls(

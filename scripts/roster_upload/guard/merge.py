@@ -1,4 +1,7 @@
-"""What the vendor holds once a package is in: each file replaces, changes or keeps what was."""
+"""Merge a package into the last baseline, as the vendor applies it.
+
+A whole file replaces the old records, a delta changes them, and an absent file keeps them.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ DELTA = "delta"
 
 
 def is_bulk(package: Baseline, file: str) -> bool:
-    """Return whether a package has the whole of a file."""
+    """Return whether a package has the whole file, not a delta."""
     return file in package.rows and package.modes.get(file) != DELTA
 
 
 def accepted(old: Baseline | None, new: Baseline) -> Baseline:
-    """Return what the vendor holds once a package is in, as a baseline of whole files."""
+    """Return the vendor's roster after a package, as a baseline of whole files."""
     old = old or Baseline()
     if new.is_unchanged:
         return old
@@ -56,7 +59,7 @@ def accepted(old: Baseline | None, new: Baseline) -> Baseline:
 
 
 def _united(old: list[Any], new: list[Any]) -> tuple[list[Any], Numbers]:
-    """Return what is in either list, and where each item of the new one is in it."""
+    """Return the items of both lists, and the position of each new item among them."""
     numbers = {item: number for number, item in enumerate(old)}
     at = [numbers.setdefault(item, len(numbers)) for item in new]
     return list(numbers), np.array(at, np.uint32)
@@ -68,11 +71,11 @@ def _kept(values: dict[str, Any], new: Baseline) -> dict[str, Any]:
 
 
 def _records(old: Baseline, new: Baseline, changes: dict[str, RecordSet]) -> dict[str, RecordSet]:
-    """Return the records by kind. Whoever is of another kind now leaves the old one."""
+    """Return the records by kind. A record of another kind now leaves its old kind."""
     records = {}
     for kind, found in _kept(old.records, new).items():
-        told = [one.ids for name, one in changes.items() if file_of(name) == file_of(kind)]
-        records[kind] = found.take(~np.isin(found.ids, np.concatenate(told))) if told else found
+        listed = [one.ids for name, one in changes.items() if file_of(name) == file_of(kind)]
+        records[kind] = found.take(~np.isin(found.ids, np.concatenate(listed))) if listed else found
     for kind, found in changes.items():
         stays = found.take(~found.gone)
         records[kind] = RecordSet.joined([records.get(kind, RecordSet.none()), stays])
@@ -88,7 +91,7 @@ def _rows(old: Baseline, new: Baseline, records: dict[str, RecordSet]) -> dict[s
 
 
 def _sessions(old: Baseline, new: Baseline) -> list[Session]:
-    """Return the sessions. Classes that are not replaced point to the same ones as before."""
+    """Return the sessions. Classes that are not replaced refer to the same ones as before."""
     listed = new.sessions
     if not is_bulk(new, "academicSessions"):
         listed = [*old.sessions, *new.sessions]

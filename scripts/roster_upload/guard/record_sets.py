@@ -1,4 +1,4 @@
-"""Records as arrays: collected in batches, sorted by the hash of their sourcedId."""
+"""Collect records in batches, as arrays sorted by the hash of the sourcedId."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roster_upload.guard.hashing import Bytes, Hashes, KeyedHasher, Numbers
 
 Flags = npt.NDArray[np.bool_]
 UINT16_MAX = 0xFFFF
-# What tells who somebody is, in the order of the columns of `RecordSet.identity`.
+# The values that identify a person, in the order of the columns of `RecordSet.identity`.
 IDENTITY = (
     "username",
     "identifier",
@@ -31,11 +31,10 @@ IDENTITY = (
 class RecordSet:
     """The records of one kind (`users.student`, `classes`, …), ordered by the hash of their id.
 
-    `schools` leads into `Baseline.schools`, `when` into `Baseline.calendars`, in as few bytes as
-    that takes. `present` is false
-    where the record is disabled or its row has a fault. `gone` marks what a delta file takes away.
-    `identity` has a column for each of `IDENTITY`, 0 where the value is empty, and no column for
-    records that are not people.
+    `schools` are indexes of `Baseline.schools`, and `when` of `Baseline.calendars`. Both take as
+    few bytes as possible. `present` is false for a disabled record and for a row with a fault.
+    `gone` marks records that a delta file removes. `identity` has a column for each of `IDENTITY`,
+    with 0 for an empty value. Records that are not people have no such columns.
     """
 
     ids: Hashes
@@ -51,7 +50,7 @@ class RecordSet:
 
     @classmethod
     def none(cls) -> RecordSet:
-        """Return no record."""
+        """Return an empty record set."""
         empty, number, flag = np.zeros(0, np.uint64), np.zeros(0, np.uint32), np.zeros(0, np.bool_)
         return cls(empty, empty, number, number, flag, flag, np.zeros((0, 0), np.uint32))
 
@@ -73,7 +72,7 @@ class RecordSet:
         return whole.take(np.argsort(whole.ids, kind="stable"))
 
     def take(self, which: Any) -> RecordSet:
-        """Return the records that an index or a mask chooses."""
+        """Return the records of an index or a mask."""
         return RecordSet(
             self.ids[which],
             self.tags[which],
@@ -85,12 +84,12 @@ class RecordSet:
         )
 
     def at(self, states: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return the `State` of each record, given that of each calendar; absent ones are over."""
+        """Return the `State` of each record, from those of the calendars. Absent ones are over."""
         return np.where(self.present, states[self.when], np.uint8(State.OVER))
 
 
 class ChunkedArray:
-    """Arrays that become one. They are let go then, since there are millions of rows."""
+    """Parts of an array of millions of rows, which are freed when they are joined."""
 
     def __init__(self) -> None:
         self._parts: list[npt.NDArray[Any]] = []
@@ -99,21 +98,21 @@ class ChunkedArray:
         return bool(self._parts)
 
     def add(self, part: npt.NDArray[Any]) -> None:
-        """Add one."""
+        """Add a part."""
         self._parts.append(part)
 
     def joined(self) -> npt.NDArray[Any]:
-        """Return all of them, once."""
+        """Return the whole array, once."""
         whole = np.concatenate(self._parts)
         self._parts.clear()
         return whole
 
 
 @dataclass
-class Rows:
-    """What a collector is told of a batch of rows: arrays of the same length.
+class RecordBatch:
+    """A batch of rows for a collector: arrays of the same length.
 
-    numbers   those of the rows in their file
+    numbers   numbers of the rows in their file
     ids       hashes of their sourcedIds
     sums      checksums of their contents
     schools, when, present, gone, identity   as in `RecordSet`
@@ -132,17 +131,18 @@ class Rows:
 
 
 class RecordCollector:
-    """Gathers the records of one file, batch by batch."""
+    """Collect the records of one file, batch by batch."""
 
     def __init__(self, hasher: KeyedHasher, *, is_numbered_anew: bool = False) -> None:
-        """`is_numbered_anew`: a row's content is hashed without its id, so that rows can be found
-        again under another one."""
+        """With `is_numbered_anew`, tags do not depend on ids, so that a new id finds its row."""
         self.hasher = hasher
         self._is_numbered_anew = is_numbered_anew
-        self._parts = {name: ChunkedArray() for name in Rows.__dataclass_fields__ if name != "sums"}
+        self._parts = {
+            name: ChunkedArray() for name in RecordBatch.__dataclass_fields__ if name != "sums"
+        }
         self._parts["tags"] = ChunkedArray()
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: RecordBatch) -> None:
         """Add a batch."""
         of = np.zeros_like(rows.ids) if self._is_numbered_anew else rows.ids
         parts = {**vars(rows), "tags": self.hasher.tags(of, rows.sums)}
@@ -156,8 +156,8 @@ class RecordCollector:
     ) -> tuple[dict[str, RecordSet], Numbers]:
         """Return the records by kind, and the numbers of rows whose id appears in an earlier row.
 
-        `names` says what the numbers of kinds mean. `faulty` is true for the numbers of rows with a
-        fault, and may be shorter than there are rows.
+        `names` has the kinds by number. `faulty` flags the rows with a fault by number, and may be
+        shorter than the rows.
         """
         if not self._parts["ids"]:
             return {}, np.zeros(0, np.uint32)
@@ -165,7 +165,7 @@ class RecordCollector:
         order = _order(ids, numbers)
         repeated = _repeated(ids[order], self.hasher.nothing)
         present = self._parts["present"].joined()
-        present[order[repeated]] = False  # who appears twice is there once
+        present[order[repeated]] = False  # a record that appears twice counts once
         if faulty.any():
             known = numbers < len(faulty)
             present[known] &= ~faulty[numbers[known]]
@@ -184,7 +184,7 @@ class RecordCollector:
         return found, repeated_rows
 
     def _by_kind(self, order: Numbers, names: Mapping[int, str]) -> tuple[Numbers, dict[str, int]]:
-        """Return an order kind by kind, and where in it each kind ends."""
+        """Return the order by kind, and the end of each kind in it."""
         kinds = self._parts["kinds"].joined()[order]
         parts: dict[str, Numbers] = {}
         for kind in dict.fromkeys(names.values()):
@@ -196,12 +196,12 @@ class RecordCollector:
 
 
 def _small(numbers: Numbers) -> npt.NDArray[Any]:
-    """Return numbers in as few bytes as they need, since there are millions."""
+    """Return millions of numbers in as few bytes as they need."""
     return numbers.astype(np.uint16) if numbers.max(initial=0) <= UINT16_MAX else numbers
 
 
 def _order(values: Hashes, numbers: Numbers) -> Numbers:
-    """Return the order of values; equal ones come in that of their numbers."""
+    """Return the order of values. Equal values are ordered by their numbers."""
     order = np.argsort(values)
     if (np.diff(values[order]) == 0).any():  # a stable sort takes twice the time
         order = np.lexsort((numbers, values))
@@ -209,12 +209,12 @@ def _order(values: Hashes, numbers: Numbers) -> Numbers:
 
 
 def _repeated(ordered: Hashes, nothing: np.uint64) -> npt.NDArray[np.intp]:
-    """Return the places of values that equal the one before, but for that of no value."""
+    """Return the positions of values that equal the one before. Empty values are skipped."""
     return np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != nothing)) + 1
 
 
 class DuplicateFinder:
-    """Looks for values that appear in more than one row; empty ones do not count."""
+    """Find values that appear in more than one row. Empty values are skipped."""
 
     def __init__(self) -> None:
         self._sums, self._numbers = ChunkedArray(), ChunkedArray()
@@ -225,7 +225,7 @@ class DuplicateFinder:
         self._numbers.add(numbers)
 
     def rows(self) -> Numbers:
-        """Return the numbers of the rows whose value appears in an earlier row, too, in order."""
+        """Return the ordered numbers of the rows whose value also appears in an earlier row."""
         if not self._sums:
             return np.zeros(0, np.uint32)
         sums, numbers = self._sums.joined(), self._numbers.joined()

@@ -1,4 +1,4 @@
-"""Whether tonight lies in a session, and whether one class holds too much of what is taught."""
+"""Check that tonight is in a session, and that no class holds too many enrollments."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from roster_upload.guard.limits import is_share_above, widening
 from roster_upload.guard.verdict import Reason, Rule, percentage
 
 SESSIONS, ENROLLMENTS = "academicSessions", "enrollments"
-# One class may grow, but not to more than so many times the biggest one of before.
+# A class is held only if it is more than this many times as large as the largest one before.
 CROWD = 2
 
 
 class Term(Enum):
-    """Where a night lies among the sessions of the kinds that classes point to."""
+    """The position of a night among the sessions of the types that classes refer to."""
 
     UNKNOWN = "no session has days"
-    RUNNING = "a session that classes point to contains it"
-    UNUSED = "only sessions that no class points to contain it"
-    BREAK = "it lies between sessions"
-    OUTSIDE = "it lies before all sessions, or after them"
+    RUNNING = "a session that classes refer to contains it"
+    UNUSED = "only sessions that no class refers to contain it"
+    BREAK = "it is between sessions"
+    OUTSIDE = "it is before all sessions, or after them"
 
 
 def term(sessions: Sequence[Session], night: dt.date) -> Term:
-    """Return where a night lies."""
+    """Return the position of a night."""
     now, relevant = night.isoformat(), _relevant(sessions)
     if not relevant:
         return Term.UNKNOWN
@@ -43,29 +43,29 @@ def term(sessions: Sequence[Session], night: dt.date) -> Term:
 
 
 def _relevant(sessions: Sequence[Session]) -> list[Session]:
-    """Return the sessions of the types that classes point to, all where they point to none."""
+    """Return the sessions of the types that classes refer to, or all if there are none."""
     dated = [one for one in sessions if one.first and one.last]
     types = {one.type for one in dated if one.is_used}
     return [one for one in dated if one.type in types] or dated
 
 
-def of_sessions(sessions: Sequence[Session], night: dt.date) -> Iterator[Reason]:
-    """Give the reason that lies in sessions of another time."""
+def session_reasons(sessions: Sequence[Session], night: dt.date) -> Iterator[Reason]:
+    """Yield a reason if no session of the classes contains the night."""
     where = term(sessions, night)
     if where is Term.UNUSED:
-        text = f"no class points to a session that contains {night}"
+        text = f"no class belongs to a session that contains {night}"
     elif where is Term.OUTSIDE:
         relevant, now = _relevant(sessions), night.isoformat()
         last, first = max(one.last for one in relevant), min(one.first for one in relevant)
-        edge = f"the last ended on {last}" if last < now else f"the first begins on {first}"
-        text = f"no session contains {night}, {edge}"
+        edge = f"The last one ended on {last}" if last < now else f"The first one begins on {first}"
+        text = f"no session contains {night}. {edge}"
     else:
         return
     yield Reason(Rule.SESSION, SESSIONS, f"{SESSIONS}: {text}")
 
 
-def of_crowds(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
-    """Give the reason that lies in a class that holds far more of the enrollments than before."""
+def crowd_reasons(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iterator[Reason]:
+    """Yield a reason if one class holds far more of the enrollments than before."""
     _, ever = _crowds(before, is_tonight=False)
     old_classes, was = _crowds(before, is_tonight=True)
     classes, now = _crowds(after, is_tonight=True)
@@ -83,15 +83,15 @@ def of_crowds(feed: Feed, before: Roster, after: Roster, night: dt.date) -> Iter
         yield Reason(
             Rule.CONCENTRATION,
             ENROLLMENTS,
-            f"{ENROLLMENTS}: one class would hold {count:,} of {total:,}, and {more:,} of them are "
-            f"new to it ({percentage(more, total, limit)}). The biggest class held {biggest:,}",
+            f"{ENROLLMENTS}: one class would hold {count:,} of {total:,}, {more:,} of them new "
+            f"({percentage(more, total, limit)}). Before, the largest class held {biggest:,}",
         )
 
 
 def _crowds(
     roster: Roster, *, is_tonight: bool
 ) -> tuple[Hashes, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Return classes, and how many enrollments each has, on all days or tonight."""
+    """Return the classes and their numbers of enrollments, on all days or tonight."""
     ids, when, counts = roster.baseline.crowds
     if is_tonight:
         present = roster.states[when] == State.PRESENT

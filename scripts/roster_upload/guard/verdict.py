@@ -1,4 +1,4 @@
-"""The guard's answer: what has changed by kind of record, and why an export is held."""
+"""The guard's answer: the changes by kind of record, and the reasons to hold an export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Rule(StrEnum):
-    """What an export can be held for."""
+    """The rules that can hold an export."""
 
     FILE_GONE = "file_gone"
     COLUMN_EMPTIED = "column_emptied"
@@ -29,13 +29,13 @@ class Rule(StrEnum):
     MINIMUM = "minimum"
 
 
-# An emptied kind is not among them: it is held whatever is done about removals.
+# An emptied kind is not among them. It is held even if removals may wait.
 REMOVALS = frozenset({Rule.REMOVED, Rule.REMOVED_COUNT, Rule.UPCOMING, Rule.SCHOOL})
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an export is held: the rule, the kind of record or the file, and a text for people."""
+    """A reason to hold an export: the rule, the kind of record or the file, and a sentence."""
 
     rule: Rule
     kind: str
@@ -44,7 +44,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Change:
-    """How many records of a kind are present tonight, by the last export and by the new one."""
+    """The numbers of records of a kind that are present tonight, in the last and new export."""
 
     before: int
     now: int
@@ -53,7 +53,7 @@ class Change:
     changed: int
 
     def __add__(self, other: Change) -> Change:
-        """Return the change of two kinds together."""
+        """Return the sum of two kinds' changes."""
         return Change(
             self.before + other.before,
             self.now + other.now,
@@ -65,19 +65,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What has changed by kind, and each reason to hold the export."""
+    """The changes by kind, and each reason to hold the export."""
 
     changes: Mapping[str, Change]
     reasons: tuple[Reason, ...] = ()
 
     @property
     def texts(self) -> list[str]:
-        """Return the reasons for people."""
+        """Return the sentences of the reasons."""
         return [reason.text for reason in self.reasons]
 
     @property
     def is_removals_only(self) -> bool:
-        """Return whether it is held, and for nothing but removals over a limit."""
+        """Return whether it is held only for removals over a limit."""
         return bool(self.reasons) and all(reason.rule in REMOVALS for reason in self.reasons)
 
     def record(self) -> dict[str, Any]:
@@ -86,12 +86,12 @@ class Verdict:
 
 
 def called(kind: str) -> str:
-    """Return what people read of a kind of record; a file of no known format has bytes only."""
+    """Return a kind of record for operators. A file of format `other` has only its bytes."""
     return "the file's size in bytes" if kind == "bytes" else kind
 
 
 def joined(first: Verdict, others: Iterable[Verdict]) -> Verdict:
-    """Return a verdict with its own changes, and with the reasons of others beside its own."""
+    """Return the first verdict with the reasons of the others added."""
     reasons = {(reason.rule, reason.kind): reason for one in others for reason in one.reasons}
     for reason in first.reasons:
         reasons.pop((reason.rule, reason.kind), None)
@@ -99,7 +99,7 @@ def joined(first: Verdict, others: Iterable[Verdict]) -> Verdict:
 
 
 def percentage(count: int, base: int, limit: int) -> str:
-    """Return a share above a limit, with as many digits as show that it is above."""
+    """Return a share and its limit, with enough digits to show that the share is above."""
     share, digits = 100 * count / base, 1
     while round(share, digits) <= limit and digits < 12:
         digits += 1

@@ -6,21 +6,21 @@ import numpy as np
 
 from roster_upload.package.rows import Part
 from roster_upload.package.values import Fields, Flags
-from roster_upload.validation.batch import Places
+from roster_upload.validation.batch import Offsets
 
 SMALL = np.uint8(0x20)  # the bit by which a small letter differs from its capital
 
 
 class Edits:
-    """The edits of one part. Places may overlap."""
+    """The edits of one part. Offsets may overlap."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
         self.gone: Flags = np.zeros(len(part.starts), np.bool_)  # rows, by their place in the part
-        self._cuts: list[tuple[Places, Places]] = []
-        self._lowered: list[Places] = []
+        self._cuts: list[tuple[Offsets, Offsets]] = []
+        self._lowered: list[Offsets] = []
 
-    def cut(self, starts: Places, ends: Places) -> None:
+    def cut(self, starts: Offsets, ends: Offsets) -> None:
         """Take bytes away."""
         if len(starts):
             self._cuts.append((starts, ends))
@@ -38,7 +38,7 @@ class Edits:
         quoted = fields.are_quoted
         self.cut(fields.starts - quoted, fields.ends + quoted)
 
-    def cut_items(self, lists: Fields, owners: Places, items: Fields, cuts: Flags) -> None:
+    def cut_items(self, lists: Fields, owners: Offsets, items: Fields, cuts: Flags) -> None:
         """Take items out of lists, each with one comma. A list without items is emptied."""
         left = np.zeros(len(lists), np.bool_)
         left[owners[~cuts]] = True

@@ -19,7 +19,7 @@ import numpy as np
 
 from roster_upload.package.values import Fields, padded
 from roster_upload.spec import spec
-from roster_upload.validation.batch import Bytes, Places, split
+from roster_upload.validation.batch import Bytes, Offsets, split
 from roster_upload.validation.text import plain
 
 FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')
@@ -48,9 +48,9 @@ class Part:
     first: int
     count: int
     data: bytes
-    starts: Places = field(default_factory=lambda: NO_PLACES)
-    ends: Places = field(default_factory=lambda: NO_PLACES)
-    bounds: Places = field(default_factory=NO_PLACES.ravel)
+    starts: Offsets = field(default_factory=lambda: NO_PLACES)
+    ends: Offsets = field(default_factory=lambda: NO_PLACES)
+    bounds: Offsets = field(default_factory=NO_PLACES.ravel)
     is_plain: bool = False
     is_blank: bool = False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from roster_upload.validation.batch import COMMA, QUOTE, Bytes, Places
+from roster_upload.validation.batch import COMMA, QUOTE, Bytes, Offsets
 from roster_upload.validation.text import BLANKS
 
 Hashes = npt.NDArray[np.uint64]
@@ -31,17 +31,17 @@ MAY_BEGIN_BLANK, MAY_END_BLANK = _edge_table(first=True), _edge_table(first=Fals
 
 @dataclass(frozen=True)
 class Fields:
-    """Places of values in some bytes: where each begins and ends."""
+    """Offsets of values in some bytes: where each begins and ends."""
 
     data: bytes
     buffer: Bytes  # of `data`, and WORD more
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def at(self, which: Places | Flags) -> Fields:
+    def at(self, which: Offsets | Flags) -> Fields:
         """Return the fields that an index or a mask chooses."""
         return Fields(self.data, self.buffer, self.starts[which], self.ends[which])
 
@@ -55,7 +55,7 @@ class Fields:
         quoted: Flags = (self.starts > 0) & (self.buffer[self.starts - 1] == QUOTE)
         return quoted
 
-    def words(self, at: Places) -> Hashes:
+    def words(self, at: Offsets) -> Hashes:
         """Return the eight bytes at each place as a number."""
         whole = np.ndarray((len(self.buffer) - WORD + 1,), "<u8", self.buffer.data, strides=(1,))
         return whole[at]
@@ -67,7 +67,7 @@ class Fields:
         longest = int(lengths.max(initial=0))
         for done in range(0, longest, WORD):
             left = lengths - done
-            which: slice | Places = slice(None)
+            which: slice | Offsets = slice(None)
             if int(left.min()) <= 0:
                 which = np.flatnonzero(left > 0)
             words = self.words(self.starts[which] + done) & MASKS[np.minimum(left[which], WORD)]
@@ -77,7 +77,7 @@ class Fields:
         hashes[lengths == 0] = 0
         return hashes
 
-    def items(self) -> tuple[Places, Fields]:
+    def items(self) -> tuple[Offsets, Fields]:
         """Return the items of lists: the number of the field of each, and their places."""
         quoted = self.are_quoted  # no other field holds a comma
         count = np.arange(len(self))

@@ -1,4 +1,4 @@
-"""The tables of the formats, the rules and the limits, as data."""
+"""Load the tables of formats, rules and limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from typing import Any
 
 @functools.cache
 def spec(name: str) -> Mapping[str, Any]:
-    """Return a table of this folder, parsed."""
+    """Return a parsed table of this folder."""
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
     return tomllib.loads(text)

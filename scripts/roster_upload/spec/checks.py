@@ -1,7 +1,7 @@
-"""The checks of a feed's values, by the names that feed.toml gives them.
+"""Check a feed's values. feed.toml refers to these functions by name.
 
 Each takes a value of the right type and returns it as the program uses it. Each raises ValueError
-with a sentence that says what is allowed.
+with a sentence on the allowed values.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from roster_upload.spec.formats import ONEROSTER, TRADITIONAL_KINDS, columns
 from roster_upload.spec.values import parse_days, parse_host_key, parse_time
 
 SEVERITIES = ("error", "warning", "ignore")
-CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what a terminal or a mail's header obeys
+CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control characters of terminals and mail headers
 QUOTES = ("'", '"')
 LIMITS = ("removed", "added", "changed")
-Check = Callable[[Any], Any]
+Parser = Callable[[Any], Any]
 
 
 def require(is_right: bool, message: str) -> None:
-    """Raise ValueError with a message unless something is right."""
+    """Raise ValueError with a message unless a condition is true."""
     if not is_right:
         raise ValueError(message)
 
@@ -36,14 +36,14 @@ def require(is_right: bool, message: str) -> None:
 def require_known(name: object, known: Collection[str], noun: str, listed: str = "") -> None:
     """Raise ValueError with the nearest known name, or with all of them.
 
-    `listed` says where they are listed, if they are too many for a message.
+    `listed` replaces the list of known names, if they are too many for one line.
     """
     if name in known:
         return
     near = difflib.get_close_matches(str(name), known, 1)
-    rest = listed or f"known are: {', '.join(known)}"
-    hint = f"did you mean {near[0]}?" if near else rest
-    raise ValueError(f"unknown {noun} {name!r}; {hint}")
+    rest = listed or f"Known are: {', '.join(known)}"
+    hint = f"Did you mean {near[0]}?" if near else rest
+    raise ValueError(f"unknown {noun} {name!r}. {hint}")
 
 
 def require_column(value: str, form: str) -> None:
@@ -58,7 +58,7 @@ def require_column(value: str, form: str) -> None:
 
 
 def is_feed_name(value: str) -> bool:
-    """Return whether a text can be a feed's name: nothing in it means anything to a shell."""
+    """Return whether a text can be a feed's name. It is safe in shells and paths."""
     return bool(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", value))
 
 
@@ -68,7 +68,7 @@ def is_count(value: object) -> bool:
 
 
 def words(value: str) -> str:
-    """Return a text that people read, and that may be printed."""
+    """Return a printable text."""
     if not value.strip():
         raise ValueError("must not be empty")
     if any(unicodedata.category(character) in CONTROLS for character in value):
@@ -105,7 +105,7 @@ def host(value: str) -> str:
 def remote_dir(value: str) -> str:
     """Return an upload path of the vendor's form."""
     if value.startswith(QUOTES) or value.endswith(QUOTES):
-        raise ValueError(f"{value!r} has quotes around it; write the path without them")
+        raise ValueError(f"{value!r} has quotes around it. Write the path without them")
     parts = r"/?imagine/[^/\s]+-[^/]*[^/\s][^/]*/(?!\.\.?$)[^/]+"
     if not re.fullmatch(parts, value):
         raise ValueError(
@@ -166,7 +166,7 @@ def rules(value: dict[str, Any]) -> dict[str, Any]:
     known = [f"{group}.{name}" for group, names in spec("rules").items() for name in names]
     for key, severity in value.items():
         rule = str(key).partition(":")[0]
-        require_known(rule, known, "rule", "spec/rules.toml lists them all")
+        require_known(rule, known, "rule", "See spec/rules.toml")
         if severity not in SEVERITIES:
             raise ValueError(f"{key}: {severity!r} is not one of: {', '.join(SEVERITIES)}")
     return value
@@ -212,7 +212,7 @@ def traditional_columns(value: dict[str, Any]) -> dict[str, Any]:
 
 
 NAMES = {list: "a list", str: "a text"}
-CHECKS: Mapping[str, Check] = MappingProxyType(
+CHECKS: Mapping[str, Parser] = MappingProxyType(
     {
         "words": words,
         "feed_name": feed_name,

@@ -1,4 +1,4 @@
-"""The formats of an export: their files, columns and kinds of records."""
+"""Return the files, columns and kinds of records of each format."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ROLES = {"users": "user_role", "enrollments": "enrollment_role"}
 
 
 def columns(form: str) -> Mapping[str, Mapping[str, str]]:
-    """Return file to column to whether it is required.
+    """Return whether a column is required, by file and column.
 
-    A file without columns may have any.
+    A file without columns may have any columns.
     """
     if form == ONEROSTER:
         files = spec(ONEROSTER)["files"].items()

@@ -1,4 +1,4 @@
-"""The keys of a feed's configuration, as feed.toml describes them."""
+"""Read the keys of a feed's configuration from feed.toml."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class Key:
 
     @property
     def is_required(self) -> bool:
-        """Whether the file must have the key."""
+        """Return whether the file must have the key."""
         return self.default is None
 
     def parse(self, value: object) -> Any:
         """Return a value as the program uses it.
 
-        Raise ValueError with a sentence that says what is allowed.
+        Raise ValueError with a sentence on the allowed values.
         """
-        is_switch = isinstance(value, bool)  # which Python counts among the numbers
+        is_switch = isinstance(value, bool)  # a bool is also an int in Python
         if not isinstance(value, TYPES[self.type]) or is_switch != (self.type == "bool"):
             raise ValueError(f"must be {TYPE_NAMES[self.type]}")
         parsers: Mapping[str, Callable[[Any], Any]] = {
@@ -101,7 +101,7 @@ class Key:
         for name, item in value.items():
             require_known(name, self.parts, f"key of {self.name}")
             if item == []:
-                raise ValueError(f"{name} is an empty list; remove the key to send everything")
+                raise ValueError(f"{name} is an empty list. Remove the key to send everything")
             try:
                 found[name] = self.parts[name].parse(item)
             except ValueError as error:
@@ -112,7 +112,7 @@ class Key:
         return CHECKS[self.check](value) if self.check else value
 
     def problem(self, value: object) -> str | None:
-        """Return what is wrong with a value: a sentence that says what is allowed."""
+        """Return a sentence on the allowed values, None if a value is right."""
         try:
             self.parse(value)
         except ValueError as error:
@@ -141,7 +141,7 @@ def _key(name: str, entry: Mapping[str, Any]) -> Key:
 
 @functools.cache
 def defaults() -> Mapping[str, Any]:
-    """Return the defaults of the keys that the file may lack."""
+    """Return the defaults of the optional keys."""
     return MappingProxyType(
         {name: key.default for name, key in keys().items() if not key.is_required}
     )
@@ -153,5 +153,5 @@ def default(name: str) -> Any:
 
 
 def problem(name: str, value: object) -> str | None:
-    """Return what is wrong with a value of a key: a sentence that says what is allowed."""
+    """Return a sentence on the allowed values of a key, None if a value is right."""
     return keys()[name].problem(value)

@@ -1,6 +1,6 @@
-"""Values of a configuration that are more than a text: host keys, days and times.
+"""Parse host keys, days and times of a configuration.
 
-Each parser raises ValueError with a sentence that says what is wrong.
+Each parser raises ValueError with a sentence on the fault.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Span:
 
     first: dt.date
     last: dt.date
-    why: str
+    reason: str
 
     def __contains__(self, day: dt.date) -> bool:
         return self.first <= day <= self.last
 
     def __str__(self) -> str:
-        return f"{self.first}..{self.last}" + (f" ({self.why})" if self.why else "")
+        return f"{self.first}..{self.last}" + (f" ({self.reason})" if self.reason else "")
 
 
 def parse_host_key(text: str) -> HostKey:

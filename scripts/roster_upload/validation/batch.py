@@ -1,4 +1,4 @@
-"""A batch of rows: where each field begins and ends in a buffer of UTF-8."""
+"""Batches of rows: the offsets of all fields in a buffer of UTF-8."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 COMMA, LINE_FEED, RETURN, QUOTE = b',\n\r"'
-LONGEST_WINDOW = 256  # bytes of a value that are looked at as an array
+LONGEST_WINDOW = 256  # bytes of a value that are compared as an array
 
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]  # of bytes in a buffer
+Indices = npt.NDArray[np.int64]  # of rows in a batch, or of records
 
 
 @dataclass(frozen=True)
 class Batch:
     """Some rows, all as wide as the header.
 
-    first         the number of the first row; the others follow without a gap
-    data          UTF-8, in which the fields lie
-    starts, ends  where each field begins and ends in `data`, by row and column
+    first         the number of the first row. The others follow without a gap
+    data          the UTF-8 text of the fields
+    starts, ends  the offsets of each field in `data`, by row and column
     """
 
     first: int
     data: bytes
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -46,41 +47,41 @@ class Batch:
 
     @functools.cached_property
     def buffer(self) -> Bytes:
-        """The bytes of `data`."""
+        """Return the bytes of `data`."""
         return np.frombuffer(self.data, np.uint8)
 
     @functools.cached_property
     def padded(self) -> Bytes:
-        """The bytes of `data`, and zeros behind them, so that a window fits at each place."""
+        """Return the bytes of `data`, then zeros, so that a window fits at each offset."""
         return np.append(self.buffer, np.zeros(LONGEST_WINDOW, np.uint8))
 
     @property
     def numbers(self) -> npt.NDArray[np.uint32]:
-        """The numbers of the rows in their file."""
+        """Return the numbers of the rows in their file."""
         return np.arange(self.first, self.first + len(self), dtype=np.uint32)
 
     def values(self, column: int) -> list[str]:
         """Return the values of a column."""
         data, starts, ends = self.data, self.starts[:, column], self.ends[:, column]
-        places = zip(starts.tolist(), ends.tolist(), strict=True)
-        return [data[start:end].decode() for start, end in places]
+        offsets = zip(starts.tolist(), ends.tolist(), strict=True)
+        return [data[start:end].decode() for start, end in offsets]
 
     def value(self, row: int, column: int) -> str:
-        """Return one value; `row` counts from 0 in this batch."""
+        """Return one value. `row` counts from 0 in this batch."""
         return self.data[self.starts[row, column] : self.ends[row, column]].decode()
 
     def lines(self) -> list[str]:
-        """Return the rows as text, quotes taken away, commas between."""
+        """Return the rows as text, with commas between the fields and without quotes."""
         columns = [self.values(column) for column in range(self.starts.shape[1])]
         return list(map(",".join, zip(*columns, strict=True)))
 
 
-def split(data: bytes, width: int) -> tuple[Places, Places] | None:
-    """Return where the fields of rows of that width begin and end.
+def split(data: bytes, width: int) -> tuple[Offsets, Offsets] | None:
+    """Return the offsets at which the fields of rows of that width begin and end.
 
-    `data` is whole lines that end with a line feed. Return None where it is anything but plain
-    rows of that width: other widths, a line break in a field, quotes that are not around a field,
-    line ends of several kinds.
+    `data` is whole lines that end with a line feed. Return None if it is not plain rows of that
+    width. Not plain are other widths, line breaks in fields, quotes that are not around a field,
+    and mixed line ends.
     """
     buffer = np.frombuffer(data, np.uint8)
     is_feed = buffer == LINE_FEED
@@ -98,7 +99,7 @@ def split(data: bytes, width: int) -> tuple[Places, Places] | None:
         return None
     starts = (np.append(-1, at[:-1]) + 1).reshape(-1, width)
     if returns := np.count_nonzero(buffer == RETURN):
-        # A line feed at the very beginning has the last byte of all before it, which is another.
+        # For a line feed at the very beginning, index -1 is the last byte, which is not a return.
         if returns != rows or not (buffer[ends[:, -1] - 1] == RETURN).all():
             return None
         ends[:, -1] -= 1

@@ -1,4 +1,4 @@
-"""Members of a zip in blocks, unpacked in a thread beside the reader."""
+"""Read members of a zip in blocks, unpacked by a thread beside the reader."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import IO
 
 from roster_upload.host.memory import start_thread
 
-BLOCK_BYTES = 1 << 20  # unpacked at once
-PIECE_BYTES = 1 << 18  # looked at at once, so that a batch stays in the processor's cache
+BLOCK_BYTES = 1 << 20  # unpacked in one step
+PIECE_BYTES = 1 << 18  # parsed in one step, so that a batch stays in the processor's cache
 BLOCKS_AHEAD = 4
-LOOK_SECONDS = 0.5  # between two looks at whether a thread lives
+LOOK_SECONDS = 0.5  # between two checks that a thread is alive
 UNPACKING_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -27,17 +27,17 @@ UNPACKING_ERRORS = (
     RuntimeError,
     NotImplementedError,
     OSError,
-    ValueError,  # a member's place or name that cannot be one
+    ValueError,  # an impossible offset or name of a member
 )
-# How the CSV reader says that a text ends within a quoted field.
+# The CSV reader's message for a text that ends within a quoted field.
 UNFINISHED = "unexpected end of data"
 
 
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield a stream's bytes, unpacked ahead by a thread, since that leaves the interpreter free.
+    """Yield a stream's bytes, unpacked ahead by a thread, since zlib runs beside the interpreter.
 
-    A short stream needs no thread. Raise what the reading raises, and MemoryError where the thread
-    has too little.
+    A short stream needs no thread. Raise the reader's errors, and MemoryError if the thread runs
+    out of memory.
     """
     first = stream.read(BLOCK_BYTES)
     if first:
@@ -61,7 +61,7 @@ def _blocks_ahead(stream: IO[bytes]) -> Iterator[bytes]:
         try:
             while put(block := stream.read(BLOCK_BYTES)) and block:
                 pass
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - raised again by `_blocks_ahead`
             put(error)
 
     reader = threading.Thread(target=read, daemon=True)
@@ -77,7 +77,7 @@ def _blocks_ahead(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _next(waiting: queue.Queue[bytes | Exception], reader: threading.Thread) -> bytes | Exception:
-    """Return what comes next. Raise MemoryError where a thread has ended without a word."""
+    """Return the next block or error. Raise MemoryError if the thread ended without either."""
     while True:
         is_alive = reader.is_alive()
         with contextlib.suppress(queue.Empty):

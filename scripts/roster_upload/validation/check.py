@@ -1,4 +1,4 @@
-"""Checks a package by the rules of its format. Everything that is sent has gone through here."""
+"""Check a package by the rules of its format. Every package is checked here before it is sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from roster_upload.validation.zip_layout import Ambiguous, TooLarge
 from roster_upload.validation.zip_package import ZipPackage
 
 Checker = Callable[[zipfile.ZipFile, Report, KeyedHasher, ValidationOptions, dt.date], None]
-# Format: what looks into its zip. None where the file is not looked into.
+# The checker of each format. None means that the file's content is not checked.
 CHECKERS: Mapping[str, Checker | None] = {
     "oneroster-1.1": lambda package, report, hasher, _, night: oneroster.check(
         package, report, hasher, night
@@ -39,11 +39,11 @@ def check(
     key: bytes = b"",
     night: dt.date | None = None,
 ) -> Report:
-    """Check a package, a zip or for `other` any file. Raise OSError where it cannot be read.
+    """Return the report of a package: a zip, or any file for the format `other`.
 
-    `name` is what it is called where it came from. `key` is the key of the hashes that the guard
-    compares, a fresh one where there is nothing to compare with. `night` is the day for which it is
-    judged, today (UTC) by default.
+    Raise OSError if it cannot be read. `name` is the export's own name. `key` is the key of the
+    guard's hashes. Without one, a new key is made, and the hashes can be compared with nothing.
+    `night` is the day of the delivery, today (UTC) by default.
     """
     options = options or ValidationOptions()
     name = name or path.name
@@ -54,10 +54,10 @@ def check(
     report = Report(Findings(options.rules, unused, budget), Baseline())
     size = path.stat().st_size
     if size < options.minimum_bytes:
-        detail = f"{size:,} bytes, {options.minimum_bytes:,} is the least"
+        detail = f"{size:,} bytes, the minimum is {options.minimum_bytes:,}"
         report.findings.add("file.too-small", name, detail=detail)
     if size > options.maximum_bytes:
-        detail = f"{size:,} bytes, {options.maximum_bytes:,} is the most"
+        detail = f"{size:,} bytes, the maximum is {options.maximum_bytes:,}"
         report.findings.add("file.too-large", name, detail=detail)
     checker = CHECKERS[options.format]
     if checker is None:

@@ -1,7 +1,7 @@
-"""Columns of a batch as arrays, and what is looked up in them.
+"""Columns of a batch as arrays, with checksums and indexes of their values.
 
-A value becomes a checksum of 64 bits, made of whole columns at once. Rules are asked about distinct
-values that are not known to keep them, so that a value that is met a million times is judged once.
+A value becomes a checksum of 64 bits, computed for whole columns. Rules check distinct values that
+are not known to be right, so that a value in a million rows is checked once.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from roster_upload.guard.hashing import LONGEST_VALUE
 from roster_upload.guard.record_sets import ChunkedArray
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 
 Sums = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
 KNOWN_BITS = 15
 NUMBERED_BITS = 12
@@ -38,7 +37,7 @@ BLOCK = 16
 
 @functools.cache
 def _masks(width: int) -> Bytes:
-    """Return, for each length up to `width`, which bytes belong to a value of that length."""
+    """Return a mask for each length up to `width`: the bytes of a value of that length."""
     return np.where(np.tri(width + 1, width, -1, dtype=bool), 255, 0).astype(np.uint8)
 
 
@@ -48,7 +47,7 @@ class Values:
     def __init__(self, batch: Batch, column: int) -> None:
         self.batch, self.column = batch, column
         self.starts, self.ends = batch.starts[:, column], batch.ends[:, column]
-        self.lengths: Places = self.ends - self.starts
+        self.lengths: Indices = self.ends - self.starts
         self.longest = int(self.lengths.max())
 
     def __len__(self) -> int:
@@ -56,12 +55,12 @@ class Values:
 
     @functools.cached_property
     def filled(self) -> Flags:
-        """Which values are not of length 0."""
+        """Return which values are not empty."""
         return self.lengths > 0
 
     @functools.cached_property
     def texts(self) -> Bytes:
-        """The first 256 bytes of each value, padded with zeros to the same multiple of 16."""
+        """Return the first 256 bytes of each value, padded with zeros to one multiple of 16."""
         longest = min(max(self.longest, 1), LONGEST_VALUE)
         width = -(-longest // BLOCK) * BLOCK
         padded = self.batch.padded
@@ -72,7 +71,7 @@ class Values:
 
     @functools.cached_property
     def sums(self) -> Sums:
-        """A checksum of each value, 0 for the empty one."""
+        """Return a checksum of each value, 0 for the empty one."""
         if not self.longest:
             return np.zeros(len(self), np.uint64)
         sums = sums_of(self.texts, self.lengths)
@@ -83,35 +82,35 @@ class Values:
 
     @functools.cached_property
     def lowered(self) -> Sums:
-        """A checksum of each value whose capitals of ASCII do not count."""
+        """Return a checksum of each value, case-insensitive for ASCII."""
         if not self.longest:
             return self.sums
         capitals = ((self.texts - np.uint8(65)) < 26).view(np.uint8)
         return sums_of(self.texts | (capitals << np.uint8(5)), self.lengths)
 
-    def strings(self, rows: Places) -> list[str]:
+    def strings(self, rows: Indices) -> list[str]:
         """Return the values of some rows."""
         data = self.batch.data
-        places = zip(self.starts[rows].tolist(), self.ends[rows].tolist(), strict=True)
-        return [data[start:end].decode() for start, end in places]
+        offsets = zip(self.starts[rows].tolist(), self.ends[rows].tolist(), strict=True)
+        return [data[start:end].decode() for start, end in offsets]
 
-    def distinct(self, rows: Places) -> tuple[list[str], Sums]:
+    def distinct(self, rows: Indices) -> tuple[list[str], Sums]:
         """Return the distinct values of some rows, and their checksums."""
         sums, first = np.unique(self.sums[rows], return_index=True)
         return self.strings(rows[first]), sums
 
-    def rows_of(self, sums: Sums) -> Places:
+    def rows_of(self, sums: Sums) -> Indices:
         """Return the rows whose values have one of these checksums."""
         found = self.sums == sums[0] if len(sums) == 1 else np.isin(self.sums, sums)
         return np.flatnonzero(found)
 
 
-def sums_of(texts: Bytes, lengths: Places) -> Sums:
+def sums_of(texts: Bytes, lengths: Indices) -> Sums:
     """Return checksums of padded texts, 0 for those of length 0."""
     words = texts.view(np.uint64)
     sums = lengths.astype(np.uint64) * LENGTHEN
     for number in range(words.shape[1]):
-        # A value takes as many words as it needs, whatever else is in the batch.
+        # A value takes as many words as it needs, independent of the rest of the batch.
         further = (sums ^ words[:, number]) * MIX
         further ^= further >> SHIFT
         needed = lengths > number * WORD
@@ -120,14 +119,14 @@ def sums_of(texts: Bytes, lengths: Places) -> Sums:
 
 
 def sums_of_strings(values: Sequence[str]) -> Sums:
-    """Return the checksums of texts that are in no batch."""
+    """Return the checksums of texts outside a batch."""
     if not values:
         return np.zeros(0, np.uint64)
     return Values(Batch.of_rows(0, [[value] for value in values]), 0).sums
 
 
 def row_sums(count: int, columns: Sequence[Values]) -> Sums:
-    """Return a checksum of the values of each of so many rows."""
+    """Return a checksum of the values of each row. `count` is the number of rows."""
     total = np.zeros(count, np.uint64)
     for number, values in enumerate(columns):
         if values.longest:
@@ -137,25 +136,25 @@ def row_sums(count: int, columns: Sequence[Values]) -> Sums:
 
 
 class Known:
-    """Checksums of values that are known to keep a column's rules; a few may be forgotten."""
+    """Checksums of values that are known to keep a column's rules. A few may be forgotten."""
 
     @functools.cached_property
     def _table(self) -> Sums:
-        """The checksums, each in the slot of its first bits. Most columns never need it."""
+        """Return the checksums, each in the slot of its first bits. Most columns never need it."""
         return np.zeros(1 << KNOWN_BITS, np.uint64)
 
     def has(self, sums: Sums) -> Flags:
-        """Return which of the checksums are known; that of the empty value always is."""
+        """Return which checksums are known. The empty value's always is."""
         found: Flags = self._table[self._slots(sums)] == sums
         return found
 
     def add(self, sums: Sums) -> None:
-        """Remember some."""
+        """Remember checksums."""
         self._table[self._slots(sums[sums != 0])] = sums[sums != 0]
 
     @staticmethod
-    def _slots(sums: Sums) -> Places:
-        # The empty value has a place that no other one takes, where nothing is ever written.
+    def _slots(sums: Sums) -> Indices:
+        # The empty value has slot 0, which no other value takes and nothing is written to.
         slots = (sums >> np.uint64(64 - KNOWN_BITS)).astype(np.int64)
         return np.where(sums == 0, 0, np.maximum(slots, 1))
 
@@ -166,9 +165,9 @@ class Numbered:
     def __init__(self) -> None:
         self.texts = [""]
         self._numbers: dict[int, int] = {0: 0}
-        # Where most values are found at once. Some share a place, of which the last one has it.
+        # A cache for most values. If several share a slot, the last one has it.
         self._sums = np.zeros(1 << NUMBERED_BITS, np.uint64)
-        self._places = np.zeros(1 << NUMBERED_BITS, np.uint32)
+        self._slot_numbers = np.zeros(1 << NUMBERED_BITS, np.uint32)
 
     def of(self, values: Values) -> Numbers:
         """Return the number of each value."""
@@ -176,7 +175,7 @@ class Numbered:
             return np.zeros(len(values), np.uint32)
         sums = values.sums
         slots = (sums >> np.uint64(64 - NUMBERED_BITS)).astype(np.intp)
-        numbers = self._places[slots]
+        numbers = self._slot_numbers[slots]
         others = np.flatnonzero(self._sums[slots] != sums)
         if len(others):
             distinct, first, back = np.unique(sums[others], return_index=True, return_inverse=True)
@@ -185,7 +184,8 @@ class Numbered:
                 for o, rows in zip(distinct.tolist(), others[first], strict=True)
             ]
             numbers[others] = np.array(found, np.uint32)[back.ravel()]
-            self._sums[slots[others]], self._places[slots[others]] = sums[others], numbers[others]
+            self._sums[slots[others]] = sums[others]
+            self._slot_numbers[slots[others]] = numbers[others]
         numbers[sums == 0] = 0
         return numbers
 
@@ -198,19 +198,19 @@ class Numbered:
 
 
 class IdIndex:
-    """The sourcedIds of a file, to be found by their checksums, each with the number of its row.
+    """The sourcedIds of a file by their checksums, each with the number of its row.
 
-    Numbers count from 0 in the order in which the ids were added. An id that appears twice has the
-    number of its first row.
+    Rows count from 0 in the order in which they were added. An id that appears twice has the number
+    of its first row.
     """
 
     def __init__(self) -> None:
-        self.types = Numbered()  # of users, orgs and sessions: what kind of one it is
+        self.types = Numbered()  # of users, orgs and sessions
         self._added, self._types = ChunkedArray(), ChunkedArray()
         self._sums: Sums = np.zeros(0, np.uint64)
         self._type_of: Numbers = np.zeros(0, np.uint32)
-        # A hash table with open addressing: the place of an id's number is that of its checksum,
-        # or the next one that was free.
+        # A hash table with open addressing. The number of an id is in the slot of its checksum,
+        # or in the next free one.
         self._table = np.full(1, -1, np.int32)
 
     def add(self, ids: Values, types: Values | None) -> None:
@@ -219,7 +219,7 @@ class IdIndex:
         self._types.add(self.types.of(types) if types else np.zeros(len(ids), np.uint32))
 
     def _make_table(self) -> None:
-        """Make the table, once all ids were added."""
+        """Build the table after all ids were added."""
         if not self._added:
             return
         self._sums, self._type_of = self._added.joined(), self._types.joined()
@@ -228,23 +228,24 @@ class IdIndex:
         slots = self._slots(self._sums[numbers])
         while len(numbers):
             is_free = self._table[slots] < 0
-            # Of several ids for one place the last that is written wins, which is to be the first.
+            # NumPy keeps the last of several writes to a slot. Reversed, that is the first id.
             self._table[slots[is_free][::-1]] = numbers[is_free][::-1]
-            left = self._sums[self._table[slots]] != self._sums[numbers]  # not one that is in it
+            # Ids that are not in the table yet go to the next slot.
+            left = self._sums[self._table[slots]] != self._sums[numbers]
             numbers, slots = numbers[left], self._next(slots[left])
 
-    def _slots(self, sums: Sums) -> Places:
+    def _slots(self, sums: Sums) -> Indices:
         return (sums & np.uint64(len(self._table) - 1)).astype(np.int64)
 
-    def _next(self, slots: Places) -> Places:
+    def _next(self, slots: Indices) -> Indices:
         return (slots + 1) & (len(self._table) - 1)
 
     def __len__(self) -> int:
         self._make_table()
         return len(self._sums)
 
-    def find(self, sums: Sums) -> Places:
-        """Return the number of each checksum, -1 where it is not known."""
+    def find(self, sums: Sums) -> Indices:
+        """Return the number of each checksum, -1 if it is not known."""
         self._make_table()
         found = np.full(len(sums), -1)
         if not len(self._sums):
@@ -261,47 +262,47 @@ class IdIndex:
         return found
 
     def has(self, values: Sequence[str]) -> list[bool]:
-        """Return which of some texts are sourcedIds of the file."""
+        """Return, for each text, whether it is a sourcedId of the file."""
         return [bool(one) for one in self.find(sums_of_strings(values)) >= 0]
 
-    def type_numbers(self, numbers: Places) -> Numbers:
+    def type_numbers(self, numbers: Indices) -> Numbers:
         """Return the numbers of the types of rows that were found."""
         return self._type_of[numbers]
 
     def type_of(self, value: str) -> str:
-        """Return the type of a sourcedId, "" where it is not known."""
+        """Return the type of a sourcedId, "" if it is not known."""
         number = int(self.find(sums_of_strings([value]))[0])
         return self.types.texts[self._type_of[number]] if number >= 0 else ""
 
 
-# The faulty ones of a set of values. None of them is empty or has white space at its edges.
+# Returns the faulty values of a set. No value is empty or has white space at its edges.
 Faulty = Callable[[set[str]], set[str]]
-# Which rows keep a column's rules for sure.
+# Returns which rows certainly keep a column's rules.
 Quick = Callable[[Values], Flags]
 
 
 @dataclass(frozen=True)
-class Check:
-    """A rule that a column's values keep or break, each by itself."""
+class ValueRule:
+    """A rule for single values of a column."""
 
     rule: str
     faulty: Faulty
     detail: str = ""
-    severity: str = ""  # another one than the rule's own
+    severity: str = ""  # replaces the rule's own, if not empty
 
 
 class Distinct:
     """The rules for the distinct values of a column."""
 
     def __init__(
-        self, checks: Sequence[Check], quick: Quick | None, plain: Callable[[str], str]
+        self, checks: Sequence[ValueRule], quick: Quick | None, plain: Callable[[str], str]
     ) -> None:
-        """`plain` takes away what is told by itself: white space at the edges and commas."""
+        """`plain` removes white space at the edges and beside commas, which has its own rules."""
         self._checks, self._quick, self._plain = checks, quick, plain
         self._known = Known()
 
-    def look(self, values: Values) -> list[tuple[Check, Places]]:
-        """Return the checks that rows of a batch do not keep, and these rows."""
+    def look(self, values: Values) -> list[tuple[ValueRule, Indices]]:
+        """Return each rule that a batch breaks, with the rows that break it."""
         if not values.longest:
             return []
         good = self._quick(values) if self._quick else np.zeros(len(values), np.bool_)
@@ -325,13 +326,13 @@ class Distinct:
 
 
 def not_in(allowed: Sequence[str]) -> Faulty:
-    """Return what is not one of these."""
+    """Return a check for values that are not allowed."""
     known = frozenset(allowed)
     return lambda values: values - known
 
 
 def each_item(faulty: Faulty) -> Faulty:
-    """Return lists of which one item is faulty; empty items do not count."""
+    """Return a check for lists with a faulty item. Empty items are skipped."""
 
     def look(values: set[str]) -> set[str]:
         items = {value: set(value.split(",")) - {""} for value in values}
@@ -342,9 +343,9 @@ def each_item(faulty: Faulty) -> Faulty:
 
 
 def only(allowed: Flags, longest: int) -> Quick:
-    """Return whether values hold nothing but some bytes, and at least one of them.
+    """Return a check for values of allowed bytes only, at least one and at most `longest`.
 
-    `allowed` is true for each byte that is, and for the padding.
+    `allowed` is true for each allowed byte, and for the padding.
     """
 
     def look(values: Values) -> Flags:
@@ -355,7 +356,7 @@ def only(allowed: Flags, longest: int) -> Quick:
 
 
 def bytes_allowed(characters: str) -> Flags:
-    """Return a table of bytes: whether each is one of these characters of ASCII, or padding."""
+    """Return, for each byte, whether it is one of these ASCII characters or padding."""
     table = np.zeros(256, np.bool_)
     table[np.frombuffer(characters.encode(), np.uint8)] = True
     table[0] = True
@@ -363,5 +364,5 @@ def bytes_allowed(characters: str) -> Flags:
 
 
 def code_of(index: IdIndex, wanted: str) -> int:
-    """Return the number of a type in an index, -1 where no row has it."""
+    """Return the number of a type in an index, -1 if no row has it."""
     return index.types.texts.index(wanted) if wanted in index.types.texts else -1

@@ -1,7 +1,7 @@
-"""A CSV file of a package, in batches of rows, as bytes and the places of their fields.
+"""Read a CSV file of a package in batches of rows, as bytes with the offsets of their fields.
 
-A piece of a file is taken apart by array operations, quotes included, which takes a tenth of the
-time of a CSV reader. A piece in which something is unusual is read by Python's CSV reader.
+Array operations split most pieces of a file, including quoted fields, in a tenth of a CSV reader's
+time. Python's CSV reader reads the unusual pieces.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NoReturn
 
 from roster_upload.spec import spec
-from roster_upload.validation.batch import Batch, Places, split
+from roster_upload.validation.batch import Batch, Offsets, split
 from roster_upload.validation.blocks import UNFINISHED, UNPACKING_ERRORS
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.lines import Lines, stop
@@ -22,15 +22,15 @@ from roster_upload.validation.lines import Lines, stop
 SEPARATORS = {";": "semicolon", "\t": "tab", "|": "bar", "~": "tilde", "^": "caret", "\x1f": "US"}
 # A first line that is no header, and what writes it.
 FOREIGN_FIRST = {"sep=": "Excel's sep= line", "#type": "PowerShell's #TYPE line"}
-# What is too long is told by its line; the reader's own limit would be told as a wrong quote.
+# Long lines have their own rule. The reader's own limit would be reported as a wrong quote.
 csv.field_size_limit(2**31 - 1)
 
 
-class Rows:
-    """The rows of one member, in batches.
+class CsvReader:
+    """Iterate over the rows of one member in batches.
 
-    Iteration raises Unreadable, with its finding made, where the text cannot be read on. Rows count
-    as in a spreadsheet: the header is row 1.
+    Iteration raises Unreadable, after adding its finding, if the rest of the text cannot be read.
+    Rows count as in a spreadsheet: the header is row 1.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Rows:
     ) -> None:
         self.findings = findings
         self.name = name
-        self.count = 0  # of the rows so far, the header among them
-        # Called with the number and the fields of each row of another width, which is left out.
+        self.count = 0  # of the rows so far, including the header
+        # Called with the number and the fields of each row of another width. No batch has it.
         self.on_ragged: Callable[[int, list[str]], None] = lambda _number, _row: None
         self._longest: int = spec("limits")["line_bytes"]
-        self._blanks: list[int] = []  # numbers of blank lines behind the last row
+        self._blanks: list[int] = []  # numbers of blank lines after the last row
         self.header: list[str] = []
         try:
             stream = archive.open(info)
@@ -57,7 +57,7 @@ class Rows:
         stop(self.findings, self.name, rule, detail, row)
 
     def _begin(self) -> None:
-        """Read the header. What stands before it is told and passed over."""
+        """Read the header. Report and skip lines before it."""
         while self._first_piece:
             if word := _other_separator(self._first_piece.split(b"\n", 1)[0].decode()):
                 self._stop("csv.separator", f"it is a {word}", self.count + 1)
@@ -76,7 +76,7 @@ class Rows:
                 break
 
     def _parsed(self, text: str, limit: int | None = None) -> tuple[list[list[str]], bytes]:
-        """Return the whole rows of a piece, or the first of them, and what is left."""
+        """Return the whole rows of a piece, at most `limit`, and the rest of the piece."""
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         rows: list[list[str]] = []
         try:
@@ -103,17 +103,17 @@ class Rows:
 
     def _batches(self, data: bytes) -> Iterator[Batch]:
         whole = data if data.endswith(b"\n") else data + (b"\r\n" if b"\r" in data else b"\n")
-        places = split(whole, len(self.header))
-        if places and not self._may_hold_header(whole, *places):
+        offsets = split(whole, len(self.header))
+        if offsets and not self._may_hold_header(whole, *offsets):
             self._rest = b""
             self._pass_blanks()
             first = self.count + 1
-            self.count += len(places[0])
-            yield Batch(first, whole, *places)
+            self.count += len(offsets[0])
+            yield Batch(first, whole, *offsets)
             return
         yield from self._read_batches(data.decode())
 
-    def _may_hold_header(self, data: bytes, starts: Places, ends: Places) -> bool:
+    def _may_hold_header(self, data: bytes, starts: Offsets, ends: Offsets) -> bool:
         """Return whether a row begins as the header does."""
         name = self.header[0].encode()
         begins = starts[ends[:, 0] - starts[:, 0] == len(name), 0]
@@ -126,7 +126,7 @@ class Rows:
         if len(self._rest) > self._longest:
             self._stop("csv.quotes", row=self.count + 1)
         if "\r" in text:
-            # The last line of a file may end anyhow.
+            # The last line of a file may have any end.
             self._look_for_returns(text.removesuffix(self._rest.decode()).removesuffix("\r"), rows)
         if '"' in text:
             self._look_for_stray_quotes(first, text, rows)
@@ -157,22 +157,22 @@ class Rows:
         return len(row) == len(self.header) and row != self.header and not _is_blank(row)
 
     def _pass_blanks(self) -> None:
-        """Tell of the blank lines before a row, which are not those at the end."""
+        """Report blank lines before a row. Those at the end have their own rule."""
         for number in self._blanks:
             self.findings.add("csv.blank-line", self.name, row=number)
         self._blanks.clear()
 
     def _look_for_returns(self, text: str, rows: list[list[str]]) -> None:
-        """Tell of lines that end with CR alone. One within quotes ends no line."""
+        """Report lines that end with CR alone. A CR within quotes does not end a line."""
         inside = (value for row in rows for value in row if "\r" in value)
         if _returns_alone(text) > sum(map(_returns_alone, inside)):
-            detail = "a line ends with CR alone; write CR LF"
+            detail = "a line ends with CR instead of CR LF"
             self.findings.add("csv.line-ends", self.name, detail=detail, severity="error")
 
     def _look_for_stray_quotes(self, first: int, text: str, rows: list[list[str]]) -> None:
-        """Tell of quotes inside fields that do not begin with one.
+        """Report quotes inside unquoted fields.
 
-        A field that is quoted as it should be has two quotes, and two for each one in it.
+        A properly quoted field has two quotes, and two more for each quote in its value.
         """
         lines = text.removesuffix("\n").split("\n")
         if len(lines) != len(rows):  # a field holds a line break
@@ -200,7 +200,7 @@ def _returns_alone(text: str) -> int:
 
 
 def _other_separator(line: str) -> str:
-    """Return what separates the names of a header that has no comma, "" where nothing does."""
+    """Return the name of a header's separator, "" if it is a comma or there is none."""
     bare = line.replace('"', "").strip()
     if "," in bare or _foreign_first(bare):
         return ""
@@ -208,7 +208,7 @@ def _other_separator(line: str) -> str:
 
 
 def _foreign_first(text: str) -> str:
-    """Return what has written a first line that is no header, "" for any other."""
+    """Return the name of a first line that a program adds before the header, "" for any other."""
     start = text.lstrip("\ufeff").lower()
     return next((name for mark, name in FOREIGN_FIRST.items() if start.startswith(mark)), "")
 

@@ -1,4 +1,4 @@
-"""What lies between sessions, classes and enrollments: their days, schools and teachers."""
+"""Check enrollments against their sessions and classes: days, schools and teachers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from roster_upload.guard.hashing import Hashes, Numbers
 from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import Numbered, Values
 from roster_upload.validation.findings import Findings
 
 FILE = "enrollments.csv"
-# A number of terms or days is packed in so many bits; beyond them it is none that can be right.
+# Bits for a number of terms or days. No real export has numbers beyond them.
 NUMBER_BITS = 21
 COUNTED_AT_ONCE = 1 << 20
-# Distinct combinations of terms and days that are remembered.
+# Most distinct combinations of terms and days in the cache.
 REMEMBERED = 50_000
-# So many of the days of a class's primary teachers are compared with those of the next.
+# Most spans of primary teachers of a class that the next one is compared with.
 REMEMBERED_SPANS = 100
-Places = npt.NDArray[np.int64]
 
 
 class Calendars(dict[Calendar, int]):
@@ -49,21 +48,21 @@ class Sessions:
         self.used: set[str] = set()
 
     def add(self, ids: list[str], types: list[str], first: list[str], last: list[str]) -> None:
-        """Add a batch. What is no day is told by itself, and bounds nothing."""
+        """Add a batch. An invalid day has its own rule, and counts as absent here."""
         days = zip(map(day_of, first), map(day_of, last), strict=True)
         self.days.update(zip(ids, days, strict=True))
         self._types.update(zip(ids, types, strict=True))
 
     def all(self) -> list[Session]:
-        """Return all of them."""
+        """Return all sessions."""
         return [
             Session(self._types[one], *days, one in self.used) for one, days in self.days.items()
         ]
 
     def of(self, terms: str) -> tuple[tuple[str, str], ...] | None:
-        """Return the days of a list of sessions, None where one is not known.
+        """Return the days of a list of sessions, None if one is not known.
 
-        A session's last day counts: receivers differ about it, and a day more does no harm.
+        A session includes its last day. Receivers differ about it, and a day more is harmless.
         """
         if terms not in self._found:
             if len(self._found) >= REMEMBERED:
@@ -81,7 +80,7 @@ class Sessions:
 
 
 class Classes:
-    """The classes' schools, terms and courses, by the number that each has among them."""
+    """The schools, terms and courses of the classes, by the number of the class."""
 
     def __init__(self, schools: Numbered, sessions: Sessions, calendars: Calendars) -> None:
         self.schools, self.sessions, self.calendars = schools, sessions, calendars
@@ -90,12 +89,12 @@ class Classes:
         self._parts = {name: ChunkedArray() for name in ("school", "terms", "course", "hash")}
         self.school_of: Numbers = np.zeros(1, np.uint32)
         self.terms_of: Numbers = np.zeros(1, np.uint32)
-        self.course_of: Places = np.zeros(0, np.int64)
+        self.course_of: Indices = np.zeros(0, np.int64)
         self.hash_of: Hashes = np.zeros(0, np.uint64)
         self.has_teacher: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
 
-    def add(self, school: Numbers, terms: Values, course: Places, hashes: Hashes) -> Numbers:
-        """Add a batch; return the number of each class's calendar."""
+    def add(self, school: Numbers, terms: Values, course: Indices, hashes: Hashes) -> Numbers:
+        """Add a batch. Return the number of each class's calendar."""
         numbers = self.terms.of(terms)
         self._parts["school"].add(school)
         self._parts["terms"].add(numbers)
@@ -106,7 +105,7 @@ class Classes:
         return np.array(self._whens, np.uint32)[numbers]
 
     def ready(self) -> None:
-        """Put all in order. The place behind the last class is for one that is not known."""
+        """Join all batches. The entry after the last class is for unknown classes."""
         if self._parts["hash"]:
             nobody = np.zeros(1, np.uint32)
             self.school_of = np.append(self._parts["school"].joined(), nobody)
@@ -116,7 +115,7 @@ class Classes:
             self.has_teacher = np.zeros(len(self.hash_of) + 1, np.bool_)
 
     def whens_of_courses(self, count: int) -> Numbers:
-        """Return the calendar of each course: the sessions of its classes."""
+        """Return the calendar of each course, made of the sessions of its classes."""
         sessions: list[set[tuple[str, str]] | None] = [set() for _ in range(count)]
         for course, terms in np.unique(
             np.column_stack([self.course_of, self.terms_of[: len(self.course_of)]]), axis=0
@@ -131,15 +130,15 @@ class Classes:
 
 
 class Crowd:
-    """Counts the enrollments of each class and calendar."""
+    """Count the enrollments of each class and calendar."""
 
     def __init__(self) -> None:
         self._waiting = ChunkedArray()
         self._pairs, self._counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._rows = 0
 
-    def add(self, lessons: Places, whens: Numbers) -> None:
-        """Add a batch: numbers of classes, -1 for one that is not known, and of calendars."""
+    def add(self, lessons: Indices, whens: Numbers) -> None:
+        """Add the numbers of a batch's classes (-1 if unknown) and calendars."""
         known = lessons >= 0
         pairs = (lessons[known].astype(np.uint64) << np.uint64(32)) | whens[known]
         self._waiting.add(pairs)
@@ -154,7 +153,7 @@ class Crowd:
             totals = np.bincount(at.ravel(), np.append(self._counts, counts), len(self._pairs))
             self._counts, self._rows = totals.astype(np.int64), 0
 
-    def all(self) -> tuple[Places, Numbers, Numbers]:
+    def all(self) -> tuple[Indices, Numbers, Numbers]:
         """Return the classes, the calendars, and the number of enrollments of each pair."""
         self._count()
         whens = (self._pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32)
@@ -169,24 +168,23 @@ class Enrollments:
         self.findings, self.at, self.classes = findings, at, classes
         self.days, self.roles, self.flags = Numbered(), Numbered(), Numbered()
         self._whens: dict[int, int] = {}  # terms and days: the number of their calendar
-        self._outside: dict[int, tuple[bool, bool]] = {}  # whether the first, the last day is
+        self._outside: dict[int, tuple[bool, bool]] = {}  # whether the first and the last day are
         self._primary: dict[int, list[tuple[str, str]]] = {}  # class: days of primary teachers
         self._crowd = Crowd()
         self._known_roles: list[str] = spec("oneroster-1.1")["enums"]["enrollment_role"]
         self.students = 0
 
     def look(
-        self, batch: Batch, values: list[Values], numbers: Places, schools: Numbers
+        self, batch: Batch, values: list[Values], numbers: Indices, schools: Numbers
     ) -> Numbers:
-        """Look at a batch; return the number of each enrollment's calendar.
+        """Check a batch. Return the number of each enrollment's calendar.
 
-        `numbers` are those of the classes, -1 where one is not known. `schools` are 0 where one is
-        not known.
+        `numbers` are those of the classes, -1 for unknown ones. `schools` are 0 for unknown ones.
         """
         classes = self.classes
         of_class = classes.school_of[numbers]
         elsewhere = (of_class != schools) & (of_class != 0) & (schools != 0) & (numbers >= 0)
-        self._tell("enrollment.school", "schoolSourcedId", batch, np.flatnonzero(elsewhere))
+        self._report("enrollment.school", "schoolSourcedId", batch, np.flatnonzero(elsewhere))
         begin = self.days.of(values[self.at["beginDate"]])
         end = self.days.of(values[self.at["endDate"]])
         terms = np.where(numbers >= 0, classes.terms_of[numbers], 0)
@@ -199,15 +197,15 @@ class Enrollments:
         self._crowd.add(numbers, whens)
         return whens
 
-    def _tell(self, rule: str, column: str, batch: Batch, rows: Places) -> None:
+    def _report(self, rule: str, column: str, batch: Batch, rows: Indices) -> None:
         self.findings.add_rows(rule, FILE, column, batch.first + rows)
 
     def _look_at_days(self, batch: Batch, terms: Numbers, begin: Numbers, end: Numbers) -> Numbers:
-        """Each distinct combination of terms and days is asked about once."""
-        told = np.column_stack([terms, begin, end]).astype(np.uint64)
-        told &= np.uint64((1 << NUMBER_BITS) - 1)
+        """Check each distinct combination of terms and days once. Return the calendars' numbers."""
+        numbers = np.column_stack([terms, begin, end]).astype(np.uint64)
+        numbers &= np.uint64((1 << NUMBER_BITS) - 1)
         shift = np.uint64(NUMBER_BITS)
-        combined = (((told[:, 0] << shift) | told[:, 1]) << shift) | told[:, 2]
+        combined = (((numbers[:, 0] << shift) | numbers[:, 1]) << shift) | numbers[:, 2]
         if (combined == combined[0]).all():
             distinct, back = combined[:1], np.zeros(len(combined), np.intp)
         else:
@@ -223,23 +221,24 @@ class Enrollments:
         back = back.ravel()
         for column, is_outside in zip(("beginDate", "endDate"), outside.T, strict=True):
             if is_outside.any():
-                self._tell("enrollment.term", column, batch, np.flatnonzero(is_outside[back]))
+                self._report("enrollment.term", column, batch, np.flatnonzero(is_outside[back]))
         return np.asarray(whens[back], np.uint32)
 
     def _facts(self, combined: int) -> tuple[int, tuple[bool, bool]]:
-        """Return the calendar of a combination, and which of its days leave those of its terms."""
+        """Return the calendar of a combination, and which of its days are outside of its terms."""
         mask = (1 << NUMBER_BITS) - 1
         terms, begin, end = (combined >> NUMBER_BITS * n & mask for n in (2, 1, 0))
         first, last = day_of(self.days.texts[begin]), day_of(self.days.texts[end])
         sessions = self.classes.sessions.of(self.classes.terms.texts[terms])
         when = self.classes.calendars[Calendar(first, last, sessions)]
-        if sessions is None or any(day >= over for day, over in sessions):  # told as `value.order`
+        # Swapped days are reported as `value.order`.
+        if sessions is None or any(day >= over for day, over in sessions):
             return when, (False, False)
         start, over = sessions[0][0], max(day for _, day in sessions)
         is_outside = (bool(first) and not start <= first <= over, bool(last) and last > over)
         return when, is_outside
 
-    def _look_at_roles(self, batch: Batch, numbers: Places, roles: Numbers) -> None:
+    def _look_at_roles(self, batch: Batch, numbers: Indices, roles: Numbers) -> None:
         if self.classes.has_teacher.size and "teacher" in self.roles.texts:
             teachers = roles == self.roles.texts.index("teacher")
             self.classes.has_teacher[numbers[teachers]] = True
@@ -250,7 +249,7 @@ class Enrollments:
         self,
         batch: Batch,
         primary: Values,
-        numbers: Places,
+        numbers: Indices,
         roles: Numbers,
         begin: Numbers,
         end: Numbers,
@@ -261,7 +260,7 @@ class Enrollments:
         rows = np.flatnonzero(flags == self.flags.texts.index("true"))
         is_teacher = np.array([role == "teacher" for role in self.roles.texts])[roles[rows]]
         is_role = np.array([role in self._known_roles for role in self.roles.texts])[roles[rows]]
-        self._tell("enrollment.primary", "primary", batch, rows[is_role & ~is_teacher])
+        self._report("enrollment.primary", "primary", batch, rows[is_role & ~is_teacher])
         rows = rows[is_teacher & (numbers[rows] >= 0)]
         texts = self.days.texts
         twice = []
@@ -274,7 +273,7 @@ class Enrollments:
                 twice.append(row)
             if len(others) < REMEMBERED_SPANS:
                 others.append(days)
-        self._tell("enrollment.two-primary", "primary", batch, np.array(twice, np.int64))
+        self._report("enrollment.two-primary", "primary", batch, np.array(twice, np.int64))
 
     def crowds(self) -> tuple[Hashes, Numbers, Numbers]:
         """Return the enrollments of each class: hash of the class, calendar, their number."""
@@ -283,13 +282,13 @@ class Enrollments:
 
 
 def day_of(value: str) -> str:
-    """Return the day that a value is, white space at its edges aside, "" where it is none."""
+    """Return a value as a day, without white space at its edges, "" if it is not a day."""
     plain: str = text.plain(value)
     return plain if text.is_day(plain) else ""
 
 
 def day_after(day: str) -> str:
-    """Return the day after an ISO 8601 one; what is none comes back as it is."""
+    """Return the day after an ISO 8601 day. Return any other text unchanged."""
     try:
         return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What is remembered of each file for the guard, and what its records show together."""
+"""Collect each file's records for the guard, and check them against each other."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ import numpy.typing as npt
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.calendar import Calendar
 from roster_upload.guard.hashing import Hashes, KeyedHasher, Numbers
-from roster_upload.guard.record_sets import IDENTITY, DuplicateFinder, RecordCollector, RecordSet
-from roster_upload.guard.record_sets import Rows as Records
+from roster_upload.guard.record_sets import (
+    IDENTITY,
+    DuplicateFinder,
+    RecordBatch,
+    RecordCollector,
+    RecordSet,
+)
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
+from roster_upload.validation.column_rules import ColumnRules
 from roster_upload.validation.columns import IdIndex, Numbered, Values, row_sums, sums_of_strings
 from roster_upload.validation.enrollments import (
     Calendars,
@@ -27,18 +33,16 @@ from roster_upload.validation.enrollments import (
     day_of,
 )
 from roster_upload.validation.findings import Findings
-from roster_upload.validation.rules import ColumnRules
 
-# Files whose sourcedIds are looked at whether capitals alone tell them apart.
+# Files whose sourcedIds are checked for pairs that differ only in upper and lower case.
 CASE_SENSITIVE = ("academicSessions", "orgs", "courses", "classes", "users")
-MOST_KINDS = 255  # that are told apart; an export has eight
-Places = npt.NDArray[np.int64]
+MOST_KINDS = 255  # distinguished in a file. An export has eight
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass
-class Shared:
-    """What the files of a package need of each other."""
+class SharedRecords:
+    """The records that the files of a package share."""
 
     hasher: KeyedHasher
     ids: dict[str, IdIndex] = field(default_factory=dict)
@@ -65,7 +69,7 @@ class FileRecords:
         name: str,
         mode: str,
         columns: Sequence[Mapping[str, Any]],
-        shared: Shared,
+        shared: SharedRecords,
         kinds: Numbered,
     ) -> None:
         self.findings = findings
@@ -82,11 +86,11 @@ class FileRecords:
         self.flags = Numbered()
         self.hashes: list[Hashes] = []
         unused = spec("imagine-learning")["unused"].get(name, ())
-        # The columns of which a change is one.
+        # Columns in which a new value counts as a change.
         self.content = [
-            place
-            for column, place in self.at.items()
-            if column not in unused and place and column not in ("status", "dateLastModified")
+            index
+            for column, index in self.at.items()
+            if column not in unused and index and column not in ("status", "dateLastModified")
         ]
         self.duplicates = {
             column["name"]: DuplicateFinder() for column in columns if column.get("usually_unique")
@@ -102,9 +106,9 @@ class FileRecords:
         batch: Batch,
         values: list[Values],
         columns: Sequence[ColumnRules],
-        odd: Mapping[int, Places],
+        odd: Mapping[int, Indices],
     ) -> None:
-        """Remember a batch; `odd` are the rows of each column whose values hold blanks or such."""
+        """Remember a batch. `odd` has the rows with unusual characters, by column."""
         count = len(batch)
         ids = self.shared.hasher.of_texts(values[0].texts, values[0].lengths)
         schools = np.zeros(count, np.uint32)
@@ -122,10 +126,10 @@ class FileRecords:
         when = self._when(batch, values, columns, schools, ids)
         self._look_for_duplicates(batch, values, odd)
         self.collector.add(
-            Records(
+            RecordBatch(
                 batch.numbers,
                 ids,
-                row_sums(count, [values[place] for place in self.content]),
+                row_sums(count, [values[index] for index in self.content]),
                 schools,
                 when,
                 present,
@@ -136,7 +140,7 @@ class FileRecords:
         )
 
     def _is(self, values: Values, wanted: str) -> Flags:
-        """Return which values are one text."""
+        """Return which values equal a text."""
         numbers = self.flags.of(values)
         if wanted not in self.flags.texts:
             return np.zeros(len(values), np.bool_)
@@ -177,22 +181,22 @@ class FileRecords:
         return np.zeros(len(batch), np.uint32)
 
     def _known(self, schools: Numbers, columns: Sequence[ColumnRules]) -> Numbers:
-        """Return the schools of a batch, 0 for one that is told to lead nowhere."""
+        """Return the schools of a batch, 0 for a school that is reported as missing."""
         reference = columns[self.at[self.guard["school"]]].reference
         return np.where(reference.numbers >= 0, schools, 0) if reference else schools
 
     def _look_for_duplicates(
-        self, batch: Batch, values: list[Values], odd: Mapping[int, Places]
+        self, batch: Batch, values: list[Values], odd: Mapping[int, Indices]
     ) -> None:
-        """Remember values that are usually unique, capitals and blanks at their edges aside."""
+        """Remember usually unique values, case-insensitive and without blanks at their edges."""
         for name, finder in self.duplicates.items():
-            place = self.at[name]
-            finder.add(batch.numbers, _folded(values[place], odd.get(place)))
+            index = self.at[name]
+            finder.add(batch.numbers, _folded(values[index], odd.get(index)))
         if self.name in CASE_SENSITIVE:
             self.cases.add(batch.numbers, _folded(values[0], odd.get(0)))
 
     def _identity(self, values: list[Values]) -> Numbers:
-        """Return what tells who somebody is (`RecordSet.identity`), but for the birth date."""
+        """Return the people's identities (`RecordSet.identity`) without the birth date."""
         hasher = self.shared.hasher
         if self.name == "demographics":
             born = hasher.marks(len(IDENTITY) - 1, values[self.at["birthDate"]].sums)
@@ -208,11 +212,11 @@ class FileRecords:
         return np.column_stack([hasher.marks(n, sums[name]) for n, name in enumerate(IDENTITY)])
 
     def finish(self, baseline: Baseline, columns: Sequence[ColumnRules]) -> None:
-        """Hand all records over, and say what can be said only when all are known."""
+        """Put all records into the baseline, and check what needs all of them."""
         for name, finder in self.duplicates.items():
             again = finder.rows()
             baseline.duplicates[f"{self.name}.{name}"] = len(again)
-            others = ("value.leftover", "value.scientific")  # which are the same in many rows
+            others = ("value.leftover", "value.scientific")  # a placeholder repeats in many rows
             if len(again) >= sum(self.findings.count(rule, self.file, name) for rule in others):
                 self.findings.add_rows("value.usually-unique", self.file, name, again)
         faulty = self.findings.faulty(self.file)
@@ -228,7 +232,7 @@ class FileRecords:
         self._finish_people(baseline, records)
 
     def _kind_names(self) -> dict[int, str]:
-        """Return the kind of each number of one."""
+        """Return the kinds by number."""
         if "kind" not in self.guard:
             return {0: self.name}
         known = spec("oneroster-1.1")["enums"]["user_role"]
@@ -251,7 +255,7 @@ class FileRecords:
             born.identity = born.identity[:, :0]
 
     def finish_enrollments(self, baseline: Baseline, *, is_broken: bool) -> None:
-        """Say what can be said of all enrollments together."""
+        """Check what needs all enrollments."""
         if not self.enrollments or self.mode != "bulk":
             return
         baseline.crowds = self.enrollments.crowds()
@@ -263,8 +267,8 @@ class FileRecords:
             self.findings.add("enrollment.no-students", self.file)
 
 
-def _folded(values: Values, odd: Places | None) -> npt.NDArray[np.uint64]:
-    """Return checksums by which capitals and white space at the edges do not count."""
+def _folded(values: Values, odd: Indices | None) -> npt.NDArray[np.uint64]:
+    """Return checksums, case-insensitive and without white space at the edges."""
     if odd is None:
         return values.lowered
     sums = values.lowered.copy()

@@ -1,7 +1,7 @@
-"""What a check finds: rules as data, and findings that never hold a value of a row.
+"""Count findings by rule, file and column. A finding never holds a value of a row.
 
-A finding is an `error`, which refuses the package, a `fault` of rows, of which a file may have a
-few, a `warning`, or `ignored`, which is counted and told to nobody.
+An `error` refuses the package. A `fault` belongs to rows, and a file may have a few. A `warning` is
+only reported. An `ignored` finding is counted but not reported.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ NO_ROWS = np.zeros(0, np.bool_)
 
 @dataclass(frozen=True)
 class Budget:
-    """How many rows of a file may have a fault: a share in percent, or a number if that is more."""
+    """A limit of the faulty rows of a file: a percentage or a number, whichever allows more."""
 
     percent: float = field(default_factory=lambda: default("faulty_rows_percent"))
     count: int = field(default_factory=lambda: default("faulty_rows_count"))
 
     def covers(self, faulty: int, rows: int) -> bool:
-        """Return whether so many faulty rows of so many are within it."""
+        """Return whether a file with `rows` rows may have so many faulty ones."""
         return faulty <= max(self.percent * rows / 100, self.count)
 
 
@@ -50,12 +50,12 @@ class RowFlags:
         self.flags[numbers] = True
 
     def __len__(self) -> int:
-        """Return how many are set."""
+        """Return the number of set flags."""
         return int(np.count_nonzero(self.flags))
 
 
 class Findings:
-    """The findings of one package, gathered by rule, file and column."""
+    """The findings of one package by rule, file and column."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Findings:
         unused: Mapping[str, Sequence[str]] = MappingProxyType({}),
         budget: Budget | None = None,
     ) -> None:
-        """`severities` replaces those of rules, by `rule` or `rule:file.column`.
+        """`severities` overrides those of rules, by `rule` or `rule:file.column`.
 
-        `unused` has the columns that the vendor does not use, by file: their faults only warn.
+        `unused` has the columns that the vendor does not use, by file. Their faults only warn.
         """
         self._severities = severities
         self._unused = {(f"{file}.csv", name) for file, names in unused.items() for name in names}
@@ -73,7 +73,7 @@ class Findings:
         self._found: dict[tuple[str, str, str], Finding] = {}
         self._shown: int = spec("limits")["rows_shown"]
         self._faulty: dict[str, RowFlags] = {}  # rows that do not count as present
-        self._counted: dict[str, RowFlags] = {}  # those that the budget is asked for
+        self._counted: dict[str, RowFlags] = {}  # rows that the budget limits
 
     def add(
         self,
@@ -85,9 +85,9 @@ class Findings:
         row: int = 0,
         severity: str = "",
     ) -> None:
-        """Count one more place where a rule is broken. `row` 0 means the file as a whole.
+        """Count one more case of a broken rule. `row` 0 means the whole file.
 
-        `severity` is another one than the rule's own.
+        `severity` replaces the rule's own, if not empty.
         """
         rows = np.array([row] if row else [], np.uint32)
         self._add(rule, file, column, detail, rows, max(len(rows), 1), severity)
@@ -102,7 +102,7 @@ class Findings:
         detail: str = "",
         severity: str = "",
     ) -> None:
-        """Count rows in which a rule is broken, in their order."""
+        """Count rows that break a rule, in their order."""
         if len(rows):
             self._add(rule, file, column, detail, rows, len(rows), severity)
 
@@ -121,7 +121,7 @@ class Findings:
             own = "warning"
         name = f"{rule}:{file.removesuffix('.csv')}.{column}"
         severity = self._severities.get(name) or self._severities.get(rule) or own
-        # The line ends of a file that is one line are no matter of taste.
+        # No feed can turn down line ends that make a whole file one line.
         if own == "error" and rules()[rule]["severity"] == "warning":
             severity = own
         severity = "ignored" if severity == "ignore" else severity
@@ -129,7 +129,7 @@ class Findings:
             self._faulty.setdefault(file, RowFlags()).set(rows)
             if severity == "fault":
                 self._counted.setdefault(file, RowFlags()).set(rows)
-        # They may name what an export names.
+        # They may hold names from the export.
         where, name, why = map(printable, (file, column, detail))
         finding = self._found.setdefault(
             (rule, file, column), Finding(rule, severity, where, name, why)
@@ -140,21 +140,21 @@ class Findings:
         finding.rows += rows[: max(left, 0)].tolist()
 
     def refuse(self, rule: str, file: str, column: str) -> None:
-        """Make an error of a finding, where there is one that the feed has not turned down."""
+        """Turn a finding into an error, unless the feed sets its severity."""
         finding = self._found.get((rule, file, column))
         name = f"{rule}:{file.removesuffix('.csv')}.{column}"
         if finding and not {name, rule} & self._severities.keys():
             finding.severity = "error"
 
     def count(self, rule: str, file: str, column: str = "") -> int:
-        """Return how often a rule is broken in a column."""
+        """Return how many times a column breaks a rule."""
         finding = self._found.get((rule, file, column))
         return finding.count if finding else 0
 
     def close(self, file: str, rows: int) -> int:
-        """Ask the budget for a file that has been read: beyond it, its faults are errors.
+        """Apply the budget to a file that has been read. Beyond it, the file's faults are errors.
 
-        Return how many of its rows have a fault.
+        Return the number of its faulty rows.
         """
         faulty = len(self._counted.get(file, ()))
         if not self._budget.covers(faulty, rows):
@@ -164,44 +164,44 @@ class Findings:
         return faulty
 
     def faulty(self, file: str) -> npt.NDArray[np.bool_]:
-        """Return which rows of a file have a fault, by the row's number; the array may be short."""
+        """Return a flag for each row of a file: whether it has a fault. The array may be short."""
         flags = self._faulty.get(file)
         return flags.flags if flags else NO_ROWS
 
     def __iter__(self) -> Iterator[Finding]:
-        """Errors first, ignored ones last, else in the order in which they were met."""
+        """Yield errors first and ignored findings last, otherwise in the order of detection."""
         return iter(sorted(self._found.values(), key=lambda f: SEVERITIES.index(f.severity)))
 
     def __len__(self) -> int:
         return len(self._found)
 
     @property
-    def told(self) -> list[Finding]:
-        """The findings that are for people."""
+    def reported(self) -> list[Finding]:
+        """Return the findings that are reported."""
         return [finding for finding in self if finding.severity != "ignored"]
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings that refuse the package."""
+        """Return the findings that refuse the package."""
         return [f for f in self._found.values() if f.severity == "error"]
 
 
 @dataclass
 class Report:
-    """What a check found, the rows of each file (its header not counted), and who is in it.
+    """The result of a check: findings, the guard's baseline, and the rows of each file.
 
-    `faulty_rows` has how many rows of a file have a fault, of the files that have any.
+    Rows do not include the header. `faulty_rows` has the files with faulty rows only.
     """
 
     findings: Findings
     baseline: Baseline
     rows: dict[str, int] = field(default_factory=dict)
     faulty_rows: dict[str, int] = field(default_factory=dict)
-    content: str = ""  # a digest of the contents, which the archive's time stamps do not change
+    content: str = ""  # a digest of the contents, independent of time stamps
 
     @property
     def accepted(self) -> bool:
-        """Whether no error was found."""
+        """Return whether no error was found."""
         return not self.findings.errors
 
     def record(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The text of a CSV file, in pieces of whole lines."""
+"""Read the text of a CSV file in pieces of whole lines."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from roster_upload.validation.blocks import UNPACKING_ERRORS, pieces
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.zip_layout import Ambiguous
 
-FIRST_BYTES = 1 << 12  # that tell how lines end
+FIRST_BYTES = 1 << 12  # that show the kind of line ends
 END_MARK = b"\x1a"  # Ctrl-Z, by which old systems end a text
 MARKED_LINE = (b"\x1a\r\n", b"\x1a\n")
 
 
 class Unreadable(Exception):
-    """A file that cannot be read on. The finding is made already."""
+    """A file whose rest cannot be read. The finding has been added already."""
 
 
 def stop(findings: Findings, name: str, rule: str, detail: str = "", row: int = 0) -> NoReturn:
-    """Add the finding that ends the reading of a file; raise Unreadable."""
+    """Add the finding that ends the reading of a file, and raise Unreadable."""
     findings.add(rule, name, detail=detail, row=row)
     raise Unreadable
 
@@ -34,7 +34,7 @@ def stop(findings: Findings, name: str, rule: str, detail: str = "", row: int = 
 class Lines:
     """Iterate over pieces of whole lines: UTF-8, no NUL, no endless line, no endless quote.
 
-    Iteration raises Unreadable, with its finding made, where the text cannot be read on.
+    Iteration raises Unreadable, after adding its finding, if the rest of the text cannot be read.
     """
 
     def __init__(self, stream: IO[bytes], name: str, findings: Findings) -> None:
@@ -85,9 +85,9 @@ class Lines:
             yield data
 
     def _with_plain_ends(self, source: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield pieces without a byte order mark, and with line ends that are none made to be some.
+        """Yield pieces without a byte order mark, and with line feeds instead of CR or CR CR LF.
 
-        Such line ends refuse the file. It is read on, so that all faults are told at once.
+        Such line ends refuse the file. The rest is read, so that one run reports all faults.
         """
         first = b""
         for data in source:
@@ -103,7 +103,7 @@ class Lines:
         rest = b""
         for data in chain([first], source):
             text = rest + data
-            kept = len(text[-2:]) - len(text[-2:].rstrip(b"\r"))  # may go on in the next piece
+            kept = len(text[-2:]) - len(text[-2:].rstrip(b"\r"))  # may continue in the next piece
             text, rest = text[: len(text) - kept], text[len(text) - kept :]
             yield _with_feeds(text, ends)
         yield _with_feeds(rest, ends)
@@ -122,7 +122,7 @@ class Lines:
         return data
 
     def _line_ends(self, data: bytes) -> str:
-        """Return how the first lines end, with a finding where it is not by CRLF."""
+        """Return the kinds of line ends. Report them if they are not CRLF."""
         double = data.count(b"\r\r\n")
         pairs = data.count(b"\r\n") - double
         alone = data.count(b"\r") - pairs - 2 * double - data.endswith(b"\r")
@@ -132,10 +132,10 @@ class Lines:
         kinds = {"CRLF": pairs, "LF": lines, "CR": alone, "CR CR LF": double}
         found = [name for name, count in kinds.items() if count]
         if len(found) > 1 and alone:
-            found.remove("CR")  # told of the line, unless it stands within quotes
+            found.remove("CR")  # reported for the line itself, unless it is within quotes
         ends = " and ".join(found)
         if found in (["CR"], ["CR CR LF"]):
-            detail = f"they end with {ends}; write CR LF"
+            detail = f"they end with {ends} instead of CR LF"
             self.findings.add("csv.line-ends", self.name, detail=detail, severity="error")
         elif ends not in ("", "CRLF"):
             self.findings.add("csv.line-ends", self.name, detail=f"they are {ends}")

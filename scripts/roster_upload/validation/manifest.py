@@ -1,4 +1,4 @@
-"""The manifest of a OneRoster package: which files it announces, and in which mode."""
+"""Read the manifest of a OneRoster package: the announced files and their modes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.archive import letters_of
-from roster_upload.validation.csv_reader import Rows
+from roster_upload.validation.csv_reader import CsvReader
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.lines import Unreadable
 
@@ -17,12 +17,12 @@ HEADER = ["propertyName", "value"]
 
 
 class Manifest:
-    """The properties of a manifest. What is misspelt is told once, and read as it is meant."""
+    """The properties of a manifest. A misspelled one is reported once and read as intended."""
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self.modes: dict[str, str] = {}  # file: `absent`, `bulk` or `delta`
-        self.misread: set[str] = set()  # files whose mode is told to be wrong
+        self.misread: set[str] = set()  # files whose mode is reported as wrong
         rules = spec("oneroster-1.1")
         self._files: list[str] = rules["data_files"]
         self._optional: list[str] = rules["manifest"]["optional"]
@@ -36,9 +36,9 @@ class Manifest:
         }
 
     def read(self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> None:
-        """Read it, and compare it with what is in the package."""
+        """Read the manifest, and compare it with the members of the package."""
         try:
-            given = self._properties(Rows(archive, members[MANIFEST], MANIFEST, self.findings))
+            given = self._properties(CsvReader(archive, members[MANIFEST], MANIFEST, self.findings))
         except Unreadable:
             return
         for name in self._allowed:
@@ -55,8 +55,8 @@ class Manifest:
             elif mode == "absent" and is_there and f"file.{name}" in given:
                 self.findings.add("manifest.not-announced", f"{name}.csv")
 
-    def _properties(self, rows: Rows) -> dict[str, str]:
-        """Return the properties; raise Unreadable where it is no manifest."""
+    def _properties(self, rows: CsvReader) -> dict[str, str]:
+        """Return the properties. Raise Unreadable if the file is not a manifest."""
         if rows.header and rows.header != HEADER:
             detail = f"expected: {', '.join(HEADER)}"
             pairs = zip(rows.header, HEADER, strict=False)
@@ -81,14 +81,14 @@ class Manifest:
             return written
         near = self._near.get(letters_of(written.removesuffix(".csv")))
         if near:
-            detail = f"{near} is meant, in row {row}"
+            detail = f"row {row} must be {near}"
             self.findings.add("manifest.name", MANIFEST, detail=detail, row=row)
             return near
         self.findings.add("manifest.unknown", MANIFEST, row=row)
         return written
 
     def _value(self, name: str, value: str, row: int) -> str:
-        """Return the value that is meant; one that is not allowed is told."""
+        """Return the intended value. Report a value that is not allowed."""
         allowed = self._allowed.get(name)
         if allowed is None or value in allowed:
             return value

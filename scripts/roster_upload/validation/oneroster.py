@@ -1,6 +1,6 @@
-"""Checks a OneRoster 1.1 package straight from its zip, by the rules of `spec/`.
+"""Check a OneRoster 1.1 package directly in its zip, by the rules of `spec/`.
 
-Rows are read in batches and looked at by column. On the way the package is remembered for the guard
+Rows are read in batches and checked by column. The same pass builds the guard's baseline
 (`guard.baseline`).
 """
 
@@ -21,30 +21,29 @@ from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.validation import archive, text
 from roster_upload.validation.batch import Batch
+from roster_upload.validation.column_rules import ColumnRules, ReferenceTarget
 from roster_upload.validation.columns import IdIndex, Numbered, Values
-from roster_upload.validation.csv_reader import Rows
-from roster_upload.validation.file_records import FileRecords, Shared
+from roster_upload.validation.csv_reader import CsvReader
+from roster_upload.validation.file_records import FileRecords, SharedRecords
 from roster_upload.validation.findings import Report
 from roster_upload.validation.lines import Unreadable
 from roster_upload.validation.manifest import MANIFEST, Manifest
 from roster_upload.validation.row_rules import RowRules
-from roster_upload.validation.rules import ColumnRules, Target
 
-# File: the column whose values say what kind of row a reference has led to.
+# The column with the type of a row that references may point to, by file.
 REFERRED_TYPES = {"orgs": "type", "academicSessions": "type", "users": "role"}
-# How many rows the sheets of spreadsheets have, the header among them.
+# The most rows of spreadsheets, including the header.
 SHEET_ROWS = (65_536, 1_048_576)
-Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 def check(package: zipfile.ZipFile, report: Report, hasher: KeyedHasher, night: dt.date) -> None:
-    """Check a package and remember it; `night` is the day for which it is judged."""
-    Package(package, report, hasher, night).check()
+    """Check a package and fill its report and baseline. `night` is the day of the delivery."""
+    OneRosterPackage(package, report, hasher, night).check()
 
 
-class Package:
-    """One package under check."""
+class OneRosterPackage:
+    """The check of one package."""
 
     def __init__(
         self, package: zipfile.ZipFile, report: Report, hasher: KeyedHasher, night: dt.date
@@ -53,7 +52,7 @@ class Package:
         self.report = report
         self.findings = report.findings
         self.baseline = report.baseline
-        self.shared = Shared(hasher)
+        self.shared = SharedRecords(hasher)
         self.night = night
         self.spec = spec("oneroster-1.1")
         self.members: dict[str, zipfile.ZipInfo] = {}
@@ -64,10 +63,10 @@ class Package:
     def check(self) -> None:
         """Check the layout, the manifest, then each file in the order of its references."""
         known = [MANIFEST, *(f"{name}.csv" for name in self.spec["data_files"])]
-        names = archive.Names(known)
+        names = archive.FileNames(known)
         members = archive.members(self.archive, self.findings, names, names.like)
         if any(finding.rule.startswith("package.") for finding in self.findings.errors):
-            return  # what lies elsewhere or is unreadable would only show as missing, too
+            return  # misplaced and unreadable files would be reported as missing, too
         self.members = members
         if MANIFEST in members:
             self.manifest.read(self.archive, members)
@@ -82,13 +81,13 @@ class Package:
         for name in self.spec["data_files"]:
             if f"{name}.csv" in members:
                 self._needs(name)
-                File(self, name, members[f"{name}.csv"]).check()
+                OneRosterFile(self, name, members[f"{name}.csv"]).check()
         self._finish()
         self.baseline.is_unchanged = is_empty
 
     def _required_files(self) -> None:
         for name in spec("imagine-learning")["required_files"]:
-            # What was announced and is not there is told already.
+            # An announced file that is missing has been reported already.
             if f"{name}.csv" not in self.members and self.manifest.modes.get(name) not in (
                 "bulk",
                 "delta",
@@ -97,8 +96,12 @@ class Package:
 
     def _needs(self, name: str) -> None:
         for needed in self.spec["files"][name].get("needs", ()):
-            is_told = self.findings.count("manifest.not-delivered", f"{needed}.csv")
-            if f"{needed}.csv" not in self.members and self.mode(name) != "delta" and not is_told:
+            is_reported = self.findings.count("manifest.not-delivered", f"{needed}.csv")
+            if (
+                f"{needed}.csv" not in self.members
+                and self.mode(name) != "delta"
+                and not is_reported
+            ):
                 self.findings.add("package.needs", f"{name}.csv", detail=f"{needed}.csv")
 
     def mode(self, name: str) -> str:
@@ -106,7 +109,7 @@ class Package:
         return "delta" if self.manifest.modes.get(name) == "delta" else "bulk"
 
     def is_broken(self, name: str) -> bool:
-        """Return whether a file is missing, or not readable as a whole."""
+        """Return whether a file is missing or not wholly readable."""
         if f"{name}.csv" not in self.members:
             return True
         return any(
@@ -117,7 +120,7 @@ class Package:
         )
 
     def _finish(self) -> None:
-        """Say what can be said only when all files are known."""
+        """Check what needs all files, and fill the baseline."""
         baseline = self.baseline
         self._look_for_teachers()
         baseline.schools = self.shared.schools.texts
@@ -137,19 +140,19 @@ class Package:
             self.findings.add("session.today", "academicSessions.csv")
 
     def _look_for_teachers(self) -> None:
-        """Tell of classes without a teacher, unless what is wrong with enrollments is the cause."""
-        is_told = any(finding.file == "enrollments.csv" for finding in self.findings.errors)
+        """Report classes without a teacher, unless errors in enrollments are the cause."""
+        is_reported = any(finding.file == "enrollments.csv" for finding in self.findings.errors)
         names = ("classes", "enrollments")
         is_known = all(self.mode(one) == "bulk" and not self.is_broken(one) for one in names)
-        if self.baseline.rows.get("enrollments") and is_known and not is_told:
+        if self.baseline.rows.get("enrollments") and is_known and not is_reported:
             without = np.flatnonzero(~self.shared.classes.has_teacher[:-1])
             self.findings.add_rows("class.no-teacher", "classes.csv", "", without + 2)
 
 
-class File:
-    """One data file under check."""
+class OneRosterFile:
+    """The check of one data file."""
 
-    def __init__(self, package: Package, name: str, info: zipfile.ZipInfo) -> None:
+    def __init__(self, package: OneRosterPackage, name: str, info: zipfile.ZipInfo) -> None:
         self.package = package
         self.findings = package.findings
         self.name = name
@@ -172,7 +175,7 @@ class File:
         self.package.shared.ids[self.name] = self.ids
         rows = None
         try:
-            rows = Rows(self.package.archive, self.info, self.file, self.findings)
+            rows = CsvReader(self.package.archive, self.info, self.file, self.findings)
             if self._header(rows.header) or not rows.header:
                 self._read(rows)
                 if rows.count <= 1:
@@ -192,30 +195,30 @@ class File:
         if not header:
             return False
         wanted = [column["name"] for column in self.columns]
-        # Names beyond those of the standard are right where they are like this.
+        # Extra columns are allowed after the standard's, with names like this.
         wanted += [name for name in header[len(wanted) :] if re.fullmatch(r"metadata\.\S.*", name)]
         pairs = enumerate(zip_longest(header, wanted))
         others = ((n, a or "", b or "") for n, (a, b) in pairs if a != b)
-        place, found, expected = next(others, (-1, "", ""))
-        if place < 0:
+        index, found, expected = next(others, (-1, "", ""))
+        if index < 0:
             twice = next((i for i, name in enumerate(header) if name in header[:i]), 0)
             if not twice:
                 return True
             detail = f"column {twice + 1} has the name of another"
-        elif place >= len(self.columns):
-            detail = f"column {place + 1} should be metadata.… or nothing"
+        elif index >= len(self.columns):
+            detail = f"column {index + 1} must be named metadata.… or be removed"
             is_other = not found.lower().startswith("metadata.")
             detail += text.difference(found, "" if is_other else found.lower())
         else:
-            detail = f"column {place + 1} should be {expected}"
+            detail = f"column {index + 1} must be {expected}"
             is_old = found in self.spec.get("old", {})
-            old = f"; {found} is of OneRoster 1.0"
+            old = f". {found} is its name in OneRoster 1.0"
             detail += old if is_old else text.difference(found, expected)
         self.findings.add("csv.header", self.file, detail=detail, row=1)
         return False
 
-    def _read(self, rows: Rows) -> None:
-        """Look at all rows."""
+    def _read(self, rows: CsvReader) -> None:
+        """Check all rows."""
         columns = [
             ColumnRules(
                 self.findings,
@@ -228,45 +231,45 @@ class File:
             for column in self.columns
         ]
         for batch in rows:
-            values = [Values(batch, place) for place in range(len(self.columns))]
+            values = [Values(batch, column) for column in range(len(self.columns))]
             odd = text.odd_fields(batch)
             vacant = self._vacant(batch, values[0])
             if self.is_referred:
                 kind = REFERRED_TYPES.get(self.name)
                 self.ids.add(values[0], values[self.at[kind]] if kind else None)
-            for place, rules in enumerate(columns):
-                rules.look(batch, values[place], odd.get(place), vacant)
+            for index, rules in enumerate(columns):
+                rules.look(batch, values[index], odd.get(index), vacant)
             self.row_rules.look(batch, values)
             self.records.add(batch, values, columns, odd)
         self._finish(rows, columns)
 
     def _vacant(self, batch: Batch, ids: Values) -> Flags | None:
-        """Return the rows that hold nothing but commas, which are told as such."""
+        """Return a flag for each row: whether it holds only commas. Report these rows."""
         if ids.filled.all():
             return None
         vacant: Flags = (batch.starts == batch.ends).all(axis=1)
         rows = batch.first + np.flatnonzero(vacant)
-        detail = "the row holds nothing"
+        detail = "the whole row is empty"
         self.findings.add_rows("value.required", self.file, "sourcedId", rows, detail=detail)
         return vacant
 
-    def _target(self, column: Mapping[str, Any]) -> Target | None:
-        """Return what a column refers to; None where not all rows of it are known.
+    def _target(self, column: Mapping[str, Any]) -> ReferenceTarget | None:
+        """Return the target of a column's references, None if not all its rows are known.
 
-        A delta's references may lead to rows of earlier packages. Where a file is broken its cause
-        is told, and the consequences would bury it.
+        A delta's references may point to rows of earlier packages. For a broken file only the cause
+        is reported, since its broken references would bury it.
         """
         target = column.get("ref")
         if not target or self.mode == "delta":
             return None
         if target == self.name:
-            return Target(target, self.ids, is_own=True)
+            return ReferenceTarget(target, self.ids, is_own=True)
         if self.package.mode(target) == "delta" or self.package.is_broken(target):
             return None
-        return Target(target, self.package.shared.ids[target], is_own=False)
+        return ReferenceTarget(target, self.package.shared.ids[target], is_own=False)
 
-    def _finish(self, rows: Rows, columns: Sequence[ColumnRules]) -> None:
-        """Say what can be said only when all rows are known."""
+    def _finish(self, rows: CsvReader, columns: Sequence[ColumnRules]) -> None:
+        """Check what needs all rows, and fill the baseline."""
         baseline = self.package.baseline
         self.row_rules.finish()
         for column in columns:

@@ -1,4 +1,4 @@
-"""The rules between several values of a row."""
+"""Check several values of a row against each other."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import Numbered, Values
 from roster_upload.validation.enrollments import day_of
-from roster_upload.validation.file_records import Shared
+from roster_upload.validation.file_records import SharedRecords
 from roster_upload.validation.findings import Findings
 
-SCHOOL_YEAR_MONTH = "07"  # from which on a school year ends in the next calendar year
-Places = npt.NDArray[np.int64]
+# A school year that starts in this month or later ends in the next calendar year.
+SCHOOL_YEAR_MONTH = "07"
 Look = Callable[[Batch, list[Values]], None]
 
 
 class RowRules:
-    """The rules between several values of a row, of one file.
+    """The rules of one file for several values of a row.
 
     `file_spec` is the file's part of the specification. `kinds` numbers the roles of users.
     """
@@ -32,7 +31,7 @@ class RowRules:
         findings: Findings,
         name: str,
         file_spec: Mapping[str, Any],
-        shared: Shared,
+        shared: SharedRecords,
         kinds: Numbered,
     ) -> None:
         self.findings = findings
@@ -43,11 +42,11 @@ class RowRules:
         self.at = {column["name"]: i for i, column in enumerate(self.columns)}
         self.shared = shared
         self.kinds = kinds
-        self.parents: dict[str, tuple[str, int]] = {}  # row's sourcedId: its parent, its number
+        self.parents: dict[str, tuple[str, int]] = {}  # by sourcedId: the parent, the row's number
         self._all = self._looks()
 
     def look(self, batch: Batch, values: list[Values]) -> None:
-        """Look at a batch."""
+        """Check a batch."""
         for look in self._all:
             look(batch, values)
 
@@ -68,14 +67,14 @@ class RowRules:
                 looks.append(self._scores)
         return looks
 
-    def _tell(self, rule: str, column: str, batch: Batch, rows: Sequence[int] | Places) -> None:
+    def _report(self, rule: str, column: str, batch: Batch, rows: Sequence[int] | Indices) -> None:
         numbers = batch.first + np.asarray(rows, np.int64)
         self.findings.add_rows(rule, self.file, column, numbers)
 
     def _order(self, earlier: str, later: str) -> Look:
         start, end = self.at[earlier], self.at[later]
         of = Numbered()
-        order: dict[int, bool] = {}  # pair of days: whether the first is the later one
+        order: dict[int, bool] = {}  # by pair of days: whether the first is the later one
 
         def look(batch: Batch, values: list[Values]) -> None:
             if not values[start].longest or not values[end].longest:
@@ -90,7 +89,7 @@ class RowRules:
                     )
                     order[one] = bool(one_day and other_day) and one_day > other_day
             is_wrong = np.array([order[one] for one in distinct.tolist()])[back.ravel()]
-            self._tell("value.order", later, batch, np.flatnonzero(is_wrong))
+            self._report("value.order", later, batch, np.flatnonzero(is_wrong))
 
         return look
 
@@ -101,12 +100,12 @@ class RowRules:
             rows = np.flatnonzero(values[left].filled & values[right].filled)
             pairs = zip(values[left].strings(rows), values[right].strings(rows), strict=True)
             uneven = [a.count(",") != b.count(",") for a, b in pairs]
-            self._tell("value.parallel", other, batch, rows[np.array(uneven, np.bool_)])
+            self._report("value.parallel", other, batch, rows[np.array(uneven, np.bool_)])
 
         return look
 
     def _zeros(self, name: str) -> Look:
-        """Numbers of different lengths without a leading zero, as a spreadsheet leaves them."""
+        """Return a check for numbers of different lengths without leading zeros."""
 
         def look(batch: Batch, values: list[Values]) -> None:
             column = values[self.at[name]]
@@ -124,18 +123,18 @@ class RowRules:
             self.parents[child] = (parent, batch.first + row)
 
     def finish(self) -> None:
-        """Look for rows whose parents lead back to them."""
+        """Report rows whose parents form a circle."""
         done: set[str] = set()
         for start in self.parents:
-            way: dict[str, None] = {}
+            path: dict[str, None] = {}
             at = start
-            while at in self.parents and at not in done and at not in way:
-                way[at] = None
+            while at in self.parents and at not in done and at not in path:
+                path[at] = None
                 at = self.parents[at][0]
-            if at in way:
-                row = min(self.parents[child][1] for child in list(way)[list(way).index(at) :])
+            if at in path:
+                row = min(self.parents[child][1] for child in list(path)[list(path).index(at) :])
                 self.findings.add("reference.circle", self.file, self.spec["acyclic"], row=row)
-            done.update(way)
+            done.update(path)
 
     def _school_years(self, batch: Batch, values: list[Values]) -> None:
         names = ("type", "startDate", "endDate", "schoolYear")
@@ -151,7 +150,7 @@ class RowRules:
                 or (year == first[:4] and first[5:7] >= SCHOOL_YEAR_MONTH)
             )
         ]
-        self._tell("session.school-year", "schoolYear", batch, wrong)
+        self._report("session.school-year", "schoolYear", batch, wrong)
 
     def _schools_of_students(self, batch: Batch, values: list[Values]) -> None:
         column = values[self.at["orgSourcedIds"]]
@@ -164,7 +163,7 @@ class RowRules:
         if several:
             students = self.kinds.of(values[self.at["role"]]) == self._number_of("student")
             rows = np.flatnonzero(np.isin(numbers, several) & students)
-            self._tell("imagine.one-school", "orgSourcedIds", batch, rows)
+            self._report("imagine.one-school", "orgSourcedIds", batch, rows)
 
     def _number_of(self, kind: str) -> int:
         return self.kinds.texts.index(kind) if kind in self.kinds.texts else -1
@@ -190,12 +189,12 @@ class RowRules:
                 if not low <= float(score) <= high:
                     wrong.append(row)
             except (KeyError, ValueError):
-                pass  # told by the rules for single values
-        self._tell("result.score", "score", batch, wrong)
+                pass  # reported by the rules for single values
+        self._report("result.score", "score", batch, wrong)
 
 
 def have_lost_zeros(values: Sequence[str]) -> bool:
-    """Return whether numbers of different lengths stand in a column, none with a leading zero."""
+    """Return whether a column has numbers of different lengths, but none with a leading zero."""
     return (
         len(values) > 1
         and all(value.isascii() and value.isdigit() for value in values)

@@ -1,6 +1,6 @@
-"""What is wrong with a text whatever its column: blanks, invisible characters, damage, leftovers.
+"""Check texts of any column for blanks, invisible characters, damage and placeholders.
 
-Only values that hold a byte out of the ordinary are looked at one by one.
+Only values with unusual bytes are checked one by one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.spec import spec
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import Values
 
-Places = npt.NDArray[np.int64]
-# White space beyond what Unicode calls so: characters that leave a blank, or nothing.
+# Characters that look like white space or like nothing, but are not white space in Unicode.
 UNSEEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2060"
     "\u2061\u2062\u2063\u2064\u206a\u206b\u206c\u206d\u206e\u206f\u2800\u3164\ufeff\uffa0"
     "\ufff9\ufffa\ufffb"
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # marks of direction
 )
-JOINERS = "\u200c\u200d"  # which some scripts need between letters
+JOINERS = "\u200c\u200d"  # some scripts need them between letters
 _SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
 BLANKS = _SPACES + UNSEEN + JOINERS
 _HIDDEN = [*range(0x20), *range(0x7F, 0xA0), *map(ord, UNSEEN + JOINERS)]
@@ -37,7 +36,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 _QUESTION = re.compile(r"[^\W\d_]\?+[^\W\d_]")
 _QUESTION_IN_NAME = re.compile(r"[^\W\d_]\?|\?[^\W\d_]")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_SCIENTIFIC = re.compile(r"\d([.,]\d+)?E[+-]\d{1,3}", re.ASCII)  # classes are called 3E1
+_SCIENTIFIC = re.compile(r"\d([.,]\d+)?E[+-]\d{1,3}", re.ASCII)  # not names of classes such as 3E1
 # UTF-8 that was read as Windows-1252: a letter of its lead bytes, then one of its others.
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _TWICE = re.compile(r"[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192"
@@ -57,21 +56,21 @@ def plain_list(value: str) -> str:
 
 
 def seen(value: str) -> str:
-    """Return a value as people see it: without what cannot be seen, and with usual blanks."""
+    """Return a value as it looks: without invisible characters, and with usual blanks."""
     return plain(value.translate(_SEEN))
 
 
 def seen_list(value: str) -> str:
-    """Return a list as people see it."""
+    """Return a list as it looks."""
     return plain_list(value.translate(_SEEN))
 
 
 def is_blank(value: str) -> bool:
-    """Return whether a value holds nothing that can be seen."""
+    """Return whether a value has no visible character."""
     return not plain(value)
 
 
-def what_blank(value: str) -> str:
+def edge_blank_name(value: str) -> str:
     """Return the name of the first white space at the edges of a value, or of a list's items."""
     for item in (value, *value.split(",")):
         if item != plain(item):
@@ -81,14 +80,14 @@ def what_blank(value: str) -> str:
 
 
 def difference(found: str, expected: str) -> str:
-    """Return how a name differs from the one that is meant, "" where it is quite another."""
+    """Return a hint how a name differs from the expected one, "" if it is a different name."""
     if plain(found) != found:
-        return f"; beside it stands {what_blank(found)}"
+        return f". Remove {edge_blank_name(found)} beside it"
     if hidden := _CONTROL.search(found) or _INVISIBLE.search(found) or _stray_joiner(found):
-        return f"; it holds {name_of(hidden[0])}"
+        return f". Remove {name_of(hidden[0])} from it"
     if found != expected and found.lower() == expected.lower():
-        return "; capitals count"
-    return "" if found.isascii() else "; it holds letters beyond ASCII"
+        return ". Upper and lower case matter"
+    return "" if found.isascii() else ". Use ASCII letters only"
 
 
 def is_day(value: str) -> bool:
@@ -103,7 +102,7 @@ def is_day(value: str) -> bool:
 
 
 def name_of(character: str) -> str:
-    """Return what a character is called: `a space`, `a line break`, `U+00A0 NO-BREAK SPACE`."""
+    """Return the name of a character: `a space`, `a line break`, `U+00A0 NO-BREAK SPACE`."""
     usual = {" ": "a space", "\n": "a line break", "\r": "a line break", "\t": "a tab"}
     if character in usual:
         return usual[character]
@@ -112,31 +111,31 @@ def name_of(character: str) -> str:
 
 @functools.cache
 def leftovers() -> frozenset[str]:
-    """Return what tools write where there is no value."""
+    """Return the texts that programs write for a missing value."""
     return frozenset(spec("text")["leftovers"])
 
 
 @functools.cache
 def _leftover_words() -> npt.NDArray[np.uint64]:
-    """Return the first 8 bytes of each, as they are in `Values.texts`."""
+    """Return the first 8 bytes of each placeholder, as in `Values.texts`."""
     starts = [one.encode()[:LEFTOVER_WORD].ljust(LEFTOVER_WORD, b"\0") for one in leftovers()]
     return np.unique(np.frombuffer(b"".join(starts), np.uint64))
 
 
 @functools.lru_cache(maxsize=20_000)
 def faults_of(value: str, *, is_list: bool, is_name: bool) -> tuple[tuple[str, str], ...]:
-    """Return the rules that a value does not keep, each with a detail."""
+    """Return the rules that a value breaks, each with a detail."""
     return tuple(_faults_of(value, is_list=is_list, is_name=is_name))
 
 
 def _faults_of(value: str, *, is_list: bool, is_name: bool) -> Iterator[tuple[str, str]]:
     if is_blank(value):
-        yield "value.blank", what_blank(value)
+        yield "value.blank", edge_blank_name(value)
         return
     if plain(value) != value:
-        yield "value.edge-blank", what_blank(value)
+        yield "value.edge-blank", edge_blank_name(value)
     if is_list and plain_list(value) != plain(value):
-        yield "value.list-blank", what_blank(plain(value))
+        yield "value.list-blank", edge_blank_name(plain(value))
     inner = plain_list(value) if is_list else plain(value)
     if found := _CONTROL.search(inner.replace("\n", "").replace("\r", "")):
         yield "text.control", name_of(found[0])
@@ -153,7 +152,7 @@ def _faults_of(value: str, *, is_list: bool, is_name: bool) -> Iterator[tuple[st
 
 
 def _stray_joiner(value: str) -> re.Match[str] | None:
-    """Return a joiner in a text of letters that are never joined."""
+    """Return the first joiner in a text that is otherwise ASCII."""
     rest = value.translate(dict.fromkeys(map(ord, JOINERS)))
     return re.search(f"[{JOINERS}]", value) if rest.isascii() else None
 
@@ -164,7 +163,7 @@ def _is_decoded_wrongly(value: str) -> bool:
 
 
 def _is_utf8(letters: str) -> bool:
-    """Return whether the bytes of letters beyond ASCII are UTF-8."""
+    """Return whether letters beyond ASCII, read as Windows-1252 bytes, are UTF-8."""
     try:
         b"".join(map(_byte_of, letters)).decode("utf-8")
     except UnicodeError:
@@ -179,11 +178,11 @@ def _byte_of(character: str) -> bytes:
         return character.encode("latin-1")
 
 
-def odd_fields(batch: Batch) -> dict[int, Places]:
-    """Return the fields that hold a byte out of the ordinary: column: rows of the batch.
+def odd_fields(batch: Batch) -> dict[int, Indices]:
+    """Return the rows of the batch with unusual bytes, by column.
 
-    Out of the ordinary are all bytes but the visible ones of ASCII, question marks, ampersands, and
-    blanks at an edge or beside a comma; not blanks between words.
+    Unusual are invisible ASCII and non-ASCII bytes, question marks, ampersands, and blanks at an
+    edge or beside a comma. Blanks between words are usual.
     """
     buffer = batch.buffer
     is_odd = (buffer < 33) | (buffer > 126) | (buffer == QUESTION) | (buffer == AND)
@@ -206,10 +205,10 @@ def odd_fields(batch: Batch) -> dict[int, Places]:
     return {int(column): rows[columns == column] for column in np.unique(columns)}
 
 
-def leftover_rows(values: Values, *, is_name: bool) -> Places:
-    """Return the rows that hold what a tool writes where there is no value.
+def leftover_rows(values: Values, *, is_name: bool) -> Indices:
+    """Return the rows with a text that programs write for a missing value.
 
-    Nobody's name is one: people are called None.
+    Capitalized texts in names are allowed, since there are people named None.
     """
     if values.longest < 2:
         return np.zeros(0, np.int64)
@@ -226,8 +225,8 @@ def leftover_rows(values: Values, *, is_name: bool) -> Places:
     return values.rows_of(np.array(found, np.uint64)) if found else rows[:0]
 
 
-def scientific_rows(values: Values) -> Places:
-    """Return the rows that hold a number as a spreadsheet shortens it: 1.23457E+11."""
+def scientific_rows(values: Values) -> Indices:
+    """Return the rows with a number that a spreadsheet has shortened, such as 1.23457E+11."""
     if values.longest < 4:
         return np.zeros(0, np.int64)
     has_e = (values.texts == ord("E")).any(axis=1) & (values.texts[:, 0] <= ord("9"))

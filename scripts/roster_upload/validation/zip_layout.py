@@ -1,11 +1,11 @@
-"""Whether a zip has one reading: the same files by the list at its end and by what stands in it.
+"""Refuse a zip in which two readers may find different files.
 
-A zip names its files twice, in a header before each and in a list at its end. Some readers trust
-the list, others read from the beginning. Here both must say the same, byte by byte: the files
-follow each other without a gap, then comes the list, then the end.
+A zip names its files twice, in a header before each file and in a list at its end. Some readers
+trust the list, others read from the beginning. Both must agree here, byte by byte. The files must
+follow each other without a gap, then the list, then the end.
 
-What plain tools write passes: sizes behind a file, zip64, extra fields, padding within them, a
-comment. Another program before the zip, as in self-extracting archives, does not.
+The zips of usual tools pass: sizes after a file, zip64, extra fields, padding in them, a comment.
+A program before the zip, as in self-extracting archives, does not pass.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LOCATOR_RECORD_64 = struct.Struct("<4sIQI")
 END_SIZE_64 = END_RECORD_64.size - 12  # as the record itself counts
 LONGEST_COMMENT = 0xFFFF
 FARTHEST = 2**62
-MANY, LARGE = 0xFFFF, 0xFFFF_FFFF  # stand for a number that only zip64 can hold
-UNKNOWN_64 = 2**64 - 1  # so some tools write a size that stands behind the member
-SIZE_BEHIND = 0x8  # the member's size stands behind it
-SAME_FLAGS = 0x2049  # of both headers: encrypted, size behind, strongly encrypted, masked
+MANY, LARGE = 0xFFFF, 0xFFFF_FFFF  # mark a number that only zip64 can hold
+UNKNOWN_64 = 2**64 - 1  # some tools write this for a size that follows the member
+SIZE_BEHIND = 0x8  # the member's size follows it
+SAME_FLAGS = 0x2049  # of both headers: encrypted, size after the member, strongly encrypted, masked
 SIZES_64, UNICODE_NAME = 0x0001, 0x7075  # extra fields that readers obey
 UNLISTED = "bytes that belong to no listed file"
 
@@ -50,7 +50,7 @@ class Ambiguous(zipfile.BadZipFile):
 
 @dataclass(frozen=True)
 class Entry:
-    """A member as the list has it. `begin` is where its header stands, `data` where its bytes."""
+    """A member by the list. `begin` is the offset of its header, `data` that of its bytes."""
 
     name: bytes
     flags: int
@@ -63,14 +63,14 @@ class Entry:
 
     @property
     def is_size_behind(self) -> bool:
-        """Whether checksum and sizes stand behind the bytes."""
+        """Return whether checksum and sizes follow the bytes."""
         return bool(self.flags & SIZE_BEHIND)
 
 
 def read_layout(file: int) -> list[Entry]:
     """Return the members of an opened zip in the order of its list.
 
-    Raise Ambiguous, TooLarge, or BadZipFile where it is no zip or is cut off.
+    Raise Ambiguous or TooLarge, or BadZipFile if it is not a zip or is cut off.
     """
     begin, size, count = _find_list(file)
     listed = list(_listed(_read(file, begin, size), begin))
@@ -82,7 +82,7 @@ def read_layout(file: int) -> list[Entry]:
 
 
 def _some(file: int, at: int, size: int) -> bytes:
-    """Return so many bytes, or those that there are. Zip64 has places where no file reaches."""
+    """Return at most `size` bytes. Zip64 has offsets beyond the end of any file."""
     return os.pread(file, size, at) if 0 <= at < FARTHEST else b""
 
 
@@ -97,7 +97,7 @@ def _read(file: int, at: int, size: int) -> bytes:
 
 
 def _find_list(file: int) -> tuple[int, int, int]:
-    """Return where the list of members begins, its bytes and how many it says that it has."""
+    """Return the list of members: its offset, its bytes and its own count of members."""
     at = _find_end(file)
     _, disk, first, here, count, size, begin, _ = END_RECORD.unpack(
         _read(file, at, END_RECORD.size)
@@ -124,7 +124,7 @@ def _find_list(file: int) -> tuple[int, int, int]:
 
 
 def _find_end(file: int) -> int:
-    """Return where the end of the archive begins, behind which stand NULs at most."""
+    """Return the offset of the archive's end record. Only NULs may follow the record."""
     size = os.fstat(file).st_size
     start = max(size - END_RECORD.size - LONGEST_COMMENT, 0)
     tail = _read(file, start, size - start)
@@ -140,7 +140,7 @@ def _find_end(file: int) -> int:
 
 
 def _end_64(file: int, at: int, locator: bytes) -> tuple[int, list[int]]:
-    """Return where the end in zip64 begins, and its numbers. Its locator stands at `at`."""
+    """Return the offset and the numbers of zip64's end record. Its locator is at offset `at`."""
     _, disk, begin, disks = LOCATOR_RECORD_64.unpack(locator)
     expected = at - END_RECORD_64.size
     record = _read(file, expected, END_RECORD_64.size)
@@ -154,7 +154,7 @@ def _end_64(file: int, at: int, locator: bytes) -> tuple[int, list[int]]:
 
 
 def _listed(data: bytes, begin: int) -> Iterator[Entry]:
-    """Yield the members of a list that begins at `begin`."""
+    """Yield the members of a list. `begin` is the list's offset."""
     at = 0
     while at < len(data):
         where = begin + at
@@ -178,7 +178,7 @@ def _listed(data: bytes, begin: int) -> Iterator[Entry]:
 
 
 def _with_data(file: int, entry: Entry) -> Entry:
-    """Return a member with the place of its bytes. Its own header must say what the list says."""
+    """Return a member with the offset of its bytes. Its header must agree with the list."""
     at = entry.begin
     mark, _, flags, method, _, _, crc, packed, unpacked, *lengths = LOCAL_HEADER.unpack(
         _read(file, at, LOCAL_HEADER.size)
@@ -203,7 +203,7 @@ def _with_data(file: int, entry: Entry) -> Entry:
         ("checksum or size", not is_same),
     ):
         if differs:
-            raise Ambiguous(at, f"a file whose {what} is another one in the list")
+            raise Ambiguous(at, f"a file whose {what} differs from the list")
     data = at + LOCAL_HEADER.size + len(rest)
     return dataclasses.replace(entry, data=data)
 
@@ -221,7 +221,7 @@ def _extra_fields(extra: bytes, at: int) -> dict[int, bytes]:
 
 
 def _sizes(numbers: Sequence[int], fields: dict[int, bytes], at: int) -> list[int]:
-    """Return the sizes of a header, those from zip64 that only it can hold.
+    """Return the sizes of a header. Zip64 replaces those that are too large for it.
 
     Numbers that zip64 repeats must be the same.
     """
@@ -230,14 +230,14 @@ def _sizes(numbers: Sequence[int], fields: dict[int, bytes], at: int) -> list[in
     sizes = [next(values, number) if number == LARGE else number for number in numbers]
     again = [number for number in numbers if number != LARGE]
     if any(value != (again.pop(0) if again else None) for value in values):
-        raise Ambiguous(at, "a file with two sizes or places")
+        raise Ambiguous(at, "a file with two sizes or offsets")
     return sizes
 
 
 def _refuse_other_names(name: bytes, fields: dict[int, bytes], at: int) -> None:
-    """Raise Ambiguous for a name that ends in two ways, or a second name.
+    """Raise Ambiguous for a name with NUL, or for a different second name.
 
-    Tools write a second name where the first is not ASCII. It is no file of a format then.
+    Tools add a second name to one that is not ASCII. No format has such a file.
     """
     second = fields.get(UNICODE_NAME, b"")[5:]  # behind its version and checksum
     if b"\0" in name or (second.isascii() and second not in (b"", name)):
@@ -262,7 +262,7 @@ def _refuse_gaps(file: int, entries: Sequence[Entry], end: int) -> None:
 
 
 def _length_behind(file: int, entry: Entry, at: int, next_begin: int) -> int:
-    """Return the length of what stands behind a member: its checksum and sizes."""
+    """Return the length of the checksum and sizes after a member."""
     sizes = (entry.packed, entry.unpacked)
     forms = [
         mark + struct.pack(form, entry.crc, *(size & most for size in sizes))
@@ -271,5 +271,5 @@ def _length_behind(file: int, entry: Entry, at: int, next_begin: int) -> int:
     ]
     found = _some(file, at, max(min(next_begin - at, max(map(len, forms))), 0))
     if found not in forms:
-        raise Ambiguous(at, "a file whose size behind it is another one in the list")
+        raise Ambiguous(at, "a file whose size after it differs from the list")
     return len(found)

@@ -1,4 +1,4 @@
-"""A package's zip, opened for reading: one reading or none, and every byte of it accounted for."""
+"""Open a package's zip for reading, if it has exactly one reading and no hidden bytes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ ENCRYPTED = 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 PACKED_AT_ONCE = 1 << 16
 BUFFER_BYTES = 1 << 16
-# By these a reader of a stream finds the end of a stored file whose size stands behind it.
+# Readers of streams find the end of a stored file by these marks, if its size follows it.
 RECORD = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x07\x08)")
 RECORD_BYTES = 4
 
 
 class ZipPackage(zipfile.ZipFile):
-    """A zip in which no reader finds other files than another one."""
+    """A zip in which every reader finds the same files."""
 
     def __init__(self, path: Path) -> None:
-        """Raise OSError, BadZipFile or what else the opening of a zip raises.
+        """Open a zip. Raise OSError, BadZipFile or any other error of `zipfile`.
 
-        BadZipFile is Ambiguous where two readers may find different files, and TooLarge where the
+        The BadZipFile is Ambiguous if two readers may find different files, and TooLarge if the
         list of members is too long.
         """
         with path.open("rb") as file:
@@ -43,7 +43,7 @@ class ZipPackage(zipfile.ZipFile):
             raise
 
     def _compare(self, entries: list[Entry]) -> None:
-        """Raise Ambiguous where Python's own reading of the list is another one."""
+        """Raise Ambiguous if Python reads the list differently."""
         read = [
             (i.flag_bits, i.compress_type, i.CRC, i.compress_size, i.file_size, i.header_offset)
             for i in self.infolist()
@@ -61,8 +61,8 @@ class ZipPackage(zipfile.ZipFile):
     ) -> IO[bytes]:
         """Return a member's bytes, to be read once.
 
-        Reading raises BadZipFile where the member is damaged, and Ambiguous where it holds more
-        than the list says.
+        Reading raises BadZipFile if the member is damaged, and Ambiguous if it is longer than the
+        list says.
         """
         if mode != "r" or pwd or force_zip64 or not self.fp:
             raise ValueError("a package can only be read, and while it is open")
@@ -76,15 +76,15 @@ class ZipPackage(zipfile.ZipFile):
         )
 
     def unread(self) -> list[zipfile.ZipInfo]:
-        """Return the members that nobody has read to their end."""
+        """Return the members that have not been read to their end."""
         return [info for info in self.infolist() if info.header_offset in self._unread]
 
 
 class Member(io.RawIOBase):
-    """The bytes of one member, which end where the list and the packed bytes say so."""
+    """The bytes of one member. The list and the packed bytes must agree on their end."""
 
     def __init__(self, file: int, entry: Entry, when_read: Callable[[], None]) -> None:
-        """`when_read` is called when it was read to its end, and all was right."""
+        """`when_read` is called after the member was read to its end without an error."""
         super().__init__()
         self._file = os.dup(file)  # a thread may still read when the package is closed
         self._entry, self._when_read = entry, when_read
@@ -92,21 +92,21 @@ class Member(io.RawIOBase):
         is_deflated = entry.method == zipfile.ZIP_DEFLATED
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if is_deflated else None
         self._count = self._crc = 0
-        self._last = b""  # bytes, in which a record may begin
+        self._last = b""  # the last bytes, in which a mark may begin
         self._is_over = False
 
     def close(self) -> None:
-        """Close it."""
+        """Close the member."""
         if not self.closed:
             os.close(self._file)
         super().close()
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read some bytes, none at the end."""
+        """Read bytes into a buffer. Return their number, 0 at the end."""
         if self._is_over:
             return 0
         data = self._inflated(len(buffer)) if self._inflater else self._packed(len(buffer))
@@ -138,17 +138,17 @@ class Member(io.RawIOBase):
         return b""
 
     def _refuse_records(self, data: bytes) -> None:
-        """Raise Ambiguous for what a reader of a stream would take for the member's end."""
+        """Raise Ambiguous for bytes that readers of streams take for the member's end."""
         data = self._last + data
         if RECORD.search(data):
             raise Ambiguous(self._entry.begin, "a stored file with the mark of another one in it")
         self._last = data[-(RECORD_BYTES - 1) :]
 
     def _finish(self) -> None:
-        """Look whether all is there, and nothing else."""
+        """Raise BadZipFile or Ambiguous unless the member is complete and nothing follows it."""
         behind = self._end - self._at + (len(self._inflater.unused_data) if self._inflater else 0)
         if behind:
-            raise Ambiguous(self._end - behind, f"{behind:,} bytes behind the end of a file")
+            raise Ambiguous(self._end - behind, f"{behind:,} bytes after the end of a file")
         if (self._count, self._crc) != (self._entry.unpacked, self._entry.crc):
             raise zipfile.BadZipFile
         self._is_over = True

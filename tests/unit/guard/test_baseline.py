@@ -162,7 +162,7 @@ def array(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 VERSION, OTHER_KEY = (
     "was written by another version of the program",
-    "was written with another key; was the host set up anew?",
+    "was written with another key. Was the host set up again?",
 )
 
 

@@ -12,9 +12,9 @@ from roster_upload.guard.calendar import Calendar, State
 from roster_upload.guard.record_sets import (
     ChunkedArray,
     DuplicateFinder,
+    RecordBatch,
     RecordCollector,
     RecordSet,
-    Rows,
     ValueIndex,
 )
 from support.baselines import Record, baseline
@@ -32,7 +32,7 @@ OTHER: list[Row] = [
 ]
 
 
-# Rows of a file: number, id, content, school, days, whether present, whether gone, kind.
+# RecordBatch of a file: number, id, content, school, days, whether present, whether gone, kind.
 FILE = [
     (2, "c", 10, 1, 4, True, False, 0),
     (3, "a", 20, 2, 5, True, False, 1),
@@ -117,9 +117,9 @@ def test_records_are_taken_with_all_that_is_known_of_them() -> None:
     assert rows_of(found.take(np.array([1, 0]))) == [ONE[1], ONE[0]]
 
 
-def batch(found: Sequence[Any]) -> Rows:
+def batch(found: Sequence[Any]) -> RecordBatch:
     at, ids, sums, schools, when, present, gone, kinds = zip(*found, strict=True)
-    return Rows(
+    return RecordBatch(
         numbers(*at),
         HASHER.of(ids),
         hashes(*sums),

@@ -13,7 +13,7 @@ from roster_upload.validation.findings import Findings
 from support import rosters
 
 KNOWN = ["manifest.csv", "academicSessions.csv", "classes.csv", "classResources.csv", "users.csv"]
-NAMES = archive.Names(KNOWN)
+NAMES = archive.FileNames(KNOWN)
 
 
 def found(*members: str) -> tuple[list[str], dict[str, tuple[str, str]]]:

@@ -9,9 +9,9 @@ import pytest
 from roster_upload.spec import spec
 from roster_upload.validation import text
 from roster_upload.validation.batch import Batch
+from roster_upload.validation.column_rules import ColumnRules, ReferenceTarget
 from roster_upload.validation.columns import IdIndex, Values
 from roster_upload.validation.findings import Findings
-from roster_upload.validation.rules import ColumnRules, Target
 
 NIGHT = dt.date(2026, 11, 1)
 Told = dict[str, tuple[str, list[int]]]
@@ -33,7 +33,7 @@ def look(
     where: str,
     *values: str,
     mode: str = "bulk",
-    target: Target | None = None,
+    target: ReferenceTarget | None = None,
     unused: bool = False,
 ) -> tuple[Told, ColumnRules]:
     """Return the severity and the rows of each rule that a column's values break."""
@@ -196,7 +196,9 @@ def test_days_of_a_whole_file_written_otherwise_refuse_it() -> None:
 
 def referring(*values: str, ids: Sequence[str] = ("s1", "s2")) -> Told:
     """Return the findings about users' schools."""
-    return told("users.orgSourcedIds", *values, target=Target("orgs", index(*ids), is_own=False))
+    return told(
+        "users.orgSourcedIds", *values, target=ReferenceTarget("orgs", index(*ids), is_own=False)
+    )
 
 
 def test_a_reference_is_an_id_byte_for_byte() -> None:
@@ -234,7 +236,7 @@ def test_an_empty_item_of_a_list_only_warns() -> None:
     assert referring("s1,", "s3,") == {
         "reference.missing": ("fault", [3]), "value.list-empty": ("warning", [2]),
     }  # fmt: skip
-    target = Target("a", index("t"), is_own=False)
+    target = ReferenceTarget("a", index("t"), is_own=False)
     assert told("classes.termSourcedIds", ",", target=target) == {"value.required": ("fault", [2])}
     assert told("users.agentSourcedIds", ",", target=target) == {
         "value.list-empty": ("warning", [2])
@@ -243,7 +245,7 @@ def test_an_empty_item_of_a_list_only_warns() -> None:
 
 def test_a_reference_is_faulty_in_each_batch() -> None:
     column = next(c for c in spec("oneroster-1.1")["files"]["users"]["columns"] if "ref" in c)
-    findings, target = Findings(), Target("orgs", index("s1", "s2"), is_own=False)
+    findings, target = Findings(), ReferenceTarget("orgs", index("s1", "s2"), is_own=False)
     rules = ColumnRules(findings, "users", column, mode="bulk", target=target, night=NIGHT)
     for _ in range(2):
         values = values_of(["s1,s2", "x", "s1 "])
@@ -263,14 +265,14 @@ def test_a_required_reference_that_is_empty_is_no_missing_row() -> None:
 
 def test_a_reference_into_an_empty_file_is_missing() -> None:
     for where in ("users.orgSourcedIds", "classes.schoolSourcedId"):
-        found = told(where, "s1", target=Target("orgs", IdIndex(), is_own=False))
+        found = told(where, "s1", target=ReferenceTarget("orgs", IdIndex(), is_own=False))
         assert found == {"reference.missing": ("fault", [2])}
 
 
 def test_types_of_what_is_referred_to() -> None:
     orgs = index("s", "d", types=["school", "district"])
     found = told(
-        "classes.schoolSourcedId", "s", "d", "x", target=Target("orgs", orgs, is_own=False)
+        "classes.schoolSourcedId", "s", "d", "x", target=ReferenceTarget("orgs", orgs, is_own=False)
     )
     assert found == {"reference.type": ("fault", [3]), "reference.missing": ("fault", [4])}
 
@@ -287,7 +289,7 @@ def test_references_to_the_same_file_may_come_before_their_rows() -> None:
     )  # fmt: skip
     findings = Findings()
     rules = ColumnRules(findings, "orgs", column, mode="bulk", night=NIGHT,
-                        target=Target("orgs", ids, is_own=True))  # fmt: skip
+                        target=ReferenceTarget("orgs", ids, is_own=True))  # fmt: skip
     for first, parents, own in ((2, ["d", "x", ""], ["a", "b", "c"]), (5, ["a", "d "], ["d", "e"])):
         batch = Batch.of_rows(first, [[value] for value in parents])
         ids.add(values_of(own), None)
@@ -302,6 +304,6 @@ def test_references_to_the_same_file_may_come_before_their_rows() -> None:
 
 @pytest.mark.parametrize(("value", "leads"), [("a", True), ("a,b", False), (",", False)])
 def test_a_single_reference_to_the_same_file_is_no_list(value: str, leads: bool) -> None:
-    target = Target("orgs", index("a", "b"), is_own=True)
+    target = ReferenceTarget("orgs", index("a", "b"), is_own=True)
     found = told("orgs.parentSourcedId", value, target=target)
     assert found == ({} if leads else {"reference.missing": ("fault", [2])})

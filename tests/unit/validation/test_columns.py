@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import (
-    Check,
     Distinct,
     IdIndex,
     Known,
     Numbered,
-    Places,
+    ValueRule,
     Values,
     bytes_allowed,
     code_of,
@@ -162,7 +161,7 @@ def test_a_value_is_asked_about_once_while_it_is_good() -> None:
         asked.append(set(values))
         return {value for value in values if value == "bad"}
 
-    distinct = Distinct([Check("value.enum", faulty)], None, str.strip)
+    distinct = Distinct([ValueRule("value.enum", faulty)], None, str.strip)
     assert told(distinct, "a", "bad", "a", "", "bad") == {"value.enum": [1, 4]}
     assert told(distinct, "a", "bad", " a ", " ") == {"value.enum": [1]}
     assert told(distinct, "a", "", "a") == {}
@@ -170,7 +169,7 @@ def test_a_value_is_asked_about_once_while_it_is_good() -> None:
 
 
 def test_a_value_breaks_the_first_rule_only() -> None:
-    checks = [Check("value.enum", not_in(["a", "b"])), Check("value.format", not_in(["a"]))]
+    checks = [ValueRule("value.enum", not_in(["a", "b"])), ValueRule("value.format", not_in(["a"]))]
     distinct = Distinct(checks, None, str.strip)
     assert told(distinct, "a", "b", "c") == {"value.enum": [2], "value.format": [1]}
 
@@ -181,8 +180,10 @@ def test_what_is_good_at_a_glance_is_not_asked_about() -> None:
 
     digits = only(bytes_allowed("0123456789"), 3)
     assert digits(column("12", "", "1a", "1234", "é")).tolist() == [True, *[False] * 4]
-    assert told(Distinct([Check("value.enum", never)], digits, str.strip), "1", "22") == {}
-    found = told(Distinct([Check("value.enum", not_in(["x"]))], digits, str.strip), "1", "y", "x")
+    assert told(Distinct([ValueRule("value.enum", never)], digits, str.strip), "1", "22") == {}
+    found = told(
+        Distinct([ValueRule("value.enum", not_in(["x"]))], digits, str.strip), "1", "y", "x"
+    )
     assert found == {"value.enum": [1]}
 
 
@@ -198,7 +199,7 @@ def test_an_index_of_one_id_many_times_is_made_at_once(
     """Otherwise work would grow with the square of the rows."""
     rounds, step = [], IdIndex._next
 
-    def counted(self: IdIndex, slots: Places) -> Places:
+    def counted(self: IdIndex, slots: Indices) -> Indices:
         rounds.append(len(slots))
         return step(self, slots)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 from roster_upload.records.finding import Finding
-from roster_upload.validation.csv_reader import Rows
+from roster_upload.validation.csv_reader import CsvReader
 from roster_upload.validation.findings import Findings
 from roster_upload.validation.lines import Unreadable
 from support import rosters
@@ -16,12 +16,12 @@ from support import rosters
 ROW = b"1,2\r\n"
 
 
-def read(content: bytes) -> tuple[list[list[str]], dict[str, Finding], Rows | None]:
+def read(content: bytes) -> tuple[list[list[str]], dict[str, Finding], CsvReader | None]:
     """Return the rows after the header, the findings by rule, and the reader."""
     package = zipfile.ZipFile(io.BytesIO(rosters.to_zip([("a.csv", content)])))
     findings, found, rows = Findings(), [], None
     with suppress(Unreadable):
-        rows = Rows(package, package.infolist()[0], "a.csv", findings)
+        rows = CsvReader(package, package.infolist()[0], "a.csv", findings)
         for batch in rows:
             found += [list(row) for row in zip(*map(batch.values, range(2)), strict=True)]
     return found, {finding.rule: finding for finding in findings}, rows

@@ -198,7 +198,7 @@ def test_a_course_without_classes_is_not_taught(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "is_told"),
+    ("column", "value", "is_reported"),
     [
         ("beginDate", "2026-08-10", False), ("beginDate", "2026-08-09", True),
         ("beginDate", "2027-06-12", False), ("beginDate", "2027-06-13", True),
@@ -207,11 +207,11 @@ def test_a_course_without_classes_is_not_taught(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_an_enrollment_lies_within_the_terms_of_its_class(
-    tmp_path: Path, column: str, value: str, is_told: bool
+    tmp_path: Path, column: str, value: str, is_reported: bool
 ) -> None:
     found = rows(look(tmp_path, put("enrollments", column, value)))
     found.pop("value.order", None)
-    assert found == ({"enrollment.term": [20]} if is_told else {})
+    assert found == ({"enrollment.term": [20]} if is_reported else {})
 
 
 def test_rows_out_of_term_come_in_their_order(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_enrollments_without_a_student(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "is_told"),
+    ("first", "second", "is_reported"),
     [
         (("2026-08-10", "2026-10-01"), ("2026-10-01", "2027-06-11"), False),
         (("2026-08-10", "2026-10-02"), ("2026-10-01", "2027-06-11"), True),
@@ -291,7 +291,7 @@ def test_enrollments_without_a_student(tmp_path: Path) -> None:
     ],
 )
 def test_two_primary_teachers_at_the_same_time(
-    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], is_told: bool
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], is_reported: bool
 ) -> None:
     def change(package: rosters.Package) -> None:
         package.set("enrollments", 3, "classSourcedId", "class-0")
@@ -301,7 +301,7 @@ def test_two_primary_teachers_at_the_same_time(
                 package.set("enrollments", row, column, day)
 
     found = rows(look(tmp_path, change))
-    assert found.get("enrollment.two-primary", []) == ([3] if is_told else [])
+    assert found.get("enrollment.two-primary", []) == ([3] if is_reported else [])
 
 
 # ---- crowds -------------------------------------------------------------------------------------

@@ -47,12 +47,12 @@ def test_a_good_manifest_gives_the_modes() -> None:
 @pytest.mark.parametrize(
     ("value", "mode", "says"),
     [
-        ("Bulk", "bulk", "capitals count"),
+        ("Bulk", "bulk", "Upper and lower case"),
         ("bulk ", "bulk", "a space"),
         ("\u00a0bulk", "bulk", "NO-BREAK SPACE"),
         ("bu\u200blk", "bulk", "ZERO WIDTH SPACE"),
-        ("Delta", "delta", "capitals count"),
-        ("Absent", "bulk", "capitals count"),
+        ("Delta", "delta", "Upper and lower case"),
+        ("Absent", "bulk", "Upper and lower case"),
         ("full", "bulk", "allowed: absent, bulk, delta"),
         ("Vollständig", "bulk", "allowed: absent, bulk, delta"),
         ("", "bulk", "allowed: absent, bulk, delta"),
@@ -93,7 +93,7 @@ def test_what_is_announced_and_what_is_there_are_the_same() -> None:
 )  # fmt: skip
 def test_a_misspelt_property_is_read_as_it_is_meant(name: str) -> None:
     told, manifest = read([[name if n == "file.academicSessions" else n, v] for n, v in GOOD])
-    assert told == {"manifest.name": ([4], "file.academicSessions is meant, in row 4")}
+    assert told == {"manifest.name": ([4], "row 4 must be file.academicSessions")}
     assert manifest.modes["academicSessions"] == "bulk"
 
 
@@ -114,7 +114,7 @@ def test_of_a_property_that_appears_twice_the_first_counts() -> None:
     ("header", "says"),
     [
         (["propertyName ", "value"], "a space"),
-        (["propertyName", "Value"], "capitals"),
+        (["propertyName", "Value"], "Upper and lower case"),
         (["propertyName"], "expected: propertyName, value"),
         (["propertyName", "value", ""], "expected: propertyName, value"),
         (["value", "propertyName"], "expected: propertyName, value"),

@@ -230,11 +230,11 @@ def test_a_row_of_commas_is_one_fault(package: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        (b"familyName ", "column 10 should be familyName; beside it stands a space"),
-        (b"familyname", "column 10 should be familyName; capitals count"),
-        (b"family\xe2\x80\x8bName", "it holds U+200B ZERO WIDTH SPACE"),
-        ("Größe".encode(), "column 10 should be familyName; it holds letters beyond ASCII"),
-        (b"lastName", "column 10 should be familyName)"),
+        (b"familyName ", "column 10 must be familyName. Remove a space beside it"),
+        (b"familyname", "column 10 must be familyName. Upper and lower case matter"),
+        (b"family\xe2\x80\x8bName", "Remove U+200B ZERO WIDTH SPACE from it"),
+        ("Größe".encode(), "column 10 must be familyName. Use ASCII letters only"),
+        (b"lastName", "column 10 must be familyName)"),
     ],
 )
 def test_a_header_is_told_by_its_first_wrong_name(package: Path, header: bytes, says: str) -> None:
@@ -248,10 +248,13 @@ def test_a_header_is_told_by_its_first_wrong_name(package: Path, header: bytes, 
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        (["metadata.a", "Metadata.b"], "column 20 should be metadata.… or nothing; capitals count"),
-        (["metadata.a", "b"], "column 20 should be metadata.… or nothing)"),
-        (["metadata.", "metadata.b"], "column 19 should be metadata.… or nothing)"),
-        (["", "metadata.b"], "column 19 should be metadata.… or nothing)"),
+        (
+            ["metadata.a", "Metadata.b"],
+            "column 20 must be named metadata.… or be removed. Upper and lower case matter",
+        ),
+        (["metadata.a", "b"], "column 20 must be named metadata.… or be removed)"),
+        (["metadata.", "metadata.b"], "column 19 must be named metadata.… or be removed)"),
+        (["", "metadata.b"], "column 19 must be named metadata.… or be removed)"),
         (["metadata.a", "metadata.a"], "column 20 has the name of another"),
         (["metadata.a b", "metadata.é"], ""),
     ],

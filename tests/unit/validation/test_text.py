@@ -41,7 +41,7 @@ def test_blanks_at_edges_are_told(blank: str) -> None:
         assert text.plain(value) == text.seen(value) == "ab"
         assert rules(value) == ["value.edge-blank"]
         assert rules(value, is_list=True) == ["value.edge-blank"]
-        assert text.what_blank(value) == text.name_of(blank)
+        assert text.edge_blank_name(value) == text.name_of(blank)
 
 
 @pytest.mark.parametrize("blank", [*BLANKS, *HIDDEN])
@@ -50,7 +50,7 @@ def test_blanks_at_commas_are_told_of_lists_alone(blank: str) -> None:
         assert rules(value, is_list=True) == ["value.list-blank"]
         assert "value.list-blank" not in rules(value)
         assert text.plain_list(value) == text.seen_list(value) == "ab,c"
-        assert text.what_blank(value) == text.name_of(blank)
+        assert text.edge_blank_name(value) == text.name_of(blank)
 
 
 @pytest.mark.parametrize("hidden", ["\u00a0", "\u2003", *HIDDEN])
@@ -94,17 +94,17 @@ def test_joiners_are_told_where_nothing_is_joined() -> None:
     ],
 )
 def test_a_blank_has_its_name(value: str, name: str) -> None:
-    assert text.what_blank(value) == name
+    assert text.edge_blank_name(value) == name
 
 
 @pytest.mark.parametrize(
     ("found", "expected", "says"),
     [
-        ("users ", "users", "; beside it stands a space"),
-        ("\ufeffusers", "users", "; beside it stands U+FEFF ZERO WIDTH NO-BREAK SPACE"),
-        ("us\u200bers", "users", "; it holds U+200B ZERO WIDTH SPACE"),
-        ("Users", "users", "; capitals count"),
-        ("usеrs", "users", "; it holds letters beyond ASCII"),
+        ("users ", "users", ". Remove a space beside it"),
+        ("\ufeffusers", "users", ". Remove U+FEFF ZERO WIDTH NO-BREAK SPACE beside it"),
+        ("us\u200bers", "users", ". Remove U+200B ZERO WIDTH SPACE from it"),
+        ("Users", "users", ". Upper and lower case matter"),
+        ("usеrs", "users", ". Use ASCII letters only"),
         ("people", "users", ""),
         ("", "", ""),
     ],
@@ -136,12 +136,12 @@ def test_rare_letters_are_no_damage(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "is_told"),
+    ("value", "is_reported"),
     [("&amp;", True), ("O&#39;B", True), ("&#x27;", True), ("&nbsp;", True), ("R&D", False),
      ("AT&T; x", False), ("a & b;", False), ("&;", False)],
 )  # fmt: skip
-def test_entities_of_html_are_told(value: str, is_told: bool) -> None:
-    assert ("text.entity" in rules(value)) is is_told
+def test_entities_of_html_are_told(value: str, is_reported: bool) -> None:
+    assert ("text.entity" in rules(value)) is is_reported
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,13 @@ def test_people_are_called_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "is_told"),
+    ("value", "is_reported"),
     [("1.23457E+11", True), ("1E+05", True), ("9,87E+12", True), ("1.5E-7", True), ("3E1", False),
      ("12E+5", False), ("1e5", False), ("1.5E", False), ("E12", False), ("1E+2345", False),
      ("1E+5 ", False), ("R1E+5", False), ("1.2.3E+4", False), ("١E+٥", False)],
 )  # fmt: skip
-def test_shortened_numbers_are_told(value: str, is_told: bool) -> None:
-    assert text.scientific_rows(column("x", value, "12345", "")).tolist() == [1] * is_told
+def test_shortened_numbers_are_told(value: str, is_reported: bool) -> None:
+    assert text.scientific_rows(column("x", value, "12345", "")).tolist() == [1] * is_reported
 
 
 def test_fields_with_unusual_bytes_are_found_by_column_and_row() -> None:

@@ -1,4 +1,4 @@
-"""The rules for one column of a OneRoster file, as its entry in the specification asks for them."""
+"""Check one column of a OneRoster file by its entry in the specification."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy.typing as npt
 from roster_upload.guard.record_sets import ChunkedArray
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.batch import Batch
+from roster_upload.validation.batch import Batch, Indices
 from roster_upload.validation.columns import (
-    Check,
     Distinct,
     Faulty,
     IdIndex,
     Known,
     Quick,
+    ValueRule,
     Values,
     bytes_allowed,
     code_of,
@@ -33,21 +33,20 @@ from roster_upload.validation.columns import (
 from roster_upload.validation.findings import Findings
 
 LONGEST_ID = 255
-# Types whose values receivers compare or read exactly, so that a blank beside one is a fault.
+# Types whose values receivers compare exactly, so that a blank beside a value is a fault.
 EXACT = ("guid", "enum", "date", "datetime", "year", "float")
 DAYS = ("date", "datetime")
 FIRST_BIRTH, FIRST_DAY, LAST_DAY = "1900", "1990", "2101"
-# Rules of a value that looks right and is not, since receivers compare what cannot be seen, too.
+# Rules for values that look right, since receivers compare invisible characters, too.
 UNSEEN = ("value.edge-blank", "value.list-blank", "text.control", "text.invisible")
-ONLY_BLANKS = "there is nothing but white space"
+ONLY_BLANKS = "there is only white space"
 EMPTY_ITEM = "value.list-empty"
-Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a column refers to: the file, its sourcedIds, and whether it is the same file."""
+class ReferenceTarget:
+    """The file that a column refers to, its sourcedIds, and whether it is the column's own file."""
 
     file: str
     ids: IdIndex
@@ -55,7 +54,7 @@ class Target:
 
 
 class ColumnRules:
-    """One column of a file under check."""
+    """The rules of one column of a file."""
 
     def __init__(
         self,
@@ -64,10 +63,10 @@ class ColumnRules:
         column: Mapping[str, Any],
         *,
         mode: str,
-        target: Target | None,
+        target: ReferenceTarget | None,
         night: dt.date,
     ) -> None:
-        """`target` is None where the column refers to nothing, or to what is not known."""
+        """`target` is None if the column is no reference, or its file is not known as a whole."""
         self.findings, self.file, self.column = findings, f"{file}.csv", column
         self.name: str = column["name"]
         self.mode, self.night = mode, night
@@ -82,23 +81,23 @@ class ColumnRules:
             self.own = OwnReference(self, target)
         elif target:
             self.reference = Reference(self, target)
-        # What cannot be seen is told by itself. It may not belong into a sourcedId at all.
+        # Invisible characters have their own rules, except in sourcedIds.
         seen = text.seen_list if self.is_list else text.seen
         plain = text.plain if self.is_id else seen
         self._distinct = Distinct(self._checks(file), self._quick(), plain)
 
-    def add(self, rule: str, batch: Batch, rows: Places, detail: str = "", own: str = "") -> None:
-        """Tell of rows of a batch in which a rule is broken."""
+    def add(self, rule: str, batch: Batch, rows: Indices, detail: str = "", own: str = "") -> None:
+        """Report rows of a batch that break a rule."""
         numbers = batch.first + rows
         self.findings.add_rows(rule, self.file, self.name, numbers, detail=detail, severity=own)
 
     def look(
-        self, batch: Batch, values: Values, odd: Places | None, vacant: Flags | None = None
+        self, batch: Batch, values: Values, odd: Indices | None, vacant: Flags | None = None
     ) -> None:
-        """Look at a batch.
+        """Check a batch.
 
-        `odd` are the rows whose value is not made of usual characters alone, `vacant` those that
-        hold no value in any column, which is told already.
+        `odd` are the rows whose value holds unusual characters. `vacant` are the rows without a
+        value in any column, which are reported elsewhere.
         """
         if self.column["required"] == "delta" and self.mode != "delta":
             self._look_for_none(batch, values)
@@ -118,11 +117,11 @@ class ColumnRules:
             self.add("value.scientific", batch, text.scientific_rows(values))
 
     def finish(self) -> None:
-        """Look at what can be said only when all rows are known."""
+        """Check what needs all rows."""
         if self.own:
             self.own.finish()
         if self.base == "date" and self.column.get("required") == "no":
-            # Where the dates of a whole file are written otherwise, something has rewritten it.
+            # If most dates of a file have another format, a program has rewritten the file.
             wrong = self.findings.count("value.format", self.file, self.name)
             if wrong > self.filled / 2:
                 self.findings.refuse("value.format", self.file, self.name)
@@ -130,19 +129,19 @@ class ColumnRules:
     # ---- presence, characters -------------------------------------------------------------------
 
     def _look_for_none(self, batch: Batch, values: Values) -> None:
-        """Look whether a column for deltas is empty. What is there has no further meaning."""
+        """Check that a column for deltas is empty. Its values have no other rules."""
         rows = np.flatnonzero(values.filled)
         self.filled += len(rows)
         if self.mode == "bulk":
             self.add("value.bulk-only-empty", batch, rows)
 
-    def _presence(self, batch: Batch, values: Values, blank: Places, vacant: Flags | None) -> None:
-        """Look whether values are there where they must be."""
+    def _presence(self, batch: Batch, values: Values, blank: Indices, vacant: Flags | None) -> None:
+        """Check that required values are there."""
         missing = ~values.filled if vacant is None else ~values.filled & ~vacant
         match self.column["required"]:
             case "yes":
                 self.add("value.required", batch, np.flatnonzero(missing))
-                # Who has no value leaves it empty. Blanks are what an export puts in its place.
+                # An export with blanks instead of empty values is wrong as a whole.
                 self.add("value.required", batch, blank, ONLY_BLANKS, "error")
             case "delta":
                 rows = np.append(np.flatnonzero(missing), blank)
@@ -150,8 +149,8 @@ class ColumnRules:
             case _:
                 self.add("value.blank", batch, blank)
 
-    def _texts(self, batch: Batch, values: Values, odd: Places) -> Places:
-        """Look at values with unusual characters; return the rows that hold only white space."""
+    def _texts(self, batch: Batch, values: Values, odd: Indices) -> Indices:
+        """Check values with unusual characters. Return the rows that hold only white space."""
         found: dict[str, tuple[str, list[int]]] = {}
         is_name = self.column.get("person", False)
         for row, value in zip(odd.tolist(), values.strings(odd), strict=True):
@@ -159,43 +158,43 @@ class ColumnRules:
                 found.setdefault(rule, (detail, []))[1].append(row)
         _, blank = found.pop("value.blank", ("", []))
         if self.is_id:
-            found.pop("text.control", None)  # told as its format
+            found.pop("text.control", None)  # reported by the rule for its format
         is_exact = self.base in EXACT and not self.is_id
         for rule, (detail, rows) in found.items():
             if rule not in UNSEEN:
                 self.add(rule, batch, np.array(rows), detail)
-            elif not self.reference:  # which tells of what leads nowhere because of it
+            elif not self.reference:  # a reference reports it where it matters
                 self.add(rule, batch, np.array(rows), detail, "fault" if is_exact else "")
         return np.array(blank, np.int64)
 
     # ---- single values --------------------------------------------------------------------------
 
-    def _checks(self, file: str) -> list[Check]:
+    def _checks(self, file: str) -> list[ValueRule]:
         """Return the rules for single values."""
         rules, checks = spec("oneroster-1.1"), []
         each = each_item if self.is_list else (lambda faulty: faulty)
         if "enum" in self.column:
             allowed = rules["enums"][self.column["enum"]]
             detail = f"allowed: {', '.join(sorted(allowed))}"
-            checks.append(Check("value.enum", each(not_in(allowed)), detail))
+            checks.append(ValueRule("value.enum", each(not_in(allowed)), detail))
         written = f"expected: {rules['written'].get(self.base, '')}"
         if self.is_id:
-            checks.append(Check("value.format", _no_id, written))
-            checks.append(Check("value.unusual", _other_than(rules["usual"]["guid"])))
+            checks.append(ValueRule("value.format", _no_id, written))
+            checks.append(ValueRule("value.unusual", _other_than(rules["usual"]["guid"])))
         elif self.base in DAYS and self.column["required"] != "delta":
-            checks.append(Check("value.leftover", _leftovers, "", "fault"))
+            checks.append(ValueRule("value.leftover", _leftovers, "", "fault"))
         if self.base in rules["types"] and self.base != "guid":
             faulty = _not_written(rules["types"][self.base], is_day=self.base == "date")
-            checks.append(Check("value.format", each(faulty), written))
-        if self.base == "date" and file != "enrollments":  # whose term is told
-            checks.append(Check("value.day", self._unlikely))
+            checks.append(ValueRule("value.format", each(faulty), written))
+        if self.base == "date" and file != "enrollments":  # which are compared with their terms
+            checks.append(ValueRule("value.day", self._unlikely))
         if "pattern" in self.column:
             written = f"expected: {rules['written'][self.name]}"
-            checks.append(Check("value.format", _not_written(self.column["pattern"]), written))
+            checks.append(ValueRule("value.format", _not_written(self.column["pattern"]), written))
         if "vocabulary" in self.column:
-            checks.append(Check("value.leftover", each(_leftovers)))
+            checks.append(ValueRule("value.leftover", each(_leftovers)))
             allowed = rules["enums"][self.column["vocabulary"]]
-            checks.append(Check("value.vocabulary", each(not_in(allowed))))
+            checks.append(ValueRule("value.vocabulary", each(not_in(allowed))))
         return checks
 
     def _quick(self) -> Quick | None:
@@ -222,7 +221,7 @@ class ColumnRules:
 class Reference:
     """A column of sourcedIds of another file."""
 
-    def __init__(self, rules: ColumnRules, target: Target) -> None:
+    def __init__(self, rules: ColumnRules, target: ReferenceTarget) -> None:
         self._rules, self._ids = rules, target.ids
         self._detail = f"in {target.file}.csv"
         self._types = [
@@ -234,10 +233,10 @@ class Reference:
             if key in rules.column
         ]
         self._known = Known()
-        self.numbers: Places = np.zeros(0, np.int64)  # of the rows that the last batch leads to
+        self.numbers: Indices = np.zeros(0, np.int64)  # of the rows that the last batch leads to
 
     def look(self, batch: Batch, values: Values) -> None:
-        """Look at a batch."""
+        """Check a batch."""
         if not values.longest:
             self.numbers = np.full(len(values), -1)
             return
@@ -255,7 +254,7 @@ class Reference:
     def _look_at_each(
         self, batch: Batch, values: Values, strings: Sequence[str], sums: npt.NDArray[np.uint64]
     ) -> None:
-        """Look at values that are no sourcedId as they stand."""
+        """Check values that are not exactly a known sourcedId."""
         found: dict[tuple[str, str], list[int]] = {}
         good = []
         exact = self._are_known([self._items(value) for value in strings])
@@ -278,10 +277,10 @@ class Reference:
         return not self._rules.is_list or "" not in value.split(",")
 
     def _fault(self, value: str, *, as_is: bool, is_seen: bool) -> tuple[str, str]:
-        """Return the rule that a value breaks, with a detail: the cause of what leads nowhere."""
+        """Return the rule that causes a broken reference, with a detail."""
         if as_is:
             is_empty = self._rules.column["required"] == "yes" and not self._items(value)
-            return ("value.required", "a list of nothing") if is_empty else (EMPTY_ITEM, "")
+            return ("value.required", "the list has no items") if is_empty else (EMPTY_ITEM, "")
         faults = text.faults_of(value, is_list=self._rules.is_list, is_name=False)
         cause = next((fault for fault in faults if fault[0] in UNSEEN), None)
         return cause if cause and is_seen else ("reference.missing", self._detail)
@@ -290,7 +289,7 @@ class Reference:
         return [item for item in value.split(",") if item] if self._rules.is_list else [value]
 
     def _are_known(self, lists: Sequence[Sequence[str]]) -> list[bool]:
-        """Return of which lists all items are sourcedIds."""
+        """Return, for each list, whether all its items are sourcedIds."""
         numbers = self._ids.find(sums_of_strings([item for items in lists for item in items]))
         ends = np.cumsum([len(items) for items in lists])
         return [bool((part >= 0).all()) for part in np.split(numbers, ends[:-1])]
@@ -303,7 +302,7 @@ class Reference:
         sums: npt.NDArray[np.uint64],
         exact: Sequence[bool],
     ) -> None:
-        """Look at the types of the items of lists."""
+        """Check the types of the items of lists."""
         for rule, wanted in self._types:
             bad = [
                 one
@@ -316,15 +315,15 @@ class Reference:
 
 
 class OwnReference:
-    """A column of sourcedIds of the same file, which are all known only at its end."""
+    """A column of sourcedIds of the same file, which are known only at its end."""
 
-    def __init__(self, rules: ColumnRules, target: Target) -> None:
+    def __init__(self, rules: ColumnRules, target: ReferenceTarget) -> None:
         self._rules, self._ids = rules, target.ids
         self._detail = f"in {target.file}.csv"
         self._sums, self._numbers = ChunkedArray(), ChunkedArray()
 
     def remember(self, batch: Batch, values: Values) -> None:
-        """Remember a batch's references. What cannot be seen in them is told by itself."""
+        """Remember a batch's references. Their invisible characters have their own rules."""
         rows = np.flatnonzero(values.filled)
         if not len(rows):
             return
@@ -338,7 +337,7 @@ class OwnReference:
         self._numbers.add(np.repeat(batch.first + rows, [len(items) for items in lists]))
 
     def finish(self) -> None:
-        """Tell of references to rows that never came."""
+        """Report references to rows that are not in the file."""
         if self._sums:
             missing = self._ids.find(self._sums.joined()) < 0
             rows = np.unique(self._numbers.joined()[missing])
@@ -357,7 +356,7 @@ def _leftovers(values: set[str]) -> set[str]:
 
 
 def _no_id(values: set[str]) -> set[str]:
-    """Return what is longer than 255 characters, or holds control characters."""
+    """Return values that are longer than 255 characters or hold control characters."""
     return {v for v in values if len(v) > LONGEST_ID or re.search(r"[\x00-\x1f]", v)}
 
 
@@ -367,7 +366,7 @@ def _other_than(characters: str) -> Faulty:
 
 
 def _is_one_typed_id(values: Values) -> npt.NDArray[np.bool_]:
-    """Return which values are surely one `{Type:Id}`."""
+    """Return which values are certainly a single `{Type:Id}`."""
     texts, width = values.texts, values.texts.shape[1]
     rows = np.arange(len(values))
 
