@@ -350,7 +350,7 @@ def probe(given: argparse.Namespace) -> int:
     if given.json:
         show_json(dataclasses.asdict(new))
     else:
-        for key, words in profile.WORDS.items():
+        for key, words in profile.LABELS.items():
             show(f"{words}: {getattr(new, key)}")
         for difference in differences:
             show(f"changed since the last probe: {difference}")

@@ -1,1 +1,1 @@
-"""Who would be removed, added and changed, for root's terminal and nowhere else."""
+"""Removed, added and changed people between two packages, shown only on root's terminal."""
