@@ -445,7 +445,7 @@ def test_in_place_a_broken_transfer_says_what_it_has_cost(
     spoil(vendor, faults)
     result, told = attempt(district, profile=profile("in-place"))
     assert result == code
-    assert ("only takes a file in place" in told) == says_so, told
+    assert ("files that are written in place" in told) == says_so, told
     assert vendor.held == left
     mend(vendor, faults)
     assert attempt(district, profile=profile("in-place"))[0] == Exit.OK
@@ -700,7 +700,7 @@ def test_a_host_key_of_another_type_is_told(tmp_path: Path) -> None:
         district.configure(host_keys=[other_key(tmp_path)])
         code, told = attempt(district)
     assert code == Exit.NEGOTIATION
-    assert "host key: ours ssh-ed25519; the server's rsa-sha2" in told
+    assert "host key: ours ssh-ed25519, the server's rsa-sha2" in told
 
 
 @pytest.mark.parametrize("secret", [b"", b"gr\xf6\xdfe"])

@@ -64,12 +64,6 @@ def test_a_renaming_that_is_refused_has_changed_nothing(tmp_path: Path) -> None:
     assert (code, OLD in told) == (Exit.TRANSFER, True)
 
 
-def test_no_other_name_is_tried_on_a_full_disk(tmp_path: Path) -> None:
-    server = Server(refuse={"open": 14})
-    assert attempt(server, tmp_path)[0] == Exit.DISK_FULL
-    assert server.requests.count("open") == 1
-
-
 def test_an_older_file_aside_never_takes_the_place_of_the_present_one(tmp_path: Path) -> None:
     server = Server(refuse={"write": 4})
     server.files[leftover(server, "old")] = b"older"

@@ -312,31 +312,6 @@ def test_progress_is_what_the_server_has_acknowledged(tmp_path: Path) -> None:
     assert counts == [writer.Pace.chunk_bytes]
 
 
-@pytest.mark.parametrize(
-    ("makes", "folders", "refuse", "code"),
-    [
-        (False, {"imagine"}, {}, Exit.REMOTE_PATH),
-        (True, {"imagine"}, {}, Exit.OK),
-        (True, set(), {}, Exit.OK),
-        (True, {"imagine"}, {"mkdir": 3}, Exit.PERMISSION),
-        (True, {"imagine"}, {"mkdir": 4}, Exit.TRANSFER),
-        (True, None, {"opendir": 3, "open": 3, "stat": 3}, Exit.PERMISSION),
-        (True, None, {"open": 2}, Exit.TRANSFER),
-    ],
-)
-def test_a_missing_folder_is_made_where_the_feed_says_so(
-    tmp_path: Path, makes: bool, folders: set[str] | None, refuse: dict[Any, int], code: Exit
-) -> None:
-    server = Server(files={}, refuse=refuse)
-    server.folders = server.folders if folders is None else set(folders)
-    made = server.folders.copy()
-    assert attempt(server, tmp_path, make_remote_dir=makes)[0] == code
-    assert ("mkdir" in server.requests) is (makes and folders is not None)
-    if code is Exit.OK:
-        assert server.folders == {"imagine", FOLDER.rpartition("/")[0], FOLDER}
-        assert server.requests.count("mkdir") == 3 - len(made), "what is there stays"
-
-
 def test_an_interrupted_delivery_leaves_nothing(tmp_path: Path) -> None:
     def interrupt(_count: int) -> None:
         raise KeyboardInterrupt
@@ -486,14 +461,6 @@ def test_a_server_that_refuses_the_probe_is_sent_to_all_the_same(
     done, facts = sent(server, tmp_path, monkeypatch, learns=True)
     assert (done.method, facts.learned) == ("posix-rename", None)
     assert server.files == {FINAL: TODAY}
-
-
-@pytest.mark.parametrize(("extensions", "hints"), [((), True), (ALL, False)])
-def test_a_server_that_tells_no_room_may_be_full(
-    tmp_path: Path, extensions: tuple[str, ...], hints: bool
-) -> None:
-    code, told = attempt(Server(refuse={"write": 4}, extensions=extensions), tmp_path)
-    assert (code, "may be full" in told) == (Exit.TRANSFER, hints)
 
 
 def test_a_second_way_has_all_the_time_that_there_is(
