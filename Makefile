@@ -1,6 +1,6 @@
 # Each target is a line that a person could type, too.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON_FILES = scripts/lab scripts/demo scripts/docs scripts/vault-client scripts/vm
+PYTHON_FILES = scripts/dev/demo scripts/dev/docs scripts/vault-client scripts/dev/vm
 
 .PHONY: help demo test test-fast mutants vm lint bench docs lock clean
 
@@ -9,7 +9,7 @@ help: ## list the targets
 
 demo: ## run the main job in the lab and report the result
 	scripts/setup
-	scripts/lab run -- scripts/demo
+	scripts/lab run -- scripts/dev/demo
 
 test: ## run all checks in parallel: lint, unit, integration, scenarios
 	scripts/setup --dev
@@ -36,7 +36,7 @@ lint: ## run ansible-lint, yamllint, ruff, mypy, shellcheck and the check of the
 	mypy
 	mypy --scripts-are-modules $(PYTHON_FILES)
 	shellcheck scripts/setup .ci/run
-	python scripts/prose
+	python scripts/dev/prose
 
 bench: ## measure validation, packages, uploads, provisioning, a fleet and the status page
 	scripts/setup --dev
@@ -44,7 +44,7 @@ bench: ## measure validation, packages, uploads, provisioning, a fleet and the s
 		PYTHONPATH=scripts:tests python -m bench.$$bench || code=1; done; exit $$code'
 
 docs: ## write the tables and outputs in the documents
-	scripts/docs
+	scripts/dev/docs
 
 lock: ## resolve the control node's packages again
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/control.in -o requirements/control.txt

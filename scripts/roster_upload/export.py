@@ -25,8 +25,8 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
-from roster_upload.records.record import path_text
 from roster_upload.spec import spec
+from roster_upload.terminal.printable import path_text
 
 COPIED_AT_ONCE = 1 << 20
 LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
@@ -44,11 +44,11 @@ class Export:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it has to be packed."""
+        """Return whether it has to be packed."""
         return self.files != (self.path,)
 
     def written(self) -> tuple[int, dt.datetime]:
-        """Its size in bytes, and when its oldest file was written; raises Failure."""
+        """Return its size in bytes, and when its oldest file was written. Raise Failure."""
         try:
             state = _state(self)
         except OSError as error:
@@ -75,9 +75,9 @@ def _moment(nanoseconds: int) -> dt.datetime:
 
 
 def find(wanted: Path, *, is_opaque: bool = False) -> Export:
-    """The export at a path, whose last part may be a pattern: the newest match; raises Failure.
+    """Return the export at a path. Its last part may be a pattern: the newest match. Raise Failure.
 
-    An opaque one is a file; others may be folders of CSV files.
+    An opaque one is a file. Others may be folders of CSV files.
     """
     source = wanted
     try:
@@ -106,11 +106,11 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
         ) from None
     except OSError as error:
         raise _unreadable(source, error) from None
-    raise Failure(Exit.SOURCE, f"{path_text(source)} is no file")  # a pipe would block for ever
+    raise Failure(Exit.SOURCE, f"{path_text(source)} is not a file")  # a pipe would block for ever
 
 
 def _written(path: Path) -> tuple[int, str]:
-    """When a file was written (ns), and its name; what is gone, or leads nowhere, comes first."""
+    """Return when a file was written (ns), and its name. A missing file comes first."""
     try:
         return path.stat().st_mtime_ns, path.name
     except FileNotFoundError:
@@ -136,17 +136,17 @@ def _state(export: Export) -> State:
     return tuple(found)
 
 
-def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Export:
-    """The export once it has been quiet for `quiet_seconds`; raises Failure.
+def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None]) -> Export:
+    """Return the export once it has been quiet for `quiet_seconds`. Raise Failure.
 
-    Waits for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet where
-    its inode has not changed for so long, by the host's clock; once it has changed under our eyes,
-    by our own looking alone, since a removal leaves no time, and a file server has its own clock.
+    Wait for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet if its
+    inode has not changed for so long, by the host's clock. After a change during the check only
+    the program's own looks count: a removal leaves no time, and a file server has its own clock.
     """
     limit = min(feed.settle_minutes * 60, left_seconds)
     end = time.monotonic() + limit
     seen: State = ()
-    since, has_said = 0.0, False
+    since, has_logged = 0.0, False
     while True:
         export = find(feed.source, is_opaque=feed.is_opaque)
         try:
@@ -167,9 +167,9 @@ def settled(feed: Feed, left_seconds: float, say: Callable[[str], None]) -> Expo
                 f"{path_text(export.path)} was still being written after {limit / 60:.0f} min; it "
                 f"has to be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
             )
-        if not has_said:
-            say(f"waiting until {path_text(export.path)} has been quiet for {feed.quiet_seconds} s")
-        has_said = True
+        if not has_logged:
+            log(f"waiting until {path_text(export.path)} has been quiet for {feed.quiet_seconds} s")
+        has_logged = True
         time.sleep(min(1.0, max(feed.quiet_seconds - (now - since), 0.05), end - now))
 
 
@@ -206,7 +206,7 @@ def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """A private folder for copies, gone at the end of the block; raises Failure."""
+    """Give a private folder for copies, gone at the end of the block. Raise Failure."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="roster-upload-")
     except OSError as error:
@@ -219,7 +219,7 @@ def workplace() -> Iterator[Path]:
 
 
 class Hashing:
-    """A new file that nobody else can read, hashed as it is written; raises Failure."""
+    """A new file that nobody else can read, hashed as it is written."""
 
     def __init__(self, path: Path, maximum_bytes: int) -> None:
         self._path, self._most = path, maximum_bytes
@@ -232,7 +232,7 @@ class Hashing:
         self._out = os.fdopen(opened, "wb", buffering=0)
 
     def write(self, data: Any) -> int:
-        """Writes all of it."""
+        """Write all of it. Raise Failure."""
         view = memoryview(data)
         self.digest.update(view)
         self.size += len(view)
@@ -247,10 +247,10 @@ class Hashing:
         return len(view)
 
     def flush(self) -> None:
-        """Nothing waits to be written."""
+        """Do nothing: no data waits to be written."""
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._out.close()
 
     def _no_room(self, error: OSError) -> Failure:

@@ -166,7 +166,7 @@ def test_a_few_faulty_rows_are_sent_and_told_once(
             digest = new_export(feed, tmp_path, *options)
             code, told = operate(feed, f"send {name}")
             assert code == 0, told
-            assert "2 faulty rows told" in told
+            assert "; 2 faulty rows" in told
             assert sha256(vendor, remote_path(feed)) == digest
             receipt = receipts(feed)[-1]
             assert receipt["faulty_rows"] == {"users": 1, "enrollments": 1}

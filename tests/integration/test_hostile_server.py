@@ -32,9 +32,9 @@ from paramiko.server import InteractiveQuery
 from roster_upload.exits import Exit
 from roster_upload.transfer import listing, messages
 from support import waiting
+from support.alert_servers import Post, Web, running
 from support.district import FEED, District
 from support.vendor import LISTED_AT_ONCE, Vendor, attempt
-from unit.notify.test_alerts import Post, Web, running
 
 TITLE = "\x1b]0;All districts delivered\x07\x1b[2J\x9b31m\u202e\u2028"
 KEY = paramiko.ECDSAKey.generate()

@@ -13,7 +13,7 @@ from support import waiting
 from support.machine import machine
 
 pytestmark = pytest.mark.lab
-LAB = Path(__file__).resolve().parents[2] / "scripts" / "lab"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -43,8 +43,8 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 def test_a_lab_ends_whole_and_leaves_the_machine_alone(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    (tmp_path / "scripts").mkdir()
-    lab = Path(shutil.copy(LAB, tmp_path / "scripts" / "lab"))
+    shutil.copytree(SCRIPTS / "dev" / "lab", tmp_path / "scripts" / "dev" / "lab")
+    lab = Path(shutil.copy(SCRIPTS / "lab", tmp_path / "scripts" / "lab"))
     environment = {key: value for key, value in os.environ.items() if key != "LAB"}
     before = machine()
     started = tmp_path / "started"

@@ -13,7 +13,7 @@ from roster_feeds import to_toml
 from roster_upload.records.ledger import Ledger
 from roster_upload.transfer.profile import Profile
 
-from support import forks, rosters
+from support import forks, receipts, rosters
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 FEED = "maple-grove"
@@ -146,11 +146,11 @@ class District:
         """Save a profile of the server, as after a probe."""
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "server.json").write_text(profile.to_json())
-        Ledger(self.state).append({"outcome": "ended", "command": "probe"})
+        receipts.append(Ledger(self.state), {"outcome": "ended", "command": "probe"})
 
     @property
     def receipts(self) -> list[dict[str, Any]]:
-        return Ledger(self.state).receipts()
+        return [receipt.to_json() for receipt in Ledger(self.state).receipts()]
 
     @property
     def last(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Define the worked examples of docs/guard.md: two packages each, and the output of `compare`.
 
-scripts/docs writes the output into the page, and a test compares it. All packages are invented.
+scripts/dev/docs writes the output into the page, and a test compares it. All packages are invented.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def main(program: str, folder: Path, question: Path) -> None:
     sys.path.insert(0, program)
     from roster_upload import config  # noqa: PLC0415 - of the program that is asked
     from roster_upload.guard import guard  # noqa: PLC0415
-    from roster_upload.validation.check import ValidationOptions, check  # noqa: PLC0415
+    from roster_upload.validation.check import check  # noqa: PLC0415
+    from roster_upload.validation.options import ValidationOptions  # noqa: PLC0415
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))

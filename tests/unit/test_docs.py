@@ -19,8 +19,8 @@ HARDENING = ROOT / "roles" / "district_hardening"
 
 @pytest.fixture(scope="module")
 def docs() -> ModuleType:
-    """Return scripts/docs as a module."""
-    loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "scripts" / "docs"))
+    """Return scripts/dev/docs as a module."""
+    loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "scripts" / "dev" / "docs"))
     spec = importlib.util.spec_from_loader("docs", loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
@@ -29,7 +29,7 @@ def docs() -> ModuleType:
 
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(root / "scripts" / "docs"), "--check"]
+    command = [sys.executable, str(root / "scripts" / "dev" / "docs"), "--check"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -73,10 +73,15 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
 }
 
 
-def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "README.md", tmp_path)
+def copy_to(folder: Path) -> None:
+    """Copy the documents and all that their parts are made from."""
+    shutil.copy(ROOT / "README.md", folder)
     for part in ("docs", "playbooks", "roles", "scripts", "tests"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
+    copy_to(tmp_path)
     for source, (before, now, _) in CHANGES.items():
         path = tmp_path / source
         text = path.read_text()
@@ -84,14 +89,15 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
         path.write_text(text.replace(before, now))
     done = check(tmp_path)
     assert done.returncode == 1, done.stderr
-    outdated = {line.split()[0] for line in done.stdout.splitlines() if "run scripts/docs" in line}
+    outdated = {
+        line.split()[0] for line in done.stdout.splitlines() if "run scripts/dev/docs" in line
+    }
     made = {document for _, _, documents in CHANGES.values() for document in documents}
     assert outdated == made
 
 
 def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_to(tmp_path)
     program = tmp_path / "scripts/roster_upload"
     code = (program / "config.py").read_text()
     field = "    smtp_username: str\n"
@@ -99,7 +105,7 @@ def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
     (program / "config.py").write_text(code.replace(field, f"{field}    pager: str\n"))
     with (program / "spec/feed.toml").open("a", encoding="utf-8") as handle:
         handle.write('[alerts.pager]\ntype = "str"\ndefault = "x"\ntext = "A pager."\n')
-    command = [sys.executable, str(tmp_path / "scripts" / "docs")]
+    command = [sys.executable, str(tmp_path / "scripts" / "dev" / "docs")]
     subprocess.run(command, capture_output=True, check=True)
     role = tmp_path / "roles/roster_upload"
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
@@ -122,7 +128,7 @@ def test_a_section_of_the_runbook_about_an_exit_code_exists(docs: ModuleType) ->
 
 
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:
-    controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
+    controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.test_files()
     switches = [name for name, option in options.items() if option.get("default") is True]
     named = [switch for switch in switches if switch.endswith("_enabled")]
     assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)

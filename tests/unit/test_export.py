@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from roster_upload import config
-from roster_upload import export as settle
+from roster_upload import export as exports
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.spec import spec
@@ -34,8 +34,8 @@ def feed(source: Path, *, quiet: int = QUIET, **changes: Any) -> config.Feed:
     return config.parse({**GOOD, "source": str(source), "quiet_seconds": quiet, **changes})
 
 
-def wait(found: config.Feed, seconds: float = 3600) -> settle.Export:
-    return settle.settled(found, seconds, lambda _: None)
+def wait(found: config.Feed, seconds: float = 3600) -> exports.Export:
+    return exports.wait_until_stable(found, seconds, lambda _: None)
 
 
 class Clock:
@@ -59,7 +59,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(settle, "time", made)
+    monkeypatch.setattr(exports, "time", made)
     return made
 
 
@@ -118,11 +118,11 @@ def test_the_newest_match_is_found(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (number, number))
     (tmp_path / "latest.zip").symlink_to(tmp_path / "gone")  # a dangling link is no match
-    assert settle.find(tmp_path / "*.zip").path.name == "a.zip"
+    assert exports.find(tmp_path / "*.zip").path.name == "a.zip"
     os.utime(tmp_path / "c.zip", (2, 2))  # always the same one of two equally new ones
-    assert settle.find(tmp_path / "*.zip").path.name == "c.zip"
+    assert exports.find(tmp_path / "*.zip").path.name == "c.zip"
     with pytest.raises(Failure, match="there is no export"):
-        settle.find(tmp_path / "*.csv")
+        exports.find(tmp_path / "*.csv")
 
 
 def missing(_folder: Path) -> None:
@@ -151,7 +151,7 @@ def in_a_circle(folder: Path) -> None:
     [
         (missing, "there is no export at {source}; did the SIS write it elsewhere?"),
         (dangling, "there is no export at {source}; did the SIS write it elsewhere?"),
-        (a_pipe, "{folder}/x is no file"),
+        (a_pipe, "{folder}/x is not a file"),
         (empty_folder, "there is no CSV file in {folder}/x; did the SIS write elsewhere?"),
         (in_a_circle, "{source} cannot be read (Too many levels of symbolic links); the user"),
     ],
@@ -168,8 +168,8 @@ def test_what_is_no_export_is_told(
 
 
 def test_a_folder_is_no_opaque_file(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="is no file"):
-        settle.find(tmp_path, is_opaque=True)
+    with pytest.raises(Failure, match="is not a file"):
+        exports.find(tmp_path, is_opaque=True)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_what_may_not_be_read_is_told(outside: Path, closed: str, source: str) -
     with (
         pytest.raises(Failure) as failed,
         unprivileged(),
-        settle.snapshot(wait(feed(outside / source, quiet=0)), MOST),
+        exports.snapshot(wait(feed(outside / source, quiet=0)), MOST),
     ):
         pass
     assert failed.value.code == Exit.SOURCE
@@ -200,7 +200,7 @@ def test_a_growing_file_is_taken_whole(tmp_path: Path, clock: Clock) -> None:
     clock.meanwhile = growing(source, 6)
 
     said: list[str] = []
-    with settle.snapshot(settle.settled(feed(source), 3600, said.append), MOST) as copy:
+    with exports.snapshot(exports.wait_until_stable(feed(source), 3600, said.append), MOST) as copy:
         content = copy.path.read_bytes()
     assert content == b"abbbbbb"
     assert (copy.bytes, copy.sha256) == (7, hashlib.sha256(content).hexdigest())
@@ -232,7 +232,9 @@ def test_what_changes_under_our_eyes_is_not_quiet(tmp_path: Path, clock: Clock) 
     """The other files' time stamps cannot show removed files."""
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_bytes(b"x")
-    export = settle.settled(feed(tmp_path), 3600, lambda _: (tmp_path / "b.csv").unlink())
+    export = exports.wait_until_stable(
+        feed(tmp_path), 3600, lambda _: (tmp_path / "b.csv").unlink()
+    )
     assert [path.name for path in export.files] == ["a.csv"]
     assert clock.passed == 1 + QUIET  # found at one check, then waited for
 
@@ -264,7 +266,7 @@ def test_a_folder_gives_the_same_zip_whatever_its_order(tmp_path: Path) -> None:
         (folder / "notes.txt").write_text("x")
         (folder / "inner").mkdir()
         (folder / "link.csv").symlink_to("/etc/hostname")
-        with settle.snapshot(settle.find(folder), MOST) as copy:
+        with exports.snapshot(exports.find(folder), MOST) as copy:
             digests.append(copy.sha256)
             assert copy.modified.timestamp() == 1000  # of the oldest
             with zipfile.ZipFile(copy.path) as package:
@@ -282,7 +284,7 @@ def test_a_change_while_it_is_read_is_noticed(
     source.mkdir()
     path = source / "a.csv"
     path.write_bytes(b"x" * 1000)
-    poured = settle._pour
+    poured = exports._pour
 
     def meanwhile(pouring: Any, out: Any, size: int) -> None:
         poured(pouring, out, size)
@@ -294,9 +296,9 @@ def test_a_change_while_it_is_read_is_noticed(
         if change == "is another":
             path.write_bytes(b"z" * 1000)
 
-    monkeypatch.setattr(settle, "_pour", meanwhile)
-    found = settle.find(source if in_folder else path)
-    with pytest.raises(Failure) as failed, settle.snapshot(found, MOST):
+    monkeypatch.setattr(exports, "_pour", meanwhile)
+    found = exports.find(source if in_folder else path)
+    with pytest.raises(Failure) as failed, exports.snapshot(found, MOST):
         pass
     assert failed.value.code == Exit.GROWING
     assert failed.value.message == (
@@ -313,7 +315,7 @@ def test_a_copy_is_private_and_gone_afterwards(tmp_path: Path, copies: Path) -> 
         pass
 
     def stopped() -> None:
-        with settle.snapshot(settle.find(source), MOST) as copy:
+        with exports.snapshot(exports.find(source), MOST) as copy:
             assert copies in copy.path.parents
             assert copy.path.stat().st_mode & 0o777 == 0o600
             assert copy.path.parent.stat().st_mode & 0o777 == 0o700
@@ -331,11 +333,11 @@ def test_no_room_for_a_copy_is_told(tmp_path: Path, copies: Path, in_folder: boo
     source.mkdir()
     path = source / "a.csv"
     path.write_bytes(os.urandom(1 << 18))
-    found = settle.find(source if in_folder else path)
+    found = exports.find(source if in_folder else path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, limits[1]))
     try:
-        with pytest.raises(Failure) as failed, settle.snapshot(found, MOST):
+        with pytest.raises(Failure) as failed, exports.snapshot(found, MOST):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -355,7 +357,7 @@ def test_a_sparse_export_is_not_copied(tmp_path: Path, copies: Path) -> None:
     for source in (tmp_path / "a.zip", folder):
         with (
             pytest.raises(Failure, match=r"has 1,099,511,627,776 bytes or more") as failed,
-            settle.snapshot(settle.find(source), MOST),
+            exports.snapshot(exports.find(source), MOST),
         ):
             pass
         assert failed.value.code == Exit.REFUSED
@@ -375,7 +377,7 @@ def test_a_copy_that_has_no_room_is_not_begun(
             if not fits:
                 told = f"no room for a private copy in {copies}: 3 bytes are needed, 2 are free"
                 stack.enter_context(pytest.raises(Failure, match=told))
-            stack.enter_context(settle.snapshot(settle.find(tmp_path / "a.zip"), MOST))
+            stack.enter_context(exports.snapshot(exports.find(tmp_path / "a.zip"), MOST))
 
 
 @pytest.mark.parametrize(("most", "fits"), [(1000, True), (999, False)])
@@ -390,10 +392,10 @@ def test_an_export_may_have_so_many_bytes(
     with contextlib.ExitStack() as stack:
         if not fits:
             stack.enter_context(pytest.raises(Failure, match="has 1,000 bytes or more, 999 is"))
-        stack.enter_context(settle.snapshot(settle.find(tmp_path / "a.zip"), most))
+        stack.enter_context(exports.snapshot(exports.find(tmp_path / "a.zip"), most))
     with (
         pytest.raises(Failure, match="850 is the most") as failed,
-        settle.snapshot(settle.find(folder), 850),
+        exports.snapshot(exports.find(folder), 850),
     ):
         pass
     assert failed.value.code == Exit.REFUSED
@@ -406,12 +408,12 @@ def test_a_folder_has_no_thousands_of_files(
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_bytes(b"x")
     monkeypatch.setitem(spec("limits"), "members", 2)
-    with settle.snapshot(settle.find(tmp_path), MOST):
+    with exports.snapshot(exports.find(tmp_path), MOST):
         pass
     monkeypatch.setitem(spec("limits"), "members", 1)
     with (
         pytest.raises(Failure, match="has 2 CSV files"),
-        settle.snapshot(settle.find(tmp_path), MOST),
+        exports.snapshot(exports.find(tmp_path), MOST),
     ):
         pass
 
@@ -423,9 +425,9 @@ def test_of_a_file_that_grows_no_more_is_copied(
     """However fast it grows, the copy ends with its first size, and one byte."""
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * 10)
-    monkeypatch.setattr(settle, "COPIED_AT_ONCE", 4)
+    monkeypatch.setattr(exports, "COPIED_AT_ONCE", 4)
     written: list[int] = []
-    poured = settle._pour
+    poured = exports._pour
 
     class Growing(io.FileIO):
         def read(self, size: int | None = -1) -> bytes:
@@ -438,10 +440,10 @@ def test_of_a_file_that_grows_no_more_is_copied(
             poured(source, out, size)
             written.append(source.tell())
 
-    monkeypatch.setattr(settle, "_pour", grow)
+    monkeypatch.setattr(exports, "_pour", grow)
     with (
         pytest.raises(Failure) as failed,
-        settle.snapshot(settle.find(tmp_path if in_folder else path), MOST),
+        exports.snapshot(exports.find(tmp_path if in_folder else path), MOST),
     ):
         pass
     assert failed.value.code == Exit.GROWING
@@ -453,7 +455,7 @@ def test_no_place_for_a_copy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with (
         pytest.raises(Failure, match="no place for a private copy: No such file") as failed,
-        settle.snapshot(settle.find(tmp_path / "x.zip"), MOST),
+        exports.snapshot(exports.find(tmp_path / "x.zip"), MOST),
     ):
         pass
     assert failed.value.code == Exit.LOCAL
@@ -481,7 +483,7 @@ class TurnedClock:
         self.slept.append(seconds)
         self.now += seconds
 
-    def state(self, _export: settle.Export) -> settle.State:
+    def state(self, _export: exports.Export) -> exports.State:
         changes = [changes for start, changes in self.states if start <= self.now][-1]
         if not changes:
             raise FileNotFoundError
@@ -507,12 +509,12 @@ def test_an_export_is_quiet_for_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: list[Any], at: float
 ) -> None:
     clock = TurnedClock(*states)
-    monkeypatch.setattr(settle, "time", clock)
-    monkeypatch.setattr(settle, "_state", clock.state)
-    export = settle.Export(tmp_path, (tmp_path,))
-    monkeypatch.setattr(settle, "find", lambda *_, **__: export)
+    monkeypatch.setattr(exports, "time", clock)
+    monkeypatch.setattr(exports, "_state", clock.state)
+    export = exports.Export(tmp_path, (tmp_path,))
+    monkeypatch.setattr(exports, "find", lambda *_, **__: export)
     said: list[str] = []
-    assert settle.settled(feed(tmp_path, quiet=60), 10_000, said.append) is export
+    assert exports.wait_until_stable(feed(tmp_path, quiet=60), 10_000, said.append) is export
     assert clock.now == pytest.approx(at, abs=1.01 if at > 60 else 0.06)
     assert len(said) == (1 if at else 0)
     assert max(clock.slept, default=0) <= 60
@@ -526,12 +528,14 @@ def test_how_long_an_export_is_waited_for(
 ) -> None:
     """It is written to every half second."""
     clock = TurnedClock(*((n / 2, (n / 2 - 1,)) for n in range(2500)))
-    monkeypatch.setattr(settle, "time", clock)
-    monkeypatch.setattr(settle, "_state", clock.state)
-    export = settle.Export(tmp_path, (tmp_path,))
-    monkeypatch.setattr(settle, "find", lambda *_, **__: export)
+    monkeypatch.setattr(exports, "time", clock)
+    monkeypatch.setattr(exports, "_state", clock.state)
+    export = exports.Export(tmp_path, (tmp_path,))
+    monkeypatch.setattr(exports, "find", lambda *_, **__: export)
     with pytest.raises(Failure) as failed:
-        settle.settled(feed(tmp_path, quiet=60, settle_minutes=minutes), left, lambda _: None)
+        exports.wait_until_stable(
+            feed(tmp_path, quiet=60, settle_minutes=minutes), left, lambda _: None
+        )
     assert failed.value.code == Exit.GROWING
     assert clock.now == at
     assert f"after {at / 60:.0f} min; it has to be quiet for 60 s" in failed.value.message
@@ -541,7 +545,7 @@ def test_an_export_need_not_be_quiet_where_the_feed_says_so(tmp_path: Path) -> N
     path = tmp_path / "a.zip"
     path.write_bytes(b"x")
     said: list[str] = []
-    found = settle.settled(feed(path, quiet=0), 0, said.append)
+    found = exports.wait_until_stable(feed(path, quiet=0), 0, said.append)
     assert (found.path, said) == (path, [])
 
 
@@ -551,12 +555,12 @@ def test_a_folder_is_as_old_as_its_oldest_file(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (number * 1000, number * 1000))
     (tmp_path / "e.csv").mkdir()
     (tmp_path / "f.csv").symlink_to(tmp_path / "b.csv")
-    export = settle.find(tmp_path)
+    export = exports.find(tmp_path)
     assert [path.name for path in export.files] == ["a.CSV", "b.csv", "c.csv"]
     assert export.is_folder
     oldest = datetime.fromtimestamp(5000, UTC)
     assert export.written() == (5 + 6 + 7, oldest)
-    with settle.snapshot(export, MOST) as copy:
+    with exports.snapshot(export, MOST) as copy:
         assert copy.modified == oldest
         assert (copy.bytes, copy.sha256) == (
             copy.path.stat().st_size,
@@ -565,7 +569,7 @@ def test_a_folder_is_as_old_as_its_oldest_file(tmp_path: Path) -> None:
         with zipfile.ZipFile(copy.path) as package:
             assert [info.date_time[0] for info in package.infolist()] == [1980] * 3
             assert {info.compress_type for info in package.infolist()} == {zipfile.ZIP_DEFLATED}
-    single = settle.find(tmp_path / "b.csv")
+    single = exports.find(tmp_path / "b.csv")
     assert (single.is_folder, single.written()[0]) == (False, 5)
     (tmp_path / "b.csv").unlink()
     with pytest.raises(Failure, match="cannot be read"):
@@ -581,10 +585,10 @@ def test_a_pattern_is_what_a_shell_knows(tmp_path: Path, pattern: str, found: st
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (number, number))
     if found:
-        assert settle.find(tmp_path / pattern).path.name == found
+        assert exports.find(tmp_path / pattern).path.name == found
     else:
         with pytest.raises(Failure, match="there is no export"):
-            settle.find(tmp_path / pattern)
+            exports.find(tmp_path / pattern)
 
 
 def test_a_signal_while_the_private_copy_is_removed_leaves_nothing(
@@ -602,7 +606,7 @@ def test_a_signal_while_the_private_copy_is_removed_leaves_nothing(
         pytest.raises(stop.Stopped),
         stop.listening(),
         stop.heard(),
-        settle.workplace() as folder,
+        exports.workplace() as folder,
     ):
         folders.append(folder)
     assert not folders[0].exists()

@@ -96,7 +96,7 @@ def test_whatever_a_report_holds_blinds_nobody(path: tuple[Any, ...], value: Any
     assert all(character.isprintable() or character == "\n" for character in text)
     assert len(page.build(rows, stamp(NOW))) < 200_000
     for row in rows:
-        assert row.command == "" or f'"digest": "{DIGEST}"' in row.command
+        assert row.command == "" or f'"approve_digest": "{DIGEST}"' in row.command
 
 
 @given(st.sampled_from(PLACES[1:]))

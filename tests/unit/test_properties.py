@@ -26,8 +26,9 @@ from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Comparison, Roster
 from roster_upload.guard.hashing import KeyedHasher
 from roster_upload.validation import blocks, csv_reader, lines
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Findings, Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters, share
 from unit.test_config import GOOD
 

@@ -19,8 +19,9 @@ from roster_upload.package.build import build
 from roster_upload.package.outgoing import build_package
 from roster_upload.spec import spec
 from roster_upload.validation import text
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters, share
 from unit.test_config import GOOD
 

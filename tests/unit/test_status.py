@@ -24,6 +24,7 @@ from roster_upload.records.ledger import Ledger
 from roster_upload.terminal.printable import printable
 from support import fleets
 from support.fleets import DIGEST, NOW
+from support.receipts import append
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_status/library/roster_receipts.py"
@@ -101,7 +102,7 @@ class HostFolders:
 
     def add(self, *receipts: dict[str, Any]) -> None:
         for one in receipts:
-            self.ledger("alder").append(one)
+            append(self.ledger("alder"), one)
 
     def run(self, **options: Any) -> dict[str, Any]:
         """Run the module as Ansible does. Return its result."""
@@ -227,7 +228,7 @@ def test_what_is_to_be_looked_at_is_told_in_brief(folders: HostFolders) -> None:
     )
     assert folders.feed()["cautions"] == {"feed": "alder", "findings": [FINDINGS[1]], **more}
     folders.add(receipt("2026-11-26", "skipped"))
-    assert folders.feed()["cautions"] == {"feed": "alder", "findings": []}
+    assert folders.feed()["cautions"] == {"feed": "alder", "faulty_rows": {}, "findings": []}
 
 
 def test_nothing_secret_is_told(folders: HostFolders) -> None:
@@ -269,13 +270,13 @@ def test_a_broken_chain_a_broken_feed_and_one_that_is_gone_are_told(folders: Hos
     path = folders.ledger("alder").path
     path.write_text(path.read_text().replace("2000", "2001", 1))
     (folders.configuration / "birch.toml").write_text("district = ")
-    folders.ledger("cedar").append(receipt("2026-11-20"))
+    append(folders.ledger("cedar"), receipt("2026-11-20"))
     alder, birch, cedar = folders.report()["feeds"]
     assert alder["broken_at"] == 2
     assert "its configuration cannot be read" in birch["trouble"]
     assert cedar["configured"] is None
     assert cedar["district"] == "Alder"
-    folders.ledger("cedar").append({"night": "2026-11-21", "command": "send", "outcome": "sent"})
+    append(folders.ledger("cedar"), {"night": "2026-11-21", "command": "send", "outcome": "sent"})
     assert "damaged in line 2" in folders.report()["feeds"][2]["trouble"]
 
 

@@ -19,7 +19,7 @@ from support.district import FEED, FOLDER, USER
 from support.vendor import Vendor, serving
 
 ROOT = Path(__file__).resolve().parents[2]
-VM = ROOT / "scripts" / "vm"
+VM = ROOT / "scripts" / "dev" / "vm"
 PASSWORD = "a password of the machine"
 PROBE = """[Service]
 ExecStart=

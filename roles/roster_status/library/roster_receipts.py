@@ -209,7 +209,8 @@ def feeds(configuration, state, nights, planned, ledger, gaps):
         records = ledger(state / name)
         receipts, broken_at, told_of = [], None, {}
         try:
-            receipts, broken_at = records.receipts(), records.first_break()
+            found_receipts, broken_at = records.receipts(), records.first_break()
+            receipts = [r if isinstance(r, dict) else r.to_json() for r in found_receipts]
         except PermissionError:
             raise
         except OSError as error:  # a link or a pipe: this feed's trouble alone

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rich.filesize import decimal
-from roster_upload.cli import render as views
+from roster_upload.records.night_result import Verdict, verdict
+from roster_upload.records.receipt import Receipt
+from roster_upload.records.summary import cautions
 from roster_upload.spec import spec
 
 from roster_fleet import commands
@@ -31,15 +33,15 @@ class Outcome(NamedTuple):
     word: str
 
 
-OUTCOMES = {
-    "sent": Outcome("s", "green", "sent"),
-    "skipped": Outcome("k", "green", "skipped"),
-    "late": Outcome("l", "amber", "sent late"),
-    "held": Outcome("h", "red", "held"),
-    "refused": Outcome("r", "red", "refused"),
-    "stale": Outcome("t", "red", "stale"),
-    "failed": Outcome("f", "red", "failed"),
-    "missed": Outcome("m", "red", "missed"),
+OUTCOMES: Mapping[str, Outcome] = {
+    Verdict.SENT: Outcome("s", "green", "sent"),
+    Verdict.SKIPPED: Outcome("k", "green", "skipped"),
+    Verdict.LATE: Outcome("l", "amber", "sent late"),
+    Verdict.HELD: Outcome("h", "red", "held"),
+    Verdict.REFUSED: Outcome("r", "red", "refused"),
+    Verdict.STALE: Outcome("t", "red", "stale"),
+    Verdict.FAILED: Outcome("f", "red", "failed"),
+    Verdict.MISSED: Outcome("m", "red", "missed"),
 }
 
 
@@ -126,12 +128,8 @@ def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
     found = []
     for day in range(max(first, last - LONGEST_CALENDAR + 1), last + 1):
         name = dt.date.fromordinal(day).isoformat()
-        night = known.get(name) or Night(name, "missed")
-        if night.outcome == "sent" and (night.minutes or 0) < 0:
-            night = night._replace(outcome="late")
-        elif night.outcome not in OUTCOMES:
-            night = night._replace(outcome="failed")
-        found.append(night)
+        night = known.get(name) or Night(name, Verdict.MISSED)
+        found.append(night._replace(outcome=verdict(night.outcome, night.minutes)))
     return found
 
 
@@ -262,7 +260,7 @@ def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
     if not is_planned:
         yield Problem("amber", "the inventory gives the host no feed of this name; run site.yml")
     named = {**(feed["cautions"] or {}), "feed": feed["feed"] if is_planned else "FEED"}
-    for text in views.cautions(named):
+    for text in cautions(Receipt.parse(named)):
         yield Problem("amber", text)
     if feed["starts"] is not None and not feed["starts"].get("roster-upload"):
         yield Problem("amber", "no delivery is planned")

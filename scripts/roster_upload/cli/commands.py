@@ -21,21 +21,27 @@ from typing import Any
 
 from roster_upload import config
 from roster_upload.cli import compare as comparing
+from roster_upload.cli import explain as explaining
 from roster_upload.cli import render as views
+from roster_upload.cli.progress import Progress, ProgressFile, follow
 from roster_upload.delivery import readiness as checks
-from roster_upload.delivery.delivery import Run, State
+from roster_upload.delivery.pipeline import Delivery
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop, unit
 from roster_upload.host.account import become_owner, user_name
 from roster_upload.host.credentials import credential, secrets_folder
 from roster_upload.host.locks import feed_lock
-from roster_upload.notify import alerts as tell
-from roster_upload.records import evidence, receipts
-from roster_upload.records.ledger import ENDED, Ledger
+from roster_upload.notify import events, notifier
+from roster_upload.records import evidence
+from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night, stamp
+from roster_upload.records.night_result import NightResult
+from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.records.state import State
+from roster_upload.records.summary import several
 from roster_upload.terminal.output import say, show, show_json
 from roster_upload.terminal.printable import printable
-from roster_upload.validation.check import ValidationOptions
+from roster_upload.validation.options import ValidationOptions
 
 SHORTEST_DIGEST = 12
 # The unit that logs in with the credential of a slot, as `roster-...@FEED`.
@@ -98,7 +104,7 @@ def check(given: argparse.Namespace) -> int:
         feed = config.load(config_file(given))
         path = feed.source
         state_as_owner(given)  # what the delivery cannot read is a fault here, too
-        report = comparing.check_export(feed, Night.of(feed, now).deadline.date())
+        report = comparing.check_export(feed, Night.containing(feed, now).deadline.date())
     if given.json:
         show_json(report.record())
     else:
@@ -107,7 +113,7 @@ def check(given: argparse.Namespace) -> int:
         rows = ", ".join(f"{count:,} {name}" for name, count in report.rows.items())
         verdict = "good" if report.accepted else "REFUSED"
         if report.accepted and report.faulty_rows:
-            verdict += f", with {views.several(sum(report.faulty_rows.values()), 'faulty row')}"
+            verdict += f", with {several(sum(report.faulty_rows.values()), 'faulty row')}"
         show(f"{printable(str(path))}: {verdict}; rows: {rows or 'none read'}")
     return Exit.OK if report.accepted else Exit.REFUSED
 
@@ -201,7 +207,7 @@ def through_unit(given: argparse.Namespace, command: str) -> int:
         try:
             hear()
             if sys.stderr.isatty() and command in TRANSFERS:
-                views.follow(given.feed, RUN_DIR / given.feed / "progress", starting.poll)
+                follow(given.feed, RUN_DIR / given.feed / "progress", starting.poll)
             _, told = starting.communicate()
         except KeyboardInterrupt:
             told = _interrupt(name, starting, is_ours=is_ours)
@@ -256,13 +262,12 @@ def _left(given: argparse.Namespace, command: str, began: dt.datetime) -> int:
 
     systemd takes a blackout date for a success, and may have forgotten all but that.
     """
-    receipts = Ledger(given.state_dir / given.feed).receipts()
-    last = receipts[-1] if receipts else {}
+    last = Ledger(given.state_dir / given.feed).history().last or Receipt()
     # Not that of a delivery which cron has started beside a login.
     # Nor one that a clock ahead has left.
     times = stamp(began), stamp(dt.datetime.now(dt.UTC))
-    is_it = last.get("command") == command and times[0] <= last["started"] <= times[1]
-    return int(last["exit_code"]) if is_it else Exit.OK
+    is_it = last.command == command and times[0] <= last.started <= times[1]
+    return int(last.exit_code or 0) if is_it else Exit.OK
 
 
 def _shown(name: str) -> dict[str, str]:
@@ -280,11 +285,11 @@ def deliver(given: argparse.Namespace) -> int:
     state = state_as_owner(given)
     if given.command == "resend" and not digest:
         digest = wish(given.feed)
-    run = Run(given.feed, config_file(given), state, given.command, digest)
+    run = Delivery(given.feed, config_file(given), state, given.command, digest)
     if sys.stderr.isatty():
-        run.progress = views.Progress(given.feed)
+        run.progress = Progress(given.feed)
     elif folder := os.environ.get("RUNTIME_DIRECTORY"):
-        run.progress = views.Left(Path(folder) / "progress")
+        run.progress = ProgressFile(Path(folder) / "progress")
 
     with stop.listening(is_last=True):
         code, message = run.execute()
@@ -344,9 +349,11 @@ def probe(given: argparse.Namespace) -> int:
     old = profile.read_profile(state.profile)
     differences = profile.changes(old, new) if old else []
     state.keep_profile(new)
-    end = {"feed": feed.feed, "outcome": ENDED, "command": "probe", "message": ""}
+    finished = stamp(dt.datetime.now(dt.UTC))
     # What was learned is a trace, which has to have its line.
-    state.ledger.append({**end, "finished": stamp(dt.datetime.now(dt.UTC))})
+    state.ledger.append(
+        Receipt(feed=feed.feed, outcome=Outcome.ENDED, command="probe", finished=finished)
+    )
     if given.json:
         show_json(dataclasses.asdict(new))
     else:
@@ -427,50 +434,45 @@ def watch(given: argparse.Namespace) -> int:
         return through_unit(given, "watch")
     feed, ledger = config.load(config_file(given)), Ledger(state_as_owner(given))
     now = dt.datetime.now(dt.UTC)
-    night = Night.of(feed, now)
+    night = Night.containing(feed, now)
     _tell_killed(feed, ledger)
+    tonight = NightResult(night.date)
     try:
-        receipts = [r for r in ledger.receipts() if r.get("night") == night.date]
+        tonight = ledger.history().night(night.date)
     except OSError as error:
         say(f"{ledger.path} cannot be read ({error.strerror})")
-        receipts = []
-    # What somebody has sent by day is not tonight's.
-    deliveries = [
-        r for r in receipts if r.get("command") in ("send", "resend") and r.get("in_window", True)
-    ]
-    if any(receipt["outcome"] in ("sent", "skipped") for receipt in deliveries):
+    if tonight.is_in_order:
         show(f"{feed.district}: tonight's delivery is in order")
         return Exit.OK
     if any(night.deadline.date() in span for span in feed.blackouts):
         show(f"{feed.district}: nothing is sent tonight, by plan")
         return Exit.OK
-    last = deliveries[-1] if deliveries else None
-    why = f"the last try: {last['message']}" if last else "no try was made tonight"
+    why = f"the last try: {tonight.last.message}" if tonight.last else "no try was made tonight"
     if begun := _under_way(ledger):
-        why = f"the run of {begun['started']} is under way; {why}"
+        why = f"the run of {begun.started} is under way; {why}"
     message = (
         f"{feed.district}: tonight's roster is not delivered, {night.minutes_to_deadline} min "
         f"before the deadline; {why}"
     )
-    receipt = {
-        "feed": feed.feed,
-        "district": feed.district,
-        "command": "watch",
-        "outcome": "failed",
-        "exit_code": int(Exit.MISSED),
-        "message": message,
-        "started": stamp(now),
-        "finished": stamp(dt.datetime.now(dt.UTC)),
-        "night": night.date,
-        "deadline": stamp(night.deadline),
-        "minutes_to_deadline": night.minutes_to_deadline,
-    }
+    receipt = Receipt(
+        feed=feed.feed,
+        district=feed.district,
+        command="watch",
+        outcome=Outcome.FAILED,
+        exit_code=int(Exit.MISSED),
+        message=message,
+        started=stamp(now),
+        finished=stamp(dt.datetime.now(dt.UTC)),
+        night=night.date,
+        deadline=stamp(night.deadline),
+        minutes_to_deadline=night.minutes_to_deadline,
+    )
     try:
         ledger.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         ledger.append(receipt)
     except OSError as error:  # a full disk is no reason to be silent
         say(f"the receipt cannot be written to {ledger.path} ({error.strerror})")
-    for trouble in tell.tell(feed, "deadline", receipt, secrets_folder()):
+    for trouble in notifier.notify(feed, "deadline", receipt, secrets_folder()):
         say(trouble)
     raise Failure(Exit.MISSED, message)
 
@@ -479,18 +481,17 @@ def _tell_killed(feed: config.Feed, ledger: Ledger) -> None:
     """Record, and notify who wants to know of, runs that were killed."""
     try:
         with feed_lock(ledger.path.parent):  # so none of them is under way
-            before, found = ledger.receipts(), ledger.close_killed()
+            before, found = ledger.history(), ledger.close_killed()
     except (OSError, Failure):  # a run is under way, or the watcher tells what is wrong
         return
     for receipt in found:
-        say(receipt["message"])
-        others = [r for r in before if r.get("run") != receipt["run"]]
-        if kind := tell.event(others, receipt):
-            for trouble in tell.tell(feed, kind, receipt, secrets_folder()):
+        say(receipt.message)
+        if kind := events.event(before.without(receipt.run), receipt):
+            for trouble in notifier.notify(feed, kind, receipt, secrets_folder()):
                 say(trouble)
 
 
-def _under_way(ledger: Ledger) -> dict[str, Any] | None:
+def _under_way(ledger: Ledger) -> Receipt | None:
     try:
         return ledger.under_way()
     except OSError:
@@ -503,10 +504,10 @@ def approve(given: argparse.Namespace) -> int:
     who = os.environ.get("SUDO_USER") or getpass.getuser()  # before this is the feed's account
     ledger = Ledger(state_as_owner(given))
     try:
-        held = [r for r in ledger.receipts() if receipts.is_held(r)]
+        held = ledger.history().held()
     except OSError as error:
         raise _closed(error) from None
-    digests = [digest for digest in map(receipts.export_sha256, held) if digest]
+    digests = [receipt.export_sha256 for receipt in held if receipt.export_sha256]
     matching = {digest for digest in digests if digest.startswith(given.digest)}
     if len(given.digest) < SHORTEST_DIGEST or len(matching) != 1:
         told = f"the last one held has {digests[-1]}" if digests else "none is held"
@@ -523,21 +524,21 @@ def approve(given: argparse.Namespace) -> int:
         )
         return Exit.OK
     now = stamp(dt.datetime.now(dt.UTC))
-    entry = {
-        "feed": given.feed,
-        "outcome": "approved",
-        "command": "approve",
-        "digest": digest,
-        "who": who,
-        "why": given.why,
-        "finished": now,
-        "message": f"{who} lets the held export {digest[:16]} through once: {given.why}",
-    }
+    entry = Receipt(
+        feed=given.feed,
+        outcome=Outcome.APPROVED,
+        command="approve",
+        digest=digest,
+        who=who,
+        why=given.why,
+        finished=now,
+        message=f"{who} lets the held export {digest[:16]} through once: {given.why}",
+    )
     try:
         ledger.append(entry)
     except OSError as error:
         raise _closed(error) from None
-    show(f"{entry['message']}. Send it: systemctl start roster-upload@{given.feed}.service")
+    show(f"{entry.message}. Send it: systemctl start roster-upload@{given.feed}.service")
     return Exit.OK
 
 
@@ -597,8 +598,8 @@ def _status(name: str, ledger: Ledger) -> dict[str, Any]:
     except OSError as error:
         raise _closed(error) from None
     return {
-        **views.status(name, ledger.receipts(), ledger.first_break()),
-        "under_way": ledger.under_way(),
+        **views.status(name, ledger.history(), ledger.first_break()),
+        "under_way": under_way.to_json() if (under_way := ledger.under_way()) else None,
         "lost": lost,
         "ledger_damaged_lines": ledger.damaged(),
     }
@@ -607,7 +608,7 @@ def _status(name: str, ledger: Ledger) -> dict[str, Any]:
 def history(given: argparse.Namespace) -> int:
     """Prints a feed's nights."""
     [name] = feed_names(given)
-    receipts = read_ledger(given, name).receipts()
+    receipts = read_ledger(given, name).history()
     if given.json:
         show_json(views.history(receipts, given.nights))
     else:
@@ -626,24 +627,24 @@ def explain(given: argparse.Namespace) -> int:
     else:
         given.feed = given.what
         [name] = feed_names(given)
-        receipts = [r for r in read_ledger(given, name).receipts() if "exit_code" in r]
+        receipts = [r for r in read_ledger(given, name).receipts() if r.exit_code is not None]
         if not receipts:
             raise Failure(Exit.USAGE, f"{name} has no receipt yet")
         receipt = receipts[-1]
-        if receipt["exit_code"] not in set(Exit):
+        if receipt.exit_code not in set(Exit):
             raise Failure(
                 Exit.USAGE,
-                f"the last receipt of {name} has exit code {receipt['exit_code']}, which this "
-                f"program does not know: {receipt['message']}",
+                f"the last receipt of {name} has exit code {receipt.exit_code}, which this "
+                f"program does not know: {receipt.message}",
             )
-        code = Exit(receipt["exit_code"])
+        code = Exit(receipt.exit_code)
         try:
             feed = config.load(config_file(given))
         except config.ConfigError:
             feed = None  # it can be what has to be explained
-    told = views.explain(code, receipt, feed)
+    told = explaining.explain(code, receipt, feed)
     if given.json:
         show_json(told)
     else:
-        show(views.explain_text(told))
+        show(explaining.explain_text(told))
     return Exit.OK

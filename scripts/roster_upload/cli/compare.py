@@ -9,15 +9,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from roster_upload import export as settle
+from roster_upload import export as exports
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.guard import guard
 from roster_upload.package.built import require_scope
 from roster_upload.spec.formats import OPAQUE
 from roster_upload.terminal.tables import table
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
 from roster_upload.validation.findings import Report
+from roster_upload.validation.options import ValidationOptions
 
 ACTIONS = ("removed", "added", "changed")
 WIDTH = 80
@@ -83,9 +84,9 @@ def compare(before: Path, after: Path, feed: Feed, night: dt.date) -> Answer:
 
 def check_path(path: Path, options: ValidationOptions, night: dt.date, key: bytes = b"") -> Report:
     """Check a zip, or a folder of CSV files as it would be packed. Raise Failure."""
-    export = settle.find(path, is_opaque=options.format == OPAQUE)
+    export = exports.find(path, is_opaque=options.format == OPAQUE)
     if export.is_folder:
-        with settle.snapshot(export, options.maximum_bytes) as copy:
+        with exports.snapshot(export, options.maximum_bytes) as copy:
             return check(copy.path, options, name=export.path.name, key=key, night=night)
     try:
         return check(export.path, options, key=key, night=night)
@@ -100,8 +101,8 @@ def check_export(feed: Feed, night: dt.date) -> Report:
         return check_path(feed.source, options, night)
     from roster_upload.package.outgoing import build_package  # noqa: PLC0415 - only steps need it
 
-    export = settle.find(feed.source, is_opaque=feed.is_opaque)
-    with settle.snapshot(export, feed.maximum_bytes) as copy:
+    export = exports.find(feed.source, is_opaque=feed.is_opaque)
+    with exports.snapshot(export, feed.maximum_bytes) as copy:
         built = build_package(feed, copy.path, copy.path.with_name("package.zip"), night)
         report = check(built.path if built else copy.path, options, night=night)
         if built and report.accepted:

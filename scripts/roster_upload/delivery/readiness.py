@@ -1,4 +1,4 @@
-"""Is a feed ready for tonight?  What can be told of it without changing anything, here or there."""
+"""Whether a feed is ready for tonight, as far as that shows without changing anything."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roster_upload import config
-from roster_upload import export as settle
+from roster_upload import export as exports
 from roster_upload.config import Feed
-from roster_upload.delivery.delivery import AHEAD_MINUTES, ahead
+from roster_upload.delivery.private_copy import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, said
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.record import path_text
+from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
+from roster_upload.terminal.printable import path_text
 
-# A delivery copies the export once, and the ring keeps so many packed ones.
+# A delivery copies the export once, and the package store keeps some compressed ones.
 LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: `code` is what is wrong, `Exit.OK` where nothing is."""
+    """One check of a feed. `code` is `Exit.OK`, or the exit code of the fault."""
 
     name: str
     code: Exit
     told: str
 
     def record(self) -> dict[str, object]:
-        """The check as JSON has it."""
+        """Return the check as JSON values."""
         return {"check": self.name, "exit_code": int(self.code), "told": self.told}
 
 
 def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
-    """All that needs neither the credential nor the network, one after the other."""
+    """Yield the checks that need neither the credential nor the network."""
     for name, look in LOOKS.items():
         try:
             yield Check(name, Exit.OK, look(feed, now))
@@ -45,7 +46,7 @@ def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
 
 
 def _zone(_feed: Feed, _now: dt.datetime) -> str:
-    """The host's own time zone: its schedule is written in UTC."""
+    """Return the host's time zone. Raise Failure where it is not UTC, as its schedule is."""
     zone = said("timedatectl", "show", "--property=Timezone", "--value")
     if zone not in ("Etc/UTC", "UTC"):
         raise Failure(
@@ -55,7 +56,7 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
 
 
 def _clock(_feed: Feed, now: dt.datetime) -> str:
-    """Whether the clock is kept right."""
+    """Return the time and how it is synchronised. Raise Failure."""
     if said("systemd-detect-virt", "--container") not in ("", "none"):
         return f"{stamp(now)}, kept by the machine that this container runs on"
     if said("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
@@ -64,13 +65,13 @@ def _clock(_feed: Feed, now: dt.datetime) -> str:
 
 
 def _next(feed: Feed, now: dt.datetime) -> str:
-    """The next start, which has to lie before the deadline that comes next after it."""
+    """Return the next start. Raise Failure where it is outside the window."""
     start = next_starts(now).get(feed.feed, {}).get("roster-upload")
     if not start:
         raise Failure(
             Exit.LOCAL, "neither cron nor a timer starts the delivery; run site.yml on this host"
         )
-    night = Night.of(feed, start)
+    night = Night.containing(feed, start)
     if not night.in_window:
         raise Failure(
             Exit.LOCAL,
@@ -81,10 +82,10 @@ def _next(feed: Feed, now: dt.datetime) -> str:
 
 
 def _room(feed: Feed, _now: dt.datetime) -> str:
-    """Free space where a delivery copies and keeps what it sends."""
+    """Return the free space for copies and stored packages. Raise Failure."""
     try:
-        size, _ = settle.find(feed.source, is_opaque=feed.is_opaque).written()
-    except Failure:  # told by its own check
+        size, _ = exports.find(feed.source, is_opaque=feed.is_opaque).written()
+    except Failure:  # its own check reports it
         size = 0
     needed = max(LEAST_FREE_BYTES, 3 * size)
     told = []
@@ -100,8 +101,8 @@ def _room(feed: Feed, _now: dt.datetime) -> str:
 
 
 def _export(feed: Feed, now: dt.datetime) -> str:
-    """The export: there, readable, and no older than a delivery would take."""
-    export = settle.find(feed.source, is_opaque=feed.is_opaque)
+    """Return the export. Raise Failure where it is missing, unreadable or stale."""
+    export = exports.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
     if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
         raise Failure(Exit.STALE, ahead(path_text(export.path), written, now))
@@ -118,9 +119,9 @@ PAUSED = "tonight nothing is sent, by plan"
 
 
 def _blackout(feed: Feed, now: dt.datetime) -> str:
-    """Whether the calendar lets tonight's delivery go."""
+    """Return whether tonight is a blackout date."""
     for span in feed.blackouts:
-        if Night.of(feed, now).deadline.date() in span:
+        if Night.containing(feed, now).deadline.date() in span:
             return f"{PAUSED}: blackout {span}"
     return "tonight is no blackout date"
 
@@ -136,7 +137,7 @@ LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {
 
 
 def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
-    """Log in once and look at the upload path; return what was seen.
+    """Log in once and look at the upload path. Return the findings.
 
     Where the feed allows it (`verify_by_writing`) a small file is written under a temporary name
     and removed. Raise Failure.
@@ -159,23 +160,23 @@ def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
 
 
 def previous(folder: Path, feed: str) -> Path:
-    """The slot of the credential that was in use before a rotation."""
+    """Return the slot of the credential from before a rotation."""
     return folder / "previous" / feed / "previous"
 
 
-def is_outlived(path: Path, accepted: list[dict[str, object]], now: dt.datetime) -> bool:
-    """Whether a delivery began, and was accepted, after a credential was put aside.
+def is_outlived(path: Path, accepted: list[Receipt], now: dt.datetime) -> bool:
+    """Return whether a delivery began, and was accepted, after a credential was put aside.
 
-    One whose start lies ahead of `now` says nothing of that: a clock was wrong.
+    A start later than `now` proves nothing: a clock was wrong.
     """
     if not accepted:
         return False
-    began = dt.datetime.fromisoformat(str(accepted[-1]["started"]))
+    began = dt.datetime.fromisoformat(accepted[-1].started)
     return path.stat().st_mtime < began.timestamp() <= now.timestamp()
 
 
 def load(path: Path) -> tuple[Feed | None, Check]:
-    """A feed's configuration, and what there is to say of it."""
+    """Return a feed's configuration, and the check of it."""
     try:
         feed = config.load(path)
     except config.ConfigError as error:

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from roster_upload import export as settle
+from roster_upload import export as exports
 from roster_upload.config import Feed
 from roster_upload.diff.package import Package
 from roster_upload.diff.people import Diff, Wish, between
@@ -16,11 +16,10 @@ from roster_upload.host.credentials import credential
 from roster_upload.package.outgoing import build_package
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night
-from roster_upload.records.package_store import Damaged, Entry, Ring
-from roster_upload.records.receipts import sent_sha256
+from roster_upload.records.package_store import Damaged, Entry, PackageStore
 from roster_upload.spec.formats import ONEROSTER, record_kinds
-from roster_upload.validation.check import ValidationOptions
 from roster_upload.validation.check import check as check_package
+from roster_upload.validation.options import ValidationOptions
 
 
 def check(feed: Feed, wish: Wish) -> None:
@@ -42,8 +41,8 @@ def owner(feed: Feed, state: Path) -> int:
 
 def differences(feed: Feed, state: Path, wish: Wish) -> tuple[Diff, dict[str, str]]:
     """Return what tonight's export would do, and the names of its schools. Raise Failure."""
-    night = Night.of(feed, dt.datetime.now(dt.UTC)).deadline.date()
-    with settle.workplace() as folder, _tonight(feed, night) as export:
+    night = Night.containing(feed, dt.datetime.now(dt.UTC)).deadline.date()
+    with exports.workplace() as folder, _tonight(feed, night) as export:
         last = _package(
             feed, _last(feed, state, folder / "last"), "the last accepted package", night
         )
@@ -60,8 +59,8 @@ def _package(feed: Feed, path: Path, title: str, night: dt.date) -> Package:
 @contextlib.contextmanager
 def _tonight(feed: Feed, night: dt.date) -> Iterator[Path]:
     """Give a private copy of what would be sent tonight. Raise Failure."""
-    export = settle.find(feed.source)
-    with settle.snapshot(export, feed.maximum_bytes) as copy:
+    export = exports.find(feed.source)
+    with exports.snapshot(export, feed.maximum_bytes) as copy:
         out = copy.path.with_name("package.zip")
         built = build_package(feed, copy.path, out, night)
         yield built.path if built else copy.path
@@ -69,7 +68,7 @@ def _tonight(feed: Feed, night: dt.date) -> Iterator[Path]:
 
 def _last(feed: Feed, state: Path, path: Path) -> Path:
     """Decrypt the last accepted package to a path and return it. Raise Failure."""
-    packages = Ring(state / "packages", credential(feed.feed, "state"), feed.keep_packages)
+    packages = PackageStore(state / "packages", credential(feed.feed, "state"), feed.keep_packages)
     kept = packages.entries()
     if not kept:
         raise _nothing_kept(feed)
@@ -85,7 +84,7 @@ def _last(feed: Feed, state: Path, path: Path) -> Path:
 def _is_last(feed: Feed, state: Path, entry: Entry) -> None:
     """Raise Failure where another package was accepted than the one that was kept last."""
     accepted = Ledger(state).accepted()
-    if accepted and sent_sha256(accepted[-1]) != entry.sha256:
+    if accepted and accepted[-1].sent_file.sha256 != entry.sha256:
         raise _nothing_kept(feed)
 
 

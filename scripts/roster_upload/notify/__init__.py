@@ -1,1 +1,1 @@
-"""Notifications: alerts by webhook and mail, heartbeats, metrics."""
+"""Notify people: events, the channels that carry them, and metrics."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from roster_upload.config import Feed
 from roster_upload.package.build import build
 from roster_upload.package.built import Built
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
+from roster_upload.validation.options import ValidationOptions
 
 
 def build_package(feed: Feed, export: Path, out: Path, night: dt.date) -> Built | None:

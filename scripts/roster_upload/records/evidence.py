@@ -1,4 +1,4 @@
-"""Whether a feed's receipts tell all: each trace of a delivery has to have its receipt.
+"""Whether a feed's receipts are complete: each trace of a delivery needs its receipt.
 
 The guard takes a feed without a delivery for a new one. So that a lost ledger is not taken for
 that, "never delivered" is only believed where nothing beside the ledger says otherwise.
@@ -7,14 +7,13 @@ that, "never delivered" is only believed where nothing beside the ledger says ot
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from roster_upload.host import atomic
 from roster_upload.host.account import read_plain
-from roster_upload.records.ledger import BEGUN, Ledger
-from roster_upload.records.receipts import sent_sha256
+from roster_upload.records.ledger import Ledger
+from roster_upload.records.receipt import Outcome, Receipt
 
 DIGEST_SHOWN = 16
 LINES_NAMED = 5
@@ -55,10 +54,15 @@ def gaps(folder: Path) -> list[str]:
 
 def _damage(ledger: Ledger) -> Iterator[str]:
     """Give the damaged lines behind which nothing was sent that knew of them."""
-    known = [n for n, _, r in ledger.entries() if r.get("outcome") == "sent" and r.get("lost")]
+    known = [line.number for line in ledger.entries() if _knows_damage(line.receipt)]
     lines = [number for number in ledger.damaged() if number > max(known, default=0)]
     if text := lines_text(lines):
         yield f"{ledger.path.name} is damaged in {text}"
+
+
+def _knows_damage(receipt: Receipt) -> bool:
+    """Return whether a file was sent by a run that knew of damaged lines."""
+    return receipt.is_sent and bool(receipt.lost)
 
 
 def lines_text(lines: Sequence[int]) -> str:
@@ -70,16 +74,16 @@ def lines_text(lines: Sequence[int]) -> str:
     return f"{text} and {more:,} more" if more > 0 else text
 
 
-def _traces(folder: Path, records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _traces(folder: Path, records: Sequence[Receipt]) -> Iterator[str]:
     """Give the traces of deliveries that have no receipt."""
-    known = {sent_sha256(r)[:DIGEST_SHOWN] for r in records if _may_have_reached(r)} - {""}
+    known = {r.sent_file.sha256[:DIGEST_SHOWN] for r in records if _may_have_reached(r)} - {""}
     for path in sorted(folder.glob("accepted-*.npz")):
         if path.is_file() and path.stem.removeprefix("accepted-") not in known:
             yield _lacks(f"a delivery, though its baseline {path.name} is kept")
     sha256 = _marked(folder)
     if sha256 is not None and sha256[:DIGEST_SHOWN] not in known:
         yield _lacks(f"the last delivery, though {marker(folder).name} says that there was one")
-    if any(record["outcome"] == "sent" for record in records):
+    if any(record.is_sent for record in records):
         return
     kept = [path.stem.partition("-")[2] for path in packages(folder).glob("*.package")]
     if any(one[:DIGEST_SHOWN] not in known for one in kept):
@@ -102,16 +106,16 @@ def _marked(folder: Path) -> str | None:
         return ""
 
 
-def _may_have_reached(record: Mapping[str, Any]) -> bool:
+def _may_have_reached(record: Receipt) -> bool:
     """Return whether a line is of a transfer. Receipts without a run are of an older program."""
-    is_older = "run" not in record and record["outcome"] == "failed"
-    return bool(record["outcome"] == "sent" or record.get("at_vendor") or is_older)
+    is_older = not record.run and record.outcome is Outcome.FAILED
+    return record.is_sent or bool(record.at_vendor) or is_older
 
 
-def _may_have_learned(record: Mapping[str, Any]) -> bool:
+def _may_have_learned(record: Receipt) -> bool:
     """Return whether a line explains that something is known of the server.
 
     A run that found the receipts incomplete explains nothing.
     """
-    is_run = record["outcome"] == BEGUN or "run" not in record
-    return is_run and record["command"] in LEARNING and not record.get("lost")
+    is_run = record.outcome is Outcome.BEGUN or not record.run
+    return is_run and record.command in LEARNING and not record.lost

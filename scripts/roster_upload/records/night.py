@@ -23,8 +23,8 @@ class Night:
     minutes_to_deadline: int
 
     @classmethod
-    def of(cls, feed: Feed, now: dt.datetime) -> Night:
-        """The night whose deadline comes next after `now` (UTC)."""
+    def containing(cls, feed: Feed, now: dt.datetime) -> Night:
+        """Return the night whose deadline comes next after `now` (UTC)."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         deadline = midnight + dt.timedelta(minutes=feed.deadline)
         if deadline <= now:
@@ -36,11 +36,11 @@ class Night:
 
     @property
     def date(self) -> str:
-        """The day of its deadline."""
+        """Return the day of its deadline."""
         return self.deadline.date().isoformat()
 
     def seconds_left(self) -> float:
-        """How long anything may still be waited for."""
+        """Return for how long anything may still be waited for."""
         if not self.in_window:
             return OUTSIDE_THE_WINDOW_SECONDS
         left = (self.deadline - dt.datetime.now(dt.UTC)).total_seconds()
@@ -48,5 +48,5 @@ class Night:
 
 
 def stamp(moment: dt.datetime) -> str:
-    """A moment in UTC as ISO 8601 to the second."""
+    """Return a moment in UTC as ISO 8601, to the second."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

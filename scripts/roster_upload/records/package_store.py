@@ -39,7 +39,7 @@ class Entry:
     sha256: str
 
 
-class Ring:
+class PackageStore:
     """The packages in a folder, the newest `keep` of them."""
 
     def __init__(self, folder: Path, key: bytes, keep: int) -> None:
@@ -48,7 +48,7 @@ class Ring:
         self._cipher = AESGCM(hashlib.blake2b(b"ring", key=key, digest_size=32).digest())
 
     def entries(self) -> list[Entry]:
-        """All that are kept, the oldest first."""
+        """Return all kept packages, the oldest first."""
         found = []
         for path in sorted(self.folder.glob("*.package")):
             accepted, _, sha256 = path.stem.partition("-")
@@ -56,7 +56,7 @@ class Ring:
         return found
 
     def add(self, package: Path, sha256: str) -> None:
-        """Keeps a package, and no more than `keep` in all; raises OSError.
+        """Keep a package, and no more than `keep` in all. Raise OSError.
 
         It becomes the newest one, also where a wrong clock has given another a later time.
         """
@@ -88,7 +88,7 @@ class Ring:
                 number, block = number + 1, further
 
     def decrypt(self, entry: Entry, path: Path) -> None:
-        """Writes a kept package in the clear; raises Damaged or OSError."""
+        """Write a kept package unencrypted. Raise Damaged or OSError."""
         digest = hashlib.sha256()
         with entry.path.open("rb") as source, path.open("xb") as out:
             os.fchmod(out.fileno(), 0o600)

@@ -5,10 +5,13 @@ It goes through here where it enters, and again where the control node shows it.
 
 from __future__ import annotations
 
+import os
+from pathlib import PurePath
 from typing import Any
 
 LONGEST = 300  # characters of one line
 LONGEST_MESSAGE = 4_000  # the same, of a line that is made of several such texts
+LONGEST_PATH = 4096
 
 
 def printable(text: str | bytes, longest: int = LONGEST) -> str:
@@ -40,3 +43,8 @@ def printable_values(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [printable_values(one) for one in value]
     return value
+
+
+def path_text(path: PurePath) -> str:
+    """Return a path for people, also one whose bytes are not UTF-8."""
+    return printable(os.fsencode(path), LONGEST_PATH)

@@ -6,42 +6,18 @@ import datetime as dt
 import secrets
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from roster_upload.config import Feed
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.hashing import KeyedHasher
 from roster_upload.host.memory import give_back
 from roster_upload.spec import spec
 from roster_upload.spec.formats import OPAQUE
-from roster_upload.spec.schema import default
 from roster_upload.validation import archive, oneroster, traditional
 from roster_upload.validation.findings import Budget, Findings, Report
+from roster_upload.validation.options import ValidationOptions
 from roster_upload.validation.zip_layout import Ambiguous, TooLarge
 from roster_upload.validation.zip_package import ZipPackage
-
-
-@dataclass(frozen=True)
-class ValidationOptions:
-    """What a package is checked by. Each has the name of the feed's key."""
-
-    format: str = "oneroster-1.1"
-    rules: Mapping[str, str] = field(default_factory=dict)  # rule, or rule:file.column: severity
-    faulty_rows_percent: float = field(default_factory=lambda: default("faulty_rows_percent"))
-    faulty_rows_count: int = field(default_factory=lambda: default("faulty_rows_count"))
-    traditional_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    allow_delete_unlisted: bool = False
-    minimum_bytes: int = field(default_factory=lambda: default("minimum_bytes"))
-    maximum_bytes: int = field(default_factory=lambda: default("maximum_bytes"))
-    remote_name: str = ""
-
-    @classmethod
-    def from_feed(cls, feed: Feed) -> ValidationOptions:
-        """Return those of a feed."""
-        return cls(**{name: getattr(feed, name) for name in cls.__dataclass_fields__})
-
 
 Checker = Callable[[zipfile.ZipFile, Report, KeyedHasher, ValidationOptions, dt.date], None]
 # Format: what looks into its zip. None where the file is not looked into.

@@ -6,9 +6,8 @@ few, a `warning`, or `ignored`, which is counted and told to nobody.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -16,49 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from roster_upload.guard.baseline import Baseline
+from roster_upload.records.finding import SEVERITIES, Finding, rules
 from roster_upload.spec import spec
 from roster_upload.spec.schema import default
 from roster_upload.terminal.printable import printable
 
-SEVERITIES = ("error", "fault", "warning", "ignored")  # the worst first
 MORE_ROWS = 1 << 16  # a file's flags grow by at least so many
 NO_ROWS = np.zeros(0, np.bool_)
-
-
-@functools.cache
-def rules() -> Mapping[str, Mapping[str, str]]:
-    """Return every rule by its id: its severity and its text."""
-    groups = spec("rules")
-    return {f"{g}.{name}": rule for g, names in groups.items() for name, rule in names.items()}
-
-
-@dataclass
-class Finding:
-    """A rule broken in one column of one file: how often, and in which rows first.
-
-    Rows are counted as a spreadsheet does: the header is row 1.
-    """
-
-    rule: str
-    severity: str
-    file: str
-    column: str = ""
-    detail: str = ""
-    count: int = 0
-    rows: list[int] = field(default_factory=list)
-
-    def text(self) -> str:
-        """Return one line for people."""
-        where = self.file + (f", column {self.column}" if self.column else "")
-        if self.rows:
-            where += f", row{'s' if self.count > 1 else ''} {', '.join(map(str, self.rows))}"
-            where += f" … ({self.count:,} in all)" if self.count > len(self.rows) else ""
-        message = rules()[self.rule]["text"] + (f" ({self.detail})" if self.detail else "")
-        return f"{self.severity}: {where}: {message} [{self.rule}]"
-
-    def record(self) -> dict[str, Any]:
-        """Return the finding as JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -247,5 +210,5 @@ class Report:
             "accepted": self.accepted,
             "rows": self.rows,
             "faulty_rows": self.faulty_rows,
-            "findings": [finding.record() for finding in self.findings],
+            "findings": [finding.to_json() for finding in self.findings],
         }

@@ -27,7 +27,7 @@ from roster_upload.validation.lines import Unreadable
 from roster_upload.validation.row_rules import have_lost_zeros
 
 if TYPE_CHECKING:
-    from roster_upload.validation.check import ValidationOptions
+    from roster_upload.validation.options import ValidationOptions
 
 
 def check(

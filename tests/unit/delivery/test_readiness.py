@@ -14,6 +14,7 @@ import pytest
 from roster_upload import config
 from roster_upload.delivery import readiness as checks
 from roster_upload.exits import Exit, Failure
+from roster_upload.records.receipt import Receipt
 from roster_upload.transfer import connect, probe
 from support.sftp_server import Server, directory_of, profile
 from unit.test_config import GOOD
@@ -212,7 +213,7 @@ def test_a_credential_is_outlived_by_a_delivery_that_began_after_it(tmp_path: Pa
     for seconds, outlived in ((-1, False), (0, False), (1, True)):
         began = (NOW + dt.timedelta(seconds=seconds)).isoformat()
         later = (NOW + dt.timedelta(days=1)).isoformat()
-        accepted: list[dict[str, object]] = [{"started": later}, {"started": began}]
+        accepted = [Receipt(started=later), Receipt(started=began)]
         assert checks.is_outlived(path, accepted, tomorrow) is outlived
     assert checks.is_outlived(path, accepted, NOW + dt.timedelta(seconds=1))
     assert not checks.is_outlived(path, accepted, NOW), "a start that lies ahead says nothing"

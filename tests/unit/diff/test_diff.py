@@ -19,8 +19,9 @@ from roster_upload.cli.render_diff import escaped, text
 from roster_upload.diff.people import ACTIONS, Diff, Record
 from roster_upload.exits import Exit
 from roster_upload.records.ledger import Ledger
-from roster_upload.records.package_store import Ring
+from roster_upload.records.package_store import PackageStore
 from support import rosters
+from support.receipts import append
 from unit.test_config import GOOD
 
 KEY = b"k" * 32
@@ -106,14 +107,14 @@ def keep(tmp_path: Path) -> Path:
     state.mkdir(parents=True)
     path = package(tmp_path / "accepted")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    Ledger(state).append(
+    append(Ledger(state),
         {
             "feed": FEED, "command": "send", "outcome": "sent", "exit_code": 0,
             "started": "2026-10-31T07:10:00Z", "finished": "2026-10-31T07:11:00Z",
             "source": {"sha256": digest},
         }
     )  # fmt: skip
-    Ring(state / "packages", KEY, 3).add(path, digest)
+    PackageStore(state / "packages", KEY, 3).add(path, digest)
     return state
 
 
@@ -217,7 +218,7 @@ def test_without_a_kept_package_it_says_what_to_do(
 def test_a_package_that_is_not_the_last_one_is_not_compared_with(tmp_path: Path) -> None:
     options = feed_of(tmp_path)
     package(tmp_path / "export.zip")
-    Ledger(keep(tmp_path)).append(
+    append(Ledger(keep(tmp_path)),
         {
             "feed": FEED, "command": "send", "outcome": "sent", "exit_code": 0,
             "started": "2999-10-31T07:10:00Z", "source": {"sha256": "0" * 64},

@@ -25,7 +25,7 @@ HELD_FOR = {
 
 
 def test_every_example_is_on_the_page_once() -> None:
-    """scripts/docs writes their outputs, and test_docs compares them."""
+    """scripts/dev/docs writes their outputs, and test_docs compares them."""
     assert re.findall(r"<!-- example: ([\w-]+) -->", PAGE.read_text()) == list(EXAMPLES)
 
 

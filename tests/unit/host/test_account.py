@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roster_upload.cli import commands
+from roster_upload.cli import commands, progress
 from roster_upload.cli import parser as cli
-from roster_upload.cli import render as views
 from roster_upload.diff import channel
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import become_owner, open_plain, read_plain
+from roster_upload.records.receipt import Receipt
+from roster_upload.records.summary import next_step
 
 SCRIPTS = Path(cli.__file__).parents[2]
 NOBODY = 65534
@@ -222,11 +223,11 @@ def test_a_feed_without_receipts_hides_no_other(
 def test_what_is_typed_again_is_a_name_and_a_digest() -> None:
     """A next step contains nothing that a feed's account could have made a command."""
     receipt = {"feed": "a; touch x", "exit_code": 17, "source": {"sha256": "$(touch y)" + "a" * 54}}
-    assert "touch" not in views.next_step(receipt)
-    assert "roster-upload diff FEED" in views.next_step(receipt)
+    assert "touch" not in next_step(Receipt.parse(receipt))
+    assert "roster-upload diff FEED" in next_step(Receipt.parse(receipt))
     good = {"feed": "ash", "exit_code": 17, "source": {"sha256": "ab" * 32}}
-    assert "roster-upload diff ash" in views.next_step(good)
-    assert "ab" * 8 in views.next_step(good)
+    assert "roster-upload diff ash" in next_step(Receipt.parse(good))
+    assert "ab" * 8 in next_step(Receipt.parse(good))
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"diff": {"records": [{}]}, "schools": {}}, 7])
@@ -243,12 +244,12 @@ def test_progress_behind_a_link_is_not_shown(
     (tmp_path / "secret").write_text("1 9")
     path.symlink_to(tmp_path / "secret")
     shown: list[int] = []
-    monkeypatch.setattr(views.Progress, "__call__", lambda _bar, done, _size: shown.append(done))
-    views.follow("ash", path, lambda: next(looks))
+    monkeypatch.setattr(progress.Progress, "__call__", lambda _bar, done, _size: shown.append(done))
+    progress.follow("ash", path, lambda: next(looks))
     assert (shown, path.is_symlink()) == ([], True)
     path.unlink()
     path.write_text("1 9")
     os.utime(path, (4e9, 4e9))  # written from now on
     looks = iter([None, "over"])
-    views.follow("ash", path, lambda: next(looks))
+    progress.follow("ash", path, lambda: next(looks))
     assert shown == [1]

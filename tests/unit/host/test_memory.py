@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from roster_upload.cli import compare
 from roster_upload.cli import parser as cli
-from roster_upload.delivery import delivery
+from roster_upload.delivery import pipeline
 from roster_upload.exits import Exit
 from roster_upload.host import memory
 from roster_upload.package.source import Source, Unusable
@@ -126,11 +126,11 @@ def test_what_a_delivery_lacks_is_in_its_receipt(
     def lack(*_given: object) -> str:
         raise error
 
-    monkeypatch.setattr(delivery.Run, "_deliver", lack)
-    code, message = delivery.Run("a", tmp_path / "a.toml", tmp_path / "a").execute()
+    monkeypatch.setattr(pipeline.Delivery, "_deliver", lack)
+    code, message = pipeline.Delivery("a", tmp_path / "a.toml", tmp_path / "a").execute()
     (receipt,) = Ledger(tmp_path / "a").receipts()
-    assert (code, receipt["exit_code"]) == (Exit.LOCAL, Exit.LOCAL)
-    assert (message, receipt["outcome"]) == (receipt["message"], "failed")
+    assert (code, receipt.exit_code) == (Exit.LOCAL, Exit.LOCAL)
+    assert (message, receipt.outcome) == (receipt.message, "failed")
     assert told in message
 
 

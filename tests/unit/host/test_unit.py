@@ -18,6 +18,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host import unit
 from roster_upload.records.ledger import Ledger
 from support import waiting
+from support.receipts import append
 
 NAME = "roster-upload@a.service"
 
@@ -117,7 +118,7 @@ def test_a_run_that_systemd_has_forgotten_is_told_by_its_receipt(
 ) -> None:
     began = dt.datetime(2026, 11, 26, 7, 10, tzinfo=dt.UTC)
     (tmp_path / "a").mkdir()
-    Ledger(tmp_path / "a").append({"started": "2026-11-26T07:10:00Z", **receipt})
+    append(Ledger(tmp_path / "a"), {"started": "2026-11-26T07:10:00Z", **receipt})
     given = argparse.Namespace(feed="a", state_dir=tmp_path)
     assert commands._left(given, command, began) == code
 

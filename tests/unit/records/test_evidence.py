@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from roster_upload.records import evidence
 from roster_upload.records.ledger import Ledger
+from support.receipts import append
 
 SHA, OTHER = "a" * 64, "b" * 64
 SENT = {
@@ -50,19 +51,19 @@ def test_a_trace_without_a_receipt_is_a_gap(tmp_path: Path, leave: Callable[[Pat
     # Later runs that send nothing explain nothing.
     lost = evidence.gaps(tmp_path)
     ledger = Ledger(tmp_path)
-    ledger.append({"run": "2", "outcome": "begun", "command": "send", "lost": lost})
-    ledger.append({"run": "2", "outcome": "held", "source": {"sha256": SHA}, "lost": lost})
-    ledger.append({"run": "3", "outcome": "failed", "command": "watch"})
-    ledger.append({"run": "4", "outcome": "failed", "command": "send", "exit_code": 3})
-    ledger.append({"outcome": "approved", "digest": SHA})
+    append(ledger, {"run": "2", "outcome": "begun", "command": "send", "lost": lost})
+    append(ledger, {"run": "2", "outcome": "held", "source": {"sha256": SHA}, "lost": lost})
+    append(ledger, {"run": "3", "outcome": "failed", "command": "watch"})
+    append(ledger, {"run": "4", "outcome": "failed", "command": "send", "exit_code": 3})
+    append(ledger, {"outcome": "approved", "digest": SHA})
     assert evidence.gaps(tmp_path) == lost
 
 
 @pytest.mark.parametrize("leave", TRACES)
 def test_a_trace_with_its_receipt_is_none(tmp_path: Path, leave: Callable[[Path], None]) -> None:
     leave(tmp_path)
-    Ledger(tmp_path).append({"run": "1", "outcome": "begun", "command": "send"})
-    Ledger(tmp_path).append(SENT)
+    append(Ledger(tmp_path), {"run": "1", "outcome": "begun", "command": "send"})
+    append(Ledger(tmp_path), SENT)
     assert evidence.gaps(tmp_path) == []
 
 
@@ -72,7 +73,7 @@ def test_what_was_sent_last_needs_its_own_receipt(
 ) -> None:
     """The ledger was cut in half: an older delivery is still in it."""
     leave(tmp_path)
-    Ledger(tmp_path).append({**SENT, "source": {"sha256": OTHER}})
+    append(Ledger(tmp_path), {**SENT, "source": {"sha256": OTHER}})
     assert len(evidence.gaps(tmp_path)) == 1
 
 
@@ -88,7 +89,7 @@ def test_a_first_delivery_that_failed_explains_its_baseline(
     tmp_path: Path, receipt: dict[str, object]
 ) -> None:
     leave_baseline(tmp_path)
-    Ledger(tmp_path).append(receipt)
+    append(Ledger(tmp_path), receipt)
     assert evidence.gaps(tmp_path) == []
 
 
@@ -96,26 +97,26 @@ def test_a_first_delivery_that_failed_explains_its_baseline(
 def test_what_learns_of_the_server_explains_its_profile(tmp_path: Path, command: str) -> None:
     leave_profile(tmp_path)
     outcome = "ended" if command == "probe" else "begun"
-    Ledger(tmp_path).append({"outcome": outcome, "command": command})
+    append(Ledger(tmp_path), {"outcome": outcome, "command": command})
     assert evidence.gaps(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[" * 9999, b'{"sha256": 5}', b"\xff"])
 def test_a_marker_that_cannot_be_read_is_a_gap(tmp_path: Path, content: bytes) -> None:
-    Ledger(tmp_path).append(SENT)
+    append(Ledger(tmp_path), SENT)
     evidence.marker(tmp_path).write_bytes(content)
     assert len(evidence.gaps(tmp_path)) == 1
 
 
 def test_damage_is_a_gap_until_something_is_sent_that_knows_of_it(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(SENT)
+    append(ledger, SENT)
     with ledger.path.open("ab") as handle:
         handle.write(b"damaged\n")
     assert evidence.gaps(tmp_path) == ["receipts.jsonl is damaged in line 2"]
-    ledger.append(SENT)
+    append(ledger, SENT)
     assert evidence.gaps(tmp_path), "who sent did not know of it"
-    ledger.append({**SENT, "lost": evidence.gaps(tmp_path)})
+    append(ledger, {**SENT, "lost": evidence.gaps(tmp_path)})
     assert evidence.gaps(tmp_path) == []
     with ledger.path.open("ab") as handle:
         handle.write(b"damaged\n" * 9)

@@ -14,11 +14,12 @@ from roster_upload.exits import Exit
 from roster_upload.host import locks
 from roster_upload.host.locks import feed_lock
 from roster_upload.records.ledger import LAST_LINES, PRUNED_AT_ONCE, Ledger
+from support.receipts import append
 
 
 def prune(ledger: Ledger, before: str) -> int:
     """Prune receipts older than a time, by a clock that follows the last receipts."""
-    stamps = sorted(record["finished"] for record in ledger.records()[-LAST_LINES:])
+    stamps = sorted(record.finished for record in ledger.records()[-LAST_LINES:])
     now = dt.datetime.fromisoformat(stamps[(len(stamps) - 1) // 4] if stamps else before)
     return ledger.prune(now - dt.datetime.fromisoformat(before), now)
 
@@ -26,9 +27,9 @@ def prune(ledger: Ledger, before: str) -> int:
 def test_receipts_are_chained_and_an_edit_shows(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(4):
-        ledger.append({"outcome": "sent", "number": number})
-    assert [receipt["number"] for receipt in ledger.receipts()] == [0, 1, 2, 3]
-    assert ledger.receipts()[0]["previous"] == ""
+        append(ledger, {"outcome": "sent", "number": number})
+    assert [receipt.others["number"] for receipt in ledger.receipts()] == [0, 1, 2, 3]
+    assert ledger.receipts()[0].previous == ""
     assert ledger.first_break() is None
 
     lines = ledger.path.read_text().splitlines(keepends=True)
@@ -40,12 +41,12 @@ def test_receipts_are_chained_and_an_edit_shows(tmp_path: Path) -> None:
 
 def test_a_torn_line_is_left_out_and_written_over_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append({"number": 0})
+    append(ledger, {"number": 0})
     with ledger.path.open("ab") as handle:
         handle.write(b'{"number": 1, "half')
-    assert [receipt["number"] for receipt in ledger.receipts()] == [0]
-    ledger.append({"number": 2})
-    assert [receipt["number"] for receipt in ledger.receipts()] == [0, 2]
+    assert [receipt.others["number"] for receipt in ledger.receipts()] == [0]
+    append(ledger, {"number": 2})
+    assert [receipt.others["number"] for receipt in ledger.receipts()] == [0, 2]
     assert ledger.path.read_bytes().count(b"\n") == 3
     assert json.loads(ledger.path.read_bytes().splitlines()[-1])["number"] == 2
     assert ledger.first_break() is None, "a power cut is no forgery"
@@ -63,11 +64,11 @@ def test_a_receipt_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "fsync", fsync)
     ledger = Ledger(tmp_path)
-    ledger.append(night(1))
+    append(ledger, night(1))
     assert synced == [ledger.path, tmp_path]
-    ledger.append(night(2))
+    append(ledger, night(2))
     assert synced[2:] == [ledger.path]
-    ledger.append(night(3))
+    append(ledger, night(3))
     assert prune(ledger, "2026-11-04T00:00:00Z") == 2
     temporary, folder = synced[4:]
     assert temporary.name.startswith(".receipts.jsonl.")
@@ -76,7 +77,7 @@ def test_a_receipt_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_starts_at_once_chain_their_receipts(tmp_path: Path) -> None:
     writers = [
-        threading.Thread(target=Ledger(tmp_path).append, args=({"number": number},))
+        threading.Thread(target=append, args=(Ledger(tmp_path), {"number": number}))
         for number in range(20)
     ]
     for writer in writers:
@@ -84,7 +85,7 @@ def test_starts_at_once_chain_their_receipts(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     ledger = Ledger(tmp_path)
-    assert sorted(receipt["number"] for receipt in ledger.receipts()) == list(range(20))
+    assert sorted(receipt.others["number"] for receipt in ledger.receipts()) == list(range(20))
     assert ledger.first_break() is None
 
 
@@ -92,7 +93,7 @@ def test_a_receipt_is_for_the_feeds_group_alone(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     old = os.umask(0o077)
     try:
-        ledger.append({"number": 0})
+        append(ledger, {"number": 0})
     finally:
         os.umask(old)
     assert ledger.path.stat().st_mode & 0o777 == 0o640
@@ -108,14 +109,14 @@ def night(number: int, **values: object) -> dict[str, object]:
 def test_old_receipts_give_way_and_the_chain_holds(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 11):
-        ledger.append(night(number))
+        append(ledger, night(number))
     assert prune(ledger, "2026-11-04T00:00:00Z") == 3
-    assert [receipt["n"] for receipt in ledger.receipts()] == list(range(4, 11))
+    assert [receipt.others["n"] for receipt in ledger.receipts()] == list(range(4, 11))
     assert ledger.first_break() is None
     assert prune(ledger, "2026-11-04T00:00:00Z") == 0
-    ledger.append(night(11))
+    append(ledger, night(11))
     assert prune(ledger, "2026-11-06T00:00:00Z") == 2
-    ledger.append(night(12))
+    append(ledger, night(12))
     assert ledger.first_break() is None
     mark = json.loads(ledger.path.read_text().splitlines()[0])
     assert (mark["outcome"], mark["lines"]) == ("pruned", 5)
@@ -130,23 +131,23 @@ def test_old_receipts_give_way_and_the_chain_holds(tmp_path: Path) -> None:
 def test_the_last_receipt_stays_however_old(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in (1, 2):
-        ledger.append(night(number))
+        append(ledger, night(number))
     assert prune(ledger, "2027-01-01T00:00:00Z") == 1
-    assert [receipt["n"] for receipt in ledger.receipts()] == [2]
+    assert [receipt.others["n"] for receipt in ledger.receipts()] == [2]
 
 
 def test_what_the_vendor_has_stays_however_old(tmp_path: Path) -> None:
     """After a summer without deliveries the guard still compares with the last one."""
     ledger = Ledger(tmp_path)
     for number, outcome in enumerate(["sent", "held", "sent", *["skipped"] * 6], 1):
-        ledger.append(night(number, outcome=outcome))
+        append(ledger, night(number, outcome=outcome))
     assert prune(ledger, "2027-01-01T00:00:00Z") == 2
-    assert [receipt["n"] for receipt in ledger.accepted()] == [3]
-    assert [receipt["n"] for receipt in ledger.receipts()] == list(range(3, 10))
+    assert [receipt.others["n"] for receipt in ledger.accepted()] == [3]
+    assert [receipt.others["n"] for receipt in ledger.receipts()] == list(range(3, 10))
     assert prune(ledger, "2027-01-01T00:00:00Z") == 0
-    ledger.append(night(10))
+    append(ledger, night(10))
     assert prune(ledger, "2027-01-01T00:00:00Z") == 7
-    assert [receipt["n"] for receipt in ledger.receipts()] == [10]
+    assert [receipt.others["n"] for receipt in ledger.receipts()] == [10]
     assert ledger.first_break() is None
 
 
@@ -167,21 +168,21 @@ def test_what_was_spoilt_by_hand_shows_after_pruning(
 ) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 8):
-        ledger.append(night(number))
+        append(ledger, night(number))
     assert prune(ledger, "2026-11-04T00:00:00Z") == 3
     assert ledger.first_break() is None
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     assert len(lines) == 5
     ledger.path.write_bytes(b"".join(spoil(lines)))
     assert ledger.first_break() == broken_at
-    ledger.append(night(20))  # which is chained to the existing ones, and repairs nothing
+    append(ledger, night(20))  # which is chained to the existing ones, and repairs nothing
     assert ledger.first_break() == broken_at
 
 
 def test_what_is_edited_before_it_goes_breaks_what_follows(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 6):
-        ledger.append(night(number))
+        append(ledger, night(number))
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2].replace(b"sent", b"held")
     ledger.path.write_bytes(b"".join(lines))
@@ -194,7 +195,7 @@ def test_a_pruning_that_fails_changes_nothing(
 ) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 6):
-        ledger.append(night(number))
+        append(ledger, night(number))
     before = ledger.path.read_bytes()
 
     def full(_descriptor: int) -> None:
@@ -205,7 +206,7 @@ def test_a_pruning_that_fails_changes_nothing(
         with pytest.raises(OSError, match="No space"):
             prune(ledger, "2026-11-04T00:00:00Z")
     assert ledger.path.read_bytes() == before
-    ledger.append(night(6))
+    append(ledger, night(6))
     assert prune(ledger, "2026-11-04T00:00:00Z") == 3
     assert ledger.first_break() is None
     assert [path.name for path in tmp_path.iterdir()] == [ledger.path.name]
@@ -214,7 +215,7 @@ def test_a_pruning_that_fails_changes_nothing(
 def test_a_pruned_ledger_keeps_its_mode(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 6):
-        ledger.append(night(number))
+        append(ledger, night(number))
     old = os.umask(0)
     try:
         prune(ledger, "2026-11-04T00:00:00Z")
@@ -226,11 +227,11 @@ def test_a_pruned_ledger_keeps_its_mode(tmp_path: Path) -> None:
 def test_appending_meanwhile_loses_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 29):
-        ledger.append(night(number))
+        append(ledger, night(number))
 
     def add() -> None:
         for _ in range(30):
-            Ledger(tmp_path).append(night(30))
+            append(Ledger(tmp_path), night(30))
 
     threads = [threading.Thread(target=add) for _ in range(3)]
     for thread in threads:
@@ -239,7 +240,7 @@ def test_appending_meanwhile_loses_nothing(tmp_path: Path) -> None:
         prune(ledger, f"2026-11-{number:02}T00:00:00Z")
     for thread in threads:
         thread.join()
-    assert sum(receipt["n"] == 30 for receipt in ledger.receipts()) == 90
+    assert sum(receipt.others["n"] == 30 for receipt in ledger.receipts()) == 90
     assert ledger.first_break() is None
 
 
@@ -247,22 +248,22 @@ def test_an_approval_is_used_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     digest = "a" * 64
     assert ledger.approval(digest) is None
-    ledger.append(night(1, outcome="held", source={"sha256": digest}))
+    append(ledger, night(1, outcome="held", source={"sha256": digest}))
     assert ledger.approval(digest) is None
-    ledger.append(night(2, outcome="approved", digest=digest))
+    append(ledger, night(2, outcome="approved", digest=digest))
     found = ledger.approval(digest)
     assert found
-    assert found["n"] == 2
+    assert found.others["n"] == 2
     assert ledger.approval("b" * 64) is None
-    ledger.append(night(3, outcome="failed", source={"sha256": digest}))
+    append(ledger, night(3, outcome="failed", source={"sha256": digest}))
     assert ledger.approval(digest)
-    ledger.append(night(4, source={"sha256": "b" * 64}))
+    append(ledger, night(4, source={"sha256": "b" * 64}))
     assert ledger.approval(digest), "another export uses nothing up"
-    ledger.append(night(5, source={"sha256": digest}))
+    append(ledger, night(5, source={"sha256": digest}))
     assert ledger.approval(digest) is None
-    ledger.append(night(6, outcome="held", source={"sha256": digest}))
+    append(ledger, night(6, outcome="held", source={"sha256": digest}))
     assert ledger.approval(digest) is None
-    ledger.append(night(7, outcome="approved", digest=digest))
+    append(ledger, night(7, outcome="approved", digest=digest))
     assert ledger.approval(digest), "once more, where somebody says so again"
 
 
@@ -273,19 +274,22 @@ def test_an_approval_is_used_once(tmp_path: Path) -> None:
 def test_a_line_that_is_no_receipt_is_left_out(tmp_path: Path, line: bytes) -> None:
     ledger = Ledger(tmp_path)
     assert ledger.receipts() == []
-    ledger.append({"number": 0})
+    append(ledger, {"number": 0})
     with ledger.path.open("ab") as handle:
         handle.write(line)
-    assert [receipt["number"] for receipt in ledger.receipts()] == [0]
+    assert [receipt.others["number"] for receipt in ledger.receipts()] == [0]
 
 
 def test_numbers_count_all_lines(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append({"n": 1})
+    append(ledger, {"n": 1})
     with ledger.path.open("ab") as handle:
         handle.write(b"torn\n")
-    ledger.append({"n": 3})
-    assert [(number, receipt["n"]) for number, _, receipt in ledger.entries()] == [(1, 1), (3, 3)]
+    append(ledger, {"n": 3})
+    assert [(line.number, line.receipt.others["n"]) for line in ledger.entries()] == [
+        (1, 1),
+        (3, 3),
+    ]
     text = ledger.path.read_bytes()
     assert text.count(b"\n") == 3, "no empty line, where the last one was whole"
     assert [line for _, line, _ in ledger.entries()] == text.split(b"\n")[:-1:2]
@@ -293,8 +297,10 @@ def test_numbers_count_all_lines(tmp_path: Path) -> None:
 
 def test_a_receipt_is_readable_and_says_its_version(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append({"district": "Größe", "previous": "forged"})
-    assert ledger.path.read_text("utf-8") == '{"v":2,"district":"Größe","previous":""}\n'
+    append(ledger, {"district": "Größe", "command": "watch", "previous": "forged"})
+    text = ledger.path.read_text("utf-8")
+    assert text.startswith('{"v":2,"district":"Größe","command":"watch",')
+    assert text.endswith(',"previous":""}\n')
 
 
 def test_all_of_a_receipt_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +314,7 @@ def test_all_of_a_receipt_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "fsync", fsync)
     ledger = Ledger(tmp_path)
     for number in range(1, 4):
-        ledger.append(night(number))
+        append(ledger, night(number))
     prune(ledger, "2026-11-02T00:00:00Z")
     assert lines == [1, 2, 3, 3], "a mark and the two that stay"
 
@@ -324,10 +330,10 @@ def test_all_of_a_receipt_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_receipts_of_the_last_day_kept_stay(tmp_path: Path, before: str, count: int) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 6):
-        ledger.append(night(number))
+        append(ledger, night(number))
     content = ledger.path.read_bytes()
     assert prune(ledger, before) == count
-    assert [receipt["n"] for receipt in ledger.receipts()] == list(range(1 + count, 6))
+    assert [receipt.others["n"] for receipt in ledger.receipts()] == list(range(1 + count, 6))
     assert (ledger.path.read_bytes() == content) is (count == 0)
 
 
@@ -335,9 +341,9 @@ def test_a_ledger_without_a_delivery_keeps_its_last_receipt(tmp_path: Path) -> N
     ledger = Ledger(tmp_path)
     assert prune(ledger, "2027-01-01T00:00:00Z") == 0
     for number in range(1, 4):
-        ledger.append(night(number, outcome="held"))
+        append(ledger, night(number, outcome="held"))
     assert prune(ledger, "2027-01-01T00:00:00Z") == 2
-    assert [receipt["n"] for receipt in ledger.receipts()] == [3]
+    assert [receipt.others["n"] for receipt in ledger.receipts()] == [3]
     inode = ledger.path.stat().st_ino
     assert prune(ledger, "2027-01-01T00:00:00Z") == 0
     assert ledger.path.stat().st_ino == inode, "a mark alone is no reason to write"
@@ -346,7 +352,7 @@ def test_a_ledger_without_a_delivery_keeps_its_last_receipt(tmp_path: Path) -> N
 def test_a_pruned_ledger_is_as_closed_as_before(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(1, 4):
-        ledger.append(night(number))
+        append(ledger, night(number))
     old = os.umask(0)
     try:
         prune(ledger, "2026-11-03T00:00:00Z")
@@ -387,7 +393,7 @@ def test_what_counts_as_an_approval(
 ) -> None:
     ledger = Ledger(tmp_path)
     for receipt in receipts:
-        ledger.append(receipt)
+        append(ledger, receipt)
     assert (ledger.approval("a") is not None) is is_approved
     assert len(ledger.accepted()) == sum(receipt["outcome"] == "sent" for receipt in receipts)
 
@@ -404,66 +410,66 @@ NOON = "2026-11-05T12:00:00Z"
 
 def test_a_run_without_an_end_was_killed(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(begun("a", command="resend"))
-    ledger.append(begun("a", at_vendor="unknown", source={"sha256": "a" * 64}))
-    ledger.append({"outcome": "approved"})
-    assert [r["outcome"] for r in ledger.receipts()] == ["failed", "approved"]
-    [receipt] = [r for r in ledger.receipts() if r["outcome"] == "failed"]
-    assert receipt["exit_code"] == Exit.KILLED
-    assert "may hold its file" in receipt["message"]
-    assert receipt["source"]["sha256"] == "a" * 64
+    append(ledger, begun("a", command="resend"))
+    append(ledger, begun("a", at_vendor="unknown", source={"sha256": "a" * 64}))
+    append(ledger, {"outcome": "approved"})
+    assert [r.outcome for r in ledger.receipts()] == ["failed", "approved"]
+    [receipt] = [r for r in ledger.receipts() if r.outcome == "failed"]
+    assert receipt.exit_code == Exit.KILLED
+    assert "may hold its file" in receipt.message
+    assert receipt.source.sha256 == "a" * 64
     # The holder of the feed's lock writes it down, once.
-    assert [r["run"] for r in ledger.close_killed()] == ["a"]
+    assert [r.run for r in ledger.close_killed()] == ["a"]
     assert ledger.close_killed() == []
-    assert [r["outcome"] for r in ledger.receipts()] == ["approved", "failed"]
+    assert [r.outcome for r in ledger.receipts()] == ["approved", "failed"]
     assert ledger.first_break() is None
     assert ledger.accepted() == [], "what was begun is no delivery"
 
 
 def test_a_run_that_was_killed_before_the_transfer_sent_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(begun("a"))
-    assert "nothing was sent" in ledger.receipts()[0]["message"]
+    append(ledger, begun("a"))
+    assert "nothing was sent" in ledger.receipts()[0].message
 
 
 @pytest.mark.parametrize("outcome", ["sent", "failed", "held", "ended"])
 def test_a_run_with_an_end_was_not_killed(tmp_path: Path, outcome: str) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(begun("a"))
-    ledger.append({"outcome": "failed", "run": "b"})  # a start that found the feed busy
-    ledger.append({"outcome": outcome, "run": "a"})
-    told = [r["outcome"] for r in ledger.receipts()]
+    append(ledger, begun("a"))
+    append(ledger, {"outcome": "failed", "run": "b"})  # a start that found the feed busy
+    append(ledger, {"outcome": outcome, "run": "a"})
+    told = [r.outcome for r in ledger.receipts()]
     assert told == ["failed", *([outcome] if outcome != "ended" else [])]
     assert ledger.close_killed() == []
 
 
 def test_a_run_that_is_under_way_was_not_killed(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(begun("a"))
+    append(ledger, begun("a"))
     assert ledger.under_way() is None
     with feed_lock(tmp_path):
         assert ledger.receipts() == [], "it may be the one that has the lock"
-        ledger.append(begun("b"))
-        assert [r["run"] for r in ledger.receipts()] == ["a"]
+        append(ledger, begun("b"))
+        assert [r.run for r in ledger.receipts()] == ["a"]
         way = ledger.under_way()
         assert way
-        assert way["run"] == "b"
-        ledger.append({"outcome": "sent", "run": "b"})
-    assert [r["run"] for r in ledger.receipts()] == ["a", "b"]
+        assert way.run == "b"
+        append(ledger, {"outcome": "sent", "run": "b"})
+    assert [r.run for r in ledger.receipts()] == ["a", "b"]
 
 
 def test_looking_while_a_run_ends_finds_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(begun("a"))
+    append(ledger, begun("a"))
 
     def ends(_folder: Path) -> bool:
-        ledger.append({"outcome": "sent", "run": "a"})
+        append(ledger, {"outcome": "sent", "run": "a"})
         return False
 
     monkeypatch.setattr(locks, "is_held", ends)
-    assert [r["outcome"] for r in ledger.receipts()] == ["sent"]
+    assert [r.outcome for r in ledger.receipts()] == ["sent"]
 
 
 # ---- damage --------------------------------------------------------------------------------------
@@ -473,23 +479,23 @@ def test_looking_while_a_run_ends_finds_its_end(
 def test_a_damaged_line_is_told(tmp_path: Path, damage: bytes) -> None:
     ledger = Ledger(tmp_path)
     for number in (1, 2, 3):
-        ledger.append(night(number))
+        append(ledger, night(number))
     assert ledger.damaged() == []
     lines = ledger.path.read_bytes().splitlines()
     ledger.path.write_bytes(b"\n".join([lines[0], damage, lines[2], b""]))
     assert ledger.damaged() == [2]
     ledger.path.write_bytes(b"\n".join([lines[0], lines[1], damage]))
     assert ledger.damaged() == [3]
-    ledger.append(night(4))
+    append(ledger, night(4))
     assert ledger.damaged() == [3]
-    assert [r["n"] for r in ledger.receipts() if "n" in r] == [1, 2, 4]
+    assert [r.others["n"] for r in ledger.receipts() if "n" in r.others] == [1, 2, 4]
 
 
 def test_a_torn_line_is_no_damage_wherever_it_is_torn(tmp_path: Path) -> None:
     """A power cut leaves the beginning of a line: only this line is lost."""
     ledger = Ledger(tmp_path)
     for number in (1, 2):
-        ledger.append(night(number, note="größe"))
+        append(ledger, night(number, note="größe"))
     data = ledger.path.read_bytes()
     first = data.index(b"\n") + 1
     for length in range(first + 1, len(data)):
@@ -497,17 +503,17 @@ def test_a_torn_line_is_no_damage_wherever_it_is_torn(tmp_path: Path) -> None:
         is_whole = length == len(data) - 1  # torn exactly before its newline
         assert ledger.damaged() == []
         assert len(ledger.receipts()) == 1 + is_whole
-        ledger.append(night(3))
-        assert [r["n"] for r in ledger.receipts()] == ([1, 2, 3] if is_whole else [1, 3])
+        append(ledger, night(3))
+        assert [r.others["n"] for r in ledger.receipts()] == ([1, 2, 3] if is_whole else [1, 3])
         assert (ledger.damaged(), ledger.first_break()) == ([], None)
-        ledger.append(night(4))
+        append(ledger, night(4))
         assert (ledger.damaged(), ledger.first_break()) == ([], None)
 
 
 def test_nobody_can_call_a_line_torn_afterwards(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(night(1))
-    ledger.append(night(2, torn=True))
+    append(ledger, night(1))
+    append(ledger, night(2, torn=True))
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     ledger.path.write_bytes(b"{" + lines[0] + lines[1])
     assert ledger.damaged() == [1]
@@ -524,7 +530,7 @@ def of_nights(ledger: Ledger, count: int) -> None:
     """Return receipts of so many nights in a row, the last one on 2026-11-30."""
     for back in range(count - 1, -1, -1):
         day = at("2026-11-30T07:15:00+00:00") - dt.timedelta(days=back)
-        ledger.append({**SENT, "finished": f"{day:%Y-%m-%dT%H:%M:%SZ}"})
+        append(ledger, {**SENT, "finished": f"{day:%Y-%m-%dT%H:%M:%SZ}"})
 
 
 SENT: dict[str, object] = {"outcome": "sent", "source": {"sha256": "a" * 64}}
@@ -536,8 +542,8 @@ def test_a_run_with_the_clock_ahead_takes_no_history_away(tmp_path: Path, nights
     ledger = Ledger(tmp_path)
     of_nights(ledger, nights)
     later = "2031-06-01T07:15:00Z"
-    ledger.append({**begun("a"), "finished": later})
-    ledger.append({**SENT, "run": "a", "finished": later})
+    append(ledger, {**begun("a"), "finished": later})
+    append(ledger, {**SENT, "run": "a", "finished": later})
     assert ledger.prune(YEAR, at(later)) == 0
     assert len(ledger.receipts()) == nights + 1
 
@@ -546,25 +552,25 @@ def test_a_clock_that_stays_ahead_takes_little_at_a_time(tmp_path: Path) -> None
     ledger = Ledger(tmp_path)
     of_nights(ledger, 200)
     for _ in range(LAST_LINES):
-        ledger.append({**SENT, "finished": "2031-06-01T07:15:00Z"})
+        append(ledger, {**SENT, "finished": "2031-06-01T07:15:00Z"})
     assert ledger.prune(YEAR, at("2031-06-01T07:20:00Z")) == PRUNED_AT_ONCE
 
 
 def test_a_stamp_ahead_does_not_keep_what_is_behind_it(tmp_path: Path) -> None:
     """It would end the pruning until 2031."""
     ledger = Ledger(tmp_path)
-    ledger.append({**SENT, "finished": "2031-06-01T07:15:00Z"})
+    append(ledger, {**SENT, "finished": "2031-06-01T07:15:00Z"})
     with ledger.path.open("ab") as handle:
         handle.write(b"damaged\n")
     of_nights(ledger, 30)
     assert ledger.prune(dt.timedelta(days=10), at("2026-11-30T07:20:00Z")) > 0
-    assert all(r["finished"] < "2027" for r in ledger.receipts())
+    assert all(r.finished < "2027" for r in ledger.receipts())
     assert ledger.damaged() == []
 
 
 def test_a_stamp_ahead_stays_as_long_as_what_is_behind_it(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append({**SENT, "finished": "2031-06-01T07:15:00Z"})
+    append(ledger, {**SENT, "finished": "2031-06-01T07:15:00Z"})
     of_nights(ledger, 30)
     assert ledger.prune(YEAR, at("2026-11-30T07:20:00Z")) == 0
 

@@ -9,15 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from roster_upload.records.package_store import BLOCK_BYTES, PREFIX_BYTES, TAG_BYTES, Damaged, Ring
+from roster_upload.records.package_store import (
+    BLOCK_BYTES,
+    PREFIX_BYTES,
+    TAG_BYTES,
+    Damaged,
+    PackageStore,
+)
 
 KEY = b"k" * 32
 SEALED = BLOCK_BYTES + TAG_BYTES
 
 
-def keep(tmp_path: Path, content: bytes, *, count: int = 3, key: bytes = KEY) -> Ring:
-    """Store a package. Return the ring."""
-    made = Ring(tmp_path / "packages", key, count)
+def keep(tmp_path: Path, content: bytes, *, count: int = 3, key: bytes = KEY) -> PackageStore:
+    """Store a package. Return the store."""
+    made = PackageStore(tmp_path / "packages", key, count)
     source = tmp_path / "package"
     source.write_bytes(content)
     made.add(source, hashlib.sha256(content).hexdigest())
@@ -124,9 +130,9 @@ def test_a_changed_package_is_damaged(tmp_path: Path, change: Callable[[bytes], 
 def test_another_key_or_name_is_told(tmp_path: Path) -> None:
     [entry] = keep(tmp_path, b"content").entries()
     with pytest.raises(Damaged):
-        Ring(tmp_path / "packages", b"o" * 32, 3).decrypt(entry, tmp_path / "one")
+        PackageStore(tmp_path / "packages", b"o" * 32, 3).decrypt(entry, tmp_path / "one")
     entry.path.rename(entry.path.with_name(f"20261101T000000000000Z-{'0' * 64}.package"))
-    made = Ring(tmp_path / "packages", KEY, 3)
+    made = PackageStore(tmp_path / "packages", KEY, 3)
     with pytest.raises(Damaged, match="another package"):
         made.decrypt(made.entries()[0], tmp_path / "two")
 

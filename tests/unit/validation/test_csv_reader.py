@@ -7,8 +7,9 @@ import zipfile
 from contextlib import suppress
 
 import pytest
+from roster_upload.records.finding import Finding
 from roster_upload.validation.csv_reader import Rows
-from roster_upload.validation.findings import Finding, Findings
+from roster_upload.validation.findings import Findings
 from roster_upload.validation.lines import Unreadable
 from support import rosters
 

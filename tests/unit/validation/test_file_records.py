@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 
 # ---- how many rows may be wrong -----------------------------------------------------------------

@@ -10,8 +10,8 @@ from roster_upload import config
 from roster_upload.guard.baseline import Baseline
 from roster_upload.spec import spec
 from roster_upload.validation import check as validate
-from roster_upload.validation.check import ValidationOptions
 from roster_upload.validation.findings import Budget, Findings, Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 from unit.test_config import GOOD
 
@@ -35,7 +35,7 @@ def test_findings_are_counted_by_rule_file_and_column() -> None:
     assert f"rows {', '.join(map(str, first.rows))} … ({SHOWN + 2:,} in all): " in first.text()
     assert "users.csv, column status, row 7: " in second.text()
     assert second.text().endswith("[value.enum]")
-    assert first.record() == {
+    assert first.to_json() == {
         "rule": "value.enum", "severity": "fault", "file": "users.csv", "column": "role",
         "detail": "row 2", "count": SHOWN + 2, "rows": first.rows,
     }  # fmt: skip

@@ -23,7 +23,8 @@ from roster_upload import config
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.validation import enrollments
-from roster_upload.validation.check import ValidationOptions, check
+from roster_upload.validation.check import check
+from roster_upload.validation.options import ValidationOptions
 from support import forks, rosters, share
 from unit.test_config import GOOD
 from unit.validation.test_traditional import COLUMNS, FILES

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from roster_upload.cli import parser as cli
+from roster_upload.records.finding import rules
 from roster_upload.spec import spec
-from roster_upload.validation.check import ValidationOptions, check
-from roster_upload.validation.findings import rules
+from roster_upload.validation.check import check
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 from support.damages import DAMAGES
 from unit.validation.test_file_records import with_wrong_roles

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roster_upload.validation.check import ValidationOptions, check
-from roster_upload.validation.findings import Report, rules
+from roster_upload.records.finding import rules
+from roster_upload.validation.check import check
+from roster_upload.validation.findings import Report
+from roster_upload.validation.options import ValidationOptions
 from support import rosters
 
 FILES = {

@@ -1,0 +1,1 @@
+"""The lab: district hosts and a vendor's SFTP server in containers. scripts/lab starts it."""

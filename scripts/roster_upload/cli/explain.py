@@ -1,0 +1,104 @@
+"""What `explain` shows of an exit code: cause, evidence, who must act, and a letter to them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from roster_upload.config import Feed
+from roster_upload.exits import Exit
+from roster_upload.records.receipt import Receipt
+from roster_upload.records.summary import next_step
+from roster_upload.spec import spec
+
+OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # whose letters are about the SIS's own file
+
+
+def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
+    """Return cause, evidence, who must act and a letter to them, as JSON values."""
+    texts: Mapping[str, str] = spec("exits")[str(int(code))]
+    step = next_step(receipt, code)
+    if feed:
+        step = step.replace("FEED", feed.feed)
+    return {
+        "exit_code": int(code),
+        "meaning": code.meaning,
+        "cause": texts["cause"],
+        "evidence": _evidence(receipt) if receipt else [],
+        "who": texts["who"],
+        "do": step,
+        "letter": texts["letter"].format_map(_Known(_facts(code, receipt, feed))),
+    }
+
+
+class _Known(dict[str, str]):
+    """The facts of a letter. A missing one is `unknown`."""
+
+    def __missing__(self, key: str) -> str:
+        return "unknown"
+
+
+def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, str]:
+    """Return what a letter can state."""
+    facts: dict[str, str] = {"host": socket.gethostname(), "exit_code": str(int(code))}
+    if receipt:
+        remote = receipt.remote
+        file = receipt.source if code in OF_THE_EXPORT else receipt.sent_file
+        facts |= {
+            "district": receipt.district,
+            "feed": receipt.feed,
+            "message": receipt.message,
+            "when": receipt.finished,
+            "remote_host": remote.host,
+            "remote_dir": remote.dir,
+            "server": remote.server,
+            "host_key": remote.host_key,
+            "address": remote.address,
+            "sha256": file.sha256,
+            "reasons": "\n".join(f"- {reason}" for reason in _reasons(receipt)),
+        }
+    if feed:
+        facts |= {
+            "district": feed.district,
+            "feed": feed.feed,
+            "username": feed.username,
+            "remote_host": feed.remote_host,
+            "remote_dir": feed.remote_dir,
+        }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _reasons(receipt: Receipt) -> list[str]:
+    """Return what was found in an export, and why it is held."""
+    found = [finding for finding in receipt.findings if finding.severity != "ignored"]
+    return [*(finding.text() for finding in found), *receipt.reasons]
+
+
+def _evidence(receipt: Receipt) -> list[str]:
+    """Return what the receipt knows of the cause."""
+    found = [receipt.message, *_reasons(receipt)]
+    if receipt.seconds:
+        slowest = max(receipt.seconds, key=lambda phase: receipt.seconds[phase])
+        found.append(f"the longest phase was {slowest}, {receipt.seconds[slowest]:.1f} s")
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def explain_text(values: Mapping[str, Any]) -> str:
+    """Return an explanation for people."""
+    lines = [
+        f"exit code {values['exit_code']}: {values['meaning']}",
+        "",
+        f"Cause         {values['cause']}",
+        f"Who must act  {values['who']}",
+        f"What to do    {values['do']}",
+    ]
+    if values["evidence"]:
+        lines += ["", "Evidence", *(f"  {text}" for text in values["evidence"])]
+    if values["letter"]:
+        lines += [
+            "",
+            "A text to send",
+            *(f"  {line}".rstrip() for line in values["letter"].splitlines()),
+        ]
+    return "\n".join(lines)

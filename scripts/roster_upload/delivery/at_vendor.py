@@ -1,0 +1,43 @@
+"""Whether the vendor has the file already, so that nothing has to be sent."""
+
+from __future__ import annotations
+
+from roster_upload.delivery.job import Job
+from roster_upload.records.night import stamp
+from roster_upload.records.receipt import Outcome
+
+
+class AtVendor(Exception):
+    """The vendor has the file already. `leaves_receipt`: whether that is worth a receipt."""
+
+    def __init__(self, message: str, *, leaves_receipt: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.leaves_receipt = leaves_receipt
+
+
+def require_news(job: Job) -> None:
+    """Raise AtVendor where nothing has to be sent: tonight's is in, or nothing has changed.
+
+    Another start in a window brings nothing again that somebody has replaced by hand.
+    """
+    if job.command != "send":
+        return
+    if job.history.unsure():
+        return  # what the vendor has is not known
+    feed, night, file = job.feed, job.night, job.receipt.sent_file
+    last = job.history.last_sent_to(job.target)
+    window = stamp(night.opened), stamp(night.deadline)
+    is_tonights = night.in_window and last and window[0] <= last.started <= window[1]
+    if last and is_tonights and last.sent_file.is_same(file):
+        raise AtVendor(
+            f"{feed.district}: tonight's delivery of this export is in already",
+            leaves_receipt=False,
+        )
+    if feed.unchanged == "skip" and any(
+        r.sent_file.is_same(file) and r.remote.target == job.target for r in job.history.sent()[-1:]
+    ):
+        job.draft.update(outcome=Outcome.SKIPPED)
+        raise AtVendor(
+            f"{feed.district}: the vendor has this very export already", leaves_receipt=True
+        )

@@ -1,0 +1,123 @@
+"""A delivery under way: what it works with, and the receipt that it becomes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from roster_upload.config import Feed
+from roster_upload.exits import Exit, Failure
+from roster_upload.export import Snapshot
+from roster_upload.host.credentials import credential
+from roster_upload.package.built import Built
+from roster_upload.records import evidence
+from roster_upload.records.history import History
+from roster_upload.records.night import Night, stamp
+from roster_upload.records.package_store import PackageStore
+from roster_upload.records.parts import Target
+from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.records.state import State
+from roster_upload.terminal import output
+from roster_upload.terminal.printable import printable
+
+Outgoing = Snapshot | Built  # what is sent: the export itself, or what was made of it
+
+
+class Draft:
+    """The receipt of a run that is under way."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.receipt = receipt
+
+    def update(self, **changes: Any) -> None:
+        """Change some fields of the receipt."""
+        self.receipt = replace(self.receipt, **changes)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the seconds of the block to a phase."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            known = self.receipt.seconds
+            seconds = round(known.get(name, 0) + time.monotonic() - start, 4)
+            self.update(seconds={**known, name: seconds})
+
+    @property
+    def is_sent(self) -> bool:
+        """Return whether the vendor has the file. Nothing that comes later changes that."""
+        return self.receipt.outcome is Outcome.SENT
+
+
+@dataclass
+class Job:
+    """What the steps of a delivery share.
+
+    `command` is `send`, `rehearse` (all steps except the transfer) or `resend` (an accepted package
+    again: that of `digest`, or the last good one).
+    """
+
+    feed: Feed
+    night: Night
+    state: State
+    draft: Draft
+    history: History  # the feed's receipts so far
+    command: str
+    digest: str
+    started: dt.datetime
+    progress: Callable[[int, int], None] = field(default=lambda _done, _size: None)
+    holds: str = ""  # what the vendor has, in words, where a transfer has begun
+
+    @property
+    def receipt(self) -> Receipt:
+        """Return the receipt as it is now."""
+        return self.draft.receipt
+
+    @property
+    def target(self) -> Target:
+        """Return where the file goes."""
+        feed = self.feed
+        return Target(feed.remote_host, feed.remote_port, feed.remote_dir, feed.remote_name)
+
+    @property
+    def day(self) -> dt.date:
+        """Return the date of the night."""
+        return self.night.deadline.date()
+
+    def secret(self, slot: str) -> bytes:
+        """Return one of the feed's secrets. Raise Failure."""
+        return credential(self.feed.feed, slot)
+
+    def package_store(self) -> PackageStore:
+        """Return the packages that were accepted. Raise Failure."""
+        folder = evidence.packages(self.state.folder)
+        return PackageStore(folder, self.secret("state"), self.feed.keep_packages)
+
+
+def now() -> str:
+    """Return the present moment, as receipts have it."""
+    return stamp(dt.datetime.now(dt.UTC))
+
+
+@contextlib.contextmanager
+def beside(what: str) -> Iterator[None]:
+    """Let nothing in the block end a delivery: the vendor has its file, and the record matters."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, the record comes first
+        output.say(f"{what}: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """Return the reason of an error as one line."""
+    return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
+def no_room(error: OSError) -> Failure:
+    """Return the failure of a private copy."""
+    return Failure(Exit.LOCAL, f"no room for a private copy: {error.strerror}")

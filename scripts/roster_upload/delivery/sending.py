@@ -1,0 +1,186 @@
+"""The network's part: the transfer and its attempts, the rehearsal, and what is learned."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from roster_upload.delivery.job import Job, Outgoing, beside
+from roster_upload.exits import Failure
+from roster_upload.host.locks import turn
+from roster_upload.records.night import MARGIN_SECONDS
+from roster_upload.records.parts import Remote
+from roster_upload.records.receipt import Outcome
+from roster_upload.terminal import output
+
+LONGEST_WAIT_SECONDS = 600
+SHORT_WAIT_SECONDS = 5  # where the vendor has no file until the next try
+PROBE_SECONDS = 60  # after a delivery that is in, and not recorded yet
+UNKNOWN_AT_VENDOR = "unknown"  # as `transfer.info.Holds`, until a transfer has ended
+
+
+class Sender:
+    """Sends a package to the vendor, or looks whether it could."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.feed = job.feed
+        self.left: Any = None  # what the vendor has, as a try leaves it to the next one
+
+    def rehearse(self, package: Outgoing) -> str:
+        """Look at the upload path, and learn the server's ways where they are not known.
+
+        Return the message. Raise Failure.
+        """
+        from roster_upload.transfer import connect, probe  # noqa: PLC0415 - as in _send
+
+        feed, profile = self.feed, self._profile()
+        with (
+            turn(self._slots(), feed, self.job.night.seconds_left(), output.say),
+            self._connected() as info,
+            connect.remote_directory(
+                feed, self.job.secret("current"), info, profile=profile
+            ) as directory,
+        ):
+            if not profile or profile.server != info.server:
+                info.learned = probe.Probe(directory).run()
+            probe.inspect(directory, info.learned or profile, package.bytes)
+        self.job.draft.update(outcome=Outcome.REHEARSED)
+        return f"{feed.district}: all is ready for tonight; nothing was sent"
+
+    def transfer(self, package: Outgoing, begin: Callable[[], None]) -> None:
+        """Send a package. Raise Failure.
+
+        `begin` writes down what may reach the vendor from then on.
+        """
+        secret = self.job.secret("current")
+        with turn(self._slots(), self.feed, self.job.night.seconds_left(), output.say):
+            target = Remote(**asdict(self.job.target))
+            self.job.draft.update(at_vendor=UNKNOWN_AT_VENDOR, remote=target)
+            begin()
+            self._send(secret, package)
+
+    def _slots(self) -> Path:
+        """Return where the locks that all feeds of the host share lie."""
+        if own := os.environ.get("RUNTIME_DIRECTORY"):
+            return Path(own).parent / "turns"
+        return self.job.state.folder.parent / ".turns"
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """Give what is learned of a connection. It comes into the receipt however it ends."""
+        from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415 - as in _send
+
+        job = self.job
+        info = ConnectionInfo(holds=self.left or ConnectionInfo.holds)
+        try:
+            yield info
+        finally:
+            self.left, job.holds = info.holds, info.holds.words
+            if job.receipt.at_vendor:
+                job.draft.update(at_vendor=info.holds.name.lower())
+            job.draft.update(
+                remote=Remote(
+                    **asdict(job.target),
+                    address=info.address,
+                    server=info.server,
+                    host_key=info.host_key,
+                    login=info.method,
+                ),
+                seconds={**job.receipt.seconds, **info.seconds},
+            )
+            if info.learned:
+                self._keep_profile(info.learned)
+
+    def _send(self, secret: bytes, package: Outgoing) -> None:
+        """Send. Try again what may be cured by it, with longer and longer waits."""
+        # Only a transfer needs paramiko.
+        from roster_upload.transfer import upload  # noqa: PLC0415
+        from roster_upload.transfer.info import Holds  # noqa: PLC0415
+        from roster_upload.transfer.watchdog import Times  # noqa: PLC0415
+
+        feed, night, draft = self.feed, self.job.night, self.job.draft
+        profile = known = self._profile()
+        has_nothing = False  # whether the vendor finds no file until the next try
+        for attempt in range(1, feed.attempts + 1):
+            draft.update(attempts=attempt)
+            try:
+                with self._connected() as info:
+                    done = upload.deliver(
+                        feed,
+                        secret,
+                        package.path,
+                        package.bytes,
+                        info,
+                        profile=profile,
+                        learns=attempt == 1,  # a server that it breaks is sent to without
+                        restores_first=has_nothing,
+                        sha256=package.sha256,
+                        progress=lambda count: self.job.progress(count, package.bytes),
+                        limit=night.seconds_left() + MARGIN_SECONDS,
+                        times=Times(finish=feed.finish_seconds),
+                    )
+                    draft.update(outcome=Outcome.SENT)
+                break
+            except Failure as failed:
+                failure = failed
+                if info.holds is not Holds.OLD and info.holds.words not in failed.message:
+                    failure = Failure(failed.code, f"{failed.message}; {info.holds.words}")
+                profile = info.learned or profile
+                has_nothing = info.holds is Holds.NOTHING
+                wait = self._wait(attempt, has_nothing=has_nothing)
+                if (
+                    not failure.code.is_retried
+                    or attempt == feed.attempts
+                    or wait > night.seconds_left()
+                ):
+                    raise failure from None
+                output.say(
+                    f"try {attempt} of {feed.attempts}: {failure.message}. Again in {wait:.0f} s"
+                )
+                time.sleep(wait)
+        self._describe(done.bytes, done.method, done.verified)
+        with beside("what has changed of the server could not be learned"):
+            if known and known.server != info.server and not info.learned:
+                changed = tuple(self._learn(secret, known))
+                draft.update(remote=replace(self.job.receipt.remote, server_changed=changed))
+
+    def _wait(self, attempt: int, *, has_nothing: bool) -> float:
+        """Return the seconds until the next attempt."""
+        wait: float = min(self.feed.retry_seconds * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
+        wait *= random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        return min(wait, SHORT_WAIT_SECONDS) if has_nothing else wait
+
+    def _describe(self, size: int | None, method: str, verified: str) -> None:
+        """Record how the file arrived."""
+        remote = replace(self.job.receipt.remote, bytes=size, method=method, verified=verified)
+        self.job.draft.update(remote=remote)
+
+    def _profile(self) -> Any:
+        """Return what was learned of the server, None where nothing is known."""
+        from roster_upload.transfer.profile import read_profile  # noqa: PLC0415 - as in _send
+
+        return read_profile(self.job.state.profile)
+
+    def _keep_profile(self, profile: Any) -> None:
+        """Save the server's profile. The delivery does not depend on it."""
+        with beside("what was learned of the server could not be kept"):
+            self.job.state.keep_profile(profile)
+
+    def _learn(self, secret: bytes, old: Any) -> list[str]:
+        """Probe a server that shows another version, after the file is delivered."""
+        from roster_upload.transfer import probe, profile  # noqa: PLC0415 - as in _send
+        from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
+
+        try:
+            new = probe.probe(self.feed, secret, ConnectionInfo(), limit=PROBE_SECONDS)
+        except Failure as error:
+            return [f"its version is another one, and it could not be probed: {error}"]
+        self._keep_profile(new)
+        return profile.changes(old, new)

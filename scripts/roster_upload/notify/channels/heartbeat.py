@@ -1,0 +1,35 @@
+"""The heartbeat: a service that raises the alarm where a nightly call is missing.
+
+As https://healthchecks.io/docs/http_api/ has it.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from pathlib import Path
+
+from roster_upload.config import Feed
+from roster_upload.notify.channels.channel import (
+    CHANNEL_SECONDS,
+    Channel,
+    address_of,
+    host_of,
+    request,
+    run,
+)
+
+
+def beat(feed: Feed, secrets: Path | None, exit_code: int | None) -> list[str]:
+    """Call the feed's heartbeat address: at the start (None), or with the exit code at the end.
+
+    Return a text where it did not work.
+    """
+    if not feed.heartbeat_url:
+        return []
+    end = "start" if exit_code is None else str(exit_code)
+
+    def call() -> None:
+        parts = urllib.parse.urlsplit(address_of(feed, "heartbeat", secrets))
+        request(parts._replace(path=f"{parts.path.rstrip('/')}/{end}").geturl())
+
+    return run([Channel("heartbeat", host_of(feed.heartbeat_url), call)], CHANNEL_SECONDS)

@@ -1,0 +1,120 @@
+"""The parts of a receipt: files, changes, notified findings, waits, approvals, the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roster_upload.records.plain_json import plain
+from roster_upload.records.schema import (
+    NEEDED,
+    Part,
+    day,
+    digest,
+    each,
+    key,
+    maybe,
+    moment,
+    table,
+    text,
+    whole,
+)
+
+
+@dataclass(frozen=True)
+class File(Part):
+    """A file of a delivery: the export, or the package that was made of it."""
+
+    path: str = key(text, "path of the export")
+    bytes: int | None = key(maybe(whole), "size", None)
+    sha256: str = key(digest, "digest of the file")
+    content: str = key(text, "digest of the contents of a zip, which ignores its time stamps")
+    modified: str = key(moment, "when the export was written")
+    steps: Mapping[str, Any] = key(table(plain), "declared steps, with their counts", {})
+
+    def is_same(self, other: File) -> bool:
+        """Return whether two files hold the same, whatever the time stamps in their zips.
+
+        Older receipts do not know the content. Their SHA-256 is compared.
+        """
+        if self.content and other.content:
+            return self.content == other.content
+        return bool(self.sha256) and self.sha256 == other.sha256
+
+
+@dataclass(frozen=True)
+class Change(Part):
+    """How many records of a kind are present by the last export and by this one."""
+
+    now: int = key(whole, "records of tonight", NEEDED)
+    before: int | None = key(maybe(whole), "records of the last accepted package", None)
+    added: int = key(whole, "new records", 0, always=True)
+    removed: int = key(whole, "records that are gone", 0, always=True)
+    changed: int | None = key(maybe(whole), "records with another row", None)
+
+
+@dataclass(frozen=True)
+class Notified(Part):
+    """A finding of which people were notified."""
+
+    rule: str = key(text, "rule", NEEDED)
+    file: str = key(text, "file", NEEDED)
+    column: str = key(text, "column", NEEDED)
+    count: int = key(whole, "how often", NEEDED)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what makes it the same finding on another night."""
+        return self.rule, self.file, self.column
+
+
+@dataclass(frozen=True)
+class Waiting(Part):
+    """Removals that wait."""
+
+    since: str = key(day, "first night", NEEDED)
+    nights: int = key(whole, "nights, with this one", NEEDED)
+    counts: Mapping[str, int] = key(table(whole), "removals by kind of record", NEEDED)
+
+
+@dataclass(frozen=True)
+class Approval(Part):
+    """Who let a held export through."""
+
+    who: str = key(text, "account", NEEDED)
+    why: str = key(text, "reason", NEEDED)
+    finished: str = key(text, "when", NEEDED)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a file goes at the vendor."""
+
+    host: str
+    port: int | None
+    dir: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Remote(Part):
+    """The vendor's server and the transfer to it."""
+
+    host: str = key(text, "host")
+    port: int | None = key(maybe(whole), "port", None)
+    dir: str = key(text, "upload path")
+    name: str = key(text, "remote name")
+    address: str = key(text, "IP address")
+    server: str = key(text, "version that the server sends")
+    host_key: str = key(text, "fingerprint of its host key")
+    login: str = key(text, "method of the login")
+    bytes: int | None = key(maybe(whole), "size there, absent where the server hides sizes", None)
+    method: str = key(text, "method of renaming")
+    verified: str = key(text, "`hash`, `size`, `answers` or `taken`")
+    server_changed: tuple[str, ...] = key(each(text), "what has changed of the server", ())
+
+    @property
+    def target(self) -> Target:
+        """Return where the file went."""
+        return Target(self.host, self.port, self.dir, self.name)

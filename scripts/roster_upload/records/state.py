@@ -1,0 +1,58 @@
+"""What is kept of a feed between its deliveries, besides the receipts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from roster_upload.guard.baseline import Baseline
+from roster_upload.host import atomic
+from roster_upload.records import evidence
+from roster_upload.records.ledger import Ledger
+from roster_upload.records.receipt import Receipt
+
+STATE_MODE = 0o640  # as the receipts
+
+
+class Profile(Protocol):
+    """What was learned of a server."""
+
+    def to_json(self) -> str:
+        """Return it as text."""
+
+
+class State:
+    """A feed's folder: its ledger, the server's profile, and the baselines of the guard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ledger = Ledger(folder)
+
+    @property
+    def profile(self) -> Path:
+        """Return the file of what was learned of the server."""
+        return self.folder / evidence.PROFILE
+
+    def baseline(self, accepted: Receipt, key: bytes) -> Baseline:
+        """Return what the vendor holds after a delivery. Raise OSError or ValueError."""
+        return Baseline.load(evidence.baseline(self.folder, accepted.sent_file.sha256), key)
+
+    def keep_profile(self, profile: Profile) -> None:
+        """Write down what was learned of the server. Raise OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        atomic.replace(self.profile, profile.to_json().encode(), mode=STATE_MODE)
+
+    def prepare(self, baseline: Baseline, sha256: str, key: bytes) -> None:
+        """Write down what the vendor will hold, before it does: a power cut loses nothing.
+
+        Remove the baselines of packages that the vendor cannot hold. Raise OSError.
+        """
+        before = self.ledger.history()
+        kept = {
+            evidence.baseline(self.folder, receipt.sent_file.sha256)
+            for receipt in (*self.ledger.accepted()[-1:], *before.unsure())
+        }
+        for path in (*self.folder.glob("accepted-*"), *self.folder.glob(".accepted-*")):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+        baseline.save(evidence.baseline(self.folder, sha256), key)

@@ -1,0 +1,132 @@
+"""What people read of receipts in a line: the summary, the next step, cautions and findings."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from roster_upload.records.parts import Change
+from roster_upload.records.receipt import Receipt
+from roster_upload.spec import spec
+
+DIGEST_SHOWN = 16
+STUDENTS = "users.student"
+# Kinds of record in the summary, and their words.
+COUNTED = ((STUDENTS, "students"), ("users.teacher", "teachers"), ("classes", "classes"))
+
+
+def several(count: int, word: str) -> str:
+    """Return a number and its word: `1 row`, `1,200 rows`."""
+    return f"{count:,} {word}{'s' if count != 1 else ''}"
+
+
+def mountain(text: str) -> tuple[str, str]:
+    """Return a moment (ISO 8601, UTC) in Mountain time, or in UTC, and the name of the zone."""
+    moment = dt.datetime.fromisoformat(text)
+    try:
+        return f"{moment.astimezone(ZoneInfo('America/Denver')):%Y-%m-%d %H:%M}", "Mountain"
+    except ZoneInfoNotFoundError:
+        return f"{moment:%Y-%m-%d %H:%M}", "UTC"
+
+
+def next_step(receipt: Receipt | None, code: int | None = None) -> str:
+    """Return what to do about an exit code, by default the receipt's own.
+
+    The receipt's feed and digest are filled in. An approval is for the digest of the export.
+    """
+    receipt = receipt or Receipt()
+    code = receipt.exit_code if code is None else code
+    step: str = spec("exits").get(str(code), {}).get("do", "")
+    names = {"FEED": receipt.feed_name, "SHA256": receipt.export_sha256[:DIGEST_SHOWN]}
+    for placeholder, value in names.items():
+        step = step.replace(placeholder, value or placeholder)
+    return step
+
+
+def counts(receipt: Receipt) -> str:
+    """Return what an export holds and how it differs: `12,481 students (+14 −3), …`."""
+    changes = receipt.changes
+    texts = [_count(changes[kind], word) for kind, word in COUNTED if kind in changes]
+    if not texts:
+        texts = [f"{count:,} {name}" for name, count in receipt.rows.items() if count]
+    return ", ".join(texts) or f"{receipt.sent_file.bytes or 0:,} bytes"
+
+
+def _count(change: Change, word: str) -> str:
+    return f"{change.now:,} {word} (+{change.added:,} −{change.removed:,})"
+
+
+def summary_line(receipt: Receipt, before: Receipt | None, approval: Receipt | None = None) -> str:
+    """Return one line for the morning: what the vendor has.
+
+    `before` is the last accepted delivery. `approval` lets a held export through.
+    """
+    name = receipt.district or receipt.feed
+    if not receipt.is_sent:
+        has = f"the vendor has the roster of {before.night}" if before else "the vendor has none"
+        why = receipt.message.removeprefix(f"{name}: ")
+        if approval:
+            why = f"it goes with the next start, since {approval.message}"
+        return f"{name}: {receipt.outcome_text}, {has}: {why}"
+    when, zone = mountain(receipt.finished)
+    line = f"{name}: sent {when[11:]} {zone}, {_margin(receipt)}: {counts(receipt)}"
+    if before:
+        night = dt.date.fromisoformat(receipt.night) - dt.timedelta(days=1)
+        then = "yesterday" if before.night == night.isoformat() else f"on {before.night}"
+        same = before.sent_file.is_same(receipt.sent_file)
+        line += f", same file as {then}: {'yes' if same else 'no'}"
+    return "; ".join([line, *_notes(receipt)])
+
+
+def _margin(receipt: Receipt) -> str:
+    """Return how the end of a delivery lay to its deadline."""
+    left = receipt.seconds_to_deadline
+    if not receipt.in_window or left is None:
+        return "outside the nightly window"
+    return f"{left // 60:.0f} min early" if left >= 0 else f"{-left / 60:.0f} min LATE"
+
+
+def _notes(receipt: Receipt) -> Iterator[str]:
+    """Yield what a delivery leaves to look at."""
+    if faulty := sum(receipt.faulty_rows.values()):
+        yield several(faulty, "faulty row")
+    if warnings := sum(f.severity == "warning" for f in receipt.notified_findings):
+        yield several(warnings, "new warning")
+    if receipt.waiting:
+        yield f"removals wait: {_by_kind(receipt.waiting.counts)}"
+    if changed := receipt.remote.server_changed:
+        yield f"the server has changed: {', '.join(changed)}"
+
+
+def _by_kind(counts: Mapping[str, int]) -> str:
+    """Return numbers by kind of record: `12 users.student, 80 enrollments`."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+
+
+def cautions(receipt: Receipt | None) -> list[str]:
+    """Return what makes the last delivery that was in order amber instead of green."""
+    if not receipt:
+        return []
+    feed, texts = receipt.feed_name or "FEED", []
+    if waits := receipt.waiting:
+        texts.append(
+            f"removals wait since {waits.since} ({several(waits.nights, 'night')}): "
+            f"{_by_kind(waits.counts)}; roster-upload diff {feed} shows who"
+        )
+    if faulty := sum(receipt.faulty_rows.values()):
+        faults = [finding for finding in receipt.findings if finding.severity == "fault"]
+        first = f", first: {faults[0].text()}" if faults else ""
+        texts.append(
+            f"the export has {several(faulty, 'faulty row')}{first}; roster-upload check {feed} "
+            "shows all"
+        )
+    nights, limit = receipt.unchanged_nights or 0, receipt.unchanged_limit or 0
+    if limit and nights >= limit:
+        texts.append(f"no record has changed for {nights} school nights; does the SIS export?")
+    return texts
+
+
+def finding_texts(receipt: Receipt) -> list[str]:
+    """Return the findings of which people are notified, a line each."""
+    return [finding.text() for finding in receipt.notified_findings]

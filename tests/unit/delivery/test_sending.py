@@ -1,0 +1,229 @@
+"""The transfer and its attempts, the rehearsal, and what is learned of the server."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from roster_upload.exits import Exit, Failure
+from roster_upload.host import stop
+from roster_upload.records.night import MARGIN_SECONDS, Night
+from roster_upload.transfer import connect, upload
+from roster_upload.transfer import probe as prober
+from roster_upload.transfer.info import Holds
+from roster_upload.transfer.profile import Profile
+from roster_upload.transfer.watchdog import Times
+from support.delivery_host import OLD, PROFILE, SMALL, VENDOR, Host, digest_of
+from support.receipts import append
+from support.sftp_server import FINAL, YESTERDAY, Server
+from unit.test_config import GOOD
+
+ALL_CODES = sorted(set(Exit) - {Exit.OK})
+
+
+def test_the_hosts_locks_lie_where_systemd_says(host: Host, tmp_path: Path) -> None:
+    host.patch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run" / "maple-grove"))
+    assert host.send() == Exit.OK
+    assert list((tmp_path / "run" / "turns").iterdir())
+    assert not (host.state.parent / ".turns").exists()
+
+
+def test_the_transfer_gets_what_it_needs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Night, "seconds_left", lambda _night: 100)
+    assert host.send() == Exit.OK
+    progress = host.options.pop("progress")
+    assert host.options == {
+        "secret": b" hunter\n",
+        "size": len(OLD),
+        "sha256": digest_of(OLD),
+        "profile": None,
+        "limit": 100 + MARGIN_SECONDS,
+        "learns": True,
+        "restores_first": False,
+        "times": Times(),
+    }
+    progress(7)  # nobody looks, which does no harm
+
+
+@pytest.mark.parametrize("holds", list(Holds))
+def test_a_stop_is_not_tried_again_and_says_what_the_vendor_has(host: Host, holds: Holds) -> None:
+    host.configure(attempts=9)
+    host.ends = [stop.Stopped("SIGTERM")]
+    host.holds = holds
+    assert host.send() == Exit.STOPPED
+    assert (len(host.sent), host.waits) == (1, [])
+    assert host.message == f"stopped by SIGTERM; {holds.words}"
+    assert (host.last["outcome"], host.last["exit_code"]) == ("failed", Exit.STOPPED)
+    assert ("notify", "failure") in host.alerts
+
+
+def test_a_stop_between_tries_is_one(host: Host) -> None:
+    host.configure(attempts=9)
+    host.ends = [Failure(Exit.VANISHED, "it broke")]
+    host.patch.setattr("time.sleep", mock.Mock(side_effect=stop.Stopped("SIGTERM")))
+    assert host.send() == Exit.STOPPED
+    assert len(host.sent) == 1
+
+
+@pytest.mark.parametrize("code", ALL_CODES)
+def test_only_what_may_be_cured_is_tried_again(host: Host, code: Exit) -> None:
+    cured = {Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT}
+    host.configure(attempts=3)
+    host.ends = [Failure(code, "it broke") for _ in range(9)]
+    assert host.send() == code
+    assert host.last["attempts"] == len(host.sent) == (3 if code in cured else 1)
+    assert host.waits == ([20, 40] if code in cured else [])
+    assert host.last["exit_code"] == code
+    assert host.last["remote"]["server"] == VENDOR, "what is known comes in however it ends"
+    told = {Exit.STALE: "stale", Exit.HELD: "held", Exit.REFUSED: "refused", Exit.PAUSED: "skipped"}
+    assert host.last["outcome"] == told.get(code, "failed")
+
+
+def test_a_try_that_works_is_the_last(host: Host) -> None:
+    host.configure(attempts=9)
+    host.ends = [Failure(Exit.VANISHED, "it broke")]
+    assert host.send() == Exit.OK
+    assert (len(host.sent), host.last["attempts"]) == (2, 2)
+    assert host.said[0] == "try 1 of 9: it broke. Again in 20 s"
+
+
+@pytest.mark.parametrize(
+    ("left", "waits"),
+    [
+        (19, []),
+        (20, [20]),
+        (40, [20, 40]),
+        (3000, [20, 40, 80, 160, 320, 600, 600]),
+    ],
+)
+def test_waits_grow_and_end_before_the_deadline(
+    host: Host, left: float, waits: list[float]
+) -> None:
+    host.patch.setattr(Night, "seconds_left", lambda _night: left)
+    host.configure(attempts=8)
+    host.ends = [Failure(Exit.NETWORK, "no route") for _ in range(9)]
+    assert host.send() == Exit.NETWORK
+    assert host.waits == waits
+
+
+def test_waits_are_spread(host: Host) -> None:
+    """Otherwise all hosts of a fleet return at once to a server that was down."""
+    host.patch.setattr("random.uniform", lambda low, high: low + high * 10)
+    host.configure(attempts=2, retry_seconds=10)
+    host.ends = [Failure(Exit.NETWORK, "no route")]
+    assert host.send() == Exit.OK
+    assert host.waits == [155]
+
+
+def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
+    server = Server()
+    host.at(server)
+    assert host.run("rehearse") == Exit.OK
+    assert "opendir" in server.requests
+    assert server.files == {FINAL: YESTERDAY}
+    assert host.message == f"{GOOD['district']}: all is ready for tonight; nothing was sent"
+    assert (host.sent, host.outcomes) == ([], ["rehearsed"])
+    assert not list(host.state.glob("accepted-*"))
+    assert host.alerts == []
+    host.send()
+    host.export.write_bytes(SMALL)
+    assert host.run("rehearse") == Exit.HELD
+    refusing = mock.Mock(side_effect=Failure(Exit.LOGIN, "no"))
+    host.patch.setattr(connect, "remote_directory", refusing)
+    host.export.write_bytes(OLD)
+    assert host.run("rehearse") == Exit.LOGIN
+    assert host.last["remote"]["host"] == "sftp.example.org"
+
+
+def test_the_first_rehearsal_learns_the_servers_ways(host: Host) -> None:
+    host.at(Server(refuse={"posix-rename": 8}))
+    host.run("rehearse")
+    assert host.profile.rename == "rename"
+    server = Server()
+    host.at(server)
+    host.run("rehearse")
+    assert host.profile.rename == "rename", "it is known"
+    assert "write" not in server.requests
+    host.at(server, verify_by_writing=True)
+    host.run("rehearse")
+    assert "write" in server.requests
+    assert server.files == {FINAL: YESTERDAY}
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ({"room": (0, 0)}, Exit.DISK_FULL),
+        ({"room": (9, 1)}, Exit.READ_ONLY),
+        ({"refuse": {"open": 3}}, None),
+    ],
+)
+def test_a_rehearsal_finds_what_the_night_would(
+    host: Host, faults: dict[str, Any], code: Exit | None
+) -> None:
+    host.at(Server(**faults))
+    if code:
+        assert host.run("rehearse") == code
+    else:
+        with pytest.raises(Exception, match="status 3"):  # a Failure, by the real connection
+            host.run("rehearse")
+
+
+def test_the_first_delivery_learns_and_a_broken_one_keeps_it(host: Host) -> None:
+    host.configure(attempts=3)
+    host.ends = [Failure(Exit.VANISHED, "it broke")]
+    host.learned = PROFILE
+    seen: list[tuple[object, object]] = []
+    deliver = upload.deliver
+
+    def look(*arguments: Any, **options: Any) -> upload.Delivered:
+        seen.append((options["profile"], options["learns"]))
+        return deliver(*arguments, **options)
+
+    host.patch.setattr(upload, "deliver", look)
+    assert host.send() == Exit.OK
+    assert seen == [(None, True), (PROFILE, False)]
+    assert host.profile == PROFILE
+
+
+@pytest.mark.parametrize("holds", list(Holds))
+def test_a_vendor_without_a_file_does_not_wait_long(host: Host, holds: Holds) -> None:
+    host.configure(attempts=3, retry_seconds=60)
+    host.ends = [Failure(Exit.VANISHED, "it broke") for _ in range(2)]
+    host.holds = holds
+    assert host.send() == Exit.OK
+    assert host.waits == ([5, 5] if holds is Holds.NOTHING else [60, 120])
+    assert host.options["restores_first"] is (holds is Holds.NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "changed"),
+    [
+        (VENDOR, None, None),
+        ("SSH-2.0-Old", PROFILE, ["the server's version was SSH-2.0-Old, is SSH-2.0-Vendor_1"]),
+        ("SSH-2.0-Old", Failure(Exit.SILENT, "silent"), ["it could not be probed: silent"]),
+    ],
+)
+def test_another_version_of_the_server_is_probed_behind_the_delivery(
+    host: Host, known: str, found: Any, changed: list[str] | None
+) -> None:
+    old = dataclasses.replace(PROFILE, server=known)
+    host.state.mkdir(parents=True)
+    file = host.state / "server.json"
+    file.write_text(old.to_json())
+    append(host.ledger, {"outcome": "ended", "command": "probe"})
+    probe = mock.Mock(side_effect=[found])
+    host.patch.setattr(prober, "probe", probe)
+    assert host.send() == Exit.OK
+    assert host.options["profile"] == old
+    told = host.last["remote"].get("server_changed")
+    assert (told is None) == (changed is None) == (not probe.called)
+    if told and changed:
+        assert len(told) == 1
+        assert changed[0] in told[0]
+        assert probe.call_args.kwargs == {"limit": 60}
+    is_learned = isinstance(found, Profile)
+    assert Profile.from_json(file.read_text()) == (found if is_learned else old)
