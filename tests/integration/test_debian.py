@@ -208,7 +208,7 @@ def test_no_packet_can_be_cut_out_unseen(at: tuple[Container, District, Vendor])
         (VERSION + struct.pack(">I", 0xFFFF_FFFC) * 4, "a packet's length is wrong"),
         (VERSION + offer(b"\xff\xfe"), "its handshake is malformed (UnicodeDecodeError)"),
         (VERSION + offer(TITLE), "no algorithm in common"),
-        (TITLE + b"\r\n", r"it says: \x1b]0;All districts delivered\x07"),
+        (TITLE + b"\r\n", r"says: \x1b]0;All districts delivered\x07"),
     ],
 )
 def test_a_server_that_speaks_no_good_ssh(

@@ -290,7 +290,7 @@ def asking(words: str) -> Hostile:
         (Hostile(before=TITLE.encode() + b"\r\n", kex=TITLE), Exit.NEGOTIATION, "in common"),
         (Hostile(version=f"SSH-2.0-{TITLE}", login=AUTH_FAILED), Exit.LOGIN, "was refused"),
         (Hostile(kex=TITLE), Exit.NEGOTIATION, "no algorithm in common"),
-        (Hostile(methods=TITLE, login=AUTH_FAILED), Exit.LOGIN, "the server takes "),
+        (Hostile(methods=TITLE, login=AUTH_FAILED), Exit.LOGIN, "the server accepts "),
         (
             Hostile(methods=TITLE, login=AUTH_PARTIALLY_SUCCESSFUL),
             Exit.SECOND_FACTOR,
@@ -305,10 +305,10 @@ def asking(words: str) -> Hostile:
             "not as an SSH server",
         ),
         (Hostile(info=cMSG_EXT_INFO + b"\xff" * 4), Exit.LOGIN, "was ended by the server"),
-        (Hostile(refuses_channel=True), Exit.PERMISSION, "opens no SFTP session"),
+        (Hostile(refuses_channel=True), Exit.PERMISSION, "opened no SFTP session"),
         (Hostile(sftp=refuses_all), Exit.TRANSFER, "the server refused"),
         (Hostile(sftp=answers_amiss), Exit.TRANSFER, "broke the protocol"),
-        (Hostile(sftp=floods), Exit.TRANSFER, "bytes that there was room for"),
+        (Hostile(sftp=floods), Exit.TRANSFER, "more than the window"),
     ],
 )
 def test_a_hostile_server_steers_no_terminal(

@@ -115,7 +115,7 @@ def test_a_full_disk_is_told(district: District, vendor: OpenSsh) -> None:
     district.configure(username="root", auth="key", remote_dir=SMALL)
     code, told = attempt(district)
     assert code == Exit.DISK_FULL
-    assert "make room" in told
+    assert "free disk space" in told
     # The temporary file is deleted with its session, so a smaller export still has space.
     waiting.until(lambda: "Close session" in vendor.log, "the session's end")
     district.export.write_bytes(rosters.build(students=20))

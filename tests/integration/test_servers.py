@@ -308,7 +308,7 @@ def test_a_full_disk_is_told(sender: Sender, server: Server, row: dict[str, str]
     """Servers that give no reason, and no statvfs, refuse the transfer."""
     failure = sender.refused(300_000, remote_dir=SMALL_DISK)
     assert row["Full disk"] == f"{failure.code.name} ({failure.code})"
-    assert "; the vendor still has what it had before" in failure.message
+    assert ". The vendor still has the file that it had" in failure.message
     # No remains take up the space of a smaller file.
     assert sender.send(32_768, pace=SMALL, remote_dir=SMALL_DISK).bytes == 32_768
 
@@ -332,7 +332,7 @@ def test_a_cut_while_the_old_file_is_aside_is_mended(sender: Sender, server: Ser
     """Only this server replaces no file."""
     wire = Wire(server.port)
     with wire.up() as port:
-        assert sender.send(10_000, pace=SMALL, remote_port=port).method == "aside"
+        assert sender.send(10_000, pace=SMALL, remote_port=port).method == "move-aside"
     seen = set()
     for place in range(wire.passed["client"] - 900, wire.passed["client"], 30):
         server.reset()

@@ -51,7 +51,7 @@ def profile(rename: str) -> Profile:
     return Profile("", (), "password", rename, True, False, True, False, "2027-01-01T00:00:00Z")
 
 
-@pytest.mark.parametrize("way", ["posix-rename", "rename", "aside", "in-place"])
+@pytest.mark.parametrize("way", ["posix-rename", "rename", "move-aside", "in-place"])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_leftover_is_removed_whatever_the_size(
     district: District, vendor: Vendor, size: int, way: str
@@ -91,7 +91,7 @@ def test_wherever_a_large_transfer_is_cut_the_next_one_delivers(
     """The cut is in any request. The next try finds the leftover."""
     noise = random.Random(seed)  # noqa: S311 - no secret
     data = give(district, noise.choice(SIZES[1:]))
-    way = noise.choice(["posix-rename", "rename", "aside"])
+    way = noise.choice(["posix-rename", "rename", "move-aside"])
     vendor.cut_at, vendor.cut_once = (
         noise.choice(["write", "close", "stat", "rename", "write"]),
         True,

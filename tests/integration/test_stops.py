@@ -60,7 +60,7 @@ def test_a_stop_while_it_sends_over_a_slow_line(
             waiting.until(lambda: vendor.writes > 3, "the transfer")
             process.send_signal(getattr(signal, name))
             told = ended(district, process, vendor, name)
-    assert "still has what it had before" in told
+    assert "still has the file that it had" in told
     assert vendor.held == {"OneRoster.zip": OLD}
     assert vendor.logins == vendor.logins[:1], "it is not tried again"
 

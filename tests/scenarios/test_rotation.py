@@ -126,7 +126,7 @@ def test_a_refused_password_changes_nothing(district: District) -> None:
     assert done.returncode != 0
     assert "the old credential stays in use" in done.stdout
     assert "was refused" in done.stdout
-    assert "reset by its mailed link" in done.stdout
+    assert "reset through the link" in done.stdout
     assert district.path.read_bytes() == before
     assert not district.slot("pending")
     assert not district.slot("previous")

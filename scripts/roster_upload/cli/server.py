@@ -39,7 +39,7 @@ def probe(given: argparse.Namespace) -> int:
     if given.json:
         show_json({"feed": feed.feed, "profile": dataclasses.asdict(new), "changed": differences})
     else:
-        for key, words in profile.WORDS.items():
+        for key, words in profile.LABELS.items():
             show(f"{words}: {getattr(new, key)}")
         for difference in differences:
             show(f"changed since the last probe: {difference}")

@@ -1,1 +1,1 @@
-"""Comparisons of packages: whom one removes, adds and changes, and what the guard says."""
+"""Removed, added and changed people between two packages, shown only on root's terminal."""

@@ -1,7 +1,8 @@
-"""The way of a diff from its unit, which has the key of the kept packages, to root's terminal.
+"""A socket that carries a diff from a feed's unit to root's terminal.
 
-Root's command listens on a socket and hears the unit's user only. What goes through it is JSON, is
-kept in memory only, and is escaped by root before it is shown.
+Only the unit has the key of the kept packages. Root's command listens on the socket and accepts
+connections of the unit's user only. The diff is JSON and is never written to a file. Root escapes
+it before showing it.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from typing import Any
 from roster_upload.diff.people import Diff, Record, Wish
 from roster_upload.exits import Exit, Failure
 
-LOOK_SECONDS = 0.1  # between two looks whether the unit is over
-LONGEST_ANSWER = 1 << 28  # characters; the largest districts need a tenth of it
+LOOK_SECONDS = 0.1  # between two checks whether the unit has ended
+LONGEST_ANSWER = 1 << 28  # characters. The largest districts need a tenth of it.
 CREDENTIALS = struct.Struct("iII")  # of the process at the other end: its id, user and group
 
 
 def socket_path(folder: Path, feed: str) -> Path:
-    """Return where root's command waits for a feed's unit."""
+    """Return the path of the socket between root's command and a feed's unit."""
     return folder / f"{feed}.diff"
 
 
 class Listener:
-    """A socket that takes one diff from a process of the user `owner`."""
+    """A socket that accepts one diff from a process of the user `owner`."""
 
     def __init__(self, path: Path, owner: int, wish: Wish) -> None:
         self.answer: dict[str, Any] | None = None
@@ -48,7 +49,7 @@ class Listener:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Wait for an answer that is under way, unless the block has failed; remove the socket."""
+        """Wait for a begun answer, unless the block has failed. Remove the socket."""
         self._is_over.set()
         try:
             if not kind:
@@ -64,9 +65,11 @@ class Listener:
             except ConnectionRefusedError:  # left by a command that was killed
                 self._path.unlink()
             else:
-                raise Failure(Exit.BUSY, "another terminal waits for the same diff; try again")
-        # Anybody may connect, and is heard by who it is: to give a file away in a folder of the
-        # unit's user could be turned against root.
+                raise Failure(
+                    Exit.BUSY, "another terminal waits for the same diff. Try again afterwards"
+                )
+        # Anybody may connect, and the peer's user is checked. Changing a file's owner in a folder
+        # of the unit's user could be abused against root.
         former = os.umask(0o111)
         try:
             self._socket.bind(str(self._path))
@@ -77,7 +80,7 @@ class Listener:
 
     def _take(self) -> None:
         while self.answer is None and not self._is_over.is_set():
-            with contextlib.suppress(OSError, ValueError):  # ValueError: cut off by its end
+            with contextlib.suppress(OSError, ValueError):  # ValueError: the answer broke off
                 connection, _ = self._socket.accept()
                 with connection:
                     self._read(connection)
@@ -93,14 +96,15 @@ class Listener:
 
 @contextlib.contextmanager
 def connected(path: Path) -> Iterator[tuple[Wish, socket.socket]]:
-    """Give what root asks for, and the socket for the answer. Raise Failure if nobody waits."""
+    """Yield root's query and the socket for the answer. Raise Failure if nobody waits."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(path))
         except OSError:
             raise Failure(
                 Exit.USAGE,
-                "a diff names people; it is for root's terminal: roster-upload diff FEED",
+                "a diff names people and is only for root's terminal. Run as root: roster-upload "
+                "diff FEED",
             ) from None
         with connection.makefile("r", encoding="utf-8") as lines:
             wish = Wish(**json.loads(lines.readline()))
@@ -115,7 +119,7 @@ def send(connection: socket.socket, diff: Diff, schools: dict[str, str]) -> None
 
 
 def received(answer: dict[str, Any]) -> tuple[Diff, dict[str, str]]:
-    """Return the diff of an answer, and the names of its schools. Raise Failure."""
+    """Return the diff in an answer, and the names of its schools. Raise Failure."""
     try:
         records = [
             Record(**{**record, "changes": tuple(map(tuple, record["changes"]))})
@@ -124,5 +128,5 @@ def received(answer: dict[str, Any]) -> tuple[Diff, dict[str, str]]:
         return Diff(**{**answer["diff"], "records": records}), answer["schools"]
     except (KeyError, TypeError, ValueError):
         raise Failure(
-            Exit.LOCAL, "the feed's unit sent an answer that is no diff; run site.yml on this host"
+            Exit.LOCAL, "the feed's unit sent an unusable answer. Run site.yml on this host"
         ) from None

@@ -1,6 +1,6 @@
-"""A OneRoster package as rows with names, read straight from its zip.
+"""Reads a OneRoster package as rows with named columns, straight from its zip.
 
-Nothing in the zip is trusted: members and lines have the limits of `spec/limits.toml`.
+The zip is not trusted. `spec/limits.toml` limits its members and lines.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_ROWS = np.zeros(0, np.bool_)
 
 
 class Columns:
-    """Where the columns of a file are. A column that is missing is empty in every row."""
+    """Columns of a file, by name. A missing column is empty in every row."""
 
     def __init__(self, header: Row) -> None:
         self.names = tuple(header)
@@ -57,7 +57,7 @@ class Columns:
 
 
 class Package:
-    """A package, of which `night` says which of its records are present."""
+    """A package, judged for the `night`."""
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class Package:
         night: dt.date,
         faulty: Callable[[str], Flags] = lambda _file: NO_ROWS,
     ) -> None:
-        """`title` is what a message calls it.
+        """Read the small files. Raise Failure.
 
-        `faulty` says which rows of `FILE.csv` have a fault, by their number, the header being row
-        1. They do not count as present.
+        `title` is the package's name in messages. `faulty` returns flags of the faulty rows of
+        `FILE.csv`, by the row's number. The header is row 1. Faulty rows do not count as present.
         """
         self.title = title
         self.night = night
@@ -96,11 +96,11 @@ class Package:
 
     @property
     def is_incremental(self) -> bool:
-        """Whether what is not in the package stays as it was."""
+        """Return whether records that are not in the package stay unchanged."""
         return not self.files or any(self.is_delta(file) for file in self.files)
 
     def is_delta(self, file: str) -> bool:
-        """Whether a file lists changes only."""
+        """Return whether a file lists changes only."""
         return self.modes.get(file) == "delta"
 
     def rows(self, file: str) -> Iterator[tuple[Columns, Row]]:
@@ -122,19 +122,19 @@ class Package:
         return tuple(next(lines, []))
 
     def state(self, file: str, columns: Columns, row: Row) -> State:
-        """Return what a record is on the night."""
+        """Return a record's state on the night."""
         if columns.value(row, "status") == "tobedeleted":
             return State.OVER
         if file == "users":
             is_enabled = columns.value(row, "enabledUser") == "true"
             return State.PRESENT if is_enabled else State.OVER
-        if file == "enrollments":  # which end with the day before their endDate, as for the guard
+        if file == "enrollments":  # they end on the day before endDate, as in the guard
             begin, end, of = columns.values(row, ("beginDate", "endDate", "classSourcedId"))
             return self._state(begin, end, self.classes.get(of, ("", None))[1])
         return State.PRESENT
 
     def _state(self, *days: Any) -> State:
-        if days not in self._states:  # there are few, and millions of rows
+        if days not in self._states:  # millions of rows share few combinations of days
             self._states[days] = Calendar(*days).state(self.night)
         return self._states[days]
 
@@ -148,12 +148,12 @@ class Package:
         for columns, row in self.rows("classes"):
             sourced_id, title, terms = columns.values(row, ("sourcedId", "title", "termSourcedIds"))
             days = [self._sessions.get(term) for term in terms.split(",")]
-            # A session that is not known bounds nothing.
+            # A class with an unknown session has no limits.
             is_bounded = None not in days
             self.classes[sourced_id] = (title, tuple(filter(None, days)) if is_bounded else None)
 
     def _lines(self, member: zipfile.ZipInfo) -> Iterator[Row]:
-        """Return a member's lines, its header first. Raise Failure where it cannot be read."""
+        """Yield a member's lines, beginning with the header. Raise Failure."""
         with self._readable(), ZipPackage(self._path) as archive, archive.open(member) as raw:
             if member.file_size > spec("limits")["member_bytes"]:
                 raise zipfile.BadZipFile
@@ -167,13 +167,13 @@ class Package:
         except UNREADABLE as error:
             raise Failure(
                 Exit.REFUSED,
-                f"{self.title} cannot be read ({type(error).__name__}); look at it by "
-                "`roster-upload check`",
+                f"{self.title} cannot be read ({type(error).__name__}). Run `roster-upload check` "
+                "on it",
             ) from None
 
 
 def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
-    """Return a text's lines. Raise ValueError for one that is too long."""
+    """Yield a text's lines. Raise ValueError for one that is too long."""
     limit = spec("limits")["line_bytes"]
     while line := text.readline(limit):
         if len(line) >= limit:

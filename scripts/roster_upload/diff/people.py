@@ -1,7 +1,7 @@
-"""Who would be removed, added and changed between two packages.
+"""Finds the people that are removed, added and changed between two packages.
 
-A file is read twice. The first time each row becomes two hashes and a state, in arrays; the second
-time those rows are kept that differ. Memory grows with the changes, and little with the roster.
+Each file is read twice. The first pass turns each row into two hashes and a state, in arrays. The
+second pass keeps the rows that differ. So memory depends on the changes more than on the roster.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from roster_upload.guard.calendar import State
 from roster_upload.spec import spec
 from roster_upload.spec.formats import ONEROSTER, ROLES
 
-# A cancelled record would have begun later. The guard counts it apart from the removed ones, too.
+# A cancelled record would have begun later. The guard counts it separately, too.
 ACTIONS = ("removed", "cancelled", "added", "changed")
-# Columns that say nothing of a record, and those whose values are shown to nobody.
+# Columns that are not compared, and columns whose values are never shown.
 IGNORED = ("status", "dateLastModified")
 SECRET = ("password",)
-# File: the column of the schools that a record belongs to.
+# File: the column with a record's schools.
 SCHOOLS = {
     "orgs": "sourcedId",
     "courses": "orgSourcedId",
@@ -38,7 +38,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for. Without a kind it is all people; without a school it is all schools."""
+    """A query. Without a kind it asks for all people, without a school for all schools."""
 
     school: str = ""  # sourcedId or identifier
     kind: str = ""
@@ -50,7 +50,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Record:
-    """A record that differs. `why` says why one that is in tonight's export is removed."""
+    """A record that differs. `why` is the reason if it is removed but in tonight's export."""
 
     action: str
     kind: str
@@ -64,7 +64,7 @@ class Record:
 
 @dataclass
 class Diff:
-    """The records that were asked for, the number of all by kind, and what was not compared."""
+    """The requested records, the numbers of all by kind, and notes on files not compared."""
 
     records: list[Record] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # kind: action: number
@@ -72,7 +72,7 @@ class Diff:
 
 
 def between(old: Package, new: Package, wish: Wish) -> Diff:
-    """Return what `new` would do to somebody who holds `old`. Raise Failure."""
+    """Return the changes that `new` makes for a vendor who has `old`. Raise Failure."""
     schools = _schools(old, new, wish.school)
     diff = Diff()
     counts: Counter[tuple[str, str]] = Counter()
@@ -80,10 +80,10 @@ def between(old: Package, new: Package, wish: Wish) -> Diff:
         if file not in old.files and file not in new.files:
             continue
         if new.is_incremental and file not in new.files:
-            continue  # it stays as it was
+            continue  # the file stays unchanged
         if old.is_incremental and (old.is_delta(file) or file not in old.files):
             diff.notes.append(
-                f"{file}: the last accepted package lists changes only; it cannot be compared"
+                f"{file}: not compared, since the last accepted package lists changes only"
             )
             continue
         if schools is not None and file not in SCHOOLS:
@@ -108,7 +108,7 @@ def _is_of(record: Record, kind: str) -> bool:
 
 
 def _schools(old: Package, new: Package, wanted: str) -> set[str] | None:
-    """Return the sourcedIds of a school, None for all schools. Raise Failure if there is none."""
+    """Return the sourcedIds of a school, None for all schools. Raise Failure if it is unknown."""
     if not wanted:
         return None
     found = {
@@ -120,13 +120,14 @@ def _schools(old: Package, new: Package, wanted: str) -> set[str] | None:
     if not found:
         raise Failure(
             Exit.USAGE,
-            "no org of either package has the sourcedId or the identifier that --school asks for",
+            "no org in either package has the sourcedId or identifier given by --school. Compare "
+            "it with orgs.csv",
         )
     return found
 
 
 class Scan:
-    """A file's rows as hashes of their ids and contents and as states, ordered by id."""
+    """Hashes of the ids and contents of a file's rows, and their states, ordered by id."""
 
     def __init__(self, package: Package, file: str, names: Sequence[str]) -> None:
         ids, contents, states = array("q"), array("q"), bytearray()
@@ -139,7 +140,7 @@ class Scan:
         self.states = np.frombuffer(bytes(states), np.uint8)[first]
 
     def at(self, ids: Integers) -> tuple[npt.NDArray[np.bool_], Integers, npt.NDArray[np.uint8]]:
-        """Return whether each id is there, and its content and state; what is not is over."""
+        """Return whether each id exists, its content and its state. A missing id is over."""
         if not len(self.ids):
             zeros = np.zeros(len(ids), np.int64)
             return zeros != 0, zeros, np.full(len(ids), State.OVER, np.uint8)
@@ -150,11 +151,11 @@ class Scan:
 
 
 def _actions(old: Scan, new: Scan, *, is_delta: bool) -> dict[int, str]:
-    """Return what becomes of each record, by the hash of its id; the rest stays as it is."""
+    """Return the action for each record that differs, by the hash of its id."""
     ids = np.union1d(old.ids, new.ids)
     _, had, was = old.at(ids)
     is_there, has, now = new.at(ids)
-    if is_delta:  # what is not in it stays as it was
+    if is_delta:  # records that are not in it stay unchanged
         now, has = np.where(is_there, now, was), np.where(is_there, has, had)
     was_present, is_present = was == State.PRESENT, now == State.PRESENT
     masks = (
@@ -169,7 +170,7 @@ def _actions(old: Scan, new: Scan, *, is_delta: bool) -> dict[int, str]:
 
 
 def _records(old: Package, new: Package, file: str, *, is_listed: bool) -> Iterator[Record]:
-    """Return the records of a file that differ: in full, or as much as is counted."""
+    """Yield the records of a file that differ, in full or reduced to the counted fields."""
     names = sorted({*old.header(file), *new.header(file)} - {"sourcedId", *IGNORED})
     actions = _actions(Scan(old, file, names), Scan(new, file, names), is_delta=new.is_delta(file))
     if not is_listed:
@@ -181,7 +182,7 @@ def _records(old: Package, new: Package, file: str, *, is_listed: bool) -> Itera
     titles = {key: title for package in (old, new) for key, (title, _) in package.classes.items()}
     for key, action in actions.items():
         was, now = before.get(key), after.get(key)
-        # What was not present is added, whatever its row was.
+        # An added record was not present before, whatever its row said.
         row = (now if action == "added" else was) or {}
         changes = () if action == "added" or not was or not now else _changes(names, was, now)
         yield Record(
@@ -199,7 +200,7 @@ def _records(old: Package, new: Package, file: str, *, is_listed: bool) -> Itera
 def _counted(
     package: Package, file: str, actions: Mapping[int, str], wanted: Sequence[str]
 ) -> Iterator[Record]:
-    """Return what is needed to count the records of some actions, without keeping a row."""
+    """Yield the counted fields of the records with some actions, without keeping a row."""
     for columns, row in package.rows(file):
         action = actions.get(hash(columns.value(row, "sourcedId")))
         if action in wanted:
@@ -220,7 +221,7 @@ def _chosen(package: Package, file: str, wanted: Mapping[int, str]) -> dict[int,
 def _changes(
     names: Sequence[str], was: Mapping[str, str], now: Mapping[str, str]
 ) -> tuple[tuple[str, str, str], ...]:
-    """Return what changed from what to what."""
+    """Return each changed column with its value before and now."""
     pairs = ((name, was.get(name, ""), now.get(name, "")) for name in names)
     return tuple(
         (name, "", "") if name in SECRET else (name, before, after)
@@ -230,7 +231,7 @@ def _changes(
 
 
 def _why(file: str, new: Package, now: Mapping[str, str]) -> str:
-    """Return why a record is removed although tonight's export has a row of it."""
+    """Return the reason why a record is removed although tonight's export has its row."""
     if now.get("status") == "tobedeleted":
         return "deleted"
     if new.state(file, Columns(list(now)), list(now.values())) is State.PRESENT:
@@ -243,12 +244,12 @@ def _kind(file: str, role: str) -> str:
 
 
 def _united(*texts: str) -> str:
-    """Return the distinct items of lists, with commas between."""
+    """Return the distinct items of lists, joined by commas."""
     return ",".join(dict.fromkeys(item for text in texts for item in text.split(",") if item))
 
 
 def _people(old: Package, new: Package, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return the names of the people whom rows of enrollments are of, by sourcedId."""
+    """Return the names of the people in rows of enrollments, by sourcedId."""
     wanted = {row["userSourcedId"] for row in rows if "userSourcedId" in row}
     found: dict[str, str] = {}
     for package in (old, new) if wanted else ():
@@ -262,7 +263,7 @@ def _people(old: Package, new: Package, rows: Sequence[Mapping[str, str]]) -> di
 def _name(
     file: str, row: Mapping[str, str], people: Mapping[str, str], titles: Mapping[str, str]
 ) -> str:
-    """Return what people call a record."""
+    """Return a record's name for people."""
     if file == "users":
         return f"{row.get('givenName', '')} {row.get('familyName', '')}"
     if file == "enrollments":

@@ -1,17 +1,20 @@
-"""From the export to the package that is sent: the steps that a feed declares, and no other.
+"""Turns the export into the package that is sent, by the steps that a feed declares.
 
 build     the entry: the steps in their order
+built     the result
+outgoing  the entry for a feed, with validation
 source    the export's files, by the format's own names
-rows      the rows of a file, as bytes and the places of their fields
+rows      the rows of a file, as bytes and the offsets of their fields
 values    hashes, lists and blanks of many fields at once
-edits     what is taken away from some rows
+edits     bytes to remove from some rows, and capitals to lower
 repairs   the mechanical repairs, by name
-graph     which row refers to which, and what goes when some rows go
-scope     which rows a feed asks for
+graph     references between rows, and the rows that are removed with others
+scope     the rows in a feed's scope
 waiting   rows of the last accepted package that are kept
+rewrite   writes the package with the changes of a step
 writer    a zip whose bytes depend on its content only
 
-No row is ever written anew. A step takes bytes away or lowers capitals, and all other bytes are
-those of the export. So nothing is changed that no step names, and a fault that no step repairs
-stays where validation finds it.
+No row is written anew. A step removes bytes or lowers capitals. All other bytes are those of the
+export. So nothing changes without a declared step, and validation finds every fault that no step
+repairs.
 """

@@ -3,11 +3,11 @@
 The steps have a fixed order: repairs, scope, faulty rows, removals that wait. The same export, feed
 and last accepted package give the same bytes. The export itself is never changed.
 
-An export that cannot be opened as a package, or would unpack to too much, is the package itself, so
-that validation says what is wrong with it. A file in it that cannot be taken apart (another header,
-another separator, broken quotes) is copied as it is, except for its byte order mark.
-Neither could be held to a scope. `Built.unscoped` names them, and nothing must be sent then, even
-where the feed turns the findings down.
+An export that cannot be opened, or would unpack to too much, becomes the package unchanged, so that
+validation reports what is wrong. An unreadable file in it (another header, another separator,
+broken quotes) is copied unchanged, except for its byte order mark. A scope cannot be applied to
+either. `Built.unscoped` names them, and the package must not be sent then, even if the feed lowers
+the severity of the findings.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from roster_upload.package.waiting import rows_that_wait
 THE_PACKAGE = "the package"
 ANOTHER_FILE = "another file"
 LEAVE_OUT, WAIT = "leave-out", "wait"
-# Part of a scope: the file without which it cannot be held.
+# Setting of a scope: the file that it requires.
 NEEDED = {"schools": "orgs", "courses": "courses", "enrolled_only": "enrollments"}
 
 
 class Feed(Protocol):
-    """What of a feed's configuration says how a package is made."""
+    """The part of a feed's configuration that declares the steps."""
 
     @property
     def scope(self) -> Scope:
-        """What the vendor gets."""
+        """Return the scope: the records that the vendor receives."""
 
     @property
     def repairs(self) -> tuple[str, ...]:
-        """The names of the repairs."""
+        """Return the names of the repairs."""
 
     @property
     def faulty_rows(self) -> str:
-        """Whether rows with faults are sent or left out."""
+        """Return LEAVE_OUT if rows with faults are excluded."""
 
     @property
     def removals(self) -> str:
-        """Whether a night over the limit of removals is held, or its removals wait."""
+        """Return WAIT if removals above the limit wait, instead of the package being held."""
 
 
 Check = Callable[[Path], Report]
@@ -69,11 +69,11 @@ def build(
     check: Check,
     night: dt.date,
 ) -> Built | None:
-    """Return the package `out`, or None where the feed declares no step.
+    """Return the package `out`, or None if the feed declares no step.
 
-    `previous` is the last accepted package, where removals are to wait tonight. `check` validates a
-    package, and is asked only where rows with faults are left out. `out` is made once it is whole.
-    Raise OSError where the export cannot be read, or where `out` exists or cannot be written.
+    `previous` is the last accepted package, if removals wait tonight. `check` validates a package.
+    It is called only if faulty rows are excluded. `out` appears only when it is complete. Raise
+    OSError if the export cannot be read, or if `out` exists or cannot be written.
     """
     waits = previous is not None and feed.removals == WAIT
     if (
@@ -89,9 +89,9 @@ def build(
             if feed.repairs or not feed.scope.is_everything:
                 work.repair_and_scope()
             if feed.faulty_rows == LEAVE_OUT:
-                work.leave_faulty_out(check)
+                work.exclude_faulty(check)
             if waits and previous:
-                work.let_wait(previous, night)
+                work.keep_waiting(previous, night)
         except Unusable:
             unscoped = () if feed.scope.is_everything else (THE_PACKAGE,)
             return Built(export, *_size_and_digest(export), {}, unscoped)
@@ -103,7 +103,7 @@ def build(
 
 
 class _Work:
-    """The steps of one package, each from one file to the next."""
+    """The steps of one package. Each turns one file into the next."""
 
     def __init__(self, feed: Feed, folder: Path, export: Path) -> None:
         self.package = export
@@ -113,7 +113,7 @@ class _Work:
         self._feed, self._folder = feed, folder
 
     def repair_and_scope(self) -> None:
-        """Repair the export and leave out what the feed does not ask for."""
+        """Repair the export and apply the feed's scope."""
         out = self._folder / "scoped"
         repairs = Repairs(self._feed.repairs)
         with Source(self.package, self._feed.repairs) as source:
@@ -124,11 +124,11 @@ class _Work:
     def _scope(
         self, source: Source, out: Path, repairs: Repairs, steps: dict[str, Any]
     ) -> tuple[str, ...]:
-        """Write a package in scope; return the files that could not be held to it."""
+        """Write a package in scope. Return the files to which it could not be applied."""
         scope = self._feed.scope
         facts = ScopeFacts(scope)
         selection = InScope(scope, Graph(source, facts)) if chooses_rows(scope) else None
-        blanked = _blanked(source, scope.blank)
+        blanked = _blanked_columns(source, scope.blank)
         changes = Changes(selection, blanked, keeps_foreign=scope.is_everything)
         done = rewrite(source, out, repairs, changes)
         if selection:
@@ -136,12 +136,12 @@ class _Work:
             _add(steps, "references", selection.references)
             _add(steps, "unmatched", facts.unmatched)
         _add(steps, "blanked", done.blanked)
-        return () if scope.is_everything else _unscoped(source, scope, done)
+        return () if scope.is_everything else _unscoped_files(source, scope, done)
 
-    def leave_faulty_out(self, check: Check) -> None:
-        """Leave rows with faults out, and what depends on them, where the budget covers them.
+    def exclude_faulty(self, check: Check) -> None:
+        """Exclude rows with faults, and rows that depend on them, within the budget.
 
-        A package that is not accepted stays as it is, and is refused with its findings.
+        A package that is not accepted stays unchanged, and is refused with its findings later.
         """
         self.report = check(self.package)
         if not self.report.accepted:
@@ -151,12 +151,12 @@ class _Work:
             faulty = {name: self.report.findings.faulty(f"{name}.csv") for name in source.files}
             if not any(flags.any() for flags in faulty.values()):
                 return
-            selection = _without(faulty, Graph(source, _no_facts))
+            selection = _exclude(faulty, Graph(source, _no_facts))
             rewrite(source, out, Repairs(()), Changes(selection))
         self._add("faulty_rows", selection.gone)
         self.package, self.report = out, None
 
-    def let_wait(self, previous: Path, night: dt.date) -> None:
+    def keep_waiting(self, previous: Path, night: dt.date) -> None:
         """Keep rows of the last accepted package whose removal waits."""
         out = self._folder / "waiting"
         with Source(self._in_scope(previous)) as old, Source(self.package) as source:
@@ -168,7 +168,7 @@ class _Work:
         self.package, self.report = out, None
 
     def _in_scope(self, previous: Path) -> Path:
-        """Return the last accepted package without what the feed does not ask for any more."""
+        """Return the last accepted package, reduced to the feed's present scope."""
         if self._feed.scope.is_everything:
             return previous
         out = self._folder / "previous"
@@ -182,14 +182,14 @@ class _Work:
 
 
 def _add(steps: dict[str, Any], step: str, counts: Mapping[str, Any]) -> None:
-    """Add the counts of a step, where there are any."""
+    """Add the counts of a step, if there are any."""
     counts = {name: count for name, count in sorted(counts.items()) if count}
     if counts:
         steps[step] = counts
 
 
-def _without(faulty: Mapping[str, Flags], graph: Graph) -> Selection:
-    """Return all rows but some, and but those that depend on them."""
+def _exclude(faulty: Mapping[str, Flags], graph: Graph) -> Selection:
+    """Return all rows except the faulty ones and those that depend on them."""
     keep = graph.all_rows()
     for name, flags in faulty.items():
         if name in keep:
@@ -204,23 +204,23 @@ def _no_facts(_file: str, _part: Part) -> dict[str, Flags]:
     return {}
 
 
-def _blanked(source: Source, columns: tuple[str, ...]) -> dict[str, list[int]]:
+def _blanked_columns(source: Source, columns: tuple[str, ...]) -> dict[str, list[int]]:
     """Return the numbers of the columns that are emptied, by file."""
     blanked: dict[str, list[int]] = {}
     for name in source.files:
         names = [column["name"] for column in source.columns(name)]
-        places = [i for i, column in enumerate(names) if f"{name}.{column}" in columns]
-        if places:
-            blanked[name] = places
+        numbers = [i for i, column in enumerate(names) if f"{name}.{column}" in columns]
+        if numbers:
+            blanked[name] = numbers
     return blanked
 
 
-def _unscoped(source: Source, scope: Scope, done: Done) -> tuple[str, ...]:
-    """Return the files that may hold more than the feed asks for."""
+def _unscoped_files(source: Source, scope: Scope, done: Done) -> tuple[str, ...]:
+    """Return the files that may hold records beyond the scope."""
     files = [name for name in source.files if name != MANIFEST]
     found = [name for name in done.unreadable if name != MANIFEST]
     if chooses_rows(scope):
-        # What a delta file refers to is not in the package.
+        # Delta files refer to records that are not in the package.
         found += [name for name in files if source.modes.get(name) == "delta"]
         found += [to for part, to in NEEDED.items() if getattr(scope, part) and to not in files]
     if any(source.is_stray(info) for info in source.others):

@@ -1,4 +1,4 @@
-"""The package that was made of an export, apart from the making, which much has to be read for."""
+"""The result of a package's steps, without importing the steps, which are slow to load."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ class Findings(Protocol):
     """The rows with faults."""
 
     def faulty(self, file: str) -> npt.NDArray[np.bool_]:
-        """Return which rows of a file have a fault, by the row's number; it may be short."""
+        """Return flags of the faulty rows of a file, by the row's number. Flags may be missing."""
 
 
 class Report(Protocol):
-    """What validation found."""
+    """The result of validation."""
 
     @property
     def findings(self) -> Findings:
-        """The findings."""
+        """Return the findings."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the package may be sent."""
+        """Return whether the package may be sent."""
 
 
 @dataclass(frozen=True)
 class Built:
     """The package.
 
-    path      where it is: `out`, or the export where no step changed or could change it
-    bytes     its size
-    sha256    its digest
-    steps     what the steps did, as counts that hold no value of a row
-    unscoped  files that could not be held to the feed's scope; with any, nothing must be sent
-    report    that of `check`, where the very package was checked
+    path      `out`, or the export if no step changed it
+    bytes     size
+    sha256    digest
+    steps     counts of the changes, by step, without values of rows
+    unscoped  files to which the scope could not be applied. If there are any, nothing may be sent.
+    report    the result of `check`, if it checked exactly this package
     """
 
     path: Path
@@ -53,10 +53,11 @@ class Built:
 
 
 def require_scope(package: Built) -> None:
-    """Raise Failure where a package may hold more than the feed's scope."""
+    """Raise Failure if a package may hold records beyond the feed's scope."""
     if package.unscoped:
         raise Failure(
             Exit.REFUSED,
-            f"the export cannot be held to the feed's scope ({', '.join(package.unscoped)}) and "
-            "is not sent",
+            "the feed's scope could not be applied to the whole export "
+            f"({', '.join(package.unscoped)}), so it is not sent. Correct these files in the SIS's "
+            "export",
         )

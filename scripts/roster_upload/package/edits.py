@@ -1,4 +1,4 @@
-"""What is taken away from a part of a file, and what is written in small letters."""
+"""Edits of a part of a file: bytes to remove, and letters to lower."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ SMALL = np.uint8(0x20)  # the bit by which a small letter differs from its capit
 
 
 class Edits:
-    """The edits of one part. Offsets may overlap."""
+    """The edits of one part. They may overlap."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
-        self.gone: Flags = np.zeros(len(part.starts), np.bool_)  # rows, by their place in the part
+        self.gone: Flags = np.zeros(len(part.starts), np.bool_)  # rows, by their index in the part
         self._cuts: list[tuple[Offsets, Offsets]] = []
         self._lowered: list[Offsets] = []
 
     def cut(self, starts: Offsets, ends: Offsets) -> None:
-        """Take bytes away."""
+        """Remove bytes."""
         if len(starts):
             self._cuts.append((starts, ends))
 
     def trim(self, old: Fields, new: Fields) -> Flags:
-        """Take away what is between the old and the new edges. Return which fields change."""
+        """Remove the bytes between the old and the new edges. Return flags of changed fields."""
         changed: Flags = (old.starts != new.starts) | (old.ends != new.ends)
         which = np.flatnonzero(changed)
         self.cut(old.starts[which], new.starts[which])
@@ -34,12 +34,12 @@ class Edits:
         return changed
 
     def blank(self, fields: Fields) -> None:
-        """Empty fields, their quotes included."""
+        """Empty fields, including their quotes."""
         quoted = fields.are_quoted
         self.cut(fields.starts - quoted, fields.ends + quoted)
 
     def cut_items(self, lists: Fields, owners: Offsets, items: Fields, cuts: Flags) -> None:
-        """Take items out of lists, each with one comma. A list without items is emptied."""
+        """Remove items from lists, each with one comma. A list without items is emptied."""
         left = np.zeros(len(lists), np.bool_)
         left[owners[~cuts]] = True
         emptied = np.zeros(len(lists), np.bool_)
@@ -50,13 +50,13 @@ class Edits:
         is_last = np.append(owners[1:] != owners[:-1], True)[which]
         before = which[~is_last]
         self.cut(items.starts[before], items.starts[before + 1])
-        # Behind the last item that is left, all goes, and the comma before it.
+        # All bytes after the last item that stays are removed, its comma included.
         kept = np.maximum.accumulate(np.where(cuts, 0, np.arange(len(cuts))))
         ending = which[is_last]
         self.cut(items.ends[kept[ending]], items.ends[ending])
 
     def lower(self, fields: Fields, length: int) -> None:
-        """Write the first letters of fields small."""
+        """Lower the first letters of fields."""
         for offset in range(length):
             self._lowered.append(fields.starts + offset)
 

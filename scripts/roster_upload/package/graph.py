@@ -1,7 +1,8 @@
-"""Which row of a package refers to which, and what goes when some rows go.
+"""References between a package's rows, and the rows that are removed with others.
 
-Rows are known by their numbers and 64 bits of their sourcedIds. Only files that others refer to are
-read beforehand. The rows of all others, most of them enrollments, are decided on as they pass.
+Rows are identified by their numbers and by 64-bit hashes of their sourcedIds. Only files that
+others refer to are read in advance. For all other files, mostly enrollments, each row is decided on
+while it is copied.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from roster_upload.spec import spec
 
 Targets = npt.NDArray[np.int32]
 NOTHING = -1  # an empty value
-UNKNOWN = -2  # a reference to what the package does not hold
+UNKNOWN = -2  # a reference to a row that is not in the package
 
-# Facts of the rows of a part: name to a value for each row.
+# Returns facts about the rows of a part: name to a value for each row.
 Facts = Callable[[str, Part], Mapping[str, npt.NDArray[Any]]]
 
 
@@ -40,16 +41,16 @@ class Index:
         is_first &= ordered != 0
         firsts = order[is_first]
         again = ~is_first & (ordered != 0)
-        place = np.cumsum(is_first) - 1
-        # Rows whose sourcedId an earlier one has, each with that earlier one.
-        self.twins = (order[again], firsts[place[again]]) if len(order) else (order, order)
+        group = np.cumsum(is_first) - 1
+        # Rows that repeat an earlier sourcedId, each with the earlier row.
+        self.twins = (order[again], firsts[group[again]]) if len(order) else (order, order)
         self.hashes, self.rows = ordered[is_first], firsts
 
     def find(self, hashes: Hashes) -> Targets:
         """Return the number of the row with each hash, or NOTHING, or UNKNOWN."""
         found = np.where(hashes == 0, np.int32(NOTHING), np.int32(UNKNOWN))
         if len(self.hashes) and len(hashes):
-            # Rows of one person or class often follow each other.
+            # Rows of one person or class are often adjacent.
             is_new = np.append(True, hashes[1:] != hashes[:-1])
             asked = hashes[is_new]
             at = np.minimum(np.searchsorted(self.hashes, asked), len(self.hashes) - 1)
@@ -64,7 +65,7 @@ class Index:
 
 @dataclass
 class ListReferences:
-    """References of a list column, item by item: whose they are, and where they lead."""
+    """References of a list column, item by item: the row of each, and its target."""
 
     owners: npt.NDArray[Any]
     targets: Targets
@@ -82,7 +83,7 @@ class Records:
     facts: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def present(self, keep: Flags) -> Flags:
-        """Return which rows are there by their sourcedId: a row of the same id is as good."""
+        """Return which rows are present by sourcedId. Another row of the same id is enough."""
         rows, firsts = self.index.twins
         if not len(rows):
             return keep
@@ -91,8 +92,8 @@ class Records:
         return present
 
 
-class Arrays:
-    """The values of a column while a file is read, with gaps where rows are not known."""
+class ColumnValues:
+    """The values of a column while a file is read. Unreadable rows get a default value."""
 
     def __init__(self, gap: Any, dtype: Any) -> None:
         self._gap, self._dtype = gap, dtype
@@ -100,7 +101,7 @@ class Arrays:
         self._count = 0
 
     def add(self, first: int, values: npt.NDArray[Any]) -> None:
-        """Add the values from the row `first` on."""
+        """Add values, beginning with the row `first`."""
         self.fill(first)
         self._parts.add(values.astype(self._dtype, copy=False))
         self._count += len(values)
@@ -117,32 +118,34 @@ class Arrays:
         return self._parts.joined()
 
 
-class Gatherer:
-    """Gathers the records of one file. References are hashes until all rows are known."""
+class RecordsReader:
+    """Collects the records of one file. References stay hashes until all rows are known."""
 
     def __init__(self, graph: Graph, name: str, facts: Facts) -> None:
         self._graph, self._name, self._facts = graph, name, facts
-        self._ids = Arrays(0, np.uint64)
-        self._single: dict[str, Arrays] = {}
+        self._ids = ColumnValues(0, np.uint64)
+        self._single: dict[str, ColumnValues] = {}
         self._owners: dict[str, ChunkedArray] = {}
         self._items: dict[str, ChunkedArray] = {}
-        self._gathered: dict[str, Arrays] = {}
+        self._gathered: dict[str, ColumnValues] = {}
 
     def add(self, part: Part, gone: Flags) -> None:
-        """Add a part, without the rows that are gone."""
+        """Add a part, without the removed rows."""
         first = part.first
         self._ids.add(first, np.where(gone, np.uint64(0), part.column(0).hashes()))
         for reference in self._graph.references(self._name):
-            name, fields = reference.column, part.column(reference.place)
+            name, fields = reference.column, part.column(reference.number)
             if reference.is_list:
                 owners, items = fields.items()
                 items = self._graph.repaired(items)
                 self._owners.setdefault(name, ChunkedArray()).add(owners + first)
                 self._items.setdefault(name, ChunkedArray()).add(items.hashes())
             else:
-                self._single.setdefault(name, Arrays(0, np.uint64)).add(first, fields.hashes())
+                self._single.setdefault(name, ColumnValues(0, np.uint64)).add(
+                    first, fields.hashes()
+                )
         for fact, values in self._facts(self._name, part).items():
-            self._gathered.setdefault(fact, Arrays(0, values.dtype)).add(first, values)
+            self._gathered.setdefault(fact, ColumnValues(0, values.dtype)).add(first, values)
 
     def finish(self, count: int, *, is_readable: bool) -> Records:
         """Return the records."""
@@ -162,20 +165,20 @@ class Gatherer:
 
 @dataclass(frozen=True)
 class Reference:
-    """A column that leads to a file of the package."""
+    """A column that refers to a file of the package."""
 
     column: str
-    place: int  # among the columns
+    number: int  # of the column
     target: str
     is_list: bool
     is_required: bool
 
 
 class Graph:
-    """The rows of a package that others refer to, and what they refer to."""
+    """The rows of a package that others refer to, and their own references."""
 
     def __init__(self, source: Source, facts: Facts) -> None:
-        """Read it. Raise Unusable."""
+        """Read the files. Raise Unusable."""
         self.source = source
         self._trims_items = "list-blanks" in source.repairs
         self._references = {name: self._find_references(name) for name in source.files}
@@ -185,7 +188,7 @@ class Graph:
 
     @property
     def referred(self) -> list[str]:
-        """The files that others refer to, in an order in which references can be followed."""
+        """Return the files that others refer to. References lead to earlier files."""
         targets = {one.target for found in self._references.values() for one in found}
         return [name for name in spec("oneroster-1.1")["data_files"] if name in targets]
 
@@ -193,21 +196,21 @@ class Graph:
         return [
             Reference(
                 column["name"],
-                place,
+                number,
                 column["ref"],
                 column["type"].endswith("-list"),
                 column["required"] == "yes",
             )
-            for place, column in enumerate(self.source.columns(name))
+            for number, column in enumerate(self.source.columns(name))
             if column.get("ref") in self.source.files
         ]
 
     def references(self, name: str) -> list[Reference]:
-        """Return the columns of a file that lead to files of the package."""
+        """Return the columns of a file that refer to files of the package."""
         return self._references[name]
 
     def repaired(self, items: Fields) -> Fields:
-        """Return the items of lists as they will be once they are repaired."""
+        """Return the items of lists as they will be after the repairs."""
         return items.trimmed() if self._trims_items else items
 
     def _read(self, name: str, facts: Facts) -> Records:
@@ -215,38 +218,42 @@ class Graph:
         table = self.source.table(name, repairs)
         columns = self.source.columns(name)
         repair = repairs.of_columns(columns, is_bulk=self.source.is_bulk(name))
-        gatherer = Gatherer(self, name, facts)
+        reader = RecordsReader(self, name, facts)
         for part in table:
             if part.has_rows:
                 repaired, edits = repair(part)
-                gatherer.add(repaired, edits.gone)
-        return gatherer.finish(table.count, is_readable=table.is_readable)
+                reader.add(repaired, edits.gone)
+        return reader.finish(table.count, is_readable=table.is_readable)
 
     def all_rows(self) -> dict[str, Flags]:
-        """Return a flag for each row of each file that others refer to, all set."""
+        """Return set flags for all rows of the files that others refer to."""
         return {name: np.ones(one.count, np.bool_) for name, one in self.records.items()}
 
 
 class Selection:
-    """The rows of a package that stay, closed over references.
+    """The rows of a package that stay, without references to removed rows.
 
-    A row goes when one that it needs goes. A reference that may be empty is emptied, and a list is
-    cut. A reference to what never was in the package changes nothing, so that it is found.
+    A row is removed if a row that it requires is removed. An optional reference is emptied. Lists
+    lose the removed items. A reference to a row that never was in the package stays, so that
+    validation reports it.
     """
 
     def __init__(self, graph: Graph, keep: dict[str, Flags]) -> None:
-        """`keep` has a flag for each row of a file, by its number. It may be short, or missing, for
-        a file that no other refers to."""
+        """Remove rows that require removed ones.
+
+        `keep` has a flag for each row of a file, by its number. For a file that no other refers to,
+        flags or the whole file may be missing.
+        """
         self.graph, self.keep = graph, keep
         self.gone: Counter[str] = Counter()  # rows by file
         self.references: Counter[str] = Counter()  # emptied or cut, by file.column
-        # By file.column, where that is asked for: the rows that rows that stay refer to.
+        # By file.column, if requested: the rows that remaining rows refer to.
         self.reached: dict[str, Flags] = {}
         for name in graph.records:
             self._close(name)
 
     def _close(self, name: str) -> None:
-        """Take the rows of a file away that need others which go."""
+        """Remove the rows of a file that require removed ones."""
         records = self.graph.records[name]
         keep = self.keep[name]
         for one in self.graph.references(name):
@@ -259,14 +266,14 @@ class Selection:
                 lists = records.lists[one.column]
                 alive, lost = reached(lists, present, records.count)
                 keep &= alive | ~lost
-        # All of a file stays that cannot be taken apart.
+        # An unreadable file stays whole.
         keep |= not records.is_readable
 
     def _present(self, reference: Reference) -> Flags:
         return self.graph.records[reference.target].present(self.keep[reference.target])
 
     def apply(self, name: str, part: Part, edits: Edits) -> None:
-        """Take away what goes of a part."""
+        """Remove the rows and references of a part that do not stay."""
         before = np.count_nonzero(edits.gone)
         if name in self.keep:
             keep = self.keep[name][part.numbers]
@@ -277,7 +284,7 @@ class Selection:
             reached_rows = self.reached.get(f"{name}.{one.column}")
             if present.all() and reached_rows is None:
                 continue
-            fields = part.column(one.place)
+            fields = part.column(one.number)
             if one.is_list:
                 self._cut(name, one, fields, present, edits)
                 continue
@@ -292,7 +299,7 @@ class Selection:
             reached_rows[kept[kept >= 0]] = True
 
     def finish(self, name: str) -> None:
-        """Know that all parts of a file have passed."""
+        """Note that all parts of a file have been copied."""
 
     def _follow(self, name: str, one: Reference, fields: Fields, away: Flags, edits: Edits) -> None:
         if one.is_required:
@@ -317,7 +324,7 @@ class Selection:
 
 
 def leads_away(targets: Targets, present: Flags) -> Flags:
-    """Return which references lead to a row of the package that is not present."""
+    """Return which references lead to a removed row of the package."""
     away: Flags = (targets >= 0) & ~present[np.maximum(targets, 0)]
     return away
 

@@ -1,4 +1,4 @@
-"""The package that a feed sends, with the program's own validation."""
+"""Makes the package that a feed sends, with the program's own validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roster_upload.validation.options import ValidationOptions
 
 
 def build_package(feed: Feed, export: Path, out: Path, night: dt.date) -> Built | None:
-    """Return the package that a feed makes of its export, None where it declares no step.
+    """Return the package made from a feed's export, None if the feed declares no step.
 
     Raise OSError.
     """

@@ -1,4 +1,4 @@
-"""The mechanical repairs, each done only where the feed names it."""
+"""Mechanical repairs. Each is done only if the feed names it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACTIVE, DELETED = fields_of("active", "tobedeleted").hashes()
 
 
 class Repairs:
-    """The repairs of one feed. `counts` has what they changed, by their names."""
+    """The repairs of one feed. `counts` has the number of changes, by the repair's name."""
 
     def __init__(self, names: Collection[str]) -> None:
         self.names = frozenset(names)
@@ -48,7 +48,7 @@ class Repairs:
         yield from chunks
 
     def _with_feeds(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield a file whose lines end with CR alone with CRLF. `Table` mends all other ends."""
+        """Yield a file with CRLF if its lines end with a lone CR. `Table` mends other line ends."""
         start = next(chunks, b"")
         if b"\n" in start or b"\r" not in start:
             yield start
@@ -59,7 +59,7 @@ class Repairs:
         rest = b""
         for chunk in itertools.chain([start], chunks):
             text = rest + chunk
-            # A line end or a quoted value may go on in the next chunk.
+            # A line end or a quoted value may continue in the next chunk.
             end = len(text.rstrip(b"\r\n")) if len(text) <= longest else len(text)
             if len(text) <= longest and text.count(b'"', 0, end) % 2:
                 rest = text
@@ -69,7 +69,7 @@ class Repairs:
         yield with_crlf(rest)
 
     def header(self, table: Table) -> bytes:
-        """Return the header's line."""
+        """Return the repaired line of the header."""
         if "edge-blanks" not in self.names:
             return table.begin
         names = header_names(table.begin)
@@ -101,7 +101,7 @@ class Repairs:
     def of_columns(
         self, columns: Sequence[Any], *, is_bulk: bool
     ) -> Callable[[Part], tuple[Part, Edits]]:
-        """Return what repairs the values of a file with these columns."""
+        """Return a function that repairs the values of a file with these columns."""
         booleans = [i for i, one in enumerate(columns) if one.get("enum") == "boolean"]
         lists = [i for i, one in enumerate(columns) if one.get("type", "").endswith("-list")]
         names = [one["name"] for one in columns]
@@ -133,10 +133,10 @@ class Repairs:
         if new is old:
             return part
         self.counts["edge-blanks"] += int(np.count_nonzero(edits.trim(old, new)))
-        return part.placed(new)
+        return part.with_fields(new)
 
     def _list_blanks(self, lists: Fields, edits: Edits) -> None:
-        """Take blanks away at commas, not at the edges of the whole list."""
+        """Remove blanks at commas, but not at the edges of the whole list."""
         owners, items = lists.items()
         if items is lists:
             return
@@ -162,7 +162,7 @@ class Repairs:
                 edits.lower(fields.at(which[odd]), length)
 
     def _bulk_status(self, columns: list[Fields], edits: Edits) -> None:
-        """Empty status and date of active rows, and take rows away that are to be deleted."""
+        """Empty status and date of active rows, and remove rows that are to be deleted."""
         if not any((fields.ends > fields.starts).any() for fields in columns):
             return
         status = columns[0].hashes()

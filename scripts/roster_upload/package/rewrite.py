@@ -1,4 +1,4 @@
-"""Writes a package anew with what the steps take away and add."""
+"""Copies a package with the rows that a step removes or adds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from roster_upload.package.source import MANIFEST, Source
 from roster_upload.package.writer import PackageWriter
 from roster_upload.spec import spec
 
-# An enrollment decides on its user, and a user on the demographics.
+# Enrollments decide on users, and users on demographics.
 LATE = ["users", "demographics"]
-# Yield rows, given the columns' names of the file that they are added to.
+# Yields rows for a file with these columns.
 Added = Callable[[Sequence[str]], Iterator[bytes]]
 
 
@@ -31,23 +31,23 @@ def _order() -> list[str]:
 
 
 class Choice(Protocol):
-    """Says which rows stay."""
+    """Decides which rows stay."""
 
     def apply(self, name: str, part: Part, edits: Edits) -> None:
-        """Take away what goes of a part of a file."""
+        """Remove the rows of a part that do not stay."""
 
     def finish(self, name: str) -> None:
-        """Know that all parts of a file have passed."""
+        """Note that all parts of a file have been copied."""
 
 
 @dataclass
 class Changes:
-    """What is done to a package beside its repairs.
+    """Changes of a package in addition to its repairs.
 
-    selection      which rows stay
-    blanked        file: the numbers of columns that are emptied
-    added          file: rows that come to its end
-    keeps_foreign  whether members that are no files of the format stay
+    selection      decides which rows stay
+    blanked        file: the numbers of the emptied columns
+    added          file: rows that are appended
+    keeps_foreign  whether members stay that are not files of the format
     """
 
     selection: Choice | None = None
@@ -58,7 +58,7 @@ class Changes:
 
 @dataclass
 class Done:
-    """Values that were blanked, by `file.column`, and files that could not be taken apart."""
+    """Counts of emptied values, by `file.column`, and unreadable files."""
 
     blanked: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ def rewrite(source: Source, out: Path, repairs: Repairs, changes: Changes) -> Do
             if name not in source.files:
                 continue
             info = source.files[name]
-            rows = _File(source, name, repairs, changes, done).parts()
+            rows = _FileCopy(source, name, repairs, changes, done).parts()
             writer.add(f"{name}.csv", rows, 2 * info.file_size)
         for info in source.others:
             if changes.keeps_foreign or source.is_stray(info):
@@ -81,8 +81,8 @@ def rewrite(source: Source, out: Path, repairs: Repairs, changes: Changes) -> Do
     return done
 
 
-class _File:
-    """One file on its way from the source to the package."""
+class _FileCopy:
+    """One file that is copied from the source to the package."""
 
     def __init__(
         self, source: Source, name: str, repairs: Repairs, changes: Changes, done: Done
@@ -118,8 +118,8 @@ class _File:
     def _change(self, part: Part, edits: Edits) -> None:
         if self._selection:
             self._selection.apply(self._name, part, edits)
-        for place in self._blanked:
-            fields = part.column(place)
+        for number in self._blanked:
+            fields = part.column(number)
             which = np.flatnonzero((fields.ends > fields.starts) & ~edits.gone)
             edits.blank(fields.at(which))
-            self._done.blanked[f"{self._name}.{self._columns[place]['name']}"] += len(which)
+            self._done.blanked[f"{self._name}.{self._columns[number]['name']}"] += len(which)

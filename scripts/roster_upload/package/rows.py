@@ -1,8 +1,7 @@
-"""The rows of a file as bytes that can be copied, and the places of their fields.
+"""The rows of a file as bytes that can be copied, and the offsets of their fields.
 
-The reader of validation (`csv_reader`) gives values. Here the bytes of each line are needed, too:
-quotes, line ends and all that validation passes over. A piece of plain lines is taken apart by
-`csv_reader.split`. Any other is taken apart field by field.
+Validation's reader returns values only. Copying needs the bytes of each line, too, with quotes and
+line ends. `batch.split` finds the fields of plain lines. All other lines are read field by field.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from roster_upload.validation.batch import Bytes, Offsets, split
 from roster_upload.validation.text import plain
 
 FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|((?:[^",\r\n][^,\r\n]*)?))(,|\r\n|\n|\r|\Z)')
-# A quoted value, whose line breaks are its own, or the end of a line.
+# A quoted value with any line breaks in it, or the end of a line.
 LINE_END = re.compile(rb'"[^"]*"|\r{0,2}\n|\r')
 NO_PLACES = np.zeros((0, 0), np.int64)
 CRLF = b"\r\n"
@@ -32,17 +31,18 @@ CARRIAGE_RETURN = CRLF[0]
 
 @dataclass(frozen=True)
 class Part:
-    """Some whole rows that follow each other.
+    """Adjacent whole rows.
 
-    first         the number of the first row
-    count         how many rows
-    data          their bytes
-    starts, ends  where each field begins and ends in `data`, by row and column
-    bounds        where each row begins in `data`, and the end of the last one
+    first         number of the first row
+    count         number of rows
+    data          bytes of the rows
+    starts, ends  offsets of each field in `data`, by row and column
+    bounds        offsets of each row in `data`, and of the end of the last one
     is_plain      whether each row is one line
-    is_blank      whether the lines hold white space only
+    is_blank      whether the lines hold only white space
 
-    Lines that are no rows of the header's width have no places. They are copied as they are.
+    Lines whose number of fields differs from the header's have no offsets. They are copied
+    unchanged.
     """
 
     first: int
@@ -56,17 +56,17 @@ class Part:
 
     @property
     def has_rows(self) -> bool:
-        """Whether the fields are known."""
+        """Return whether the offsets of the fields are known."""
         return bool(self.starts.size)
 
     @property
     def numbers(self) -> slice:
-        """The numbers of the rows, for arrays that are indexed by them."""
+        """Return the rows' numbers as a slice of arrays that are indexed by them."""
         return slice(self.first, self.first + self.count)
 
     @functools.cached_property
     def buffer(self) -> Bytes:
-        """The bytes of `data`, and a few more."""
+        """Return the bytes of `data` as an array, with padding."""
         return padded(self.data)
 
     def column(self, number: int) -> Fields:
@@ -77,8 +77,8 @@ class Part:
         """Return the fields of all columns, row by row."""
         return Fields(self.data, self.buffer, self.starts.ravel(), self.ends.ravel())
 
-    def placed(self, fields: Fields) -> Part:
-        """Return the part with other places of all its fields."""
+    def with_fields(self, fields: Fields) -> Part:
+        """Return the part with other offsets of all its fields."""
         shape = self.starts.shape
         return dataclasses.replace(
             self, starts=fields.starts.reshape(shape), ends=fields.ends.reshape(shape)
@@ -89,16 +89,16 @@ class Table:
     """A file of a package, read once from its chunks.
 
     header       the names of its columns
-    begin        the bytes of the header's line, a byte order mark among them
-    is_mended    whether a line end was made to be CRLF
-    is_readable  false from where on the rest cannot be taken apart. It comes as one part after
-                 another without places.
+    begin        the bytes of the header's line, including a byte order mark
+    is_mended    whether a line end was replaced by CRLF
+    is_readable  becomes false if the rest of the file cannot be read as rows. Then the rest comes
+                 in parts without offsets.
     """
 
     def __init__(
         self, chunks: Iterable[bytes], columns: Sequence[str], *, mends_line_ends: bool = False
     ) -> None:
-        """`columns` are those of the format; a file with any other header is not readable."""
+        """Read the header. A file is unreadable without the format's `columns` in its header."""
         self._mends_line_ends = mends_line_ends
         self.is_mended = False
         self._chunks = iter(chunks)
@@ -115,7 +115,7 @@ class Table:
             self.begin = b""
 
     def _mended(self, lines: bytes) -> bytes:
-        """Return lines with CRLF at their ends, where that is asked for."""
+        """Return lines with CRLF at their ends, if that was requested."""
         if not self._mends_line_ends:
             return lines
         mended = with_crlf(lines)
@@ -134,7 +134,7 @@ class Table:
 
     @property
     def count(self) -> int:
-        """The number of the row behind the last one that was read."""
+        """Return the number after that of the last row read."""
         return self._next
 
     def __iter__(self) -> Iterator[Part]:
@@ -155,12 +155,12 @@ class Table:
             yield from (Part(self._next, 0, chunk) for chunk in self._chunks)
 
     def _parts(self, end: int, *, is_last: bool) -> Iterator[Part]:
-        """Yield the rows of the first bytes; what is not whole is left for later."""
+        """Yield the whole rows in the first bytes. Keep the rest for later."""
         data, self._rest = self._rest[:end], self._rest[end:]
         part = self._plain(data)
         if self._mends_line_ends and not (part and part.data.endswith(CRLF)):
             if data.count(b'"') % 2 and not is_last and len(data) <= self._longest:
-                self._rest = data + self._rest  # a quoted value may go on
+                self._rest = data + self._rest  # a quoted value may continue
                 return
             data = self._mended(data)
             part = self._plain(data)
@@ -172,14 +172,14 @@ class Table:
         self._rest = data[done:] + self._rest
 
     def _plain(self, data: bytes) -> Part | None:
-        """Return whole lines with one kind of line end and one row a line."""
+        """Return lines as a part, None unless each is one row and all line ends are equal."""
         returns = data.count(b"\r")
-        places = None
+        offsets = None
         if data.endswith(b"\n"):
-            places = split(data, len(self.header))
-        if places is None or returns not in (0, len(places[0])):
+            offsets = split(data, len(self.header))
+        if offsets is None or returns not in (0, len(offsets[0])):
             return None
-        starts, ends = places
+        starts, ends = offsets
         first = Fields(data, padded(data), starts[:, 0], ends[:, 0])
         bounds = np.append(first.starts - first.are_quoted, len(data))
         if returns and not (first.buffer[bounds[1:] - 2] == CARRIAGE_RETURN).all():
@@ -187,7 +187,7 @@ class Table:
         return Part(self._next, len(starts), data, starts, ends, bounds, is_plain=True)
 
     def _slow_parts(self, data: bytes, *, is_last: bool) -> Generator[Part, None, int]:
-        """Yield parts of rows of one kind each; return the bytes that were taken apart."""
+        """Yield parts with rows of one kind each. Return the number of bytes in them."""
         run: list[list[tuple[int, int]]] = []
         bounds = [0]
         kind = ""
@@ -213,13 +213,14 @@ class Table:
         first, self._next = self._next, self._next + len(rows)
         if kind != "row":
             return Part(first, len(rows), text, is_blank=kind == "blank")
-        places = np.array(rows, np.int64) - bounds[0]
-        starts, ends = np.ascontiguousarray(places[:, :, 0]), np.ascontiguousarray(places[:, :, 1])
+        offsets = np.array(rows, np.int64) - bounds[0]
+        starts = np.ascontiguousarray(offsets[:, :, 0])
+        ends = np.ascontiguousarray(offsets[:, :, 1])
         return Part(first, len(rows), text, starts, ends, np.array(bounds) - bounds[0])
 
 
 def _rows(data: bytes, *, is_last: bool) -> Iterator[tuple[list[tuple[int, int]], int]]:
-    """Yield the places of each row's fields, and where the row ends, as far as rows are whole."""
+    """Yield the offsets of each whole row's fields, and of the row's end."""
     at = 0
     row: list[tuple[int, int]] = []
     while at < len(data) or row:
@@ -234,7 +235,7 @@ def _rows(data: bytes, *, is_last: bool) -> Iterator[tuple[list[tuple[int, int]]
 
 
 def with_crlf(text: bytes) -> bytes:
-    """Return whole lines with CRLF at their ends, whichever end they had."""
+    """Return whole lines with CRLF instead of any other line end."""
     if b"\r" not in text and b'"' not in text:
         return text.replace(b"\n", CRLF)
     return LINE_END.sub(lambda found: found[0] if found[0][:1] == b'"' else CRLF, text)

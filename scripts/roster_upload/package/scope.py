@@ -1,15 +1,15 @@
-"""Which rows a feed asks for, and with them all that they refer to.
+"""Selects the rows in a feed's scope, and the rows that they refer to.
 
-schools         the orgs that are named, what lies below them, and the orgs above them. Classes,
-                enrollments and users of other orgs go. A user who belongs only to an org above
-                stays, unless the user is a student: a district's staff see all of its schools.
-courses         the courses that are named, by courseCode or sourcedId, and their classes.
-roles           users of other roles go.
-grades          students of other grades, or of none, go. All other users stay.
-enrolled_only   users of any role without an enrollment that stays go.
+schools         keeps the named orgs, all below and all above them. Removes classes, enrollments
+                and users of other orgs. A user who belongs only to an org above stays unless the
+                user is a student, since a district's staff see all of its schools.
+courses         keeps the courses named by courseCode or sourcedId, and their classes.
+roles           removes users of other roles.
+grades          removes students of other grades or without a grade. All other users stay.
+enrolled_only   removes users of any role without an enrollment in scope.
 
-A row that refers to what never was in the export stays, so that validation finds it, unless what
-else it refers to is out of scope.
+A row with a reference to a row that never was in the export stays, so that validation reports it.
+It is removed if another of its references is out of scope.
 """
 
 from __future__ import annotations
@@ -29,46 +29,46 @@ ENROLLED = "enrollments.userSourcedId"
 
 
 class Scope(Protocol):
-    """What a feed asks for; nothing named is no limit."""
+    """A feed's scope. An empty setting sets no limit."""
 
     @property
     def schools(self) -> tuple[str, ...]:
-        """The orgs, by sourcedId or identifier."""
+        """Return the orgs, by sourcedId or identifier."""
 
     @property
     def grades(self) -> tuple[str, ...]:
-        """The grades of students."""
+        """Return the grades of students."""
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles of users."""
+        """Return the roles of users."""
 
     @property
     def courses(self) -> tuple[str, ...]:
-        """The courses, by courseCode or sourcedId."""
+        """Return the courses, by courseCode or sourcedId."""
 
     @property
     def enrolled_only(self) -> bool:
-        """Whether users need an enrollment."""
+        """Return whether users need an enrollment."""
 
     @property
     def blank(self) -> tuple[str, ...]:
-        """Columns that are emptied, as `file.column`."""
+        """Return the columns that are emptied, as `file.column`."""
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether the scope excludes nothing."""
 
 
 def chooses_rows(scope: Scope) -> bool:
-    """Return whether a scope leaves rows out, and not only values."""
+    """Return whether a scope excludes rows, and not only values."""
     return bool(
         scope.schools or scope.grades or scope.roles or scope.courses or scope.enrolled_only
     )
 
 
 class ScopeFacts:
-    """Which rows a scope names. `unmatched` has the names that no row has."""
+    """Finds the rows that a scope names. `unmatched` has the names without a row."""
 
     def __init__(self, scope: Scope) -> None:
         self._wanted = {
@@ -84,15 +84,15 @@ class ScopeFacts:
         }
 
     def __call__(self, file: str, part: Part) -> Mapping[str, npt.NDArray[Any]]:
-        """Return the facts of the rows of a part."""
+        """Return facts about the rows of a part."""
         if file == "orgs":
             return {"named": self._named("schools", file, part, "sourcedId", "identifier")}
         if file == "courses":
             return {"named": self._named("courses", file, part, "sourcedId", "courseCode")}
         if file != "users":
             return {}
-        role = part.column(_place(file, "role")).hashes()
-        owners, grades = part.column(_place(file, "grades")).items()
+        role = part.column(_column_number(file, "role")).hashes()
+        owners, grades = part.column(_column_number(file, "grades")).items()
         is_grade = np.isin(grades.trimmed().hashes(), self._wanted["grades"])
         return {
             "role": np.isin(role, self._wanted["roles"]),
@@ -100,23 +100,26 @@ class ScopeFacts:
             "grade": np.bincount(owners[is_grade], minlength=part.count) > 0,
         }
 
-    def _named(self, what: str, file: str, part: Part, *columns: str) -> Flags:
+    def _named(self, setting: str, file: str, part: Part, *columns: str) -> Flags:
+        """Return which rows of a part a setting names."""
         named = np.zeros(part.count, np.bool_)
-        wanted = self._wanted[what]
+        wanted = self._wanted[setting]
         for column in columns:
-            values: Hashes = part.column(_place(file, column)).hashes()
+            values: Hashes = part.column(_column_number(file, column)).hashes()
             named |= np.isin(values, wanted)
-            self._found[what] |= np.isin(wanted, values)
+            self._found[setting] |= np.isin(wanted, values)
         return named
 
     @property
     def unmatched(self) -> dict[str, list[str]]:
-        """The schools and courses of the configuration that the export does not hold."""
+        """Return the schools and courses of the configuration that are not in the export."""
         missing = {
-            what: [name for name, found in zip(names, self._found[what], strict=True) if not found]
-            for what, names in self._names.items()
+            setting: [
+                name for name, found in zip(names, self._found[setting], strict=True) if not found
+            ]
+            for setting, names in self._names.items()
         }
-        return {what: names for what, names in missing.items() if names}
+        return {setting: names for setting, names in missing.items() if names}
 
 
 class InScope(Selection):
@@ -128,7 +131,7 @@ class InScope(Selection):
             self.reached[ENROLLED] = np.zeros(graph.records["users"].count, np.bool_)
 
     def finish(self, name: str) -> None:
-        """Take away who is not enrolled, once all enrollments have passed."""
+        """Remove users who are not enrolled, after all enrollments have been copied."""
         if name == "enrollments" and ENROLLED in self.reached:
             users, enrolled = self.graph.records["users"], self.reached[ENROLLED]
             rows, firsts = users.index.twins
@@ -137,7 +140,7 @@ class InScope(Selection):
 
 
 def _asked_for(scope: Scope, graph: Graph) -> dict[str, Flags]:
-    """Return the rows that a scope names, of the files that others refer to."""
+    """Return the rows that a scope names, for the files that others refer to."""
     keep = graph.all_rows()
     if scope.schools and "orgs" in keep:
         below = _below(graph)
@@ -162,7 +165,7 @@ def _parents(graph: Graph) -> npt.NDArray[np.int32]:
 
 
 def _below(graph: Graph) -> Flags:
-    """Return the orgs that are named, and all below them."""
+    """Return the named orgs, and all below them."""
     orgs, parents = graph.records["orgs"], _parents(graph)
     keep: Flags = orgs.facts.get("named", np.zeros(orgs.count, np.bool_)).copy()
     while True:
@@ -173,7 +176,7 @@ def _below(graph: Graph) -> Flags:
 
 
 def _above(graph: Graph, below: Flags) -> Flags:
-    """Return all orgs above some."""
+    """Return the orgs above the given ones."""
     parents = _parents(graph)
     above = np.zeros(len(below), np.bool_)
     while True:
@@ -186,7 +189,7 @@ def _above(graph: Graph, below: Flags) -> Flags:
 
 
 def _users_of(graph: Graph, below: Flags, orgs: Flags) -> Flags:
-    """Return the users who belong to a chosen org, or, unless students, to one above."""
+    """Return the users of a chosen org, and the users of orgs above who are not students."""
     users, records = graph.records["users"], graph.records["orgs"]
     lists = users.lists.get("orgSourcedIds")
     if lists is None:
@@ -197,6 +200,6 @@ def _users_of(graph: Graph, below: Flags, orgs: Flags) -> Flags:
     return stays
 
 
-def _place(file: str, column: str) -> int:
+def _column_number(file: str, column: str) -> int:
     names = [one["name"] for one in spec("oneroster-1.1")["files"][file]["columns"]]
     return names.index(column)

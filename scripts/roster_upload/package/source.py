@@ -1,4 +1,4 @@
-"""The files of an export by the format's own names, wherever a repair may look for them."""
+"""The files of an export by the format's own names, found under wrong names by repairs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ MANIFEST_COLUMNS = [{"name": "propertyName"}, {"name": "value"}]
 
 
 class Unusable(Exception):
-    """An export that cannot be taken apart. Validation says what is wrong with it."""
+    """An unreadable export. Validation reports what is wrong with it."""
 
 
 class Source:
     """An opened export.
 
     files   its files by the format's names, without `.csv`
-    others  all else that it holds
-    modes   file: its mode, as the manifest says
+    others  all other members
+    modes   file: its mode in the manifest
     """
 
     def __init__(self, path: Path, repairs: Collection[str] = ()) -> None:
-        """Raise Unusable, or OSError where the file cannot be read."""
+        """Open the export. Raise Unusable, or OSError if the file cannot be read."""
         self.repairs = frozenset(repairs)
         self.counts: Counter[str] = Counter()  # of repaired names
         self.others: list[zipfile.ZipInfo] = []
@@ -68,7 +68,7 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the export."""
         self.archive.close()
 
     def _refuse_unfit(self) -> None:
@@ -91,7 +91,7 @@ class Source:
     # ---- names ----------------------------------------------------------------------------------
 
     def _find_files(self) -> dict[str, zipfile.ZipInfo]:
-        """Return the files under their own names first, then those that a repair finds."""
+        """Return the files. Right names take precedence over those that a repair finds."""
         members = [info for info in self.archive.infolist() if not info.filename.endswith("/")]
         known = [MANIFEST, *spec("oneroster-1.1")["data_files"]]
         exact = {f"{name}.csv": name for name in known}
@@ -112,7 +112,7 @@ class Source:
         return {name: files[name] for name in known if name in files}
 
     def _repairs_needed(self, info: zipfile.ZipInfo, folders: Collection[str]) -> set[str] | None:
-        """Return the repairs that lead to a member's right name, None where none does."""
+        """Return the repairs that a member's name needs, None if it cannot be repaired."""
         needed = set()
         folder = _folder(info)
         if folder or "/" in info.filename or "\\" in info.filename:
@@ -127,20 +127,20 @@ class Source:
     # ---- contents -------------------------------------------------------------------------------
 
     def columns(self, name: str) -> list[Any]:
-        """Return the columns of a file, as the format describes them."""
+        """Return the format's columns of a file."""
         if name == MANIFEST:
             return MANIFEST_COLUMNS
         columns: list[Any] = spec("oneroster-1.1")["files"][name]["columns"]
         return columns
 
     def table(self, name: str, repairs: Repairs) -> Table:
-        """Return a file, to be read once. Raise Unusable where it cannot be unpacked."""
+        """Return a file, to be read once. Raise Unusable if it cannot be unpacked."""
         chunks = repairs.chunks(self.chunks(self.files[name]))
         names = [column["name"] for column in self.columns(name)]
         return Table(chunks, names, mends_line_ends="line-ends" in repairs.names)
 
     def chunks(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """Yield a member's bytes. Raise Unusable where it cannot be unpacked."""
+        """Yield a member's bytes. Raise Unusable if it cannot be unpacked."""
         try:
             yield from pieces(self.archive.open(info))
         except UNPACKING_ERRORS:
@@ -163,16 +163,16 @@ class Source:
         return modes
 
     def is_bulk(self, name: str) -> bool:
-        """Return whether a file holds all records there are."""
+        """Return whether a file holds all existing records."""
         return self.modes.get(name) == "bulk"
 
     def is_stray(self, info: zipfile.ZipInfo) -> bool:
-        """Return whether another member may be a file of the roster, under a wrong name."""
+        """Return whether one of the other members may be a file of the roster, wrongly named."""
         return bool(near_name(info.filename))
 
 
 def near_name(path: str) -> str:
-    """Return the format's name that differs by case, blanks or punctuation, "" where none does."""
+    """Return the format's name of a file, ignoring case, blanks and punctuation, or ""."""
     parts = re.split(r"[/\\]", path)
     return "" if not LITTER.isdisjoint(parts) else _near_names().get(_letters(parts[-1]), "")
 

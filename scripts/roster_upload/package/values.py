@@ -1,4 +1,4 @@
-"""Many fields at once: hashes, items of lists, blanks at edges."""
+"""Operations on many fields at once: hashes, items of lists, blanks at edges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAY_BEGIN_BLANK, MAY_END_BLANK = _edge_table(first=True), _edge_table(first=Fals
 
 @dataclass(frozen=True)
 class Fields:
-    """Offsets of values in some bytes: where each begins and ends."""
+    """Values in some bytes, by the offsets of their begins and ends."""
 
     data: bytes
     buffer: Bytes  # of `data`, and WORD more
@@ -42,7 +42,7 @@ class Fields:
         return len(self.starts)
 
     def at(self, which: Offsets | Flags) -> Fields:
-        """Return the fields that an index or a mask chooses."""
+        """Return the fields chosen by an index or a mask."""
         return Fields(self.data, self.buffer, self.starts[which], self.ends[which])
 
     def value(self, number: int) -> bytes:
@@ -51,17 +51,17 @@ class Fields:
 
     @property
     def are_quoted(self) -> Flags:
-        """Whether each stands between quotes."""
+        """Return which fields are quoted."""
         quoted: Flags = (self.starts > 0) & (self.buffer[self.starts - 1] == QUOTE)
         return quoted
 
     def words(self, at: Offsets) -> Hashes:
-        """Return the eight bytes at each place as a number."""
+        """Return the eight bytes at each offset as a number."""
         whole = np.ndarray((len(self.buffer) - WORD + 1,), "<u8", self.buffer.data, strides=(1,))
         return whole[at]
 
     def hashes(self) -> Hashes:
-        """Return 64 bits for each value, 0 for the empty one. Equal values have equal hashes."""
+        """Return a 64-bit hash for each value, 0 for an empty one."""
         lengths = self.ends - self.starts
         hashes = lengths.astype(np.uint64) * SEED
         longest = int(lengths.max(initial=0))
@@ -78,7 +78,7 @@ class Fields:
         return hashes
 
     def items(self) -> tuple[Offsets, Fields]:
-        """Return the items of lists: the number of the field of each, and their places."""
+        """Return the items of lists: the number of each item's field, and the items as fields."""
         quoted = self.are_quoted  # no other field holds a comma
         count = np.arange(len(self))
         if not quoted.any():
@@ -88,12 +88,12 @@ class Fields:
         counts = high - low + 1
         owners = np.repeat(count, counts)
         firsts = np.cumsum(counts) - counts
-        place = np.arange(len(owners)) - firsts[owners]
+        index = np.arange(len(owners)) - firsts[owners]  # of each item in its list
         commas = np.append(commas, 0)
-        comma_before = np.maximum(low[owners] + place - 1, 0)
-        comma_behind = np.minimum(low[owners] + place, len(commas) - 1)
-        is_last = place == counts[owners] - 1
-        starts = np.where(place == 0, self.starts[owners], commas[comma_before] + 1)
+        comma_before = np.maximum(low[owners] + index - 1, 0)
+        comma_behind = np.minimum(low[owners] + index, len(commas) - 1)
+        is_last = index == counts[owners] - 1
+        starts = np.where(index == 0, self.starts[owners], commas[comma_before] + 1)
         ends = np.where(is_last, self.ends[owners], commas[comma_behind])
         return owners, Fields(self.data, self.buffer, starts, ends)
 
@@ -109,7 +109,7 @@ class Fields:
             text = self.value(number).decode("utf-8", "surrogateescape")
             bare = text.lstrip(BLANKS)
             start = starts[number] + _size(text) - _size(bare)
-            # What stood behind the blanks would become the quote that begins a field.
+            # Without the blanks, this quote would begin a quoted field.
             if start < ends[number] and self.buffer[start] == QUOTE:
                 continue
             starts[number], ends[number] = start, start + _size(bare.rstrip(BLANKS))
@@ -117,7 +117,7 @@ class Fields:
 
 
 def may_hold_blanks(data: bytes) -> bool:
-    """Return whether there may be white space in plain lines, line ends not counted."""
+    """Return whether there may be white space in plain lines, apart from line ends."""
     blanks = (blank for blank in ASCII_BLANKS if blank not in b"\r\n")
     return not data.isascii() or any(blank in data for blank in blanks)
 
@@ -132,7 +132,7 @@ def fields_of(*values: str) -> Fields:
 
 
 def padded(data: bytes) -> Bytes:
-    """Return bytes as an array, with as many behind them as `Fields.words` may read."""
+    """Return bytes as an array, with padding for `Fields.words`."""
     return np.frombuffer(data + bytes(WORD), np.uint8)
 
 

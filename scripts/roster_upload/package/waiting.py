@@ -1,12 +1,12 @@
 """Rows of the last accepted package that are kept while their removal waits.
 
-A row waits whose sourcedId is absent tonight, and one that was in effect and is not any more: a
-user who is disabled, an enrollment or a session whose days no longer contain tonight. Both packages
-are judged for tonight, so what ends on schedule does not wait. A row that waits comes to the end of
-its file as it was, and takes the place of tonight's row where there is one.
+A row waits if its sourcedId is absent tonight. A row also waits if it was in effect and no longer
+is: a disabled user, or an enrollment or session whose days no longer contain tonight. Both packages
+are judged for tonight, so rows that end on schedule do not wait. A waiting row is appended to its
+file unchanged, and replaces tonight's row if there is one.
 
-What a row refers to is there: it is in tonight's package, or it waits, too. Only bulk files that
-are in both packages are looked at.
+References of a waiting row stay valid: the target is in tonight's package, or it waits, too. Only
+bulk files that are in both packages are compared.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from roster_upload.package.edits import Edits
-from roster_upload.package.graph import Arrays, Index
+from roster_upload.package.graph import ColumnValues, Index
 from roster_upload.package.repairs import Repairs
 from roster_upload.package.rewrite import Added
 from roster_upload.package.rows import CRLF, Part
 from roster_upload.package.source import MANIFEST, Source
 from roster_upload.package.values import Fields, Flags, Hashes, fields_of
 
-AS_IT_IS = Repairs(())
+NO_REPAIRS = Repairs(())
 DAY_BYTES = 10  # of YYYY-MM-DD
 DAYS = {"enrollments": ("beginDate", "endDate"), "academicSessions": ("startDate", "endDate")}
 TRUE = fields_of("true").hashes()[0]
 
 
 @dataclass
-class Known:
+class FileRows:
     """The rows of a file: their ids, and whether each is in effect tonight."""
 
     ids: Hashes
@@ -43,28 +43,28 @@ class Known:
 
 @dataclass
 class Waiting:
-    """Rows that wait, by file: what goes from tonight's package and what comes instead."""
+    """Waiting rows, by file: rows removed from tonight's package, and rows added to it."""
 
     gone: dict[str, Flags]
     added: dict[str, Added]
     counts: dict[str, int]
 
     def apply(self, name: str, part: Part, edits: Edits) -> None:
-        """Take away the rows in whose place others come."""
+        """Remove the rows that waiting ones replace."""
         if name in self.gone:
             edits.gone |= self.gone[name][part.numbers]
 
     def finish(self, name: str) -> None:
-        """Know that all parts of a file have passed."""
+        """Note that all parts of a file have been copied."""
 
 
 def rows_that_wait(previous: Source, tonight: Source, night: dt.date) -> Waiting:
-    """Return which rows of the last accepted package are kept. Raise Unusable."""
+    """Return the rows of the last accepted package that are kept. Raise Unusable."""
     waiting = Waiting({}, {}, {})
     for name in previous.files.keys() & tonight.files.keys() - {MANIFEST}:
         if not (previous.is_bulk(name) and tonight.is_bulk(name)):
             continue
-        old, new = _known(previous, name, night), _known(tonight, name, night)
+        old, new = _read_rows(previous, name, night), _read_rows(tonight, name, night)
         if old is None or new is None:
             continue
         index = Index(new.ids)
@@ -84,27 +84,27 @@ def rows_that_wait(previous: Source, tonight: Source, night: dt.date) -> Waiting
     return waiting
 
 
-def _known(source: Source, name: str, night: dt.date) -> Known | None:
-    """Return the rows of a file, None where it cannot be taken apart."""
-    table = source.table(name, AS_IT_IS)
-    ids, active = Arrays(0, np.uint64), Arrays(False, np.bool_)
-    places = {column["name"]: i for i, column in enumerate(source.columns(name))}
+def _read_rows(source: Source, name: str, night: dt.date) -> FileRows | None:
+    """Return the rows of a file, None if it is unreadable."""
+    table = source.table(name, NO_REPAIRS)
+    ids, active = ColumnValues(0, np.uint64), ColumnValues(False, np.bool_)
+    numbers = {column["name"]: i for i, column in enumerate(source.columns(name))}
     for part in table:
         if part.has_rows:
             ids.add(part.first, part.column(0).hashes())
-            active.add(part.first, _are_active(name, part, places, night))
+            active.add(part.first, _are_active(name, part, numbers, night))
     count = max(table.count, 2)
-    return Known(ids.joined(count), active.joined(count)) if table.is_readable else None
+    return FileRows(ids.joined(count), active.joined(count)) if table.is_readable else None
 
 
-def _are_active(name: str, part: Part, places: dict[str, int], night: dt.date) -> Flags:
-    """Return which rows are in effect on a night; the last day of a row is not."""
+def _are_active(name: str, part: Part, numbers: dict[str, int], night: dt.date) -> Flags:
+    """Return which rows are in effect on a night. A row's last day is excluded."""
     if name == "users":
-        enabled: Flags = part.column(places["enabledUser"]).hashes() == TRUE
+        enabled: Flags = part.column(numbers["enabledUser"]).hashes() == TRUE
         return enabled
     active = np.ones(part.count, np.bool_)
     if name in DAYS:
-        begin, end = (part.column(places[column]) for column in DAYS[name])
+        begin, end = (part.column(numbers[column]) for column in DAYS[name])
         active &= ~_are_after(begin, night) & (_are_after(end, night) | ~_are_days(end))
     return active
 
@@ -116,7 +116,7 @@ def _are_days(fields: Fields) -> Flags:
 
 
 def _are_after(fields: Fields, night: dt.date) -> Flags:
-    """Return which values are days after a night. Anything but a day is not."""
+    """Return which values are days after a night. Values that are not days are not."""
     text = night.isoformat().encode()
     after = np.zeros(len(fields), np.bool_)
     which = np.flatnonzero(_are_days(fields))
@@ -129,10 +129,10 @@ def _are_after(fields: Fields, night: dt.date) -> Flags:
 
 
 def _rows_of(previous: Source, name: str, kept: Flags) -> Added:
-    """Return what yields the kept rows of a file, in the columns of another header."""
+    """Return a function that yields the kept rows of a file, in the columns of a header."""
 
     def rows(header: Sequence[str]) -> Iterator[bytes]:
-        table = previous.table(name, AS_IT_IS)
+        table = previous.table(name, NO_REPAIRS)
         for part in table:
             if part.has_rows:
                 edits = Edits(part)
@@ -146,10 +146,10 @@ def _rows_of(previous: Source, name: str, kept: Flags) -> Added:
 
 
 def _in_columns(text: bytes, old: Sequence[str], new: Sequence[str]) -> bytes:
-    """Return rows in other columns, by their names."""
-    places = [old.index(name) if name in old else -1 for name in new]
+    """Return rows rearranged to other columns, by the columns' names."""
+    numbers = [old.index(name) if name in old else -1 for name in new]
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     for row in csv.reader(io.StringIO(text.decode("utf-8", "surrogateescape"), newline="")):
-        writer.writerow([row[place] if place >= 0 else "" for place in places])
+        writer.writerow([row[number] if number >= 0 else "" for number in numbers])
     return out.getvalue().encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Writes a zip whose bytes depend on its content only, packed by a thread of its own."""
+"""Writes a zip whose bytes depend on its content only. A separate thread compresses it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from roster_upload.host.memory import start_thread
 LEVEL = 1  # of zlib: the fastest, and a roster is small on the wire
 STAMP = (1980, 1, 1, 0, 0, 0)
 PARTS_AHEAD = 8
-LOOK_SECONDS = 0.5  # between two looks at whether a thread lives
+LOOK_SECONDS = 0.5  # between two checks whether the thread is alive
 LARGEST_WITHOUT_ZIP64 = 1 << 30
 
 
 class PackageWriter:
-    """A new zip file that nobody else may read."""
+    """A new zip file that only its owner may read."""
 
     def __init__(self, path: Path) -> None:
-        """Raise FileExistsError, or another OSError."""
+        """Make the file. Raise FileExistsError, or another OSError."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._file = os.fdopen(handle, "w+b")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
@@ -43,21 +43,21 @@ class PackageWriter:
             self._zip.close()
 
     def add(self, name: str, parts: Iterable[bytes], size: int) -> None:
-        """Add a member of about `size` bytes. Raise OSError, and what the parts raise."""
+        """Add a member of about `size` bytes. Raise OSError, and errors of the parts."""
         info = zipfile.ZipInfo(name, STAMP)
         info.compress_type = zipfile.ZIP_DEFLATED
-        info.create_system = 3  # Unix, on each system
+        info.create_system = 3  # always Unix
         info.external_attr = 0o600 << 16
         is_large = size > LARGEST_WITHOUT_ZIP64
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a name that appears twice stays so
+            warnings.simplefilter("ignore", UserWarning)  # duplicate names are kept
             with self._zip.open(info, "w", force_zip64=is_large) as member, Packer(member) as out:
                 for part in parts:
                     out.put(part)
 
 
 class Packer:
-    """A thread that packs what it is given. zlib leaves the interpreter free meanwhile."""
+    """A thread that compresses a member. zlib releases the interpreter's lock meanwhile."""
 
     def __init__(self, member: object) -> None:
         self._write = member.write  # type: ignore[attr-defined]
@@ -71,14 +71,14 @@ class Packer:
         return self
 
     def put(self, part: bytes) -> None:
-        """Give it some bytes. Raise what the packing of earlier ones raised."""
+        """Add some bytes. Raise the error that earlier ones caused."""
         if self._error:
             raise self._error
         if part:
             self._hand_over(part)
 
     def _hand_over(self, part: bytes) -> None:
-        """Give it to the thread. Raise MemoryError where that has ended without a word."""
+        """Pass bytes to the thread. Raise MemoryError if it has ended without an error."""
         while True:
             is_alive = self._thread.is_alive()
             with contextlib.suppress(queue.Full):
@@ -92,7 +92,7 @@ class Packer:
             if self._error is None:
                 try:
                     self._write(part)
-                except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+                except Exception as error:  # noqa: BLE001 - `put` or `__exit__` raises it
                     self._error = error
         self._is_packed = True
 
@@ -102,7 +102,7 @@ class Packer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(MemoryError):  # then it ends, or has ended
+        with contextlib.suppress(MemoryError):  # the thread has already ended
             self._hand_over(b"")
         self._thread.join()
         if error:

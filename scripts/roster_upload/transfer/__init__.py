@@ -1,1 +1,1 @@
-"""The way to the vendor's server: SSH connection, SFTP requests, the upload itself."""
+"""Transfer to the vendor's server: SSH connection, SFTP requests and upload."""

@@ -1,4 +1,4 @@
-"""The SSH algorithms that are offered, and those that a server offers."""
+"""SSH algorithms: this program's offer, and the server's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from roster_upload.spec.values import HostKey
 from roster_upload.terminal.printable import printable
 from roster_upload.transfer.packets import BoundedPacketizer
 
-# What is offered, the best first; each paramiko takes of it what it has.
+# The offer, the best first. Versions of paramiko that lack an algorithm skip it.
 MODERN = {
     "kex": (
         "mlkem768x25519-sha256",
@@ -40,7 +40,7 @@ MODERN = {
         "hmac-sha2-512",
     ),
 }
-# What a server of long ago needs besides: SHA-1 and CBC. paramiko 4 and later has less of it.
+# Old servers need SHA-1 and CBC, too. paramiko 4 and later lacks some of these.
 OLD = {
     "kex": ("diffie-hellman-group14-sha1", "diffie-hellman-group-exchange-sha1"),
     "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc"),
@@ -48,12 +48,12 @@ OLD = {
 }
 CHACHA = "chacha20-poly1305@openssh.com"
 ENCRYPT_THEN_MAC = "-etm@openssh.com"  # how the names of such digests end
-LONGEST_OFFER = 600  # characters that are shown of a list of algorithms
+LONGEST_OFFER = 600  # characters of a list of algorithms in a message
 RSA = {
     "modern": ("rsa-sha2-512", "rsa-sha2-256"),
     "legacy": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
 }
-# The label in paramiko's log of what a server offers: the option that holds ours, and its name.
+# Label of a server's offer in paramiko's log: the option that holds our offer, and its name.
 OFFERS = {
     "kex algos": ("kex", "kex"),
     "server key": ("key_types", "host key"),
@@ -63,7 +63,7 @@ OFFERS = {
 
 
 class HandshakeLog(logging.Handler):
-    """What paramiko tells its log of the handshake, and nowhere else."""
+    """Collects facts about the handshake that paramiko only logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -71,7 +71,7 @@ class HandshakeLog(logging.Handler):
         self.banner: list[str] = []  # lines that came before the server's version
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps what is of use."""
+        """Keep the server's offers and its banner."""
         label, _, text = record.getMessage().partition(": ")
         if label in OFFERS:
             self.offers[label] = text.split(", ")
@@ -79,31 +79,31 @@ class HandshakeLog(logging.Handler):
             self.banner.append(text)
 
     @property
-    def said(self) -> str:
-        """What the server said before, or instead of, its version."""
+    def banner_hint(self) -> str:
+        """Return the server's lines before its version, worded for the end of a message."""
         words = " ".join(" ".join(self.banner).split())
-        return f"; it says: {printable(words, 200)}" if words else ""
+        return f". The server says: {printable(words, 200)}" if words else ""
 
     @property
     def has_chacha_alone(self) -> bool:
-        """Whether the server offers no other cipher, as tinyssh does."""
+        """Return whether the server offers no other cipher, as tinyssh does."""
         return self.offers.get("client encrypt") == [CHACHA]
 
-    def lacking(self, transport: paramiko.Transport) -> str:
-        """Of which kinds of algorithm server and program share none, with both lists."""
+    def missing_kinds(self, transport: paramiko.Transport) -> str:
+        """Return the kinds of algorithm that server and program do not share, with both lists."""
         options = transport.get_security_options()
-        told = []
+        missing = []
         for label, theirs in self.offers.items():
             option, kind = OFFERS[label]
             ours = getattr(options, option)
             if not set(ours) & set(theirs):
                 shown = printable(", ".join(theirs), LONGEST_OFFER)
-                told.append(f"{kind}: ours {', '.join(ours)}; the server's {shown}")
-        return " | ".join(told)
+                missing.append(f"{kind}: ours {', '.join(ours)}, the server's {shown}")
+        return " | ".join(missing)
 
 
 def offered_key_types(pins: tuple[HostKey, ...], algorithms: str = "modern") -> list[str]:
-    """The host key algorithms to ask for, so that the server shows a key of a pinned type."""
+    """Return the host key algorithms that make the server show a key of a pinned type."""
     offered: list[str] = []
     for pin in pins:
         offered += RSA[algorithms] if pin.kind == "ssh-rsa" else [pin.kind]
@@ -111,7 +111,7 @@ def offered_key_types(pins: tuple[HostKey, ...], algorithms: str = "modern") -> 
 
 
 def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
-    """A transport that offers the feed's algorithms and the pinned key types only."""
+    """Return a transport that offers only the feed's algorithms and the pinned key types."""
     is_legacy = feed.algorithms == "legacy"
     off = {} if is_legacy else {"pubkeys": ["ssh-rsa"]}  # a signature with SHA-1
     transport = paramiko.Transport(connection, disabled_algorithms=off)
@@ -130,8 +130,8 @@ def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
         if not chosen:
             raise Failure(
                 Exit.NEGOTIATION,
-                f"this host's SSH library knows none of: {', '.join(names)}; pin a host key of "
-                "another type",
+                f"this host's SSH library supports none of these algorithms: {', '.join(names)}. "
+                "Pin a host key of another type",
             )
         setattr(options, option, chosen)
     return transport

@@ -1,4 +1,4 @@
-"""The feed's folder, by way of a connection that is logged in."""
+"""Opens the feed's folder on its server: connection, login and SFTP session."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from roster_upload.transfer.ssh import in_time, logged_in
 from roster_upload.transfer.watchdog import Times, Watchdog
 
 
-def _opened(
+def _open_session(
     transport: paramiko.Transport, feed: Feed, info: ConnectionInfo, watchdog: Watchdog
 ) -> Sftp:
-    """Open the SFTP session of a connection that is logged in; raise Failure."""
+    """Open the SFTP session after the login. Raise Failure."""
     with info.phase("open"):
         try:
             with stop.deferred():
@@ -35,8 +35,8 @@ def _opened(
                 watchdog.moved()
                 channel.invoke_subsystem("sftp")
             sftp = Sftp(channel, watchdog)
-        except Exception as error:  # noqa: BLE001 - paramiko's, or what a malformed text raises
-            is_refused = isinstance(error, paramiko.ChannelException)  # in the server's words
+        except Exception as error:  # noqa: BLE001 - malformed answers raise errors of any kind
+            is_refused = isinstance(error, paramiko.ChannelException)
             is_timeout = "Timeout" in str(error) and not is_refused
             if watchdog.has_hung_up or is_timeout:
                 code = Exit.SILENT
@@ -48,15 +48,15 @@ def _opened(
                 code = Exit.PERMISSION if transport.is_active() else Exit.VANISHED
             raise Failure(
                 code,
-                f"{feed.remote_host} ({info.address}) opens no SFTP session for {feed.username}: "
-                f"{_words(error)}. {NEW_LOGIN}",
+                f"{feed.remote_host} ({info.address}) opened no SFTP session for "
+                f"{feed.username}: {_reason(error)}. {NEW_LOGIN}",
             ) from None
     info.extensions = tuple(sorted(sftp.extensions))
     return sftp
 
 
-def _words(error: Exception) -> str:
-    """Return why no session was opened, in the server's words where it has any."""
+def _reason(error: Exception) -> str:
+    """Return why no session was opened, in the server's words if it gave a reason."""
     if isinstance(error, (ConnectionLost, paramiko.SSHException, EOFError, OSError)):
         return printable(str(error)) or "no reason given"
     return f"its answer is malformed ({type(error).__name__})"
@@ -72,16 +72,16 @@ def remote_directory(
     limit: float | None = None,
     times: Times | None = None,
 ) -> Iterator[RemoteDirectory]:
-    """Connect to the feed's folder on its server for the time of the block.
+    """Yield the feed's folder on its server. Disconnect after the block.
 
-    After `limit` seconds, and those that a clean-up may take, it ends as `Exit.SILENT`. What is
-    refused or lost in the block becomes a Failure.
+    The connection ends with `Exit.SILENT` after `limit` seconds and the time of a clean-up. A
+    refused request or a lost connection in the block raises Failure.
     """
     watchdog = Watchdog(limit, times)
-    # Learned with a password, or from before a key gave way to one.
+    # The profile may be older than a change from a key to a password.
     login = profile.login if profile and profile.login != "publickey" else ""
     with in_time(watchdog, limit), logged_in(feed, secret, info, watchdog, login) as transport:
-        sftp = _opened(transport, feed, info, watchdog)
+        sftp = _open_session(transport, feed, info, watchdog)
         if profile and profile.login != info.method:
             info.learned = dataclasses.replace(profile, login=info.method)
         learned = profile.temporary_name if profile else ""

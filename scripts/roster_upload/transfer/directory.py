@@ -1,4 +1,4 @@
-"""The feed's folder on the vendor's server: the names in it, and what a refusal there means."""
+"""The feed's folder on the vendor's server: its names, and the meaning of refused requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from roster_upload.transfer.messages import (
 )
 from roster_upload.transfer.protocol import STATVFS, Sftp
 
-# What a refusal means: by its status, also of later protocol versions, or else by its words.
+# Exit codes of refusals. Statuses of later protocol versions count, too. Words are second choice.
 MEANINGS = {
     NO_SUCH_FILE: Exit.REMOTE_PATH,
     PERMISSION_DENIED: Exit.PERMISSION,
@@ -47,41 +47,42 @@ WORDS = (
         Exit.PERMISSION,
     ),
 )
-# Of several refusals of one file, the one that says most is told.
-TELLING = (Exit.QUOTA, Exit.DISK_FULL, Exit.READ_ONLY, Exit.PERMISSION, Exit.REMOTE_PATH)
-# Another name for the temporary file cures none of these.
+# If a file is refused several times, the message has the most specific refusal.
+SPECIFIC = (Exit.QUOTA, Exit.DISK_FULL, Exit.READ_ONLY, Exit.PERMISSION, Exit.REMOTE_PATH)
+# Another name for the temporary file does not help here.
 NAMELESS = (Exit.QUOTA, Exit.DISK_FULL, Exit.READ_ONLY)
-LEAST_ROOM_BYTES = 32_768  # of a disk that is not full
+LEAST_ROOM_BYTES = 32_768  # a disk with less is full
 
-# What a temporary name may look like, the best first: some servers take `*.zip` only. The asterisk
-# stands for a word of the feed's own.
+# Patterns of temporary names, the best first. Some servers accept only `*.zip`. The asterisk is
+# replaced by a prefix of the feed and a random word.
 TEMPORARY_NAMES = (".*.part", ".*{suffix}", "*{suffix}")
 
 ADVICE = {
-    Exit.REMOTE_PATH: "{folder} {is_what} on the server; compare remote_dir with the upload "
+    Exit.REMOTE_PATH: "{folder} {is_what} on the server. Compare remote_dir with the upload "
     "path that the vendor gave you",
-    Exit.PERMISSION: "{doing} in {folder} is not allowed to {user}: {why}; ask the vendor for the "
-    "right to write, rename and delete there",
-    Exit.READ_ONLY: "{folder} lies on a file system that is read-only: {why}; ask the vendor until "
-    "when",
-    Exit.DISK_FULL: "the server's disk is full, {doing} in {folder} failed: {why}; the vendor has "
-    "to make room",
-    Exit.QUOTA: "the quota of {user} is used up, {doing} in {folder} failed: {why}; ask the vendor "
-    "for more room",
-    Exit.TRANSFER: "the server refused {doing} in {folder}: {why}; if it stays so, ask the vendor",
+    Exit.PERMISSION: "{doing} in {folder} is not allowed for {user}: {why}. Ask the vendor for "
+    "permission to write, rename and delete there",
+    Exit.READ_ONLY: "{folder} is on a read-only file system: {why}. Ask the vendor when it will be "
+    "writable again",
+    Exit.DISK_FULL: "the server's disk is full, {doing} in {folder} failed: {why}. Ask the vendor "
+    "to free disk space",
+    Exit.QUOTA: "the quota of {user} is used up, {doing} in {folder} failed: {why}. Ask the vendor "
+    "for a larger quota",
+    Exit.TRANSFER: "the server refused {doing} in {folder}: {why}. If it refuses again, ask the "
+    "vendor",
 }
 NEW_LOGIN = (
-    "The login itself was accepted; if it is new, its password may still have to be reset by the "
-    "vendor's mailed link"
+    "The login itself was accepted. If the account is new, its password may have to be reset first "
+    "through the link in the vendor's e-mail"
 )
-NO_ROOM = ". This server does not tell how much room it has: its disk, or the quota, may be full"
+NO_ROOM = ". This server does not report its free space: its disk or the quota may be full"
 LOSSES = {
     Exit.VANISHED: "ended the connection",
     Exit.SILENT: "stopped answering",
     Exit.TRANSFER: "broke the protocol",
 }
 STEPS = {
-    "list": "looking around",
+    "list": "listing files",
     "make": "making the folder",
     "write": "writing",
     "close": "closing the file",
@@ -94,11 +95,11 @@ class RemoteDirectory:
     """The feed's folder on its server."""
 
     def __init__(self, sftp: Sftp, feed: Feed, info: ConnectionInfo, learned: str = "") -> None:
-        """`learned` is the pattern of temporary names that the server is known to take."""
+        """Set up the names. `learned` is a pattern of temporary names that the server accepted."""
         self.sftp = sftp
         self.feed = feed
         self.info = info
-        # Its own feed's leftovers only; another feed of the folder may be at work.
+        # Only this feed's leftovers are removed. Another feed may be using the same folder.
         own = hashlib.sha256(feed.feed.encode()).hexdigest()[:8]
         self.prefix = f"roster-upload-{own}-"
         self.folder = feed.remote_dir.rstrip("/")
@@ -108,46 +109,46 @@ class RemoteDirectory:
         chosen = [feed.temporary_name] if feed.temporary_name else [learned, *usual]
         self.patterns = list(dict.fromkeys(filter(None, chosen)))  # the first is in use
         self.is_seen = False  # whether something was read or made in the folder
-        self.pending = ""  # the last temporary path that was asked for, there or not
-        self.is_missing = False  # whether it is known not to be there, and has to be made
+        self.pending = ""  # the last temporary path that was requested, whether it exists or not
+        self.is_missing = False  # whether the folder does not exist and is being made
         self.doing = STEPS["list"]
 
     @property
     def unusual_pattern(self) -> str:
-        """The pattern in use, "" where it is the usual one."""
+        """Return the pattern in use, "" for the usual one."""
         return "" if self.patterns[0] == TEMPORARY_NAMES[0] else self.patterns[0]
 
     def use(self, pattern: str) -> None:
-        """Give new temporary files such a name."""
+        """Use this pattern for new temporary files."""
         self.patterns = [pattern, *(other for other in self.patterns if other != pattern)]
 
     @property
     def aside(self) -> str:
-        """The path of the old file while the new one takes its place."""
-        return self._named("old")
+        """Return the path of the old file while the new one replaces it."""
+        return self._path("old")
 
-    def temporary(self, what: str = "") -> str:
-        """Return a new path for a file that is not to stay."""
-        return self._named(f"{what}{secrets.token_hex(4)}")
+    def temporary(self, kind: str = "") -> str:
+        """Return a new path for a temporary file."""
+        return self._path(f"{kind}{secrets.token_hex(4)}")
 
-    def _named(self, word: str) -> str:
+    def _path(self, word: str) -> str:
         return f"{self.folder}/{self.patterns[0].replace('*', self.prefix + word, 1)}"
 
-    def is_own(self, name: str, what: str = "") -> bool:
-        """Whether a name is that of a temporary file of this feed, of the given sort."""
-        return self.prefix + what in name and name != self.feed.remote_name
+    def is_own(self, name: str, kind: str = "") -> bool:
+        """Return whether a name belongs to a temporary file of this feed and of this kind."""
+        return self.prefix + kind in name and name != self.feed.remote_name
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """A phase of an upload, which a failure in it names."""
+        """Run the block as a step of the upload. Messages of failures name the step."""
         self.doing = STEPS[name]
         with self.info.phase(name):
             yield
 
     def names(self) -> list[str]:
-        """Return the names in the folder, which is made where it is missing and the feed says so.
+        """Return the names in the folder. Raise SftpStatusError.
 
-        Raise SftpStatusError.
+        Make a missing folder first, if the feed has `make_remote_dir`.
         """
         with self.step("list"):
             try:
@@ -159,9 +160,9 @@ class RemoteDirectory:
         return names
 
     def look(self) -> list[str] | None:
-        """Return the names as by `names`, None where the folder is there and cannot be listed.
+        """Return the names in the folder, None if it exists but cannot be listed.
 
-        Such is the folder of an account that may only write. Raise SftpStatusError.
+        Some accounts may only write. Raise SftpStatusError.
         """
         try:
             return self.names()
@@ -171,10 +172,10 @@ class RemoteDirectory:
             return None
 
     def begin(self) -> tuple[Listing | None, str, bytes]:
-        """Look into the folder, made as by `names`, and make a temporary file in it meanwhile.
+        """Request the names in the folder, and make a temporary file there at the same time.
 
-        Return the names to come, None where they cannot be listed, the file's path and its handle.
-        Raise SftpStatusError.
+        Make a missing folder first, as `names` does. Return the listing, the file's path and its
+        handle. The listing is None if the folder cannot be listed. Raise SftpStatusError.
         """
         with self.step("list"):
             try:
@@ -197,21 +198,22 @@ class RemoteDirectory:
             refusals.append(refused)
             listing = None
         try:
-            return listing, path, self.sftp.created(number)
+            return listing, path, self.sftp.take_handle(number)
         except SftpStatusError as refused:
             refusals.append(refused)
         if listing:
-            asked.names()  # some servers open what is not there; then that is the cause
+            asked.names()  # some servers open missing folders. This raises the real cause.
             self.is_seen, self.doing = True, STEPS["write"]
         path, handle = self.create(refusals=refusals)
         return None, path, handle
 
     def create(
-        self, what: str = "", refusals: list[SftpStatusError] | None = None
+        self, kind: str = "", refusals: list[SftpStatusError] | None = None
     ) -> tuple[str, bytes]:
-        """Make a temporary file under the first name that the server takes; return path and handle.
+        """Make a temporary file under the first name that the server accepts.
 
-        `refusals` are those of names that were tried before. Raise SftpStatusError.
+        Return its path and handle. `refusals` belong to names that were tried before. Raise
+        SftpStatusError.
         """
         refusals = refusals or []
         waiting = self.patterns[len(refusals) and 1 :]
@@ -220,32 +222,32 @@ class RemoteDirectory:
                 break
             former = self.patterns[0]
             self.use(pattern)
-            path = self.pending = self.temporary(what)
+            path = self.pending = self.temporary(kind)
             try:
-                return path, self.sftp.created(self.sftp.post_create(path))
+                return path, self.sftp.take_handle(self.sftp.post_create(path))
             except SftpStatusError as refused:
                 refusals.append(refused)
                 self.use(former)
-        raise most_telling(refusals)
+        raise most_specific(refusals)
 
     def _make(self, refused: SftpStatusError) -> None:
-        """Make the folder where that was the cause of a refusal; raise it where not."""
+        """Make the folder if its absence caused a refusal. Otherwise raise the refusal."""
         if not (self.feed.make_remote_dir and self._is_missing(refused)):
             raise refused
         self.is_missing, self.doing = True, STEPS["make"]
         parts = self.folder.split("/")
         for path in ("/".join(parts[:count]) for count in range(1, len(parts) + 1)):
-            if not path or self.sftp.is_there(path):
+            if not path or self.sftp.exists(path):
                 continue
             try:
                 self.sftp.make_folder(path)
             except SftpStatusError:
-                if not self.sftp.is_there(path):  # another feed may have made it meanwhile
+                if not self.sftp.exists(path):  # another feed may have made it meanwhile
                     raise
         self.is_missing = False
 
     def _is_missing(self, refused: SftpStatusError) -> bool:
-        """Whether a refusal means that there is no such folder: servers word it in many ways."""
+        """Return whether a refusal means a missing folder. Servers word this in many ways."""
         if self.is_seen:
             return False
         state = self._state()
@@ -256,39 +258,39 @@ class RemoteDirectory:
     def _state(self) -> str:
         """Return whether the folder is "there", "missing", a "file", or "unknown"."""
         try:
-            seen = self.sftp.look(self.folder)
+            seen = self.sftp.stat(self.folder)
         except SftpStatusError as refused:
             is_missing = meaning_of(refused) is Exit.REMOTE_PATH
             return "missing" if is_missing else "unknown"
         return "file" if seen.is_no_folder else "there"
 
     def check_room(self, size: int) -> None:
-        """Raise Failure where the server says that so many bytes find no room in the folder."""
+        """Raise Failure if the server reports too little space for so many bytes."""
         try:
-            told = self.sftp.space(self.folder)
+            space = self.sftp.space(self.folder)
         except SftpStatusError:
             return
-        if not told:
+        if not space:
             return
-        room, is_read_only = told
+        room, is_read_only = space
         host = self.feed.remote_host
         if is_read_only:
-            why = "the server says so"
+            why = "the server reports it"
             text = ADVICE[Exit.READ_ONLY].format(folder=self.folder, why=why)
             raise Failure(Exit.READ_ONLY, f"{host}: {text}")
         if room < size:
             raise Failure(
                 Exit.DISK_FULL,
-                f"{host}: {self.folder} has room for {room:,} bytes, the file has {size:,}; the "
-                "vendor has to make room",
+                f"{host}: {self.folder} has room for {room:,} bytes, the file has {size:,}. Ask "
+                "the vendor to free disk space",
             )
 
     def failure(self, *refusals: SftpStatusError) -> Failure:
-        """Return what refusals of one file mean to an operator.
+        """Return the failure that explains refusals of one file to an operator.
 
-        The server is asked for evidence where they say little.
+        Ask the server for evidence if the refusals are vague.
         """
-        refused = most_telling(refusals)
+        refused = most_specific(refusals)
         code, is_what = self._meaning(refused), "does not exist"
         state = "there" if self.is_seen else "unknown"
         if code in (Exit.REMOTE_PATH, Exit.PERMISSION, Exit.TRANSFER) and not (
@@ -300,7 +302,7 @@ class RemoteDirectory:
             code = Exit.REMOTE_PATH
             is_what = "is a file, not a folder" if state == "file" else is_what
         elif state == "there" and code is Exit.REMOTE_PATH:
-            code = Exit.TRANSFER  # the folder is there: something in it is not
+            code = Exit.TRANSFER  # the folder exists: something in it is missing
         text = ADVICE[code].format(
             folder=self.folder,
             user=self.feed.username,
@@ -318,9 +320,9 @@ class RemoteDirectory:
         if code is not Exit.TRANSFER or refused.code != FAILURE:
             return code
         with contextlib.suppress(SftpStatusError, *BROKEN):
-            # OpenSSH answers a full disk and a read-only one with a bare "Failure".
-            if told := self.sftp.space(self.folder):
-                room, is_read_only = told
+            # OpenSSH answers "Failure" for a full disk and for a read-only one.
+            if space := self.sftp.space(self.folder):
+                room, is_read_only = space
                 if is_read_only:
                     return Exit.READ_ONLY
                 if room < LEAST_ROOM_BYTES:
@@ -328,7 +330,7 @@ class RemoteDirectory:
         return code
 
     def broken(self, error: ConnectionLost | struct.error) -> Failure:
-        """Return what a lost conversation means to an operator."""
+        """Return the failure that explains a lost connection to an operator."""
         code = error.code if isinstance(error, ConnectionLost) else Exit.TRANSFER
         where = f"{self.feed.remote_host} ({self.info.address})"
         why = error if isinstance(error, ConnectionLost) else "an answer was cut short"
@@ -336,18 +338,18 @@ class RemoteDirectory:
 
 
 def meaning_of(refused: SftpStatusError) -> Exit:
-    """Return the exit code that a refusal stands for by itself."""
+    """Return the exit code of a refusal, without asking the server."""
     if refused.code in MEANINGS:
         return MEANINGS[refused.code]
     found = (code for pattern, code in WORDS if pattern.search(refused.words))
     return next(found, Exit.TRANSFER)
 
 
-def most_telling(refusals: tuple[SftpStatusError, ...] | list[SftpStatusError]) -> SftpStatusError:
-    """Return the refusal that says most of why a file was refused, the first of equals."""
+def most_specific(refusals: tuple[SftpStatusError, ...] | list[SftpStatusError]) -> SftpStatusError:
+    """Return the refusal with the most specific cause, the first of equals."""
 
     def rank(refused: SftpStatusError) -> int:
         code = meaning_of(refused)
-        return TELLING.index(code) if code in TELLING else len(TELLING)
+        return SPECIFIC.index(code) if code in SPECIFIC else len(SPECIFIC)
 
     return min(refusals, key=rank)

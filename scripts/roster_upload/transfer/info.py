@@ -1,4 +1,4 @@
-"""What is learned of a connection and of the vendor's file on the way, wherever it ends."""
+"""Facts about a connection and the vendor's file, kept even if the upload fails."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from roster_upload.transfer.profile import Profile
 
 
 class Holds(Enum):
-    """What the vendor has under the final name, as far as is known, in words for an operator."""
+    """The vendor's file under the final name, as far as known, in sentences for an operator."""
 
-    OLD = "the vendor still has what it had before"
-    NEW = "the new file has taken the old one's place; start it again to be sure"
-    UNKNOWN = "whether the new file has taken its place is not known; start it again"
+    OLD = "The vendor still has the file that it had before"
+    NEW = "The new file has replaced the old one. Start the delivery again to be sure"
+    UNKNOWN = "The new file may or may not have replaced the old one. Start the delivery again"
     NOTHING = (
-        "the old file was moved aside, so the vendor may find no file until the next try puts it "
-        "back: start it again"
+        "The old file was moved aside. The vendor may find no file until the next try puts it "
+        "back. Start the delivery again"
     )
     PART = (
-        "this server only takes a file in place, so the vendor may hold a part of it, or none, "
-        "until the next run: start it again"
+        "This server only accepts files that are written in place. The vendor may have a partial "
+        "file, or none, until the next run. Start the delivery again"
     )
 
     @property
     def words(self) -> str:
-        """The sentence behind an operator's message."""
+        """Return the sentence that follows an operator's message."""
         return self.value
 
 
 @dataclass
 class ConnectionInfo:
-    """What was learned on the way, whether or not it led to the end."""
+    """Facts about one connection, filled while it lasts."""
 
     address: str = ""
     server: str = ""
@@ -42,12 +42,12 @@ class ConnectionInfo:
     method: str = ""  # of login
     extensions: tuple[str, ...] = ()
     holds: Holds = Holds.OLD
-    learned: Profile | None = None  # the server's ways, where they were tried
+    learned: Profile | None = None  # the server's capabilities, if they were probed
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add what the block takes to a phase's seconds."""
+        """Add the block's duration to a phase's seconds."""
         start = time.monotonic()
         try:
             yield

@@ -19,7 +19,7 @@ from roster_upload.transfer.messages import (
 )
 from roster_upload.transfer.session import Session
 
-# Of a folder: beyond it, it counts as one that cannot be listed.
+# A folder beyond these limits counts as one that cannot be listed.
 MOST_NAMES = 100_000
 MOST_LISTED_BYTES = 32 << 20
 
@@ -29,7 +29,7 @@ def _endless(most: str) -> SftpStatusError:
 
 
 class Listing:
-    """The names in a remote folder, asked for beside other requests."""
+    """Names in a remote folder. Other requests can be sent while they are read."""
 
     def __init__(self, sftp: Session, folder: str) -> None:
         self.sftp = sftp
@@ -38,13 +38,13 @@ class Listing:
         self._reads: list[int] = []
 
     def begin(self) -> None:
-        """Ask for the names; raise SftpStatusError where the folder cannot be listed."""
+        """Request the names. Raise SftpStatusError if the folder cannot be listed."""
         self._handle = self.sftp.take(self._opened, HANDLE)
-        # Most folders take one answer, and a second that says that this was all.
+        # Most folders need two answers: one with all names, and one that marks the end.
         self._reads = [self.sftp.post(READDIR, self._handle) for _ in range(2)]
 
     def names(self) -> list[str]:
-        """Return the names; raise SftpStatusError, also for a listing without an end."""
+        """Return the names. Raise SftpStatusError, also for an endless listing."""
         if not self._handle:
             self.begin()
         found: list[str] = []
@@ -60,11 +60,11 @@ class Listing:
         return found
 
     def _close(self) -> None:
-        """Close the folder, whatever the answer, when it comes."""
+        """Close the folder. Nobody waits for the answer."""
         self.sftp.post(CLOSE, self._handle)
 
     def _answers(self) -> Iterator[bytes]:
-        """Give the answers that hold names; raise SftpStatusError."""
+        """Yield the answers that hold names. Raise SftpStatusError."""
         seconds = self.sftp.watchdog.times.listing
         ends = time.monotonic() + seconds
         size = 0

@@ -1,4 +1,4 @@
-"""One login attempt: with a password, by its one prompt, or with a key."""
+"""One login attempt: with a password, at a prompt for a password, or with a key."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.terminal.printable import printable
 from roster_upload.transfer.info import ConnectionInfo
 
-LONGEST_PROMPT = 2_000  # characters that are looked at of what a server asks
+LONGEST_PROMPT = 2_000  # characters of a server's prompts that are examined
 
-# In the words of a prompt: what a password that is kept on a host can never answer.
+# Words of prompts that a stored password can never answer.
 NEW_PASSWORD = re.compile(r"\b(new|retype|re-?enter|confirm|change)\b.*pass|pass.*\bexpired", re.I)
-OLD_PASSWORD = re.compile(r"\b(old|current)\b.*pass", re.I)  # asked for before the new one
+OLD_PASSWORD = re.compile(r"\b(old|current)\b.*pass", re.I)  # precedes a new password
 CODE = re.compile(
     r"\b(code|otp|token|passcode|pin|one-?time|verification|authenticator|2fa|mfa|factor)\b", re.I
 )
 
 
-# The other method that a password fits, by the one that a server did not take.
+# Method that a server did not accept: the other method for a password.
 OTHER_METHODS = {
     "password": "keyboard-interactive",
     "keyboard-interactive": "password",
@@ -34,7 +34,7 @@ OTHER_METHODS = {
 
 
 class OtherMethod(Exception):
-    """The server takes another login method than the one that was offered: `method`."""
+    """The server requires another login method: `method`."""
 
     def __init__(self, method: str) -> None:
         super().__init__(method)
@@ -44,10 +44,10 @@ class OtherMethod(Exception):
 def log_in(
     transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, info: ConnectionInfo
 ) -> None:
-    """Logs in, once: a refused login is never repeated, since servers lock accounts.
+    """Log in once. A refused login is never repeated, since servers lock accounts.
 
-    Raises OtherMethod where the server does not take the method but another one that a password
-    fits. A login whose outcome is not known counts as refused, for the same reason.
+    A login with an unknown outcome counts as refused, for the same reason. Raise Failure. Raise
+    OtherMethod if the server does not accept `method`, but accepts another one for passwords.
     """
     account = f"{feed.username} at {feed.remote_host}"
     with info.phase("auth"):
@@ -61,34 +61,34 @@ def log_in(
                 more = transport.auth_interactive(feed.username, answer)
         except paramiko.BadAuthenticationType as error:
             taken = list(filter(None, error.allowed_types))
-            # Perhaps not refused, but turned away before the secret was looked at.
+            # The server may have rejected the method before it looked at the secret.
             if (other := OTHER_METHODS.get(method)) in taken:
                 raise OtherMethod(str(other)) from None
             if not taken:
                 raise refused_login(account, secret, "was refused") from None
             raise Failure(
                 Exit.LOGIN,
-                f"{account}: the server takes {_listed(taken)}, not {method}; compare the secret "
-                "with what the vendor gave you",
+                f"{account}: the server accepts {_listed(taken)}, not {method}. Compare the secret "
+                "with the one that the vendor gave you",
             ) from None
         except Failure:
             raise
         except Exception as error:  # noqa: BLE001 - as in a handshake
-            raise _not_let_in(transport, account, secret, error) from None
+            raise _login_failure(transport, account, secret, error) from None
         if more:
             raise Failure(
                 Exit.SECOND_FACTOR,
                 f"{account}: after the {kind_of(secret)} the server asks for more "
-                f"({_listed(more)}); ask the vendor for an account without it",
+                f"({_listed(more)}). Ask the vendor for an account without a second factor",
             )
     info.method = method
 
 
-def _not_let_in(
+def _login_failure(
     transport: paramiko.Transport, account: str, secret: bytes, error: Exception
 ) -> Failure:
-    """Return what an error in a login means."""
-    if "info request" in str(error):  # what paramiko makes of RFC 4252, section 8
+    """Return the failure for an error during a login."""
+    if "info request" in str(error):  # paramiko's error for RFC 4252, section 8
         return _expired(account, "by SSH's own request")
     if "timeout" in str(error).lower():
         end = f"was not answered within {transport.auth_timeout:g} s"
@@ -104,7 +104,7 @@ def _not_let_in(
 def log_in_last(
     transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, info: ConnectionInfo
 ) -> None:
-    """Logs in as by `log_in`, where no other method is left. Raises Failure."""
+    """Log in by the last method that is left. Raise Failure."""
     try:
         log_in(transport, feed, secret, method, info)
     except OtherMethod:
@@ -119,36 +119,36 @@ def _listed(names: list[str]) -> str:
 def refused_login(account: str, secret: bytes, end: str) -> Failure:
     return Failure(
         Exit.LOGIN,
-        f"the login {account} {end}. It is not tried again, since servers lock accounts: check the "
-        f"{kind_of(secret)}; Imagine Learning asks for a reset by its mailed link before the first "
-        "login",
+        f"the login {account} {end}. It is not tried again, since servers lock accounts. Check the "
+        f"{kind_of(secret)}. A new account cannot log in until its password has been reset through "
+        "the link in Imagine Learning's e-mail",
     )
 
 
 def _expired(account: str, how: str) -> Failure:
     return Failure(
         Exit.PASSWORD_EXPIRED,
-        f"{account}: the server asks for a new password ({how}); set one by the vendor's reset "
-        "link and bring it in with rotate_credentials.yml",
+        f"{account}: the server asks for a new password ({how}). Set one through the vendor's "
+        "reset link and install it with rotate_credentials.yml",
     )
 
 
 def kind_of(secret: bytes) -> str:
-    """What a secret is, `key` or `password`, by its own form.
+    """Return the kind of a secret, `key` or `password`, by its own form.
 
-    Not by the feed's `auth`: while a password gives way to a key, the one in use is what counts;
-    and a private key must never be sent to a server as if it were a password.
+    The feed's `auth` may already name the next kind while a password is replaced by a key. A
+    private key must never be sent to a server as a password.
     """
     return "key" if _trimmed(secret).startswith(b"-----BEGIN ") else "password"
 
 
 def _trimmed(secret: bytes) -> bytes:
-    """Return a secret without what an editor puts before its first character."""
+    """Return a secret without white space and byte order mark before its first character."""
     return secret.lstrip().removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def password(secret: bytes) -> str:
-    """The feed's secret as a password, its blanks included."""
+    """Return the feed's secret as a password, with its blanks. Raise Failure."""
     try:
         text = secret.decode("utf-8")
     except UnicodeDecodeError:
@@ -156,13 +156,16 @@ def password(secret: bytes) -> str:
     if not text:
         raise Failure(
             Exit.CREDENTIAL,
-            "the feed's secret is empty, or no text; run site.yml with the district's vault file",
+            "the feed's secret is empty or not text. Run site.yml with the district's vault file",
         )
     return text
 
 
 def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
-    """An answer to a single hidden prompt; to a code, a new password or any more, a Failure."""
+    """Return a handler that answers one hidden prompt for the password.
+
+    It raises Failure for a code, a new password or a second prompt.
+    """
     asked: list[str] = []
 
     def answer(title: str, text: str, prompts: list[tuple[str, bool]]) -> list[str]:
@@ -170,16 +173,16 @@ def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
             return []
         is_first = not asked
         asked.extend(prompt.strip() for prompt, _ in prompts)
-        told = "; ".join(asked)[:LONGEST_PROMPT]
-        # Beside the first prompt an instruction may talk of anything; what follows it is meant.
-        words = told if is_first else f"{title} {text} {told}"[:LONGEST_PROMPT]
+        shown = "; ".join(asked)[:LONGEST_PROMPT]
+        # Instructions with the first prompt may be of any kind. Later ones explain the prompt.
+        words = shown if is_first else f"{title} {text} {shown}"[:LONGEST_PROMPT]
         if NEW_PASSWORD.search(words) or (not is_first and OLD_PASSWORD.search(words)):
-            raise _expired(account, printable(told))
+            raise _expired(account, printable(shown))
         if is_first and len(prompts) == 1 and not prompts[0][1] and not CODE.search(words):
             return [secret]
         raise Failure(
             Exit.SECOND_FACTOR,
-            f"{account}: the server asks for more than the password ({printable(told)}); ask the "
+            f"{account}: the server asks for more than the password ({printable(shown)}). Ask the "
             "vendor for an account without a second factor",
         )
 
@@ -187,7 +190,7 @@ def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
 
 
 def private_key(secret: bytes) -> paramiko.PKey:
-    """An OpenSSH private key without passphrase, from memory."""
+    """Return the secret as an OpenSSH private key without passphrase. Raise Failure."""
     kinds: list[Any] = [paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey]
     for kind in kinds:
         with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
@@ -196,5 +199,6 @@ def private_key(secret: bytes) -> paramiko.PKey:
             return key
     raise Failure(
         Exit.CREDENTIAL,
-        "the feed's secret is no OpenSSH private key (ed25519, ECDSA or RSA, without passphrase)",
+        "the feed's secret is not an OpenSSH private key (ed25519, ECDSA or RSA, without "
+        "passphrase). Run site.yml with the district's vault file",
     )

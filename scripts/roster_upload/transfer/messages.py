@@ -1,4 +1,4 @@
-"""SFTP messages: their numbers, errors, texts and attributes (draft-ietf-secsh-filexfer-02)."""
+"""SFTP messages: numbers, errors, strings and attributes (draft-ietf-secsh-filexfer-02)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POSIX_RENAME = "posix-rename@openssh.com"
 
 
 class SftpStatusError(Exception):
-    """A request that the server answered with an error: its status code and its own words."""
+    """The server answered a request with an error: a status code and its own words."""
 
     def __init__(self, code: int, words: str) -> None:
         self.code = code
@@ -25,7 +25,7 @@ class SftpStatusError(Exception):
 
 
 class ConnectionLost(Exception):
-    """The conversation cannot go on: with which exit code, and why."""
+    """The session cannot continue. `code` is the exit code."""
 
     def __init__(self, why: str, code: Exit = Exit.VANISHED) -> None:
         super().__init__(why)
@@ -33,13 +33,13 @@ class ConnectionLost(Exception):
 
 
 class ProtocolError(ConnectionLost):
-    """The server sent what is no answer to what it was asked."""
+    """The server sent something that does not answer the request."""
 
     def __init__(self, why: str = "the server answered another question") -> None:
         super().__init__(why, Exit.TRANSFER)
 
 
-# What ends a conversation. struct.error comes of an answer that is too short.
+# Errors that end a session. An answer that is too short raises struct.error.
 BROKEN = (ConnectionLost, struct.error)
 
 
@@ -50,7 +50,7 @@ FOLDER_MODE, FORMAT_MASK = 0o040000, 0o170000
 
 
 class Attributes:
-    """What a server tells of a file (draft-ietf-secsh-filexfer-02, section 5)."""
+    """A file's attributes on the server (draft-ietf-secsh-filexfer-02, section 5)."""
 
     def __init__(self, values: dict[int, tuple[int, ...]]) -> None:
         self.size = values[SIZE][0] if SIZE in values else None  # bytes
@@ -59,12 +59,12 @@ class Attributes:
 
     @property
     def is_no_folder(self) -> bool:
-        """Whether the server says that it is something else than a folder."""
+        """Return whether the server reports something other than a folder."""
         return self._kind not in (0, FOLDER_MODE)
 
     @property
     def is_folder(self) -> bool:
-        """Whether the server says that it is a folder."""
+        """Return whether the server reports a folder."""
         return self._kind == FOLDER_MODE
 
     @property
@@ -83,7 +83,7 @@ class Attributes:
 
     @classmethod
     def at(cls, body: bytes, at: int) -> tuple[Attributes, int]:
-        """Return the attributes at a place in an answer, and where they end."""
+        """Return the attributes at an offset in an answer, and the offset of their end."""
         flags = struct.unpack(">I", body[at : at + 4])[0]
         at += 4
         values = {}
@@ -91,7 +91,7 @@ class Attributes:
             if flags & flag:
                 end = at + struct.calcsize(form)
                 if end > len(body):
-                    break  # some servers announce more than they tell
+                    break  # some servers announce more than they send
                 values[flag] = struct.unpack(form, body[at:end])
                 at = end
         if flags & 0x80000000:
@@ -109,12 +109,13 @@ def packed(text: str) -> bytes:
 
 
 def string_at(body: bytes, at: int) -> tuple[bytes, int]:
+    """Return the string at an offset in an answer, and the offset of its end."""
     length = struct.unpack(">I", body[at : at + 4])[0]
     return body[at + 4 : at + 4 + length], at + 4 + length
 
 
 def names_in(body: bytes) -> Iterator[str]:
-    """Give the names in an answer (draft-ietf-secsh-filexfer-02, section 7)."""
+    """Yield the names in an answer (draft-ietf-secsh-filexfer-02, section 7)."""
     at = 4
     for _ in range(struct.unpack(">I", body[:4])[0]):
         name, at = string_at(body, at)
@@ -132,7 +133,7 @@ def string_pairs(body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def check_answer(kind: int, body: bytes, expected: int) -> None:
-    """Raise SftpStatusError for an error, ProtocolError for what is no answer to the request."""
+    """Raise SftpStatusError for an error. Raise ProtocolError for an answer of another kind."""
     if kind == STATUS:
         code = struct.unpack(">I", body[:4])[0]
         if code != OK:

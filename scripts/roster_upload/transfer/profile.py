@@ -1,4 +1,4 @@
-"""What is learned of a server once, so that an upload begins with what works there."""
+"""A server's capabilities, tested once, so that uploads start with the methods that work."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from typing import Any
 
 from roster_upload.terminal.printable import printable
 
-# The ways to the final name, the best first. IN_PLACE is none of them: it has to be learned.
-RENAME_METHODS = ("posix-rename", "rename", "aside")
+# Methods that replace the old file, the best first. IN_PLACE is used only if a probe found it.
+MOVE_ASIDE = "move-aside"
+RENAME_METHODS = ("posix-rename", "rename", MOVE_ASIDE)
 IN_PLACE = "in-place"
+FORMER_METHODS = {"aside": MOVE_ASIDE}  # names in profiles of earlier versions
 
-# In the words of an operator, what a profile's values say.
-WORDS = {
+# A profile's values in messages.
+LABELS = {
     "server": "the server's version",
-    "login": "the method of login",
-    "rename": "the way of renaming",
+    "login": "the login method",
+    "rename": "the rename method",
     "temporary_name": "the pattern of temporary names",
     "lists": "whether the folder's names can be listed",
-    "stat_after_close": "whether a file can be looked at after it was closed",
-    "takes_on_close": "whether a file is taken away as soon as it is closed",
-    "sizes": "whether the server tells sizes",
+    "stat_after_close": "whether a closed file is visible",
+    "takes_on_close": "whether the server takes a file away as soon as it is closed",
+    "sizes": "whether the server reports sizes",
     "hash": "whether the server computes hashes",
 }
-# What an operator reads of the ways to the final name.
+# The methods in messages.
 METHODS = {
     "posix-rename": "the new file replaces the old one in one step (posix-rename)",
     "rename": "the new file replaces the old one in one step (rename)",
-    "aside": "the server replaces no file: the old file is moved aside before the new one takes "
-    "its place, so a connection that breaks between the two leaves no file until the next try",
-    IN_PLACE: "the server renames no file: the new file is written over the old one, so a "
-    "connection that breaks leaves a part of it until the next try",
+    MOVE_ASIDE: "the server cannot replace a file, so the old file is moved aside before the new "
+    "one is renamed. If the connection breaks in between, there is no file until the next try",
+    IN_PLACE: "the server cannot rename files, so the new file is written over the old one. If the "
+    "connection breaks, there is a partial file until the next try",
 }
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The ways of a server, as they were learned at a time."""
+    """A server's capabilities at the time of a probe."""
 
     server: str  # its version, as in the handshake
     extensions: tuple[str, ...]  # of SFTP, by name
@@ -50,7 +52,7 @@ class Profile:
     sizes: bool
     hash: bool
     learned: str  # UTC, as ISO 8601
-    temporary_name: str = ""  # a pattern as in the feed's setting, "" where the usual one will do
+    temporary_name: str = ""  # a pattern as in the feed's setting, "" for the usual one
     lists: bool = True  # the folder's names
 
     def to_json(self) -> str:
@@ -59,15 +61,16 @@ class Profile:
 
     @classmethod
     def from_json(cls, text: str) -> Profile:
-        """Return the profile of a JSON object; raise ValueError where it is none."""
+        """Return the profile in a JSON object, with today's names. Raise ValueError."""
         try:
             profile = cls(**json.loads(text, object_hook=_printable))
             extensions = tuple(printable(str(name)) for name in profile.extensions)
         except (TypeError, AttributeError) as error:
-            raise ValueError(f"is no profile of a server: {error}") from None
-        if profile.rename not in METHODS:
-            raise ValueError(f"is no profile of a server: {profile.rename!r} is no way of renaming")
-        return dataclasses.replace(profile, extensions=extensions)
+            raise ValueError(f"is not a server's profile: {error}") from None
+        method = FORMER_METHODS.get(profile.rename, profile.rename)
+        if method not in METHODS:
+            raise ValueError(f"is not a server's profile: unknown rename method {method!r}")
+        return dataclasses.replace(profile, rename=method, extensions=extensions)
 
 
 def _printable(values: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def _printable(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_profile(path: Path) -> Profile | None:
-    """Return the profile that a file holds, None where there is none of use."""
+    """Return the profile in a file, None if the file is missing or unusable."""
     try:
         return Profile.from_json(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -85,20 +88,17 @@ def read_profile(path: Path) -> Profile | None:
 
 
 def changes(old: Profile, new: Profile) -> list[str]:
-    """Return what is different, in words; when it was learned is no difference."""
-    told = [
-        f"{words} was {_word(getattr(old, key))}, is {_word(getattr(new, key))}"
-        for key, words in WORDS.items()
+    """Return the differences as phrases for a message. The time of the probe is ignored."""
+    differences = [
+        f"{label} was {_shown(getattr(old, key))}, is {_shown(getattr(new, key))}"
+        for key, label in LABELS.items()
         if getattr(old, key) != getattr(new, key)
     ]
-    gone, come = (
-        set(old.extensions) - set(new.extensions),
-        set(new.extensions) - set(old.extensions),
-    )
-    told += [f"{name} is offered no longer" for name in sorted(gone)]
-    told += [f"{name} is offered now" for name in sorted(come)]
-    return told
+    before, now = set(old.extensions), set(new.extensions)
+    differences += [f"{name} is no longer offered" for name in sorted(before - now)]
+    differences += [f"{name} is now offered" for name in sorted(now - before)]
+    return differences
 
 
-def _word(value: object) -> str:
+def _shown(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value) or "usual"

@@ -1,8 +1,8 @@
 """The SFTP requests that an upload needs, version 3 (draft-ietf-secsh-filexfer-02).
 
-paramiko's own `put` drops the answers to its last writes and closes a file that was cut off as if
-it were whole (https://github.com/paramiko/paramiko/blob/main/paramiko/sftp_file.py). Here each
-answer is read and checked. Version 3 of the protocol is the one that servers speak.
+paramiko's own `put` drops the answers to its last writes, and closes an incomplete file like a
+complete one (https://github.com/paramiko/paramiko/blob/main/paramiko/sftp_file.py). Here each
+answer is read and checked. Servers speak version 3 of the protocol.
 """
 
 from __future__ import annotations
@@ -43,52 +43,52 @@ class Sftp(Session):
     """The SFTP requests that an upload needs."""
 
     def post_create(self, path: str) -> int:
-        """Ask for a file to be written anew, without any attributes."""
+        """Request a new or emptied file, without any attributes. Return the request's number."""
         return self.post(OPEN, packed(path) + struct.pack(">II", CREATE_FLAGS, 0))
 
-    def created(self, number: int) -> bytes:
-        """Return the handle of a file that `post_create` has asked for."""
+    def take_handle(self, number: int) -> bytes:
+        """Return the handle that `post_create` has requested. Raise SftpStatusError."""
         return self.take(number, HANDLE)
 
     def close(self, handle: bytes) -> None:
-        """Close a handle; to servers that is what makes a file whole."""
+        """Close a handle. Servers count a closed file as complete."""
         self._ask(CLOSE, handle)
 
-    def look(self, path: str) -> Attributes:
-        """Return what the server tells of a path; raise SftpStatusError."""
-        return Attributes.of(self.take(self.post_look(path), ATTRS))
+    def stat(self, path: str) -> Attributes:
+        """Return the attributes of a path. Raise SftpStatusError."""
+        return Attributes.of(self.take(self.post_stat(path), ATTRS))
 
-    def post_look(self, path: str) -> int:
-        """Ask for the attributes of a path."""
+    def post_stat(self, path: str) -> int:
+        """Request the attributes of a path. Return the request's number."""
         return self.post(STAT, packed(path))
 
     def size(self, path: str) -> int | None:
-        """Return the size in bytes of a remote file, None where the server does not tell.
+        """Return the size in bytes of a remote file, None if the server does not report it.
 
-        Raise SftpStatusError where there is no such file.
+        Raise SftpStatusError if the file does not exist.
         """
-        return self.size_told(self.post_look(path))
+        return self.take_size(self.post_stat(path))
 
     def size_of(self, handle: bytes) -> int | None:
-        """Return the size in bytes of an open file, None where the server does not tell."""
+        """Return the size in bytes of an open file, None if the server does not report it."""
         with contextlib.suppress(SftpStatusError):
-            return self.size_told(self.post(FSTAT, handle))
+            return self.take_size(self.post(FSTAT, handle))
         return None
 
-    def size_told(self, number: int) -> int | None:
-        """Return the size that was asked for, None where the server does not tell.
+    def take_size(self, number: int) -> int | None:
+        """Return the size in bytes that was requested, None if the server does not report it.
 
-        Raise SftpStatusError where there is no such file.
+        Raise SftpStatusError if the file does not exist.
         """
         try:
             return Attributes.of(self.take(number, ATTRS)).size
         except SftpStatusError as refused:
             if refused.code == NO_SUCH_FILE:
                 raise
-            return None  # some servers do not let anyone look
+            return None  # some servers refuse to show attributes
 
-    def is_there(self, path: str) -> bool:
-        """Return whether there is such a file, as far as the server tells."""
+    def exists(self, path: str) -> bool:
+        """Return whether a file exists, as far as the server shows it."""
         try:
             self.size(path)
         except SftpStatusError:
@@ -97,14 +97,14 @@ class Sftp(Session):
 
     @property
     def offers_hash(self) -> bool:
-        """Whether the server announces that it computes hashes."""
+        """Return whether the server announces that it computes hashes."""
         return bool(HASHES & self.extensions.keys())
 
     def sha256(self, path: str) -> str | None:
-        """Return the SHA-256 that the server has computed of a file, None where it does not.
+        """Return a file's SHA-256, computed by the server, None if it does not compute it.
 
-        draft-ietf-secsh-filexfer-extensions-00, section 3. ProFTPD announces it to later versions
-        of the protocol only, and leaves out the answer's name.
+        See draft-ietf-secsh-filexfer-extensions-00, section 3. ProFTPD announces this only to
+        later versions of the protocol, and omits the name in its answer.
         """
         whole = struct.pack(">QQI", 0, 0, 0)
         body = packed("check-file-name") + packed(path) + packed("sha256") + whole
@@ -119,34 +119,36 @@ class Sftp(Session):
         return answer[at:].hex() if is_one else None
 
     def space(self, path: str) -> tuple[int, bool] | None:
-        """Return a file system's free bytes and whether it is read-only, None if not told.
+        """Return a file system's free bytes and whether it is read-only.
 
-        Raise SftpStatusError.
+        Return None if the server does not report them. Raise SftpStatusError.
         """
         if STATVFS not in self.extensions:
             return None
         body = packed(STATVFS) + packed(path)
-        told = struct.unpack(">11Q", self._ask(EXTENDED, body, expected=EXTENDED_REPLY)[:88])
-        (_, unit, blocks, _, free, files, _, free_files, _, flags, _) = told
+        answer = self._ask(EXTENDED, body, expected=EXTENDED_REPLY)[:88]
+        (_, unit, blocks, _, free, files, _, free_files, _, flags, _) = struct.unpack(
+            ">11Q", answer
+        )
         if not blocks:
-            return None  # it only says so
+            return None  # such an answer is a placeholder
         room = unit * free if free_files or not files else 0
         return room, bool(flags & READ_ONLY_FLAG)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename by protocol version 3: most servers refuse where `new` exists."""
+        """Rename by protocol version 3. Most servers refuse if `new` exists."""
         self.take(self.post_rename(old, new))
 
     def post_rename(self, old: str, new: str) -> int:
-        """Ask for a renaming by protocol version 3."""
+        """Request a renaming by protocol version 3. Return the request's number."""
         return self.post(RENAME, packed(old) + packed(new))
 
     def posix_rename(self, old: str, new: str) -> None:
-        """Rename in one step over a file that exists (OpenSSH PROTOCOL, section 4.3)."""
+        """Rename and replace an existing file in one step (OpenSSH PROTOCOL, section 4.3)."""
         self.take(self.post_posix_rename(old, new))
 
     def post_posix_rename(self, old: str, new: str) -> int:
-        """Ask for a renaming in one step."""
+        """Request a renaming in one step. Return the request's number."""
         return self.post(EXTENDED, packed(POSIX_RENAME) + packed(old) + packed(new))
 
     def remove(self, path: str) -> None:
@@ -158,5 +160,5 @@ class Sftp(Session):
         self._ask(MKDIR, packed(path) + struct.pack(">I", 0))
 
     def names(self, folder: str) -> list[str]:
-        """Return the names in a remote folder; raise SftpStatusError."""
+        """Return the names in a remote folder. Raise SftpStatusError."""
         return Listing(self, folder).names()

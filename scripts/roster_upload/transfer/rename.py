@@ -1,4 +1,4 @@
-"""Renaming: how a temporary file takes the place of the old one."""
+"""Renames the temporary file to the final name, and so replaces the old file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from roster_upload.transfer.messages import (
     POSIX_RENAME,
     SftpStatusError,
 )
+from roster_upload.transfer.profile import MOVE_ASIDE
 
 
 class Renaming:
-    """One renaming, by the first of the server's ways that works.
+    """One renaming, by the first method that works.
 
-    `tried` are the ways that the server refused. `seen` and `left` are requests for the attributes
-    of the final and of the temporary name behind it: their answers show whether it was done.
+    `tried` has the methods that the server refused. `seen` and `left` are requests for the
+    attributes of the final and of the temporary name, sent right after the renaming. Their answers
+    show whether it was done.
     """
 
     def __init__(self, directory: RemoteDirectory, temporary: str, first: str) -> None:
@@ -35,33 +37,33 @@ class Renaming:
         self.left: int | None = None
 
     def run(self) -> str:
-        """Rename; return by which way. Raise SftpStatusError or Failure."""
+        """Rename and return the method. Raise SftpStatusError or Failure."""
         refused = SftpStatusError(FAILURE, "")
-        for way in self._ways():
+        for method in self._methods():
             try:
-                if way == "aside":
-                    self._rename_aside()
+                if method == MOVE_ASIDE:
+                    self._move_aside_and_rename()
                 else:
-                    self._rename_and_look(way)
+                    self._rename_and_look(method)
             except SftpStatusError as reason:  # some servers offer posix-rename and refuse it
                 refused = reason
-                self.tried.add(way)
+                self.tried.add(method)
             else:
-                return way
-            if refused.code == NO_SUCH_FILE and not self.sftp.is_there(self.temporary):
+                return method
+            if refused.code == NO_SUCH_FILE and not self.sftp.exists(self.temporary):
                 raise Failure(
                     Exit.VERIFY,
-                    f"{self.directory.feed.remote_host} took the file away under its temporary "
-                    "name as soon as it was closed",
+                    f"{self.directory.feed.remote_host} removed the temporary file as soon as it "
+                    "was closed. Ask the vendor to leave temporary files alone",
                 )
         raise refused
 
-    def _rename_and_look(self, way: str) -> None:
-        """Rename, and ask for the size of what is there then, without waiting in between."""
-        by = {"posix-rename": self.sftp.post_posix_rename, "rename": self.sftp.post_rename}
+    def _rename_and_look(self, method: str) -> None:
+        """Rename, and request the attributes of both names without waiting in between."""
+        post = {"posix-rename": self.sftp.post_posix_rename, "rename": self.sftp.post_rename}
         self.info.holds = Holds.UNKNOWN
-        renamed = by[way](self.temporary, self.directory.final)
-        seen, left = map(self.sftp.post_look, (self.directory.final, self.temporary))
+        renamed = post[method](self.temporary, self.directory.final)
+        seen, left = map(self.sftp.post_stat, (self.directory.final, self.temporary))
         try:
             self.sftp.take(renamed)
         except SftpStatusError:
@@ -70,59 +72,59 @@ class Renaming:
         self.info.holds = Holds.NEW
         self.seen, self.left = seen, left
 
-    def _ways(self) -> Iterator[str]:
-        """Give the ways of renaming that can help, from the first on, each asked in its turn."""
+    def _methods(self) -> Iterator[str]:
+        """Yield the methods that may work, beginning with `first`."""
         final = self.directory.final
         if self.first == "posix-rename" and POSIX_RENAME in self.sftp.extensions:
             yield "posix-rename"
-        if self.first != "aside" or not self.sftp.is_there(final):
+        if self.first != MOVE_ASIDE or not self.sftp.exists(final):
             yield "rename"
-        if self.sftp.is_there(final):  # else nothing stands in the way
-            self._check_no_folder()
-            yield "aside"
+        if self.sftp.exists(final):  # otherwise there is nothing to move
+            self._require_no_folder()
+            yield MOVE_ASIDE
 
-    def _check_no_folder(self) -> None:
-        """Raise Failure where the final name is that of a folder, which is not ours to move."""
+    def _require_no_folder(self) -> None:
+        """Raise Failure if the final name is a folder's. It must not be moved."""
         with contextlib.suppress(SftpStatusError):
-            if self.sftp.look(self.directory.final).is_folder:
+            if self.sftp.stat(self.directory.final).is_folder:
                 raise Failure(
                     Exit.REMOTE_PATH,
-                    f"{self.directory.final} is a folder on {self.directory.feed.remote_host}; "
-                    "compare remote_name with what the vendor gave you",
+                    f"{self.directory.final} is a folder on {self.directory.feed.remote_host}. "
+                    "Compare remote_name with the file name that the vendor gave you",
                 )
 
-    def _rename_aside(self) -> None:
-        """Make room for the new file, and put the old one back where that fails."""
+    def _move_aside_and_rename(self) -> None:
+        """Move the old file aside and rename the new one. Put the old one back if that fails."""
         final, aside = self.directory.final, self.directory.aside
         self.info.holds = Holds.NOTHING
         try:
             try:
                 self.sftp.rename(final, aside)
             except SftpStatusError as refused:
-                self._make_room_aside(refused)
+                self._replace_aside(refused)
         except SftpStatusError:
             self.info.holds = Holds.OLD
             raise
         try:
             self.sftp.rename(self.temporary, final)
         except BaseException:
-            with contextlib.suppress(SftpStatusError, *BROKEN):  # else the next try does it
+            with contextlib.suppress(SftpStatusError, *BROKEN):  # the next try puts it back, too
                 self.sftp.hurry()
                 self.sftp.rename(aside, final)
                 self.info.holds = Holds.OLD
             raise
         self.info.holds = Holds.NEW
-        self.left = self.sftp.post_look(self.temporary)
+        self.left = self.sftp.post_stat(self.temporary)
         with contextlib.suppress(SftpStatusError):
             self.sftp.remove(aside)
 
-    def _make_room_aside(self, refused: SftpStatusError) -> None:
-        """Move the old file aside where a broken run has left another one there.
+    def _replace_aside(self, refused: SftpStatusError) -> None:
+        """Move the old file aside although a broken run has left another one there.
 
-        Raise the refusal where that was not the cause.
+        Raise the refusal if it had another cause.
         """
         try:
-            self.sftp.look(self.directory.final)  # else the other one is the only whole file
+            self.sftp.stat(self.directory.final)  # without it, the other one is the only whole file
             self.sftp.remove(self.directory.aside)
             self.sftp.rename(self.directory.final, self.directory.aside)
         except SftpStatusError:

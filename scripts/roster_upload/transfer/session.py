@@ -1,4 +1,4 @@
-"""Requests on one channel of an SSH connection, and their answers."""
+"""SFTP session: requests on one channel of an SSH connection, and their answers."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from roster_upload.transfer.messages import (
 )
 from roster_upload.transfer.watchdog import Watchdog
 
-LONGEST_ANSWER_BYTES = 256 * 1024  # as OpenSSH has it
+LONGEST_ANSWER_BYTES = 256 * 1024  # OpenSSH's limit
 MOST_EXTENSIONS = 64  # servers announce about ten
 
 
 class Session:
-    """Requests on a channel, and their answers in whatever order they come.
+    """Requests on a channel, and their answers in any order.
 
-    An answer is only waited for while a request is outstanding: `take` gets the answer to one
-    request, `await_write` that to any write.
+    `take` waits for the answer to one request, `await_write` for the answer to any write. Nothing
+    else waits for answers.
     """
 
     def __init__(self, channel: paramiko.Channel, watchdog: Watchdog | None = None) -> None:
         self.channel = channel
         self.watchdog = watchdog or Watchdog()
         self.ends = self.watchdog.ends
-        self.writes: dict[int, int] = {}  # without their answer yet: number to bytes
-        self.acknowledged = 0  # bytes of the present file
-        self.refused_write: SftpStatusError | None = None  # the first one of the present file
+        self.writes: dict[int, int] = {}  # unanswered ones: number to bytes
+        self.acknowledged = 0  # bytes of the current file
+        self.refused_write: SftpStatusError | None = None  # the first one of the current file
         self._number = 0
         self._buffer = bytearray()
-        self._posted: set[int] = set()  # other requests without their answer yet
-        self._early: dict[int, tuple[int, bytes]] = {}  # answers that came before they were asked
-        self._is_torn = False  # whether a request was sent in part
+        self._posted: set[int] = set()  # other unanswered requests
+        self._early: dict[int, tuple[int, bytes]] = {}  # answers that nobody has taken yet
+        self._is_torn = False  # whether only a part of a request was sent
         self._send(INIT, struct.pack(">I", 3), numbered=False)
         kind, body = self._receive()
         if kind != VERSION:
@@ -54,18 +54,18 @@ class Session:
         self.extensions = dict(islice(string_pairs(body[4:]), MOST_EXTENSIONS))
 
     def hurry(self) -> None:
-        """Take no longer for all that follows than a clean-up may, until `go_on`."""
+        """Limit all requests until `go_on` to the time of a clean-up."""
         self.ends = time.monotonic() + self.watchdog.times.tidy
 
     def go_on(self) -> None:
-        """Take the time of the whole upload again, behind a clean-up."""
+        """Return to the time limit of the whole upload after a clean-up."""
         self.ends = self.watchdog.ends
 
     def _seconds_left(self) -> float:
-        """Return the seconds until the conversation has to end; raise ConnectionLost at 0."""
+        """Return the seconds until the session has to end. Raise ConnectionLost at 0."""
         left = self.ends - time.monotonic()
         if left <= 0:
-            raise ConnectionLost("the time is up", Exit.SILENT)
+            raise ConnectionLost("the time limit is reached", Exit.SILENT)
         return left
 
     def _lost(self, error: Exception | str) -> ConnectionLost:
@@ -77,10 +77,10 @@ class Session:
         return ConnectionLost(str(error) or "the connection is gone")
 
     def _broken_by(self) -> str:
-        """Return why paramiko's thread has ended the connection, "" where it has not."""
+        """Return why paramiko's thread has ended the connection, "" if it has not."""
         error = self.channel.get_transport().saved_exception
-        is_protocols = isinstance(error, paramiko.SSHException)
-        return printable(str(error)) if is_protocols else ""
+        is_protocol_error = isinstance(error, paramiko.SSHException)
+        return printable(str(error)) if is_protocol_error else ""
 
     def _silent(self) -> ConnectionLost:
         return ConnectionLost(f"no answer within {self.watchdog.allowed:g} s", Exit.SILENT)
@@ -88,10 +88,10 @@ class Session:
     def _send(
         self, kind: int, *body: bytes, numbered: bool = True, data_bytes: int | None = None
     ) -> int:
-        """Send a request; its parts are joined once, since they are copied by that.
+        """Send a request and return its number. `data_bytes` is the number of a write's bytes.
 
-        It is outstanding before it is sent, so that a signal behind that does not lose its answer.
-        `data_bytes` are those of a write.
+        The parts are joined only once, since joining copies them. The request is noted before it is
+        sent, so that a signal right after that does not lose its answer.
         """
         number = b""
         if numbered:
@@ -99,12 +99,12 @@ class Session:
             number = struct.pack(">I", self._number)
         length = sum(map(len, body)) + len(number) + 1
         if self._is_torn:
-            raise ConnectionLost("the last request was not sent whole")
+            raise ConnectionLost("the last request was sent only in part")
         self.channel.settimeout(min(self.watchdog.times.answer, self._seconds_left()))
         self._is_torn = True
         data = b"".join((struct.pack(">IB", length, kind), number, *body))
         try:
-            with stop.deferred():  # a packet that is cut off by a signal ends the connection
+            with stop.deferred():  # a signal that cuts off a packet would end the connection
                 if data_bytes is not None:
                     self.writes[self._number] = data_bytes
                 elif numbered:
@@ -117,11 +117,11 @@ class Session:
         return self._number
 
     def _receive(self) -> tuple[int, bytes]:
-        """Return the next answer: its kind and the rest."""
+        """Return the next answer's kind and body."""
         self._fill(4)
         length = struct.unpack(">I", self._buffer[:4])[0]
         if not 5 <= length <= LONGEST_ANSWER_BYTES:
-            raise ProtocolError("the server sent something that is not SFTP")
+            raise ProtocolError("the server sent data that is not SFTP")
         self._fill(4 + length)
         data = bytes(self._buffer[4 : 4 + length])
         del self._buffer[: 4 + length]
@@ -132,13 +132,13 @@ class Session:
             self._fetch(self.watchdog.look_seconds)
 
     def _fetch(self, seconds: float) -> None:
-        """Take what comes within some seconds; raise ConnectionLost where the line stands still.
+        """Receive data for some seconds. Raise ConnectionLost if the connection stands still.
 
-        A signal is heard after it: paramiko has locks that must not be torn.
+        Signals are handled afterwards, since they must not interrupt paramiko's locks.
         """
         self.channel.settimeout(min(seconds, self._seconds_left()))
         try:
-            with stop.deferred():  # what was received must not be lost to a signal
+            with stop.deferred():  # a signal must not lose received data
                 data = self.channel.recv(65536)
                 self._buffer += data
                 self.watchdog.moved()
@@ -152,13 +152,13 @@ class Session:
             raise self._lost("it was closed")
 
     def has_answer(self, seconds: float) -> bool:
-        """Wait some seconds for an answer to begin; return whether one has."""
+        """Wait some seconds for an answer to begin. Return whether one has begun."""
         if not self._buffer:
             self._fetch(seconds)
         return bool(self._buffer)
 
     def post(self, kind: int, body: bytes) -> int:
-        """Send a request and do not wait for its answer; return its number."""
+        """Send a request without waiting for its answer. Return its number."""
         return self._send(kind, body)
 
     def post_write(self, handle: bytes, offset: int, data: bytes) -> None:
@@ -167,7 +167,7 @@ class Session:
         self._send(WRITE, handle, where, data, data_bytes=len(data))
 
     def take(self, number: int, expected: int = STATUS) -> bytes:
-        """Return the answer to a posted request; raise SftpStatusError where it is an error."""
+        """Return the answer to a posted request. Raise SftpStatusError for an error."""
         while number in self._posted:
             self._receive_answer()
         kind, body = self._early.pop(number)
@@ -175,15 +175,15 @@ class Session:
         return body
 
     def begin_file(self) -> None:
-        """Wait for the answers to what was written to a former file, and count anew."""
+        """Wait for the answers to a former file's writes, and reset the counts."""
         while self.writes:
             self._receive_answer()
         self.acknowledged, self.refused_write = 0, None
 
     def await_write(self) -> None:
-        """Wait until one more write is answered, if any is outstanding.
+        """Wait until one more write is answered, if there are unanswered ones.
 
-        Raise SftpStatusError where the server has refused one.
+        Raise SftpStatusError if the server has refused one.
         """
         count = len(self.writes)
         while self.writes and len(self.writes) == count and not self.refused_write:
@@ -192,17 +192,17 @@ class Session:
             raise self.refused_write
 
     def receive_ready(self) -> None:
-        """Receive the answers that have come, and wait for none."""
+        """Receive the answers that have arrived, without waiting."""
         while self._is_whole() or self.channel.recv_ready():
             self._receive_answer()
 
     def _is_whole(self) -> bool:
-        """Return whether an answer has come to its end."""
+        """Return whether a whole answer has arrived."""
         head = self._buffer[:4]
         return len(head) == 4 and len(self._buffer) >= 4 + int.from_bytes(head, "big")
 
     def _receive_answer(self) -> None:
-        """Receive the answer to one of the outstanding requests."""
+        """Receive the answer to one of the unanswered requests."""
         kind, body = self._receive()
         number, body = struct.unpack(">I", body[:4])[0], body[4:]
         if number in self.writes:
@@ -218,5 +218,5 @@ class Session:
             raise ProtocolError
 
     def _ask(self, kind: int, body: bytes, expected: int = STATUS) -> bytes:
-        """Ask and return the answer; raise SftpStatusError where it is an error."""
+        """Send a request and return its answer. Raise SftpStatusError for an error."""
         return self.take(self.post(kind, body), expected)

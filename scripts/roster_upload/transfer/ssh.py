@@ -1,7 +1,7 @@
 """An SSH connection to the right server: address, handshake, host key, login.
 
-paramiko waits without end in some places, and reports some failures as others. A comment beside
-each of these places says what is done about it.
+In some cases paramiko waits for ever or reports a misleading error. Comments beside the code
+describe each of these cases.
 """
 
 from __future__ import annotations
@@ -32,33 +32,36 @@ LATER_SECONDS = 5
 
 
 def fingerprint(blob: bytes) -> str:
-    """A key's fingerprint as OpenSSH prints it."""
+    """Return a key's fingerprint in OpenSSH's format."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     return f"SHA256:{digest}"
 
 
 def open_socket(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> socket.socket:
-    """Connects to the first of the server's addresses that answers."""
+    """Connect to the first of the server's addresses that answers. Raise Failure."""
     where = f"{feed.remote_host}, port {feed.remote_port}"
     with info.phase("dns"):
-        found = _resolved(feed, watchdog.left(watchdog.times.connect))
-    told = []
+        found = _resolve(feed, watchdog.left(watchdog.times.connect))
+    errors = []
     with info.phase("tcp"):
         for family, kind, protocol, _, address in found:
             try:
                 connection = socket.socket(family, kind, protocol)
-                return _connected(connection, address, info, watchdog.left(watchdog.times.connect))
+                return _connect(connection, address, info, watchdog.left(watchdog.times.connect))
             except OSError as error:
-                told.append(f"{address[0]}: {error.strerror or 'no answer'}")
+                errors.append(f"{address[0]}: {error.strerror or 'no answer'}")
     raise Failure(
         Exit.NETWORK,
-        f"no connection to {where} ({'; '.join(told)}); check the firewalls between, this host's "
-        "own included",
+        f"no connection to {where} ({', '.join(errors)}). Check this host's firewall and those on "
+        "the way",
     )
 
 
-def _resolved(feed: Feed, seconds: float) -> list[Any]:
-    """The server's addresses, asked for in a thread: a resolver knows no limit of ours."""
+def _resolve(feed: Feed, seconds: float) -> list[Any]:
+    """Return the server's addresses. Raise Failure.
+
+    A thread asks for them, since a resolver accepts no time limit.
+    """
     answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -75,15 +78,15 @@ def _resolved(feed: Feed, seconds: float) -> list[Any]:
         answer = TimeoutError(0, f"no answer within {seconds:g} s")
     if isinstance(answer, list):
         return answer
-    why = getattr(answer, "strerror", None) or "it is no host name"
+    why = getattr(answer, "strerror", None) or "it is not a host name"
     raise Failure(
         Exit.NETWORK,
-        f"{feed.remote_host} could not be resolved ({why}); check remote_host and this host's name "
+        f"{feed.remote_host} could not be resolved ({why}). Check remote_host and this host's name "
         "servers",
     )
 
 
-def _connected(
+def _connect(
     connection: socket.socket, address: Any, info: ConnectionInfo, seconds: float
 ) -> socket.socket:
     connection.settimeout(seconds)
@@ -97,8 +100,8 @@ def _connected(
     return connection
 
 
-def overhear(transport: paramiko.Transport) -> HandshakeLog:
-    """Lets a transport log to a handler of its own, and to nothing else."""
+def log_handshake(transport: paramiko.Transport) -> HandshakeLog:
+    """Give a transport a log of its own. Return its handler."""
     handler = HandshakeLog()
     transport.logger = logging.Logger("handshake", logging.DEBUG)
     transport.logger.addHandler(handler)
@@ -108,24 +111,25 @@ def overhear(transport: paramiko.Transport) -> HandshakeLog:
 def negotiate(
     transport: paramiko.Transport, feed: Feed, info: ConnectionInfo, watchdog: Watchdog
 ) -> None:
-    """Agrees on keys with the server and compares its host key with the pinned ones."""
+    """Exchange keys with the server and compare its host key with the pins. Raise Failure."""
     where = f"{feed.remote_host} ({info.address})"
-    overheard = overhear(transport)
-    # paramiko's own limits come behind ours, which are told better.
+    log = log_handshake(transport)
+    # paramiko's own limits are longer than ours, since our messages are better.
     seconds = watchdog.left(watchdog.times.connect)
     transport.banner_timeout = transport.handshake_timeout = seconds + LATER_SECONDS
     with info.phase("kex"):
         try:
             transport.start_client(timeout=seconds)
-        except Exception as error:  # noqa: BLE001 - paramiko's own, or what a malformed text raises
-            if lacking := overheard.lacking(transport):
-                message = _no_common(where, feed, lacking, overheard.has_chacha_alone)
+        except Exception as error:  # noqa: BLE001 - malformed texts raise errors of any kind
+            if missing := log.missing_kinds(transport):
+                message = _no_common(where, feed, missing, log.has_chacha_alone)
                 raise Failure(Exit.NEGOTIATION, message) from None
-            raise Failure(Exit.NETWORK, f"{where} {_broken_off(error)}{overheard.said}") from None
+            message = f"{where} {_broken_off(error)}{log.banner_hint}"
+            raise Failure(Exit.NETWORK, message) from None
     transport.logger.setLevel(logging.CRITICAL)
-    if not transport.initial_kex_done:  # at its timeout paramiko returns as if all was well
+    if not transport.initial_kex_done:  # paramiko returns without an error at its timeout
         why = f"did not finish the handshake within {seconds:g} s"
-        raise Failure(Exit.NETWORK, f"{where} {why}{overheard.said}")
+        raise Failure(Exit.NETWORK, f"{where} {why}{log.banner_hint}")
     info.server = printable(transport.remote_version)
     try:
         blob = transport.get_remote_server_key().asbytes()
@@ -136,39 +140,41 @@ def negotiate(
         pins = ", ".join(fingerprint(pin.blob) for pin in feed.host_keys)
         raise Failure(
             Exit.HOST_KEY,
-            f"{where} shows the host key {info.host_key}, pinned is {pins}; nothing was sent, not "
-            "even the password. Ask the vendor whether the key has changed before pinning it",
+            f"{where} has the host key {info.host_key}, but the pinned key is {pins}. Nothing was "
+            "sent, not even the password. Ask the vendor whether the key has changed before you "
+            "pin it",
         )
 
 
 def _broken_off(error: Exception) -> str:
-    """Return how a handshake has ended, by what paramiko's thread has made of it."""
+    """Return the end of a broken handshake, worded for a message."""
     if isinstance(error, (EOFError, OSError)):
         return (
             f"ended the connection in the handshake ({printable(str(error)) or 'no reason given'})"
         )
-    is_told = isinstance(error, paramiko.SSHException)
-    why = (
-        printable(str(error)) if is_told else f"its handshake is malformed ({type(error).__name__})"
-    )
+    if isinstance(error, paramiko.SSHException):
+        why = printable(str(error))
+    else:
+        why = f"its handshake is malformed ({type(error).__name__})"
     return f"answered, but not as an SSH server does: {why}"
 
 
-def _no_common(where: str, feed: Feed, lacking: str, has_chacha_alone: bool) -> str:
-    advice = "ask the vendor for a newer server, or pin a host key of the server's other types"
+def _no_common(where: str, feed: Feed, missing: str, has_chacha_alone: bool) -> str:
+    """Return the message for a server without a common algorithm."""
+    advice = "Ask the vendor for a newer server, or pin a host key of the server's other types"
     if has_chacha_alone:
         advice = (
-            f"the server offers {CHACHA} alone, which this program's SSH library (paramiko) does "
-            "not have; ask the vendor to offer aes256-gcm@openssh.com or aes256-ctr, too"
+            f"The server offers only {CHACHA}, which this program's SSH library (paramiko) does "
+            "not support. Ask the vendor to offer aes256-gcm@openssh.com or aes256-ctr, too"
         )
     elif feed.algorithms == "modern":
-        advice += "; algorithms = legacy offers what old servers need"
-    return f"{where} and this program have no algorithm in common ({lacking}); {advice}"
+        advice += ". `algorithms = legacy` adds the algorithms of old servers"
+    return f"{where} and this program have no algorithm in common ({missing}). {advice}"
 
 
 @contextlib.contextmanager
 def _agreed(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> Iterator[paramiko.Transport]:
-    """A connection to the right server, before the login."""
+    """Yield a connection to the right server, before the login. Raise Failure."""
     with (
         contextlib.closing(open_socket(feed, info, watchdog)) as connection,
         watchdog.over(connection),
@@ -188,10 +194,11 @@ def _agreed(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> Iterator[pa
 def logged_in(
     feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str = ""
 ) -> Iterator[paramiko.Transport]:
-    """A connection that is logged in, for the time of the block.
+    """Yield a connection after the login. Raise Failure.
 
-    `method` is the one that the server was seen to take for a password. One that it does not take
-    costs connections, since some servers do not listen to a second one; it is no login attempt.
+    `method` is the login method that the server accepted for a password before. A method that it
+    does not accept costs two more connections, since some servers ignore a second method on the
+    same one. It does not count as a login attempt.
     """
     first = "publickey" if kind_of(secret) == "key" else method or "password"
     with contextlib.ExitStack() as stack:
@@ -207,17 +214,17 @@ def logged_in(
             with stop.deferred():
                 log_in_last(transport, feed, secret, other.method, info)
         watchdog.moved()
-        transport.set_keepalive(KEEPALIVE_SECONDS)  # not before: some servers hang up
+        transport.set_keepalive(KEEPALIVE_SECONDS)  # some servers hang up if it comes earlier
         yield transport
 
 
 def _prove_turned_away(
     feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str
 ) -> None:
-    """Raises Failure where a server that seemed not to take a method takes it.
+    """Raise Failure unless the server still does not offer a login method.
 
-    Some servers offer a method no longer once it was refused; another login attempt by the next
-    method could then be the one that locks the account.
+    Some servers no longer offer a method after they refused it. Another attempt by the next method
+    could then lock the account.
     """
     with _agreed(feed, info, watchdog) as transport:
         try:
@@ -227,19 +234,19 @@ def _prove_turned_away(
             if method not in error.allowed_types:
                 return
         except Exception:  # noqa: BLE001, S110 - as in a handshake
-            pass  # not known, so the careful answer
+            pass  # the outcome is unknown, so the login counts as refused
         account = f"{feed.username} at {feed.remote_host}"
         raise refused_login(account, secret, "was refused")
 
 
 @contextlib.contextmanager
 def in_time(watchdog: Watchdog, limit: float | None) -> Iterator[None]:
-    """Tells of a failure for want of time, whatever it looked like, as of a server too slow."""
+    """Raise Failure with `Exit.SILENT` if the block failed because the time was over."""
     try:
         yield
     except Failure as failure:
         if limit is None or not watchdog.is_over or not failure.code.is_retried:
             raise
         raise Failure(
-            Exit.SILENT, f"the {limit:g} s for this delivery were over: {failure.message}"
+            Exit.SILENT, f"this delivery's limit of {limit:g} s was reached: {failure.message}"
         ) from None

@@ -1,4 +1,4 @@
-"""Brings one file to its place on the server, by way of a temporary name beside it."""
+"""Uploads one file under a temporary name and renames it to the final name."""
 
 from __future__ import annotations
 
@@ -22,38 +22,39 @@ from roster_upload.transfer.messages import (
     SftpStatusError,
 )
 from roster_upload.transfer.probe import learn
-from roster_upload.transfer.profile import IN_PLACE, RENAME_METHODS, Profile
+from roster_upload.transfer.profile import IN_PLACE, MOVE_ASIDE, RENAME_METHODS, Profile
 from roster_upload.transfer.rename import Renaming
 from roster_upload.transfer.verify import Verification, finishing
 from roster_upload.transfer.watchdog import Times
 from roster_upload.transfer.writer import Pace, write
 
-UNKNOWN = object()  # a file's state that the server does not tell
+UNKNOWN = object()  # a file's state that the server does not report
 
 
 class UploadFailure(Failure):
-    """An upload that failed: `tried` are the ways to the final name that the server refused."""
+    """A failed upload. `tried` has the rename methods that the server refused."""
 
     def __init__(self, failure: Failure, holds: Holds, tried: set[str]) -> None:
-        super().__init__(failure.code, f"{failure.message}; {holds.words}")
+        super().__init__(failure.code, f"{failure.message}. {holds.words}")
         self.tried = tried
 
 
 @dataclass
 class Delivered:
-    """What is known of a file that has arrived.
+    """A delivered file.
 
-    `verified` is by what: "hash", "size", "answers" (the server hides sizes, but has acknowledged
-    each request) or "taken" (so it has, and took the file away at once).
+    `verified` names the evidence: "hash", "size", "answers" or "taken". With "answers" the server
+    hides sizes, but has acknowledged each request. With "taken" it has done so, too, and took the
+    file away at once.
     """
 
-    bytes: int | None  # None where the server does not tell
+    bytes: int | None  # None if the server does not report it
     method: str  # one of RENAME_METHODS, or IN_PLACE
     verified: str = "size"
 
 
 class AtomicUpload:
-    """One upload; the final name holds the old file or the new one, whole, as far as may be."""
+    """One upload. If the server allows it, the final name always has a whole file, old or new."""
 
     def __init__(
         self,
@@ -72,24 +73,24 @@ class AtomicUpload:
         self.progress = progress
         self.pace = pace
         self.asks_hash = bool(sha256) and (profile.hash if profile else self.sftp.offers_hash)
-        self.way = profile.rename if profile else RENAME_METHODS[0]  # the first to be tried
-        self.restores_first = restores_first or self.way == "aside"
-        self.target = directory.final if self.way == IN_PLACE else ""
-        self.before: object = UNKNOWN  # state of the final name, where it is written over
-        self.is_partial = False  # whether the target is there, but of no use, and may be removed
-        self.is_tidy = False  # whether a broken upload's leftovers were looked for
-        self.refusals: list[SftpStatusError] = []  # of the present file, while it is written
-        self.tried: set[str] = set()  # ways to the final name that were refused
+        self.method = profile.rename if profile else RENAME_METHODS[0]  # the first to be tried
+        self.restores_first = restores_first or self.method == MOVE_ASIDE
+        self.target = directory.final if self.method == IN_PLACE else ""
+        self.before: object = UNKNOWN  # state of the final name before it is written over
+        self.is_partial = False  # whether the target is a useless file that may be removed
+        self.is_tidy = False  # whether a broken upload's leftovers were searched
+        self.refusals: list[SftpStatusError] = []  # while the current file is written
+        self.tried: set[str] = set()  # rename methods that were refused
 
     def run(self, source: Path, size: int) -> Delivered:
-        """Send, rename and verify; raise UploadFailure.
+        """Send, rename and verify. Raise UploadFailure.
 
-        What the vendor has is what a try before has left, until something changes it.
+        `info.holds` stays as an earlier try has set it, until this one changes the vendor's file.
         """
         try:
-            if self.way == IN_PLACE:
+            if self.method == IN_PLACE:
                 written = self._write_in_place(source, size)
-                return self._verified(self._verification(size), written, IN_PLACE)
+                return self._verify(self._verification(size), written, IN_PLACE)
             return self._run_by_renaming(source, size)
         except SftpStatusError as refused:
             failure = self.directory.failure(*(self.refusals or [refused]))
@@ -106,8 +107,8 @@ class AtomicUpload:
     def _run_by_renaming(self, source: Path, size: int) -> Delivered:
         verification = self._verification(size)
         before = self._write_temporary(source, size, verification)
-        is_hashed = verification.is_hashed(self.target)  # while the old file is still there
-        renaming = Renaming(self.directory, self.target, self.way)
+        is_hashed = verification.is_hashed(self.target)  # before the old file is replaced
+        renaming = Renaming(self.directory, self.target, self.method)
         with self.directory.step("rename"), finishing(self.sftp, size):
             try:
                 method = renaming.run()
@@ -118,7 +119,7 @@ class AtomicUpload:
         with self.directory.step("verify"):
             if not verification.is_renamed(renaming.left, self.target):
                 raise self._not_renamed()
-        return self._verified(verification, before, method, seen=renaming.seen, is_hashed=is_hashed)
+        return self._verify(verification, before, method, seen=renaming.seen, is_hashed=is_hashed)
 
     def _verification(self, size: int) -> Verification:
         return Verification(self.directory, size, self.sha256 if self.asks_hash else "")
@@ -126,17 +127,17 @@ class AtomicUpload:
     # ---- writing -------------------------------------------------------------------------------
 
     def _write_temporary(self, source: Path, size: int, verification: Verification) -> int | None:
-        """Write the temporary file; return the size that the server has for it.
+        """Write the temporary file. Return the size that the server reports.
 
-        It is looked at and closed without waiting for the last writes: all answers are checked
-        before it is renamed.
+        The size and the closing are requested before the last writes are answered. All answers are
+        checked before the renaming.
         """
         listing, self.target, handle = self.directory.begin()
         self.is_partial = True
         if self.restores_first:
             self._tidy(listing)
             listing = None
-        asked: list[int] = []  # for the size, and to close the file
+        asked: list[int] = []  # requests for the size and the closing
         with self.directory.step("write"), source.open("rb") as data:
             try:
                 self._write(
@@ -160,30 +161,30 @@ class AtomicUpload:
         return there
 
     def _write_in_place(self, source: Path, size: int) -> int | None:
-        """Write over the final name; return the size that the server tells of it then.
+        """Write over the file under the final name. Return the number of bytes.
 
-        Some servers show a file only once it is closed: what they tell before is of the old one.
+        Some servers show a file only after the closing. Before, they report on the old file.
         """
         final = self.directory.final
-        with contextlib.suppress(SftpStatusError):  # the writing tells what is wrong
+        with contextlib.suppress(SftpStatusError):  # the writing fails with a better message
             self._tidy_names(self.directory.look() or [])
         self.before = before = self._state(final)
         with self.directory.step("write"):
             self.info.holds = Holds.PART
             try:
-                handle = self.sftp.created(self.sftp.post_create(final))
+                handle = self.sftp.take_handle(self.sftp.post_create(final))
             except SftpStatusError:
                 self.info.holds = Holds.OLD
                 raise
             there = self._state(final)
-            # Whether the old file is seen to be gone, so that nothing is lost by a removal.
+            # If the old file is visibly gone, removing the new one loses nothing.
             self.is_partial = there not in (None, before, UNKNOWN)
             if there == before and there not in (None, UNKNOWN):
-                self.info.holds = Holds.UNKNOWN  # the server shows the new file once it is closed
+                self.info.holds = Holds.UNKNOWN  # the server shows the new file after the closing
             with source.open("rb") as data:
                 try:
                     self._write(handle, data)
-                except SftpStatusError as refused:  # not closed, which would make it the new file
+                except SftpStatusError as refused:  # closing it might make it the new file
                     self.refusals.append(refused)
                     raise
         with self.directory.step("close"), finishing(self.sftp, size):
@@ -192,9 +193,9 @@ class AtomicUpload:
         return size
 
     def _state(self, path: str) -> object:
-        """Return size and time of a file, None where there is none, UNKNOWN where not told."""
+        """Return size and time of a file, None if it is missing, UNKNOWN if not reported."""
         try:
-            state = self.sftp.look(path).state
+            state = self.sftp.stat(path).state
         except SftpStatusError as refused:
             return None if refused.code == NO_SUCH_FILE else UNKNOWN
         return UNKNOWN if state == (None, None) else state
@@ -219,14 +220,14 @@ class AtomicUpload:
             raise
 
     def _refuse_closing(self, number: int) -> None:
-        """Note what the server says to the closing: it may tell why a write was refused."""
+        """Keep the refusal of the closing, which may explain why a write was refused."""
         with contextlib.suppress(SftpStatusError):
             self._take_closing(number)
 
     # ---- leftovers -----------------------------------------------------------------------------
 
     def _tidy(self, listing: Listing | None) -> None:
-        """Remove what a broken upload left in the folder, where its names are told."""
+        """Remove a broken upload's leftovers, if the folder can be listed."""
         if not listing:
             return
         doing = self.directory.doing
@@ -243,13 +244,13 @@ class AtomicUpload:
                 continue
             with contextlib.suppress(SftpStatusError):
                 if directory.is_own(name, "old") and directory.feed.remote_name not in names:
-                    self.sftp.rename(path, directory.final)  # the only whole file that there is
+                    self.sftp.rename(path, directory.final)  # the only whole file
                     self.info.holds = Holds.OLD
                 else:
                     self.sftp.remove(path)
 
     def _drop(self) -> None:
-        """Remove a partial file where the connection still lives; else the next run does."""
+        """Remove a partial file if the connection still works. Otherwise the next run does."""
         with contextlib.suppress(SftpStatusError, *BROKEN):
             self.sftp.hurry()
             partial = (
@@ -263,9 +264,9 @@ class AtomicUpload:
             if self.directory.is_seen and not self.is_tidy:
                 self._tidy_names(self.sftp.names(self.directory.folder))
 
-    # ---- what has arrived ----------------------------------------------------------------------
+    # ---- verification --------------------------------------------------------------------------
 
-    def _verified(
+    def _verify(
         self,
         verification: Verification,
         before: int | None,
@@ -274,7 +275,7 @@ class AtomicUpload:
         seen: int | None = None,
         is_hashed: bool = False,
     ) -> Delivered:
-        """Compare the file in its place with what was sent; return what is known of it."""
+        """Compare the file under the final name with the sent one. Return the result."""
         self.info.holds = Holds.NEW
         final = self.directory.final
         with self.directory.step("verify"):
@@ -288,13 +289,13 @@ class AtomicUpload:
         return Delivered(there, method, "answers" if there is None else "size")
 
     def _not_renamed(self) -> Failure:
-        """Return the failure of a renaming that was acknowledged and not done."""
+        """Return the failure of a renaming that was acknowledged but not done."""
         self.is_partial = True
         self.info.holds = Holds.OLD
         return Failure(
             Exit.VERIFY,
             f"{self.directory.feed.remote_host} acknowledged the renaming to "
-            f"{self.directory.final}, but did not do it",
+            f"{self.directory.final}, but did not rename the file",
         )
 
 
@@ -314,14 +315,17 @@ def deliver(
     times: Times | None = None,
     pace: Pace | None = None,
 ) -> Delivered:
-    """Deliver a file of `size` bytes to the feed's place on its server; return what is known of it.
+    """Deliver a file to the feed's folder on its server. Raise Failure.
 
-    `info` is filled on the way; `info.holds` says what the vendor has, wherever it ends. `profile`
-    says by which way of renaming to begin, or to write in place. With `learns` the server's ways
-    are tried where there is none, or where none of them works any more: `info.learned`. With
-    `restores_first` an old file that a broken run left aside is put back before anything is sent.
-    `sha256`, in hexadecimal, is compared where the server computes it; `progress` is told the bytes
-    that the server has acknowledged; `limit` is what all may take, in seconds. Raise Failure.
+    size            the file's bytes
+    info            filled during the delivery. `info.holds` is right even after a failure.
+    profile         the server's capabilities: the first rename method, or writing in place
+    learns          probes the server if there is no profile, or if its method no longer works.
+                    The result is in `info.learned`.
+    restores_first  puts back an old file that a broken run left aside, before sending
+    sha256          hexadecimal, compared if the server computes hashes
+    progress        called with the number of bytes that the server has acknowledged
+    limit           seconds for the whole delivery
     """
     with remote_directory(
         feed, secret, info, profile=profile, limit=limit, times=times
@@ -340,7 +344,7 @@ def deliver(
         try:
             return run()
         except UploadFailure as failure:
-            # None of the ways works any more that were learned, or begun with.
+            # The profile's rename methods no longer work.
             if has_learned or not (learns and failure.tried):
                 raise
             directory.sftp.go_on()

@@ -1,4 +1,4 @@
-"""Verification: whether the server has the file that was sent."""
+"""Verifies that the server has the file that was sent."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from roster_upload.transfer.directory import RemoteDirectory
 from roster_upload.transfer.messages import ATTRS, SftpStatusError
 from roster_upload.transfer.protocol import Sftp
 
-# A server may take so long for a file's closing or renaming, beside the seconds of the setting.
+# Time for a file's closing or renaming, added to `Times.finish`.
 BYTES_A_SECOND = 1_000_000
-# Some servers tell the size of before for a moment.
+# Some servers report an outdated size for a moment.
 LOOK_AGAIN_SECONDS = (0.0, 0.5, 2.0)
 
 
 @contextlib.contextmanager
 def finishing(sftp: Sftp, size: int) -> Iterator[None]:
-    """Allow the server to look through a file of `size` bytes before it answers."""
+    """Allow the server time to read a file of `size` bytes before it answers in the block."""
     seconds = sftp.watchdog.times.finish + size / BYTES_A_SECOND
     with sftp.watchdog.allowing(seconds):
         yield
 
 
 class Verification:
-    """Compares what the server has with what was sent: `size` bytes, and `sha256` where it asks."""
+    """Compares the server's file with the sent one, by `size` in bytes and by `sha256`."""
 
     def __init__(self, directory: RemoteDirectory, size: int, sha256: str) -> None:
         self.directory = directory
         self.sftp = directory.sftp
         self.bytes = size
-        self.sha256 = sha256  # hexadecimal, "" where the server computes none
+        self.sha256 = sha256  # hexadecimal, "" if the server does not compute it
 
     def size(self, asked: int | None, path: str) -> int | None:
-        """Return a size that was asked for ahead, or asked again where it is not the one wanted.
+        """Return the size that the request `asked` is about. Raise SftpStatusError.
 
-        Requests of one file are to be answered as if each had waited for the one before
-        (filexfer-02, section 4.1), but not every server keeps that, and some know a file's size
-        only once it is closed. Raise SftpStatusError.
+        If it is not the expected one, ask again. Servers must answer requests about one file as if
+        each had waited for the one before (filexfer-02, section 4.1), but some do not. Others know
+        a file's size only after the closing.
         """
         there = None
         if asked is not None:
             with contextlib.suppress(SftpStatusError):
-                there = self.sftp.size_told(asked)
+                there = self.sftp.take_size(asked)
                 if there in (None, self.bytes):
                     return there
         for seconds in LOOK_AGAIN_SECONDS:
@@ -55,15 +55,15 @@ class Verification:
         return there
 
     def is_renamed(self, left: int | None, temporary: str) -> bool:
-        """Return whether the temporary name is gone, as far as the server tells.
+        """Return whether the temporary name is gone, as far as the server shows it.
 
-        `left` is a request for its attributes that was made behind the renaming. Some servers
-        answer it too early, so the name is asked for once more.
+        `left` is a request for its attributes, sent right after the renaming. Some servers answer
+        it too early, so a second request follows.
         """
         if left is None:
             return True
         for asked in (left, None):
-            number = self.sftp.post_look(temporary) if asked is None else asked
+            number = self.sftp.post_stat(temporary) if asked is None else asked
             try:
                 self.sftp.take(number, ATTRS)
             except SftpStatusError:
@@ -71,25 +71,25 @@ class Verification:
         return False
 
     def is_hashed(self, path: str) -> bool:
-        """Return whether the server has computed the hash of what was sent."""
+        """Return whether the server computed the right hash. Raise Failure for a wrong one."""
         if not self.sha256:
             return False
         with self.directory.step("verify"), finishing(self.sftp, 0):
-            told = self.sftp.sha256(path)
-        if told is None or told == self.sha256:
-            return told is not None
+            computed = self.sftp.sha256(path)
+        if computed is None or computed == self.sha256:
+            return computed is not None
         raise Failure(
             Exit.VERIFY,
-            f"{path} has the SHA-256 {told} on {self.directory.feed.remote_host}, {self.sha256} "
-            "was sent: the server has changed or damaged it",
+            f"{path} has the SHA-256 {computed} on {self.directory.feed.remote_host}, "
+            f"{self.sha256} was sent: the server has changed or damaged it",
         )
 
-    def check_size(self, there: int | None, what: str) -> None:
-        """Raise Failure where the server has another number of bytes than were sent."""
+    def check_size(self, there: int | None, name: str) -> None:
+        """Raise Failure if the server has another number of bytes than were sent."""
         if there is None or there == self.bytes:
             return
-        why = "is full, or cut it short" if there < self.bytes else "added to what was there"
+        why = "is full, or cut it short" if there < self.bytes else "appended to an existing file"
         raise Failure(
             Exit.VERIFY,
-            f"{what} has {there} bytes on the server, {self.bytes} were sent: the server {why}",
+            f"{name} has {there} bytes on the server, {self.bytes} were sent: the server {why}",
         )

@@ -1,4 +1,4 @@
-"""The time that an upload has, and whether its connection still moves."""
+"""Time limits of an upload, and a watchdog for connections that stand still."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from dataclasses import dataclass
 
 from roster_upload.host import stop
 
-SIOCOUTQNSD = 0x894B  # of linux/sockios.h: bytes that are not sent for the first time yet
+SIOCOUTQNSD = 0x894B  # from linux/sockios.h: bytes that were never sent
 LONGEST_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Times:
-    """How long each step may take, in seconds."""
+    """Time limits of each step, in seconds."""
 
     connect: float = 30
-    answer: float = 60  # in which nothing moves in either direction
-    listing: float = 120  # for all names of a folder
-    finish: float = 300  # for the answers to the closing and the renaming of a file
-    tidy: float = 10  # for a whole clean-up; the unit has 30 s to end
-    stop: float = 3  # for the request under way when a signal comes
+    answer: float = 60  # without data in either direction
+    listing: float = 120  # all names of a folder
+    finish: float = 300  # the answers to a file's closing and renaming
+    tidy: float = 10  # a whole clean-up. The unit has 30 s to stop.
+    stop: float = 3  # the current request when a signal comes
 
 
 class Watchdog:
-    """Knows whether a connection moves, and hangs up on one that stands still.
+    """Ends a connection that stands still.
 
-    What moves is an answer that comes, or data that leaves this host: a long line takes minutes
-    for what is on its way, and answers nothing meanwhile. Each step has its own limit. A thread
-    hangs up where there is none: paramiko waits for ever for the answer to a subsystem's request,
+    A connection moves when an answer arrives or when data leaves this host. A slow line may need
+    minutes for the data in flight and brings no answer meanwhile. Each step has its own limit. A
+    thread ends steps without one: paramiko waits for ever for the answer to a subsystem's request,
     and for room in a socket that nobody reads.
     """
 
@@ -52,16 +52,16 @@ class Watchdog:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time of the upload is up."""
+        """Return whether the upload's time limit is reached."""
         return time.monotonic() >= self.ends
 
     def left(self, seconds: float) -> float:
-        """Return those of a step's seconds that the upload still has, never quite none."""
+        """Return a step's seconds within the upload's limit, always more than 0."""
         return max(0.01, min(seconds, self.ends - time.monotonic()))
 
     @contextlib.contextmanager
     def allowing(self, seconds: float) -> Iterator[None]:
-        """Let the server take so long for an answer in the block."""
+        """Allow the server so many seconds for an answer in the block."""
         former, self.allowed = self.allowed, max(seconds, self.times.answer)
         try:
             yield
@@ -69,33 +69,33 @@ class Watchdog:
             self.allowed = former
 
     def moved(self) -> None:
-        """Something has come from the server."""
+        """Note that data has arrived from the server."""
         self._moved = time.monotonic()
 
     def sent(self) -> None:
-        """A request was handed over to the system."""
+        """Note that a request was handed over to the system."""
         self._moved = time.monotonic()
         self._is_sending = True
 
     def unsent(self) -> int:
-        """Return the bytes that the system has not begun to send, 0 where it does not tell."""
+        """Return the bytes that the system has not begun to send, 0 if it does not report them."""
         return self._ask_system(SIOCOUTQNSD)
 
     def _ask_system(self, request: int) -> int:
         with contextlib.suppress(OSError, ValueError):
             if self._connection:
-                told = fcntl.ioctl(self._connection.fileno(), request, bytes(4))
-                return int(struct.unpack("i", told)[0])
+                answer = fcntl.ioctl(self._connection.fileno(), request, bytes(4))
+                return int(struct.unpack("i", answer)[0])
         return 0
 
     def silent_for(self) -> float:
-        """Return the seconds beyond those allowed for which nothing has moved, below 0 if it has.
+        """Return the seconds without movement beyond the limit, negative within it.
 
-        Bytes that the server's system does not take show a line that is dead at once. Where it has
-        taken all, the server itself may still be at work.
+        If the server's system does not accept bytes, the line is dead. If it has accepted all, the
+        server itself may still be working.
         """
         now, queued = time.monotonic(), self._ask_system(termios.TIOCOUTQ)
-        if queued < self._queued and self._is_sending:  # else it is but a keepalive that has gone
+        if queued < self._queued and self._is_sending:  # a keepalive alone is no movement
             self._moved = now
         if queued < self._queued or not queued:
             self._emptied = now
@@ -107,7 +107,7 @@ class Watchdog:
 
     @property
     def look_seconds(self) -> float:
-        """How often to look."""
+        """Return the seconds between two checks."""
         return min(LONGEST_LOOK_SECONDS, self.times.answer / 10)
 
     @contextlib.contextmanager
@@ -125,7 +125,7 @@ class Watchdog:
 
     def _watch(self, connection: socket.socket, done: threading.Event) -> None:
         while not done.wait(self.look_seconds):
-            # The steps' own limits come first, with better words, and leave time to tidy up.
+            # The steps' own limits come first. They have better messages and allow a clean-up.
             late = max(self.silent_for(), time.monotonic() - self.ends) - 1.5 * self.times.tidy
             if late > 0 or stop.deferred_for() > self.times.stop:
                 self.has_hung_up = late > 0
@@ -134,6 +134,6 @@ class Watchdog:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """End a connection at once, even while paramiko's thread waits for something from it."""
+    """End a connection at once, even while paramiko's thread waits for its data."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

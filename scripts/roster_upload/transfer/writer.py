@@ -1,4 +1,4 @@
-"""Writes a remote file: many requests on their way, the answer to each one checked."""
+"""Writes a remote file with many requests in flight, and checks the answer to each one."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from roster_upload.transfer.protocol import Sftp
 
 SHORTEST_MEASURE_SECONDS = 0.25
 NOTE_SECONDS = 0.02
-LINE_SECONDS = 0.05  # after which a line that had too much to send is looked at again
+LINE_SECONDS = 0.05  # between two checks of a line whose queue is full
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How much is sent before the server has answered."""
+    """Limits of the data in flight."""
 
-    chunk_bytes: int = 32_640  # the longest; with its request's header it fits into one SSH packet
-    first_bytes: int = 4_096  # the shortest, so that a slow line shows progress from the start
+    chunk_bytes: int = 32_640  # the largest that fits into one SSH packet with its header
+    first_bytes: int = 4_096  # the smallest, so that a slow line shows progress from the start
     requests: int = 64  # OpenSSH's window for a session: 64 packets of 32 KiB
-    seconds: float = 4  # in which the line has to drain what is on its way
-    unsent_bytes: int = 131_072  # the system's queue, while nothing is known of the line
+    seconds: float = 4  # the line must be able to send all data in flight within this time
+    unsent_bytes: int = 131_072  # in the system's queue, until the line is measured
 
 
 class Window:
-    """Decides how much may be sent now: what the line, as measured, drains within seconds.
+    """Limits the data in flight to the amount that the line sends within `Pace.seconds`.
 
     A slow line would take minutes for a full window. A stop, a refusal or another feed's data
-    would wait behind it.
+    would have to wait for it.
     """
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
         self.chunk = pace.first_bytes  # length of the next request's data
-        self.is_quick = False  # whether the line drains more in time than may be on its way
-        self._allowed = math.inf  # bytes on their way, while nothing is known of the line
+        self.is_quick = False  # whether the line sends a full window in time
+        self._allowed = math.inf  # bytes in flight, unlimited until the line is measured
         self._answers: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
     def sent(self, count: int) -> None:
-        """Note how many bytes of the file were sent: requests grow until something is known."""
+        """Note how many bytes of the file were sent. Chunks grow until the line is measured."""
         if len(self._answers) == 1:
             self._measure_chunk(count)
 
     def acknowledged(self, count: int) -> None:
-        """Note how many bytes of the file the server has acknowledged by now."""
+        """Note how many bytes of the file the server has acknowledged so far."""
         now = time.monotonic()
         last, former = self._answers[-1]
         if len(self._answers) > 1 and now - last < NOTE_SECONDS and count < 2 * former:
@@ -61,16 +61,16 @@ class Window:
 
     @property
     def rate(self) -> float:
-        """Bytes a second that the server has acknowledged lately, 0 before the first answer."""
+        """Return the acknowledged bytes a second, 0 before the first answer."""
         (began, before), (now, count) = self._answers[0], self._answers[-1]
         return (count - before) / max(now - began, SHORTEST_MEASURE_SECONDS)
 
     def _measure_chunk(self, wanted: float) -> None:
-        """A request holds what the line takes a second for, within limits."""
+        """Set the chunk to the bytes that the line sends in a second, within limits."""
         self.chunk = max(self.pace.first_bytes, min(int(wanted), self.pace.chunk_bytes))
 
     def is_open(self, in_flight: int, chunk: int) -> bool:
-        """Whether a request may be sent while so many bytes are without their answer."""
+        """Return whether a chunk may be sent while so many bytes are unanswered."""
         return not in_flight or in_flight + chunk <= self._allowed
 
 
@@ -86,9 +86,9 @@ def write(
 ) -> None:
     """Write all data to an open remote file, and wait for the answers.
 
-    `progress` is told the bytes that are acknowledged; `meanwhile` is done once, when as much is
-    on its way as may be, and `then` when all is, so that neither waits for the writing. Raise
-    SftpStatusError or ConnectionLost; the file is of no use then, closed or not.
+    `progress` is called with the number of acknowledged bytes. `meanwhile` is called once, as soon
+    as the window is full. `then` is called when all data is sent, before it is acknowledged. Raise
+    SftpStatusError or ConnectionLost. The file is useless then, closed or not.
     """
     pace = pace or Pace()
     window = Window(pace)
@@ -119,7 +119,7 @@ def write(
             offset += len(chunk)
             window.sent(offset)
             chunk = data.read(window.chunk)
-            sftp.receive_ready()  # a server's window may be so small that ours is never full
+            sftp.receive_ready()  # a server with a small window never lets ours become full
             note()
         elif beside:
             beside.pop()()

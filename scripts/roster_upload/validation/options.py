@@ -12,7 +12,7 @@ from roster_upload.spec.schema import default
 
 @dataclass(frozen=True)
 class ValidationOptions:
-    """What a package is checked by. Each has the name of the feed's key."""
+    """The options of a check. Each has the name of the feed's key."""
 
     format: str = "oneroster-1.1"
     rules: Mapping[str, str] = field(default_factory=dict)  # rule, or rule:file.column: severity

@@ -168,7 +168,7 @@ def test_what_cannot_be_held_to_its_scope_is_refused(host: Host) -> None:
     steps = Steps(host, mark=b"!")
     steps.unscoped = ("users", "another file")
     assert host.send() == Exit.REFUSED
-    assert "scope (users, another file) and is not sent" in host.message
+    assert "(users, another file), so it is not sent" in host.message
     assert (host.sent, host.outcomes) == ([], ["refused"])
     find(host, dataclasses.replace(FAULT, severity="error"))
     steps.mark = b"?"

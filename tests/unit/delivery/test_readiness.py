@@ -175,7 +175,7 @@ def test_a_login_writes_where_the_feed_lets_it_alone(
     )  # fmt: skip
     assert ("is writable;" if by_writing else "is there, not tried by writing;") in told
     assert told.endswith("the first rehearsal or delivery learns how")
-    file.write_text(profile("aside").to_json())
+    file.write_text(profile("move-aside").to_json())
     assert "the old file is moved aside" in checks.login(place.feed, b"secret", file)
 
 

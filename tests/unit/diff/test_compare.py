@@ -229,6 +229,6 @@ def test_before_was_accepted_the_night_before(
 def test_an_export_that_cannot_be_held_to_its_scope_is_not_called_good(tmp_path: Path) -> None:
     package(tmp_path / "export.zip", mode="delta")  # what its rows refer to is not in it
     values = {**GOOD, "source": str(tmp_path / "export.zip"), "scope": {"roles": ["student"]}}
-    with pytest.raises(Failure, match="cannot be held to the feed's scope") as caught:
+    with pytest.raises(Failure, match="the feed's scope could not be applied") as caught:
         check_export(config.parse(values), dt.date(2026, 11, 1))
     assert caught.value.code == Exit.REFUSED

@@ -232,7 +232,7 @@ def test_what_is_typed_again_is_a_name_and_a_digest() -> None:
 
 @pytest.mark.parametrize("answer", [[], {}, {"diff": {"records": [{}]}, "schools": {}}, 7])
 def test_an_answer_that_is_no_diff_is_told(answer: Any) -> None:
-    with pytest.raises(Failure, match="an answer that is no diff"):
+    with pytest.raises(Failure, match="an unusable answer"):
         channel.received(answer)
 
 

@@ -1,4 +1,4 @@
-"""Excluded faulty rows, and removals that wait."""
+"""Removals that wait: rows of the last accepted package are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import packages, rosters, share
-from support.packages import Feed, Scope, dangling, ids, make, tables, write
+from support.packages import Feed, dangling, ids, make, tables, write
 
 LEAVE_OUT, WAIT = Feed(faulty_rows="leave-out"), Feed(removals="wait")
 SIZE = {"students": 60, "schools": 3, "full": True}
@@ -18,58 +18,6 @@ SIZE = {"students": 60, "schools": 3, "full": True}
 def export(folder: Path, name: str = "export", **values: object) -> Path:
     """Write an invented package."""
     return write(folder / f"{name}.zip", packages.members(rosters.invent(**{**SIZE, **values})))
-
-
-def test_faulty_rows_go_with_what_depends_on_them(tmp_path: Path) -> None:
-    given = export(tmp_path)
-    before = tables(given)
-    student = next(i for i, row in enumerate(before["users"]) if row["role"] == "student")
-    name = before["users"][student]["sourcedId"]
-    built = make(tmp_path, LEAVE_OUT, given, rows={"users.csv": [student + 2]})
-    after = tables(built.path)
-    assert name not in {row["sourcedId"] for row in after["users"]}
-    assert dangling(after) == set()
-    assert built.steps == {
-        "faulty_rows": {"demographics": 1, "enrollments": 1, "results": 2, "users": 1}
-    }
-    assert built.report is None
-
-
-def test_a_faulty_row_that_nothing_depends_on_goes_alone(tmp_path: Path) -> None:
-    given = export(tmp_path)
-    built = make(tmp_path, LEAVE_OUT, given, rows={"enrollments.csv": [3, 5]})
-    kept = ids(given, "enrollments")
-    assert ids(built.path, "enrollments") == [kept[0], kept[2], *kept[4:]]
-    assert built.steps == {"faulty_rows": {"enrollments": 2}}
-
-
-def test_a_faulty_term_is_cut_from_its_classes(tmp_path: Path) -> None:
-    given = export(tmp_path)
-    row = ids(given, "academicSessions").index("spring") + 2
-    built = make(tmp_path, LEAVE_OUT, given, rows={"academicSessions.csv": [row]})
-    assert {row["termSourcedIds"] for row in tables(built.path)["classes"]} == {"fall"}
-
-
-def test_a_class_without_a_term_goes(tmp_path: Path) -> None:
-    given = export(tmp_path)
-    rows = [ids(given, "academicSessions").index(name) + 2 for name in ("fall", "spring")]
-    built = make(tmp_path, LEAVE_OUT, given, rows={"academicSessions.csv": rows})
-    found = tables(built.path)
-    assert found["classes"] == found["enrollments"] == []
-    assert found["users"]
-
-
-def test_a_refused_package_stays_as_it_is(tmp_path: Path) -> None:
-    given = export(tmp_path)
-    built = make(tmp_path, LEAVE_OUT, given, rows={"users.csv": [2]}, accepted=False)
-    assert built.path == given
-    assert built.steps == {}
-
-
-def test_without_faults_the_report_is_that_of_the_package(tmp_path: Path) -> None:
-    built = make(tmp_path, LEAVE_OUT, export(tmp_path))
-    assert built.report is not None
-    assert built.path.name == "export.zip"
 
 
 def test_rows_that_vanish_wait_as_they_were(tmp_path: Path) -> None:
@@ -158,31 +106,6 @@ def test_a_file_without_a_last_line_end_gets_one_before_rows_that_wait(tmp_path:
     tonight = write(tmp_path / "export.zip", members)
     built = make(tmp_path, WAIT, tonight, before)
     assert sorted(ids(built.path, "users")) == sorted(ids(before, "users"))
-
-
-def test_rows_out_of_scope_do_not_wait(tmp_path: Path) -> None:
-    before, tonight = export(tmp_path, "before"), export(tmp_path, drop_students=10)
-    feed = Feed(Scope(schools=("school-1",)), removals="wait")
-    built = make(tmp_path, feed, tonight, before)
-    found = tables(built.path)
-    wanted = [row for row in tables(before)["users"] if row["orgSourcedIds"] == "school-1"]
-    assert {row["sourcedId"] for row in found["users"]} == {row["sourcedId"] for row in wanted}
-    assert {row["orgSourcedIds"] for row in found["users"]} == {"school-1"}
-
-
-def test_a_row_left_out_for_its_fault_waits_as_it_was(tmp_path: Path) -> None:
-    before = export(tmp_path, "before")
-    tonight = changed(tmp_path, "export", "users", 2, username="")
-    feed = Feed(faulty_rows="leave-out", removals="wait")
-    built = make(tmp_path, feed, tonight, before, rows={"users.csv": [2]})
-    assert sorted(ids(built.path, "users")) == sorted(ids(before, "users"))
-    assert all(row["username"] for row in tables(built.path)["users"])
-
-
-def test_nothing_waits_where_removals_are_held(tmp_path: Path) -> None:
-    before, tonight = export(tmp_path, "before"), export(tmp_path, without_school=1)
-    feed = Feed(repairs=("booleans",))
-    assert "waiting" not in make(tmp_path, feed, tonight, before).steps
 
 
 def test_a_delta_file_lets_nothing_wait(tmp_path: Path) -> None:

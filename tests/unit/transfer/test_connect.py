@@ -35,20 +35,20 @@ def test_a_session_that_does_not_open(error: Exception, is_active: bool, code: E
     transport.open_session.side_effect = error
     transport.is_active.return_value = is_active
     facts, watch = info.ConnectionInfo(), watchdog.Watchdog()
-    with pytest.raises(Failure, match="opens no SFTP session for rosters@maple") as failed:
-        connect._opened(transport, config.parse(GOOD), facts, watch)
+    with pytest.raises(Failure, match="opened no SFTP session for rosters@maple") as failed:
+        connect._open_session(transport, config.parse(GOOD), facts, watch)
     assert failed.value.code is code
-    assert "mailed link" in failed.value.message
+    assert "through the link" in failed.value.message
     watch.has_hung_up = True
     with pytest.raises(Failure) as failed:
-        connect._opened(transport, config.parse(GOOD), facts, watch)
+        connect._open_session(transport, config.parse(GOOD), facts, watch)
     assert failed.value.code is Exit.SILENT
 
 
 def test_what_is_lost_or_refused_in_a_place_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     channel: Any = Server()
     monkeypatch.setattr(connect, "logged_in", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(connect, "_opened", lambda *_: protocol.Sftp(channel))
+    monkeypatch.setattr(connect, "_open_session", lambda *_: protocol.Sftp(channel))
     for error, code in (
         (messages.SftpStatusError(3, ""), Exit.PERMISSION),
         (messages.ConnectionLost("gone"), Exit.VANISHED),
@@ -65,7 +65,7 @@ def test_what_is_lost_or_refused_in_a_place_is_a_failure(monkeypatch: pytest.Mon
 def test_a_name_that_was_learned_is_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
     channel: Any = Server(allows="[a-zA-Z0-9-]+[.]zip")
     monkeypatch.setattr(connect, "logged_in", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(connect, "_opened", lambda *_: protocol.Sftp(channel))
+    monkeypatch.setattr(connect, "_open_session", lambda *_: protocol.Sftp(channel))
     known = profile("rename", temporary_name="*.zip")
     feed = config.parse(GOOD)
     with connect.remote_directory(feed, b"", info.ConnectionInfo(), profile=known) as place:
@@ -86,7 +86,7 @@ def test_a_login_by_another_method_is_learned(
 ) -> None:
     channel: Any = Server()
     monkeypatch.setattr(connect, "logged_in", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(connect, "_opened", lambda *_: protocol.Sftp(channel))
+    monkeypatch.setattr(connect, "_open_session", lambda *_: protocol.Sftp(channel))
     known, facts = profile("rename", login=learned), info.ConnectionInfo(method=used)
     with connect.remote_directory(config.parse(GOOD), b"", facts, profile=known):
         assert facts.learned == (dataclasses.replace(known, login=then) if then else None)
@@ -103,5 +103,5 @@ def test_what_is_no_answer_to_a_session_is_the_servers_fault() -> None:
     ):
         transport.open_session.side_effect = error
         with pytest.raises(Failure) as failed:
-            connect._opened(transport, config.parse(GOOD), facts, watch)
+            connect._open_session(transport, config.parse(GOOD), facts, watch)
         assert (failed.value.code, told in failed.value.message) == (code, True), failed.value

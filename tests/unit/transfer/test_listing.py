@@ -67,7 +67,7 @@ def test_a_listing_without_an_end_is_left(
         connection.names(FOLDER)
     assert server.requests.count("readdir") <= 5002
     assert server.requests[-1] == "closedir"
-    assert connection.look(FOLDER)  # the conversation goes on
+    assert connection.stat(FOLDER)  # the conversation goes on
 
 
 def test_a_folder_has_a_time_to_be_listed() -> None:

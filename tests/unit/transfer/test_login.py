@@ -85,7 +85,7 @@ def other(*taken: str) -> paramiko.BadAuthenticationType:
         (UnicodeDecodeError("utf-8", b"x", 0, 1, "no"), False, Exit.LOGIN, "not as an SSH server"),
         (IndexError("x"), True, Exit.LOGIN, "not as an SSH server does (IndexError)"),
         (other(), True, Exit.LOGIN, "was refused"),
-        (other("publickey", ""), True, Exit.LOGIN, "the server takes publickey, not "),
+        (other("publickey", ""), True, Exit.LOGIN, "the server accepts publickey, not "),
     ],
 )  # fmt: skip
 def test_a_login_is_tried_once(
@@ -167,7 +167,7 @@ def test_an_instruction_counts_behind_the_first_prompt() -> None:
 
 @pytest.mark.parametrize("secret", [b"", b"gr\xf6\xdfe"])
 def test_a_password_is_a_text(secret: bytes) -> None:
-    with pytest.raises(Failure, match="empty, or no text"):
+    with pytest.raises(Failure, match="empty or not text"):
         login.password(secret)
     assert login.password("größe ".encode()) == "größe "
 
@@ -182,7 +182,7 @@ def test_a_private_key_is_read_from_memory() -> None:
     ):
         assert login.private_key(secret).can_sign()
     for secret in (KEY[:100], b"-----BEGIN ", pem(ed25519.Ed25519PrivateKey.generate(), "phrase")):
-        with pytest.raises(Failure, match="no OpenSSH private key"):
+        with pytest.raises(Failure, match="not an OpenSSH private key"):
             login.private_key(secret)
 
 

@@ -39,7 +39,7 @@ def test_another_answer_is_garbled(reply: bytes) -> None:
     ],
 )
 def test_what_a_server_tells_of_a_size(reply: bytes, size: object) -> None:
-    assert over(reply).is_there("x") is (size != "none")
+    assert over(reply).exists("x") is (size != "none")
     assert over(reply).size_of(b"h") == (None if size == "none" else size)
     if size == "none":
         with pytest.raises(messages.SftpStatusError):

@@ -29,7 +29,7 @@ REFUSALS = st.dictionaries(
     max_size=3,
 )
 CUTS = st.one_of(st.just(("", 0)), st.tuples(st.sampled_from(KINDS), st.integers(1, 8)))
-WAYS = st.sampled_from(["posix-rename", "rename", "aside", IN_PLACE])
+WAYS = st.sampled_from(["posix-rename", "rename", "move-aside", IN_PLACE])
 
 
 class Nights(RuleBasedStateMachine):

@@ -174,7 +174,7 @@ def test_a_channel_keeps_no_more_than_its_window() -> None:
     for pipe in (channel.in_buffer, channel.in_stderr_buffer):
         pipe.feed(bytes(600))
         pipe.feed(bytes(400))
-        with pytest.raises(paramiko.SSHException, match=r"more than the 1,000 bytes"):
+        with pytest.raises(paramiko.SSHException, match=r"more than the window of 1,000 bytes"):
             pipe.feed(b"x")
         assert pipe.read(1000) == bytes(1000)
         pipe.feed(b"y")

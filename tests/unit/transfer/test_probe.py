@@ -46,7 +46,7 @@ PLAIN_ZIP = "[a-zA-Z0-9-]+[.]zip"
     [
         ({}, {}),
         (PLAIN, {"rename": "rename"}),
-        (NO_REPLACING, {"rename": "aside"}),
+        (NO_REPLACING, {"rename": "move-aside"}),
         ({"refuse": {"posix-rename": 8}}, {"rename": "rename"}),
         ({"does_nothing": ("posix-rename",)}, {"rename": "rename"}),
         ({"does_nothing": ("posix-rename", "rename")}, {"rename": "in-place"}),

@@ -64,12 +64,6 @@ def test_a_renaming_that_is_refused_has_changed_nothing(tmp_path: Path) -> None:
     assert (code, OLD in told) == (Exit.TRANSFER, True)
 
 
-def test_no_other_name_is_tried_on_a_full_disk(tmp_path: Path) -> None:
-    server = Server(refuse={"open": 14})
-    assert attempt(server, tmp_path)[0] == Exit.DISK_FULL
-    assert server.requests.count("open") == 1
-
-
 def test_an_older_file_aside_never_takes_the_place_of_the_present_one(tmp_path: Path) -> None:
     server = Server(refuse={"write": 4})
     server.files[leftover(server, "old")] = b"older"
@@ -77,7 +71,7 @@ def test_an_older_file_aside_never_takes_the_place_of_the_present_one(tmp_path: 
     assert server.files == {FINAL: YESTERDAY}
 
 
-@pytest.mark.parametrize("known", [None, "aside", "rename"])
+@pytest.mark.parametrize("known", [None, "move-aside", "rename"])
 def test_a_folder_at_the_final_name_is_left_there(tmp_path: Path, known: str | None) -> None:
     server = Server(files={}, replaces=False, kind_of_folder=0o040755)
     server.folders.add(FINAL)
@@ -96,5 +90,5 @@ def test_a_file_in_the_way_of_the_old_one_goes(tmp_path: Path) -> None:
 
     server = Strict(**NO_REPLACING, refuse={"opendir": 3})
     server.files[leftover(server, "old")] = b"older"
-    assert attempt(server, tmp_path, known=profile("aside"))[0] == Exit.OK
+    assert attempt(server, tmp_path, known=profile("move-aside"))[0] == Exit.OK
     assert server.files == {FINAL: TODAY}

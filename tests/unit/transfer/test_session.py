@@ -25,7 +25,7 @@ from unit.transfer.test_protocol import EVEN, HANDLE
 
 def put(connection: protocol.Sftp) -> int | None:
     """Write a file. Return the size that the server has for it."""
-    handle = connection.created(connection.post_create("x"))
+    handle = connection.take_handle(connection.post_create("x"))
     writer.write(connection, handle, io.BytesIO(DATA), pace=EVEN)
     size = connection.size_of(handle)
     connection.close(handle)
@@ -55,7 +55,7 @@ def test_a_request_sent_in_part_ends_the_conversation() -> None:
     connection.channel.sendall = interrupted
     with pytest.raises(GeneratorExit):
         connection.remove("x")
-    with pytest.raises(messages.ConnectionLost, match="not sent whole"):
+    with pytest.raises(messages.ConnectionLost, match="sent only in part"):
         connection.remove("x")
 
 
@@ -74,7 +74,7 @@ def test_nonsense_is_never_taken_for_an_answer(seed: int) -> None:
 def test_no_request_is_made_when_the_time_is_up() -> None:
     connection = over(status(1))
     connection.ends = 0
-    with pytest.raises(messages.ConnectionLost, match="time is up") as lost:
+    with pytest.raises(messages.ConnectionLost, match="time limit is reached") as lost:
         connection.remove("x")
     assert lost.value.code is Exit.SILENT
     assert len(connection.channel.sent) == 1  # the greeting

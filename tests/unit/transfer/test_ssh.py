@@ -143,7 +143,7 @@ def test_only_a_pinned_host_key_is_taken() -> None:
     facts = negotiated(BLOB)
     assert (facts.server, facts.host_key[:7]) == ("SSH-2.0-V", "SHA256:")
     for blob in (BLOB[:-1] + b"x", BLOB + b"x", b""):
-        with pytest.raises(Failure, match="nothing was sent, not even the password") as failed:
+        with pytest.raises(Failure, match="Nothing was sent, not even the password") as failed:
             negotiated(blob)
         assert failed.value.code is Exit.HOST_KEY
         assert failed.value.message.count("SHA256:") == 2
@@ -191,14 +191,14 @@ def test_a_failure_for_want_of_time_is_told_as_such(
     with pytest.raises(Failure) as failed, ssh.in_time(Watchdog(limit), limit):
         raise Failure(code, "why")
     assert failed.value.code is result
-    assert ("were over: why" in failed.value.message) is (result is not code)
+    assert ("was reached: why" in failed.value.message) is (result is not code)
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (socket.gaierror(-2, "Name or service not known"), "(Name or service not known)"),
-        (UnicodeError(), "(it is no host name)"),
+        (UnicodeError(), "(it is not a host name)"),
         (None, "(no answer within 0.05 s)"),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_name_that_is_not_resolved(
 
     monkeypatch.setattr(socket, "getaddrinfo", ask)
     with pytest.raises(Failure) as failed:
-        ssh._resolved(FEED, 0.05 if error is None else 10)
+        ssh._resolve(FEED, 0.05 if error is None else 10)
     assert (failed.value.code, told in failed.value.message) == (Exit.NETWORK, True)
 
 
@@ -227,12 +227,12 @@ def test_each_address_is_tried_until_one_answers(monkeypatch: pytest.MonkeyPatch
         facts.address = address[0]
         return connection
 
-    monkeypatch.setattr(ssh, "_resolved", lambda *_: addresses)
-    monkeypatch.setattr(ssh, "_connected", connect)
+    monkeypatch.setattr(ssh, "_resolve", lambda *_: addresses)
+    monkeypatch.setattr(ssh, "_connect", connect)
     facts = ConnectionInfo()
     ssh.open_socket(FEED, facts, Watchdog()).close()
     assert (tried, facts.address) == (["192.0.2.1", "192.0.2.2"], "192.0.2.2")
-    monkeypatch.setattr(ssh, "_connected", mock.Mock(side_effect=OSError(113, "No route")))
-    with pytest.raises(Failure, match=r"192.0.2.1: No route; .*192.0.2.3: No route") as failed:
+    monkeypatch.setattr(ssh, "_connect", mock.Mock(side_effect=OSError(113, "No route")))
+    with pytest.raises(Failure, match=r"192.0.2.1: No route, .*192.0.2.3: No route") as failed:
         ssh.open_socket(FEED, facts, Watchdog())
     assert failed.value.code is Exit.NETWORK

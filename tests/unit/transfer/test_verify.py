@@ -21,16 +21,16 @@ from support.sftp_server import (
 from unit.transfer.test_upload import OLD, SIZE, TODAYS_HASH, attempt
 
 
-@pytest.mark.parametrize("way", ["posix-rename", "rename", "aside"])
+@pytest.mark.parametrize("way", ["posix-rename", "rename", "move-aside"])
 def test_a_renaming_that_is_only_acknowledged_is_noticed(tmp_path: Path, way: str) -> None:
     server = Server(files={}, does_nothing=(way, "rename"))
     code, told = attempt(server, tmp_path, known=profile(way))
-    assert (code, "did not do it" in told) == (Exit.VERIFY, True)
-    assert "still has what it had before" in told
+    assert (code, "did not rename" in told) == (Exit.VERIFY, True)
+    assert "still has the file that it had" in told
     assert server.files == {}
     server = Server(does_nothing=(way, "rename"))
     code, told = attempt(server, tmp_path, known=profile(way))
-    assert (code, "did not do it" in told) == (Exit.VERIFY, True)
+    assert (code, "did not rename" in told) == (Exit.VERIFY, True)
     assert server.files == {FINAL: YESTERDAY}
 
 
@@ -39,7 +39,7 @@ def test_a_file_that_shrinks_in_its_place_is_noticed(tmp_path: Path, known: Prof
     server = Server(spoils="close" if known else "posix-rename")
     code, told = attempt(server, tmp_path, known=known)
     assert (code, "has 5 bytes on the server" in told) == (Exit.VERIFY, True)
-    assert "start it again to be sure" in told
+    assert "Start the delivery again to be sure" in told
     assert server.files == {FINAL: TODAY[:5]}, "the vendor has nothing else"
 
 
@@ -84,5 +84,5 @@ def test_a_renaming_that_was_not_done_never_counts(
     server = Server(**faults, does_nothing=("posix-rename", "rename"))
     before = dict(server.files)
     code, told = attempt(server, tmp_path, known=profile(way), sha256=TODAYS_HASH)
-    assert (code, "did not do it" in told, OLD in told) == (Exit.VERIFY, True, True)
+    assert (code, "did not rename" in told, OLD in told) == (Exit.VERIFY, True, True)
     assert server.files == before
