@@ -84,13 +84,14 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
         path.write_text(text.replace(before, now))
     done = check(tmp_path)
     assert done.returncode == 1, done.stderr
-    outdated = {line.split()[0] for line in done.stdout.splitlines() if "run scripts/docs" in line}
+    outdated = {line.split()[0] for line in done.stdout.splitlines() if "outdated" in line}
     made = {document for _, _, documents in CHANGES.values() for document in documents}
     assert outdated == made
 
 
 def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
-    for part in ("docs", "roles", "scripts", "tests"):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for part in ("docs", "playbooks", "roles", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     program = tmp_path / "scripts/roster_upload"
     code = (program / "config.py").read_text()
@@ -122,7 +123,7 @@ def test_a_section_of_the_runbook_about_an_exit_code_exists(docs: ModuleType) ->
 
 
 def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: ModuleType) -> None:
-    controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.places()
+    controls, options, tests = docs.controls(HARDENING), docs.options(HARDENING), docs.infra_tests()
     switches = [name for name, option in options.items() if option.get("default") is True]
     named = [switch for switch in switches if switch.endswith("_enabled")]
     assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)

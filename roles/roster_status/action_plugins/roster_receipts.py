@@ -1,4 +1,4 @@
-"""Ansible action: ask a host for its report, and take nothing else of what it answers."""
+"""Ansible action: ask a host for its report, and ignore everything else in its answer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         """
         result: dict[str, Any] = super().run(tmp, task_vars)
         asked = {key: value for key, value in self._task.args.items() if key != PLANNED}
-        told = self._execute_module(module_args=asked, task_vars=task_vars)
-        found = told.get("report")
-        if isinstance(found, str) and not told.get("failed"):
-            # One character more than is read says that there are too many.
+        answer = self._execute_module(module_args=asked, task_vars=task_vars)
+        found = answer.get("report")
+        if isinstance(found, str) and not answer.get("failed"):
+            # One character beyond the limit shows the reader that the report is too long.
             return result | {
                 "changed": False,
                 "report": found[: report.LONGEST_REPORT + 1],
                 PLANNED: self._task.args.get(PLANNED),
             }
-        reason = told.get("msg") or told.get("module_stderr") or told.get("module_stdout") or ""
+        texts = (answer.get(key) for key in ("msg", "module_stderr", "module_stdout"))
+        reason = next(filter(None, texts), "")
         return result | {"failed": True, "msg": printable(str(reason), report.LONGEST_MESSAGE)}
