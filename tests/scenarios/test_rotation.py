@@ -283,7 +283,7 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
         BREAK_AT="rotate_feed | Switch the host", BREAK_WHEN="after", SPOIL=str(district.path)
     )
     assert done.returncode != 0
-    assert "the old credential stays in use; Switch the vault file" in done.stdout
+    assert "the old credential stays in use. Switch the vault file" in done.stdout
     assert "is unencrypted" in done.stdout
     vendor.take(USER, old)
     district.assert_works()
