@@ -1,4 +1,4 @@
-"""Jinja2 filters of decommission.yml: what goes with a feed, and what stays."""
+"""Jinja2 filters of decommission.yml: the paths that it removes, and its report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Feeds = Sequence[Mapping[str, Any]]
 EXPORTS = "/srv/roster-upload/"
 INBOXES = ("/srv/sis-inbox/", "/srv/dropbox/")
 SETTINGS = "/etc/roster-upload"
-# What the last feed of a host leaves behind.
+# Removed together with the last feed of a host.
 PROGRAM = (
     "/usr/local/bin/roster-upload",
     "/etc/cron.d/roster-upload",
@@ -25,9 +25,9 @@ PROGRAM = (
 
 
 def removed_exports(going: Feeds, staying: Feeds) -> list[str]:
-    """Return the exports that go, each with its folder unless a feed that stays reads from there.
+    """Return the exports to remove, as folders unless another feed reads from there.
 
-    Only folders below /srv/roster-upload are the project's own.
+    Only folders below /srv/roster-upload belong to this project.
     """
     others = [feed["source"] for feed in staying]
     found = []
@@ -44,9 +44,9 @@ def removed_exports(going: Feeds, staying: Feeds) -> list[str]:
 def removed_paths(
     going: Feeds, staying: Feeds, units: Sequence[str], folders: Sequence[str] = ()
 ) -> list[str]:
-    """Return all paths of a host that go with the feeds, and with the last feed the program.
+    """Return all paths to remove with the feeds, and with the last feed also the program's.
 
-    `units` are the paths of the program's units there, `folders` further ones to remove.
+    `units` are the paths of the program's units on the host. `folders` are removed, too.
     """
     names = [feed["feed"] for feed in going]
     drop_in = re.compile(f".*@({'|'.join(map(re.escape, names))})[.]service[.]d")
@@ -80,15 +80,15 @@ def decommission_rows(
     for feed in going:
         name, source = feed["feed"], feed["source"]
         if name not in receipts:
-            note = "no receipt was there"
+            note = "it had no receipts"
         else:
             would = "its receipts would be fetched"
             note = would if is_check else f"its receipts: {receipts[name]}"
         note += (
-            f"; now remove it from the inventory ({entry}), and ask the vendor to close its account"
+            f". Now remove it from the inventory ({entry}), and ask the vendor to close its account"
         )
         if not source.startswith((EXPORTS, *INBOXES)):
-            note += f"; its export at {source} is not ours and stays"
+            note += f". Its export at {source} stays, since site.yml did not make that folder"
         did = "would be removed" if is_check else "removed"
         rows.append({"district": feed["district"], "feed": name, "did": did, "note": note})
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Feeds = Sequence[Mapping[str, Any]]
-DELIVERED = (0, 29)  # exit codes: sent, and nothing to send by plan
+DELIVERED = (0, 29)  # exit codes: sent, or nothing to send on this day
 
 
 def chosen_feeds(feeds: Feeds, name: str = "") -> list[Mapping[str, Any]]:
@@ -25,9 +25,9 @@ def site_rows(
     starts: Mapping[str, Mapping[str, Sequence[str]]],
     kept: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of site.yml: when each feed is delivered, and the key that it logs in by.
+    """Return the rows of site.yml: when each feed is delivered, and its public key.
 
-    `kept` is the result of `systemd_credentials`, or empty if the run left the credentials alone.
+    `kept` is the result of `systemd_credentials`, or empty if the run skipped them.
     """
     rows = []
     for feed in feeds:
@@ -37,9 +37,10 @@ def site_rows(
             notes.append(f"the public key for the vendor: {key}")
         if kept and logs_in_by_its_password(feed, slot, kept):
             notes.append(
-                "logs in by its password until rotate_credentials.yml -e rotate_key_action=generate"
+                "logs in with its password until rotate_credentials.yml "
+                "-e rotate_key_action=generate"
             )
-        rows.append(about(feed) | {"note": "; ".join(notes)})
+        rows.append(about(feed) | {"note": ". ".join(notes)})
     return rows
 
 

@@ -33,9 +33,9 @@ def inventory(tmp_path: Path) -> Path:
     return path
 
 
-def play(playbook: str, inventory: Path, **given: Any) -> str:
-    """Play it, which fails; return what it printed in one line."""
-    words = ["-i", inventory, "-e", json.dumps(given)]
+def play(playbook: str, inventory: Path, *more: str, **given: Any) -> str:
+    """Play it, which fails. Return its output in one line."""
+    words = ["-i", inventory, "-e", json.dumps(given), *more]
     code, told = forks.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *words)
     assert code != 0, told
     return " ".join(told.split())
@@ -48,6 +48,41 @@ def test_a_playbook_refuses_old_names(playbook: str, inventory: Path) -> None:
     assert "feed: this variable is now called roster_feed" in told
     assert "rotate_key_action" in told
     assert "UNREACHABLE" not in told
+
+
+def renamed_of(role: str) -> dict[str, str]:
+    """Return the old and new names of a role's variables, or {} if it has renamed none."""
+    for path in sorted((ROOT / "roles" / role / "vars").rglob("*.yml")):
+        values = yaml.safe_load(path.read_text())
+        if found := values.get(f"__{role}_renamed"):
+            return dict(found)
+    return {}
+
+
+RENAMED = {path.name: renamed_of(path.name) for path in (ROOT / "roles").iterdir()}
+RENAMED = {role: names for role, names in sorted(RENAMED.items()) if names}
+
+
+@pytest.mark.parametrize("role", RENAMED)
+def test_site_refuses_every_old_name_of_a_role(role: str, inventory: Path) -> None:
+    told = play("site", inventory, "--tags", "validate", **dict.fromkeys(RENAMED[role], "x"))
+    for old, new in RENAMED[role].items():
+        assert f"{old}: this variable is now called {new}." in told, old
+    assert "UNREACHABLE" not in told
+
+
+@pytest.mark.parametrize("role", RENAMED)
+def test_every_old_name_of_a_role_is_in_the_guide(role: str) -> None:
+    guide = (ROOT / "docs/upgrading.md").read_text()
+    for old, new in RENAMED[role].items():
+        is_switch = new == f"{old}_enabled"
+        assert f"`{'district_hardening_CONTROL: true' if is_switch else old}`" in guide, old
+        assert f"`{'district_hardening_CONTROL_enabled' if is_switch else new}`" in guide, new
+
+
+def test_a_list_of_names_is_no_list_of_feeds(inventory: Path) -> None:
+    told = play("site", inventory, "--tags", "validate", roster_credentials_feeds=["elm"])
+    assert "roster_credentials_feeds: it must be a list of feeds" in told
 
 
 def test_every_old_name_has_a_new_one_that_is_declared() -> None:

@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 OWN = VaultSecret(b"a key of some length that is not in git")
 CLIENT = f"without-key@{ROOT / 'scripts/vault-client'}"
-APPROVAL = {"feed": "oak-county", "digest": "0" * 64, "why": "a school has closed"}
+APPROVAL = {
+    "roster_feed": "oak-county",
+    "approve_digest": "0" * 64,
+    "approve_reason": "a school has closed",
+}
 WITHOUT_KEYS = {
     "status": [],
     "verify": [],

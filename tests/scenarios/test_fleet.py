@@ -221,7 +221,7 @@ def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play:
     done = play("rotate_credentials", troubled, *words)
     assert done.returncode != 0
     table = [row(done.stdout, host, " ") for host in (GOOD, ALSO_GOOD)]
-    ends = ["there is no directory", "the run stopped before it came to this host"]
+    ends = ["there is no folder", "the run stopped before it came to this host"]
     assert [[end in line for line in table].count(True) for end in ends] == [1, 1]
 
 

@@ -139,7 +139,7 @@ def test_a_vault_file_that_changes_meanwhile_is_not_overwritten(
     other = invented()
     with stopped_behind_the_try(alice, tmp_path) as run:
         alice.put(next=other)
-    assert "was changed while this run was under way" in run[0]
+    assert "was changed during this run" in run[0]
     assert alice.entry()["next"] == other
     alice.assert_works()
 

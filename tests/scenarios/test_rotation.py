@@ -207,7 +207,7 @@ def test_a_password_typed_at_the_prompt(district: District) -> None:
     # One that is already in use is nothing new.
     shown = " ".join(plain(type_at_the_prompt(district, new)).split())
     assert "not due" in shown
-    assert "the new one that was given is the one in use" in shown
+    assert "is in use already" in shown
     assert district.entry()["secret"] == new
 
 
@@ -237,9 +237,9 @@ def breaks() -> list[tuple[str, str]]:
 
 def test_a_rotation_can_break_off_at_each_change() -> None:
     assert [task.removeprefix("rotate_feed | ") for task, _ in breaks()[1:]] == [
-        "Put the new one into the pending slot",
+        "Put the new credential into the pending slot",
         "Try it against the real server",
-        "Keep the new one in the vault file before it counts",
+        "Save the new credential in the vault file before the switch",
         "Switch the host",
         "Switch the vault file",
         "Empty the pending slot",
@@ -283,7 +283,7 @@ def test_a_failure_behind_the_switch_puts_the_old_one_back(district: District) -
         BREAK_AT="rotate_feed | Switch the host", BREAK_WHEN="after", SPOIL=str(district.path)
     )
     assert done.returncode != 0
-    assert "the old credential stays in use; Switch the vault file" in done.stdout
+    assert "the old credential stays in use. Switch the vault file" in done.stdout
     assert "is unencrypted" in done.stdout
     vendor.take(USER, old)
     district.assert_works()
@@ -362,7 +362,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
 
     # The password stays in use until the vendor has the key.
     district.path.unlink()
-    assert "logs in by its password until" in row(district.play("site").stdout, HOST)
+    assert "logs in with its password until" in row(district.play("site").stdout, HOST)
     district.assert_works()
     first = public_key(district.rotate(*make).stdout)
     assert district.play("site").returncode == 0

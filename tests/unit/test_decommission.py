@@ -95,8 +95,8 @@ def test_a_row_says_what_is_left_to_do() -> None:
     assert "its receipts: /receipts/elm.jsonl" in elm["note"]
     assert "(the feed)" in elm["note"]
     assert "stays" not in elm["note"]
-    assert "no receipt was there" in fir["note"]
-    assert "/mnt/sis/x.zip is not ours and stays" in fir["note"]
+    assert "it had no receipts" in fir["note"]
+    assert "Its export at /mnt/sis/x.zip stays" in fir["note"]
 
 
 def test_a_check_promises_and_the_last_feed_names_its_host() -> None:

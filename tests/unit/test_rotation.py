@@ -100,8 +100,8 @@ def test_what_is_due(given: dict[str, Any], action: str) -> None:
         ({"since": "2025-12-27"}, "334 of 365 days old", True),
         ({"since": "2026-11-16", "written": "2025-01-01"}, "10 of 365 days old", True),
         ({"since": "", "written": "2026-11-16"}, "10 of 365 days old", True),
-        ({"since": "", "written": ""}, "its age is not known", False),
-        ({"new": "old"}, "the new one that was given is the one in use", True),
+        ({"since": "", "written": ""}, "its age is unknown", False),
+        ({"new": "old"}, "is in use already", True),
         (
             {"is_hosts_key": True, "pending": "wanted", "waiting": "ssh-ed25519 AAAA"},
             "-e rotate_key_action=activate (or never: -e rotate_key_action=discard): "
@@ -121,7 +121,7 @@ def test_what_is_not_due_says_how_it_stands(given: dict[str, Any], note: str, ok
     [({}, False), ({"new": "old"}, True), ({"new": "x"}, False), ({"pending": "other"}, False)],
 )
 def test_a_given_secret_that_is_in_use_is_told(given: dict[str, Any], is_told: bool) -> None:
-    assert ("is the one in use" in plan(**given)["row"]["note"]) is is_told
+    assert ("in use already" in plan(**given)["row"]["note"]) is is_told
 
 
 def test_the_plan_keeps_the_order_of_the_feeds() -> None:
@@ -275,7 +275,7 @@ def test_what_cannot_be_read_any_more_is_not_replaced_by_a_new_one(host: Host) -
     for kind in ("bytes", "ssh_key"):
         result = host.run(host.slot("current", generate=kind))
         assert result["failed"]
-        assert "cannot be read by this host" in result["msg"]
+        assert "this host can no longer read" in result["msg"]
     assert host.path("current").read_text() == "of another machine"
     # A secret in the vault is not at risk.
     assert host.run(host.slot("current", secret="old"))["changed"]
@@ -296,7 +296,7 @@ def test_a_failure_says_what_was_changed_before_it(host: Host) -> None:
     result = host.run(host.slot("current", secret="new"), nowhere)
     assert result["failed"]
     assert result["changed_names"] == ["a_current"]
-    assert "there is no directory" in result["msg"]
+    assert "there is no folder" in result["msg"]
 
 
 @pytest.mark.parametrize("secret", ["new", KEY], ids=["password", "key"])
@@ -408,7 +408,7 @@ def test_the_host_switches_to_what_was_tried(host: Host) -> None:
     again = host.run(host.slot("pending", secret="of somebody else"))["digests"]["a_pending"]
     assert again != tried
     result = switch_to(host, again, secret="of the vault file")
-    assert "a_pending is not what the vault file has now" in result["msg"]
+    assert "a_pending differs from the vault file" in result["msg"]
     assert host.holds("current") == "old"
     assert not switch_to(host, again, secret="of somebody else").get("failed")
     assert (host.holds("current"), host.holds("previous")) == ("of somebody else", "old")

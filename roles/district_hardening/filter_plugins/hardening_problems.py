@@ -12,7 +12,7 @@ TIMES = ("integrity_at", "updates_at", "reboot_at")
 
 
 def hardening_problems(values: Mapping[str, Any], user: str = "") -> list[str]:
-    """Return what is wrong with a host's values, one message each, beginning with the variable.
+    """Return a message for each unusable value of a host. It begins with the variable's name.
 
     `values` maps the variables, without the role's prefix, to their values. `user` is the account
     by which Ansible logs in.
@@ -70,4 +70,5 @@ class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
+        """Return the filter by name."""
         return {"hardening_problems": hardening_problems}

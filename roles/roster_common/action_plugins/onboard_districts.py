@@ -43,7 +43,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 

@@ -32,7 +32,7 @@ options:
 attributes:
   check_mode:
     support: full
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 

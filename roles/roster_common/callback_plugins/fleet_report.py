@@ -32,7 +32,7 @@ description:
     changed. C(ok) is false if somebody has to act.
   - Failed, unreachable and skipped hosts have a row. Their names go to a file for C(--limit).
 requirements: [enabled in ansible.cfg]
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 KEY = "fleet_report"

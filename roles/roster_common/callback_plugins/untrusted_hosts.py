@@ -22,7 +22,7 @@ description:
   - A module's result cannot bring statistics of the run (C(ansible_stats)). Only the task
     C(set_stats) can. Those of a compromised host would add rows to the closing table, or end the
     run for all hosts.
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 STATISTICS = "ansible_stats"

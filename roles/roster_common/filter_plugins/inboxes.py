@@ -1,4 +1,4 @@
-"""Jinja2 filters of the role `sis_inbox`: what its accounts bring to a host, and their faults."""
+"""Jinja2 filters of the role `sis_inbox`: accounts, keys, folders, and their problems."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def inbox_accounts(accounts: Sequence[Account]) -> list[dict[str, str]]:
 
 
 def authorized_keys(account: Account, requests: str, header: str) -> str:
-    """Return the lines by which sshd lets an account in, for the given requests of SFTP."""
+    """Return an account's authorized_keys, which allow the given SFTP requests only."""
     networks = ",".join(account["networks"])
     command = f"internal-sftp -d /incoming -u 0027 -l INFO {requests}"
     options = f'restrict,from="{networks}",command="{command}"'

@@ -1,4 +1,4 @@
-"""Jinja2 filter that finds variables by names which this release no longer knows."""
+"""Jinja2 filter that finds variables under their old names."""
 
 from __future__ import annotations
 
@@ -27,4 +27,5 @@ class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
+        """Return the filter by name."""
         return {"renamed_variables": renamed_variables}

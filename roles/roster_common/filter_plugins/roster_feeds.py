@@ -1,6 +1,6 @@
 """Jinja2 filters that turn a host's inventory values into feeds, for every role.
 
-They need nothing beside this file, so that they load wherever the roles lie.
+They import nothing of the project, so they load wherever the roles are installed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 DAY = 24 * 60  # minutes
-LONGEST_ACCOUNT = 31  # letters of a name that systemd takes
-UPKEEP_MINUTES = 90  # upgrades spread over half an hour, and what they do
+LONGEST_ACCOUNT = 31  # characters that systemd accepts
+UPKEEP_MINUTES = 90  # upgrades start within half an hour, and take some time
 
 
 def resolve_feeds(
     feeds: Sequence[Mapping[str, Any]], flat: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Each feed completed with the flat values that it does not name itself.
+    """Return each feed, completed with the flat values that it does not set itself.
 
-    `feeds` is `roster_upload_feeds`; `flat` maps configuration keys to the host's flat values.
-    Empty values (null) are left out, and `{feed}` in the source stands for the feed's name.
+    `feeds` is `roster_upload_feeds`. `flat` maps configuration keys to the host's flat values.
+    Empty values (null) are dropped, and `{feed}` in the source stands for the feed's name.
     """
     resolved = []
     for item in feeds:
@@ -35,7 +35,7 @@ def resolve_feeds(
 
 
 def with_prefix(names: Sequence[str], prefix: str) -> list[str]:
-    """Each name with a prefix; a host's feeds are asked for so often that Jinja's map is felt."""
+    """Return each name with a prefix. Jinja's map takes noticeably longer, and runs often."""
     return [prefix + name for name in names]
 
 
@@ -47,12 +47,13 @@ def planned_starts(
     rehearsal: str = "",
     watch_minutes: int = 0,
 ) -> dict[str, dict[str, list[str]]]:
-    """Feed name to its units (without `@FEED`) and their planned starts (`HH:MM`, UTC).
+    """Return each feed's units (without `@FEED`) with their planned starts (`HH:MM`, UTC).
 
-    `roster-upload` starts first at the window's opening plus a number of minutes below
-    `spread_minutes` that is a hash of host and feed, stable from run to run and even over a fleet;
-    then at the retries. `roster-rehearse` starts as many minutes after `rehearsal`, `roster-watch`
-    `watch_minutes` before the deadline; either is left out where its time is empty or 0.
+    `roster-upload` starts some minutes after the window opens, fewer than `spread_minutes`. A hash
+    of host and feed decides how many, so the number is stable and evenly spread over a fleet.
+    `roster-upload` starts again at the retries. `roster-rehearse` starts as many minutes after
+    `rehearsal`. `roster-watch` starts `watch_minutes` before the deadline. A unit whose time is
+    empty or 0 is skipped.
     """
     starts: dict[str, dict[str, list[str]]] = {}
     for feed in feeds:
@@ -88,10 +89,10 @@ def _later(time: str, by: int) -> str:
 def schedule_problems(
     feeds: Sequence[Mapping[str, Any]], starts: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> list[str]:
-    """The deliveries of `planned_starts` that lie outside their feed's window."""
+    """Return a message for each delivery of `planned_starts` outside its feed's window."""
     return [
         f"roster_schedule_retries: {feed['feed']} would start at {start} UTC, outside its window "
-        f"{feed['window_start']}-{feed['deadline']} UTC"
+        f"{feed['window_start']}-{feed['deadline']} UTC. Choose a time within the window"
         for feed in feeds
         for start in starts[feed["feed"]]["roster-upload"]
         if not in_window(start, feed["window_start"], feed["deadline"])
@@ -99,13 +100,13 @@ def schedule_problems(
 
 
 def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]) -> list[str]:
-    """The times of a host's own upkeep that would disturb a delivery.
+    """Return a message for each time of a host's upkeep that would disturb a delivery.
 
-    `feeds` have a `feed`, `window_start` and `deadline`; `times` maps variables to `HH:MM` (UTC).
+    `feeds` have a `feed`, `window_start` and `deadline`. `times` maps variables to `HH:MM` (UTC).
     """
     return [
         f"{name}: {time} UTC and the {UPKEEP_MINUTES} minutes after it touch the window of "
-        f"{feed['feed']}, {feed['window_start']}-{feed['deadline']} UTC"
+        f"{feed['feed']}, {feed['window_start']}-{feed['deadline']} UTC. Choose another time"
         for feed in feeds
         for name, time in times.items()
         if in_window(time, feed["window_start"], feed["deadline"])
@@ -114,7 +115,7 @@ def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]
 
 
 def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the program connects to, as `host:port`: the vendor's servers, and those it tells."""
+    """Return the servers of the vendor and of the alerts, as `host:port`, each once."""
     found = []
     for feed in feeds:
         found.append(f"{feed['remote_host']}:{feed['remote_port']}")
@@ -176,27 +177,27 @@ def export_folders(feeds: Sequence[Mapping[str, Any]], group: str) -> list[dict[
 
 
 def packages_to_install(names: Sequence[str], lines: Sequence[str]) -> list[str]:
-    """The packages that a host's lines (`STATUS NAME`) do not show as installed.
+    """Return the packages that a host's lines (`STATUS NAME`) do not show as installed.
 
-    Without any line nothing is known, and it is all of them.
+    Return all of them if there is no line, since then nothing is known.
     """
     return [name for name in names if f"installed {name}" not in lines]
 
 
 def packages_to_remove(names: Sequence[str], lines: Sequence[str]) -> list[str]:
-    """The packages of which a host's lines (`STATUS NAME`) show at least a configuration."""
+    """Return the packages of which a host's lines (`STATUS NAME`) show files or configuration."""
     known = {line.partition(" ")[2] for line in lines if not line.startswith("not-installed")}
     return [name for name in names if not lines or name in known]
 
 
 def to_toml(value: Any) -> str:
-    """A value as TOML writes it; tables are inline."""
+    """Return a value as TOML, with inline tables."""
     if isinstance(value, Mapping):
         pairs = (f"{to_toml(str(key))} = {to_toml(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(to_toml, value)) + "]"
-    # The one character that JSON leaves as it is and TOML does not.
+    # JSON allows this character unescaped, TOML does not.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -204,6 +205,7 @@ class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
         return {
             "resolve_feeds": resolve_feeds,
             "with_prefix": with_prefix,

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Ansible module: bring groups and accounts that nobody logs in to into their stated state."""
+"""Ansible module: make, change and remove groups and accounts that nobody logs in to."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: system_accounts
-short_description: Make groups and accounts that nobody logs in to, in one trip
+short_description: Make groups and accounts that nobody logs in to
 description:
-  - A host has an account for each feed and each inbox. A task for each would take a trip each.
+  - A host has an account for each feed and each inbox. This module makes all of them in one trip.
   - The accounts are system accounts without a password, a home or a shell.
 options:
   groups:
@@ -26,17 +26,17 @@ options:
         type: str
         required: true
       group:
-        description: Its primary group, which is made where it is missing.
+        description: Its primary group. The module makes it if it is missing.
         type: str
         required: true
       groups:
         description:
-          - The other groups that the account is in. It leaves all that are not named.
-          - Groups are made where they are missing. Without this option the account's stay.
+          - The account's other groups. It leaves all groups that are not listed.
+          - The module makes missing groups. Without this option the account keeps its groups.
         type: list
         elements: str
   absent:
-    description: Accounts that are removed, and the groups of their names.
+    description: Accounts that are removed, together with the groups of the same name.
     type: list
     elements: str
     default: []
@@ -45,7 +45,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 EXAMPLES = r"""
@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_names:
-  description: The groups and accounts that were, or in check mode would be, changed.
+  description: The changed groups and accounts. In check mode, those that would change.
   type: list
   elements: str
   returned: always
@@ -74,7 +74,7 @@ HOME, SHELL = "/nonexistent", "/usr/sbin/nologin"
 
 
 def find(lookup, name):
-    """The entry of a name; None where there is none."""
+    """Return the entry of a name, or None."""
     try:
         return lookup(name)
     except KeyError:
@@ -82,7 +82,7 @@ def find(lookup, name):
 
 
 class Accounts:
-    """The groups and accounts of one call, compared with and brought to the host."""
+    """The groups and accounts of one call, compared with the host and changed there."""
 
     def __init__(self, module):
         self.module = module
@@ -91,7 +91,7 @@ class Accounts:
         self.made = set()  # groups that check mode would have made
 
     def change(self, name, before, after, *command):
-        """Note a change and, but for check mode, run the command that makes it."""
+        """Note a change and, unless in check mode, run the command that makes it."""
         self.changed_names.append(name)
         self.diffs.append(
             {
@@ -105,13 +105,14 @@ class Accounts:
             self.module.run_command(list(command), check_rc=True)
 
     def make_group(self, name):
+        """Make a group if it is missing."""
         if name not in self.made and not find(grp.getgrnam, name):
             self.made.add(name)
             self.change(name, "no group", "group", "groupadd", "--system", name)
 
     @staticmethod
     def shown(group, groups, home, shell):
-        """An account's state as a diff shows it."""
+        """Return an account's state as a diff shows it."""
         return "group %s, also in %s, home %s, shell %s" % (
             group,
             ", ".join(groups) or "none",
@@ -120,6 +121,7 @@ class Accounts:
         )
 
     def make_account(self, account):
+        """Make or change an account, and make its groups."""
         name, group, groups = account["name"], account["group"], account["groups"]
         for one in [group, *(groups or [])]:
             self.make_group(one)
@@ -144,13 +146,15 @@ class Accounts:
             self.change(name, before, after, "usermod", *options, name)
 
     def remove(self, name):
+        """Remove an account and the group of its name."""
         if find(pwd.getpwnam, name):
             self.change(name, "account", "no account", "userdel", name)
-        # userdel has removed it where it was the primary one, and nobody else was in it.
+        # userdel has removed the group already if it was the primary one and empty.
         if find(grp.getgrnam, name):
             self.change(name, "group", "no group", "groupdel", name)
 
     def run(self):
+        """Apply all parameters and exit with Ansible's result."""
         for name in self.module.params["groups"]:
             self.make_group(name)
         for account in self.module.params["accounts"]:
@@ -164,6 +168,7 @@ class Accounts:
 
 
 def main():
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "groups": {"type": "list", "elements": "str", "default": []},

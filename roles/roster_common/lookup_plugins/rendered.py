@@ -12,8 +12,8 @@ DOCUMENTATION = """
 name: rendered
 short_description: A template, rendered without a copy of all variables
 description:
-  - Does what C(ansible.builtin.template) does, but for its copy of all of the host's variables,
-    which takes as long as a small task, for each file.
+  - Renders like C(ansible.builtin.template), but does not copy all variables of the host for each
+    file. Such a copy takes as long as a small task.
 author: The Roster Delivery authors
 options:
   _terms:
@@ -26,10 +26,10 @@ options:
     type: dict
     default: {}
   items:
-    description: Renders each template once for each of these, which it knows by I(item_name).
+    description: Renders each template once for each item, under the name I(item_name).
     type: list
   item_name:
-    description: What the template calls one of the I(items).
+    description: Name of an item in the template.
     type: str
     default: item
 """
@@ -56,7 +56,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
     """Ansible's entry point."""
 
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
-        """Return the templates' texts. Raise Ansible's own error where one is missing or wrong."""
+        """Return the rendered templates. Raise Ansible's own error for a missing or wrong one."""
         self.set_options(var_options=variables, direct=kwargs)
         known = {"ansible_managed": MANAGED, **variables, **self.get_option("template_vars")}
         items, name = self.get_option("items"), self.get_option("item_name")

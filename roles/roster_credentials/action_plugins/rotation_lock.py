@@ -15,16 +15,16 @@ module: rotation_lock
 short_description: Hold a feed's rotation on its host
 description:
   - Takes a lock on the host for this run of Ansible, and returns what M(systemd_credentials) needs
-    to keep it. Fails where another run holds it.
+    to keep it. Fails if another run holds it.
   - The lock of a run that was killed on this control node is taken over at once. Another control
-    node cannot know of that, and waits until the lock ends by itself.
+    node cannot know that the run has ended, so it waits until the lock expires.
 options:
   path:
     description: The lock's file on the host.
     type: str
     required: true
   release:
-    description: Whether to give the lock back instead.
+    description: Whether to release the lock instead.
     type: bool
     default: false
 attributes:
@@ -74,30 +74,30 @@ def who() -> str:
     """Return the operator's name for others to read."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # as in a container, whose user need not have a name
+    except (KeyError, OSError):  # in a container a user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
 
 
 def here() -> str:
-    """Return what process numbers count in: this start of this machine, or of a container on it."""
+    """Return a name for this boot of the machine or container, in which process numbers count."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def token_of(pid: int) -> str:
-    """Return a name that no other process has or will have."""
+    """Return a name that no other process ever has."""
     return f"{here()} {pid} {start_of(pid)}"
 
 
 def start_of(pid: int) -> str:
-    """Return when a process of this machine was started. Raise OSError where there is none."""
+    """Return the start time of a process, in clock ticks. Raise OSError if it does not exist."""
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     return text.rpartition(")")[2].split()[19]
 
 
 def has_ended(token: str) -> bool:
-    """Return whether a token names a process of this machine that is there no more."""
+    """Return whether a token names a process of this machine that has ended."""
     place, _, process = token.rpartition(" ")[0].rpartition(" ")
     if place != here() or not process.isdecimal():
         return False

@@ -19,9 +19,9 @@ def feed_credentials(
     alerts: Mapping[str, Any],
     locks: str,
 ) -> list[dict[str, Any]]:
-    """Return what each feed keeps on the host: its secret or key, its state's key, its alerts'.
+    """Return the credentials of each feed: its secret or key, its state's key, its alerts' secrets.
 
-    `secrets` holds the feeds' vault files, `locks` is the folder of rotations that are under way.
+    `secrets` holds the feeds' vault files. `locks` is the folder of the rotations' locks.
     """
     found: list[dict[str, Any]] = []
     for feed in (feed["feed"] for feed in feeds):
@@ -30,7 +30,7 @@ def feed_credentials(
         if "secret" in entry:
             current |= {
                 "secret": entry["secret"],
-                # During a rotation either of them is right.
+                # During a rotation the host may have either.
                 "accept": [entry["next"]] if "next" in entry else [],
                 "since": entry.get("since", ""),
                 "newer_only": True,
@@ -49,8 +49,8 @@ def rotated_feeds(
 ) -> list[dict[str, Any]]:
     """Return the feeds with the `secret` in use and the `new` one, either empty if there is none.
 
-    `new_password` comes before the `next` of a vault file. `is_hosts_key` is true where the host
-    makes the key.
+    `new_password` takes precedence over the `next` of a vault file. `is_hosts_key` is true if the
+    host makes the key.
     """
     found = []
     for feed in feeds:

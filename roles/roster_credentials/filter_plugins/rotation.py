@@ -1,4 +1,4 @@
-"""Ansible filter: what a rotation has to do for each feed."""
+"""Ansible filter: the action of a rotation for each feed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from roster_upload.spec import spec
 
 DOCUMENTATION = """
 name: rotation_plan
-short_description: What a rotation has to do for each feed
+short_description: The action of a rotation for each feed
 description:
-  - Takes feeds and what their slots hold on the host, and returns a list of one mapping a feed,
-    nothing in it secret - C(feed), C(district), C(is_hosts_key), C(action), and C(row), the closing
-    table's, where there is nothing to do.
+  - Compares feeds with the slots on the host. Returns one mapping a feed, without any secret.
+  - Its keys are C(feed), C(district), C(is_hosts_key), C(action) and C(row). C(row) is the row of
+    the closing table for a feed without an action.
   - C(action) is empty, C(rotate), C(finish) (the host has switched already), C(generate)
     (a key) or C(discard) (the pending one).
 author: The Roster Delivery authors
@@ -29,15 +29,17 @@ options:
     elements: dict
     required: true
   slots:
-    description: What M(systemd_credentials) found in the slots C(FEED_current), C(FEED_pending).
+    description: The result of M(systemd_credentials) for C(FEED_current) and C(FEED_pending).
     type: dict
     required: true
   key_action:
-    description: The action for hosts' own keys - C(generate), C(activate), C(discard), or empty.
+    description:
+      - The action for keys that hosts make themselves - C(generate), C(activate), C(discard), or
+        empty.
     type: str
     required: true
   maximum_days:
-    description: Age in days at which a credential is to be rotated.
+    description: Age in days at which you should rotate a credential.
     type: int
     required: true
   today:
@@ -58,9 +60,9 @@ SLOTS = ("current", "pending")
 
 
 def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
-    """The note on a credential of the day `since`; `ok` is false where somebody has to act."""
+    """Return the `note` on a credential's age. `ok` is false if somebody must act."""
     if not since:
-        return {"note": "its age is not known: the host has none; run site.yml", "ok": False}
+        return {"note": "its age is unknown, since the host has none. Run site.yml", "ok": False}
     days = (dt.date.fromisoformat(today) - dt.date.fromisoformat(since)).days
     is_old = days >= maximum_days - WARNING_DAYS
     note = f"{days} of {maximum_days} days old{': rotate it' if is_old else ''}"
@@ -73,17 +75,17 @@ def of_key(name: str, slots: Mapping[str, Mapping[str, str]], asked: str) -> str
     if slots["held"][f"{name}_pending"] == "nothing":
         return "generate" if asked == "generate" else ""
     if not pending or asked == "discard":
-        return "discard"  # or what was left there before the feed got a key
+        return "discard"  # also a leftover of the time before the feed had a key
     if pending == current:
         return "finish"
     return "rotate" if asked == "activate" else ""
 
 
 def of_password(name: str, feed: Mapping[str, Any], slots: Mapping[str, Mapping[str, str]]) -> str:
-    """What is to be done with a secret of the vault's."""
+    """Return the action for a secret of the vault file."""
     held = {slot: slots["held"][f"{name}_{slot}"] for slot in SLOTS}
     if not feed["new"]:
-        return "discard" if held["pending"] != "nothing" else ""  # what a run that was cut has left
+        return "discard" if held["pending"] != "nothing" else ""  # a leftover of an interrupted run
     if feed["new"] == feed["secret"]:
         return "rotate" if held["current"] == "other" else ""
     return "finish" if held["current"] == "wanted" else "rotate"
@@ -113,7 +115,7 @@ def rotation_plan(
         else:
             action = of_password(name, feed, slots)
             if feed["new"] and not action:
-                row["note"] += "; the new one that was given is the one in use"
+                row["note"] += ". The new one that you gave is in use already"
         about = {"feed": name, "district": feed["district"]}
         plan.append(
             {**about, "is_hosts_key": feed["is_hosts_key"], "action": action, "row": about | row}
@@ -125,5 +127,5 @@ class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
-        """The filters by name."""
+        """Return the filters by name."""
         return {"rotation_plan": rotation_plan}

@@ -17,12 +17,13 @@ DOCUMENTATION = """
 name: alert_secrets
 short_description: The secrets of a host's alerts, from the nearest alerts.vault
 description:
-  - Returns a mapping with C(webhook), C(heartbeat) and C(smtp), as far as the file has them. The
+  - Returns a mapping with those of C(webhook), C(heartbeat) and C(smtp) that the file has. The
     mapping is empty if there is no file.
-  - The host's own file precedes those of its groups. Among groups, Ansible's own order decides.
+  - The host's own file takes precedence over those of its groups. Among groups, Ansible's own order
+    decides.
   - Fails if these secrets are still encrypted among the variables.
-  - No value is ever taken for a template.
-author: The project's maintainers
+  - No value is read as a template.
+author: The Roster Delivery authors
 options:
   _terms:
     description: None.

@@ -19,7 +19,7 @@ short_description: The secrets of feeds, from their vault files
 description:
   - Returns a mapping of each feed to the content of its vault file (C(secret), C(since), C(next)).
     Feeds without a file are skipped.
-  - No value is ever taken for a template.
+  - No value is read as a template.
 author: The Roster Delivery authors
 options:
   _terms:

@@ -1,4 +1,4 @@
-"""Ansible action: what all hosts have reported as a table on the terminal and one HTML page."""
+"""Ansible action: show all hosts' reports as a table on the terminal and one HTML page."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from roster_fleet.status import table as tables
 
 DOCUMENTATION = r"""
 module: roster_page
-short_description: The fleet's status as a table on the terminal and one HTML page
+short_description: Show the fleet's status as a table on the terminal and one HTML page
 description:
   - Runs on the control node alone, once for all hosts.
-  - The page is left as it is where nothing has changed but the time.
+  - The page is not written if only the time has changed.
 options:
   page:
     description: The page's path.
@@ -45,10 +45,10 @@ options:
     type: str
     required: true
   fail:
-    description: Whether a red district is a failure.
+    description: Whether a red district makes the task fail.
     type: bool
     default: false
-author: The project's maintainers
+author: The Roster Delivery authors
 """
 
 RETURN = r"""
@@ -59,8 +59,8 @@ counts:
 """
 
 MAXIMUM = "roster_credentials_maximum_days"
-MAXIMUM_DAYS = 365  # where the inventory does not say
-LEAST_WIDTH = 160  # of the table where it is not on a terminal
+MAXIMUM_DAYS = 365  # if the inventory has no value
+LEAST_WIDTH = 160  # of a table that does not go to a terminal
 OPTIONS = {
     "page": {"type": "path", "required": True},
     "cache": {"type": "path", "required": True},
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     _requires_connection = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Print the table and return Ansible's result."""
+        """Print the table and write the page. Return Ansible's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         known = task_vars or {}
@@ -88,7 +88,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         try:
             result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
         except OSError as error:
-            return result | {"failed": True, "msg": f"the page cannot be written: {error}"}
+            advice = "Set roster_status_page to another path"
+            message = f"the page cannot be written: {error}. {advice}"
+            return result | {"failed": True, "msg": message}
         display, is_terminal = Display(), sys.stdout.isatty()
         for trouble in [] if self._task.check_mode else cache.keep(hosts):
             display.warning(trouble)
@@ -107,9 +109,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     def host(
         name: str, known: dict[str, Any], registered: str, cache: caches.Cache, now: str
     ) -> status.Host:
-        """Return a host of the play. Hosts outside of `--limit` were not asked."""
+        """Return a host with its report. A host outside `--limit` was not asked."""
         if name not in known["ansible_play_hosts_all"]:
-            # Its variables are not looked at: they may lie in a vault whose key is not here.
+            # Its variables may be encrypted with a key that is not on this control node.
             return caches.host(name, None, cache, now)
         values = known["hostvars"][name]
         maximum, answer = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
@@ -117,7 +119,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
     @staticmethod
     def inventory(known: dict[str, Any]) -> str:
-        """Return the inventory as an operator types it in the project's folder."""
+        """Return the inventory's path as an operator types it in the project's folder."""
         sources = known.get("ansible_inventory_sources") or ["INVENTORY"]
         root = Path(known["playbook_dir"]).parent
         path = Path(str(sources[0]))

@@ -1,6 +1,6 @@
 """Jinja2 filters of the upload program: its rules for feeds, and the files that it needs on a host.
 
-The rules are the program's own, applied on the control node before any host is touched.
+The program's own rules are applied on the control node, before any host is touched.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-# A role that lies elsewhere finds the program by PYTHONPATH.
+# A role that is installed elsewhere finds the program by PYTHONPATH.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 PREFIX = "roster_upload_"
@@ -21,7 +21,7 @@ SETTINGS = "/etc/roster-upload"
 SLOTS = ("credentials", "pending", "previous")
 MISSING = (
     "the upload program's sources were not found. They are in the folder scripts of the checkout, "
-    "beside roles. Where the roles are installed elsewhere, set PYTHONPATH=CHECKOUT/scripts"
+    "beside roles. If the roles are installed elsewhere, set PYTHONPATH=CHECKOUT/scripts"
 )
 
 
@@ -39,8 +39,8 @@ def feed_problems(
     found = []
     if alone and feeds and alone not in [feed.get("feed") for feed in resolved]:
         found.append(
-            f"{PREFIX}feeds: does not name {alone}, which is {PREFIX}feed of this host and would "
-            f"be taken off it. Put it into the list, or remove {PREFIX}feed"
+            f"{PREFIX}feeds: does not name {alone}, which is {PREFIX}feed of this host. The run "
+            f"would remove that feed. Put it into the list, or remove {PREFIX}feed"
         )
     for index, (feed, item) in enumerate(zip(resolved, feeds, strict=True)):
         for problem in config.problems(feed):
@@ -99,7 +99,7 @@ def feed_files(accounts: Mapping[str, str], texts: Sequence[str]) -> list[dict[s
 def account_files(
     accounts: Mapping[str, str], units: Sequence[Mapping[str, Any]], head: str
 ) -> list[dict[str, Any]]:
-    """Return drop-ins of the feeds whose account is another than their units' `rf-%i`.
+    """Return drop-ins of the feeds whose account is not `rf-%i`, as in their units.
 
     `head` is the comment that each starts with.
     """

@@ -1,6 +1,6 @@
 """Lookup: the upload program as one file, built from `scripts/roster_upload`.
 
-The same sources give the same bytes, so that a host's copy changes only when the program does.
+The same sources give the same bytes. So a host's copy changes only if the program does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ name: roster_program
 short_description: The upload program as one file
 description:
   - Builds the program into a zip that Python runs, and returns it in base64.
-author: The project's maintainers
+author: The Roster Delivery authors
 options: {}
 """
 
@@ -40,14 +40,14 @@ _raw:
 """
 
 SOURCE = Path(__file__).resolve().parents[3] / "scripts" / "roster_upload"
-# Isolated: neither the environment nor the user's own packages have a say in what runs.
+# Isolated (-I): the environment and the user's own packages cannot change what runs.
 INTERPRETER = b"#!/usr/bin/python3 -I\n"
 MAIN = b"import sys\n\nfrom roster_upload.cli.parser import main\n\nsys.exit(main())\n"
 
 
 @functools.cache
 def build() -> bytes:
-    """The program's bytes: the interpreter's line, then a zip that Python can run."""
+    """Return the program: the interpreter's line, then a zip that Python can run."""
     members = {"__main__.py": MAIN}
     for path in sorted(SOURCE.rglob("*")):
         if path.suffix in {".py", ".toml"}:
@@ -65,5 +65,5 @@ class LookupModule(LookupBase):  # type: ignore[misc]
     """Ansible's entry point."""
 
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
-        """The program in base64, as the only item."""
+        """Return the program in base64, as the only item."""
         return [base64.b64encode(build()).decode()]
