@@ -140,7 +140,8 @@ def test_a_command_is_of_the_inventory_and_its_values_stay_values(
 ) -> None:
     evil.answer(of_program(report()))
     shown(play)
-    assert json.dumps(f'-e \'{{"feed": "{FEED}", "digest": "{fleets.DIGEST}"')[1:-1] in page()
+    command = f'-e \'{{"roster_feed": "{FEED}", "approve_digest": "{fleets.DIGEST}"'
+    assert json.dumps(command)[1:-1] in page()
     evil.answer(of_program(report(feed="not-planned")))
     text, _ = shown(play)
     assert "the inventory gives the host no feed of this name" in text
