@@ -232,7 +232,7 @@ def test_a_digest_is_hex(host: Host, state: str, command: str) -> None:
     assert "is not the start of a digest" in said
     code, said = told(host, f"approve {VICTIM} --digest {'ab' * 8} --reason spring")
     assert code == 2, said
-    assert "none is held" in said
+    assert "No export is held" in said
     assert "touch" not in told(host, f"status {VICTIM}")[1]
 
 

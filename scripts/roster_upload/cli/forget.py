@@ -7,10 +7,9 @@ import datetime as dt
 import os
 
 from roster_upload import config
-from roster_upload.cli.host_feeds import config_file
+from roster_upload.cli.host_feeds import config_file, read_ledger
 from roster_upload.exits import Exit
 from roster_upload.host import credentials
-from roster_upload.records.ledger import Ledger
 from roster_upload.terminal.output import show
 
 
@@ -20,7 +19,7 @@ def forget(given: argparse.Namespace) -> int:
     path, now = credentials.previous(given.config_dir, feed.feed), dt.datetime.now(dt.UTC)
     if path.exists() and path.stat().st_mtime > now.timestamp():
         os.utime(path)  # a wrong clock wrote it, and that day may never come
-    sent = Ledger(given.state_dir / feed.feed).history().last_sent()
+    sent = read_ledger(given, feed.feed).history().last_sent()
     if not path.exists():
         show(f"{feed.district}: no former credential is kept")
     elif credentials.is_outlived(path, sent.started if sent else "", now):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from roster_upload import config
-from roster_upload.cli.host_feeds import config_file
+from roster_upload.cli.host_feeds import config_file, read_ledger
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import unit
 from roster_upload.terminal.output import say, show
@@ -140,10 +140,9 @@ def _receipt_code(given: argparse.Namespace, command: str, began: dt.datetime) -
     systemd calls a blackout date a success, and may have forgotten everything else.
     """
     # Failures, and starts that are refused, do without.
-    from roster_upload.records.ledger import Ledger  # noqa: PLC0415
     from roster_upload.records.night import stamp  # noqa: PLC0415
 
-    last = Ledger(given.state_dir / given.feed).history().last
+    last = read_ledger(given, given.feed).history().last
     if not last:
         return Exit.OK
     # Not the receipt of a delivery which cron has started beside a login.
