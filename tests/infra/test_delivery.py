@@ -166,7 +166,7 @@ def test_a_few_faulty_rows_are_sent_and_told_once(
             digest = new_export(feed, tmp_path, *options)
             code, told = operate(feed, f"send {name}")
             assert code == 0, told
-            assert "; 2 faulty rows" in told
+            assert ". 2 faulty rows" in told
             assert sha256(vendor, remote_path(feed)) == digest
             receipt = receipts(feed)[-1]
             assert receipt["faulty_rows"] == {"users": 1, "enrollments": 1}
@@ -176,7 +176,7 @@ def test_a_few_faulty_rows_are_sent_and_told_once(
             assert keys == [fault[:3] for fault in expected]
         code, told = operate(feed, f"status {name}")
         assert "amber" in told
-        assert f"roster-upload check {name} shows all" in told
+        assert f"roster-upload check {name} to see all" in told
 
 
 def student_of(package: Path) -> tuple[str, str]:
