@@ -79,7 +79,7 @@ def test_the_planned_minute_starts_a_night(
         def is_over(feed: Feed = feed, count: int = count) -> bool:
             if feed is unchanged:
                 unit = f"roster-upload@{feed['feed']}.service"
-                return "is in already" in said_since(feed, minute, unit)
+                return "already has tonight's" in said_since(feed, minute, unit)
             return len(receipts(feed)) >= count
 
         wait_for(f"the start of {feed['feed']} at {minute}", is_over, 240)
@@ -249,7 +249,7 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))
         code, told = operate(feed, f"rehearse {name}")
         assert code == 0, told
-        assert "nothing was sent" in told
+        assert "Nothing was sent" in told
         code, told = operate(feed, f"probe {name}")
         assert code == 0, told
         assert "posix-rename" in told
