@@ -357,7 +357,7 @@ def test_a_probe_is_remembered_and_compared(district: District, vendor: Vendor) 
     assert code == Exit.OK, told
     changed = district.last["remote"]["server_changed"]
     assert any("the server's version was SSH-2.0-Other" in word for word in changed)
-    assert "the server has changed" in told
+    assert "The server has changed" in told
     assert json.loads(profile.read_text())["server"] == learned["server"]
     assert district.send()[0] == Exit.OK
     assert "server_changed" not in district.last["remote"]
