@@ -1,6 +1,6 @@
-"""The export before it is read: found, finished, fresh, and then one private copy of it.
+"""Find the export, wait until it is stable, and make one private copy of it.
 
-Everything after works on the copy, so that an SIS that writes meanwhile changes nothing.
+All later steps read the copy. So the SIS can write meanwhile without an effect.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from roster_upload.terminal.printable import path_text
 COPIED_AT_ONCE = 1 << 20
 LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-# Of a file: its path, its inode, its size in bytes, when it was written and changed (ns).
+# For each file: name, inode, size in bytes, times of modification and inode change (ns).
 State = tuple[tuple[str, int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Export:
-    """An export where the SIS has put it: a file, or a folder of CSV files."""
+    """An export in its place: a file, or a folder of CSV files."""
 
     path: Path
     files: tuple[Path, ...]
 
     @property
     def is_folder(self) -> bool:
-        """Return whether it has to be packed."""
+        """Return whether it is a folder, which has to be packed."""
         return self.files != (self.path,)
 
     def written(self) -> tuple[int, dt.datetime]:
-        """Return its size in bytes, and when its oldest file was written. Raise Failure."""
+        """Return its size in bytes, and the time of its oldest file. Raise Failure."""
         try:
             state = _state(self)
         except OSError as error:
@@ -60,7 +60,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A private copy of an export: what it was, and where the copy lies."""
+    """A private copy of an export: its path, size, digest and time."""
 
     path: Path
     bytes: int
@@ -69,20 +69,20 @@ class Snapshot:
 
 
 def _moment(nanoseconds: int) -> dt.datetime:
-    """Return a file's time, also where it lies outside of the calendar."""
+    """Return the time of a file, limited to the years of the calendar."""
     seconds = min(max(nanoseconds // 10**9, 0), LATEST_SECONDS)
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def find(wanted: Path, *, is_opaque: bool = False) -> Export:
-    """Return the export at a path. Its last part may be a pattern: the newest match. Raise Failure.
+    """Return the export at a path, or the newest match if its last part is a pattern.
 
-    An opaque one is a file. Others may be folders of CSV files.
+    An opaque export is a file. Others may be folders of CSV files. Raise Failure.
     """
     source = wanted
     try:
         if set("*?[") & set(source.name):
-            # Path.glob would say nothing of a folder that it may not read.
+            # Path.glob would hide that a folder is unreadable.
             found = source.parent.iterdir()
             matches = [path for path in found if fnmatch.fnmatchcase(path.name, source.name)]
             if not matches:
@@ -96,13 +96,13 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
             if not files:
                 raise Failure(
                     Exit.SOURCE,
-                    f"there is no CSV file in {path_text(source)}; did the SIS write elsewhere?",
+                    f"there is no CSV file in {path_text(source)}. Did the SIS write elsewhere?",
                 )
             return Export(source, tuple(sorted(files)))
     except FileNotFoundError:
         raise Failure(
             Exit.SOURCE,
-            f"there is no export at {path_text(wanted)}; did the SIS write it elsewhere?",
+            f"there is no export at {path_text(wanted)}. Did the SIS write it elsewhere?",
         ) from None
     except OSError as error:
         raise _unreadable(source, error) from None
@@ -110,7 +110,7 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
 
 
 def _written(path: Path) -> tuple[int, str]:
-    """Return when a file was written (ns), and its name. A missing file comes first."""
+    """Return the time of a file (ns) and its name. A missing file sorts first."""
     try:
         return path.stat().st_mtime_ns, path.name
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def _is_file(path: Path) -> bool:
 def _unreadable(path: Path, error: OSError) -> Failure:
     return Failure(
         Exit.SOURCE,
-        f"{path_text(path)} cannot be read ({error.strerror}); the user {user_name()} needs to",
+        f"{path_text(path)} cannot be read ({error.strerror}). Let the user {user_name()} read it",
     )
 
 
@@ -139,9 +139,9 @@ def _state(export: Export) -> State:
 def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None]) -> Export:
     """Return the export once it has been quiet for `quiet_seconds`. Raise Failure.
 
-    Wait for that no longer than `settle_minutes`, nor than `left_seconds`. A file is quiet if its
-    inode has not changed for so long, by the host's clock. After a change during the check only
-    the program's own looks count: a removal leaves no time, and a file server has its own clock.
+    Wait for `settle_minutes` or `left_seconds`, whichever is less. A file is quiet if its inode
+    has not changed for that time, by the host's clock. After a change during the wait only the
+    program's own checks count: a removal leaves no time, and a file server has its own clock.
     """
     limit = min(feed.settle_minutes * 60, left_seconds)
     end = time.monotonic() + limit
@@ -151,7 +151,7 @@ def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None
         export = find(feed.source, is_opaque=feed.is_opaque)
         try:
             state = _state(export)
-        except FileNotFoundError:  # between two looks
+        except FileNotFoundError:  # it was removed meanwhile
             state = ()
         except OSError as error:
             raise _unreadable(export.path, error) from None
@@ -164,7 +164,7 @@ def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None
         if now >= end:
             raise Failure(
                 Exit.GROWING,
-                f"{path_text(export.path)} was still being written after {limit / 60:.0f} min; it "
+                f"{path_text(export.path)} was still being written after {limit / 60:.0f} min. It "
                 f"has to be quiet for {feed.quiet_seconds} s. Let the SIS export earlier",
             )
         if not has_logged:
@@ -175,10 +175,10 @@ def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None
 
 @contextlib.contextmanager
 def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
-    """Give a private copy of the export, hashed while it is made, gone at the end of the block.
+    """Yield a private copy of the export, hashed while it is made. Remove it after the block.
 
-    A folder becomes a zip that depends on nothing but its files' names and contents. What is too
-    large, or has no room, is not copied. Raise Failure.
+    A folder becomes a zip that depends only on the names and contents of its files. An export that
+    is too large, or does not fit on the disk, is not copied. Raise Failure.
     """
     with workplace() as folder:
         copy = folder / "export"
@@ -198,7 +198,7 @@ def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
         if before != after or (not export.is_folder and size != before[0][2]):
             raise Failure(
                 Exit.GROWING,
-                f"{path_text(export.path)} changed while it was read; the SIS is still writing it",
+                f"{path_text(export.path)} changed while it was read. The SIS is still writing it",
             )
         oldest = min(written for *_, written, _ in before)
         yield Snapshot(copy, size, digest, _moment(oldest))
@@ -206,20 +206,20 @@ def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """Give a private folder for copies, gone at the end of the block. Raise Failure."""
+    """Yield a private folder for copies. Remove it after the block. Raise Failure."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="roster-upload-")
     except OSError as error:
-        raise Failure(Exit.LOCAL, f"no place for a private copy: {error.strerror}") from None
+        raise Failure(Exit.LOCAL, f"no folder for a private copy: {error.strerror}") from None
     try:
         yield Path(folder.name)
     finally:
-        with stop.deferred():  # a second signal must not leave what is private
+        with stop.deferred():  # a second signal must not leave private files
             folder.cleanup()
 
 
 class Hashing:
-    """A new file that nobody else can read, hashed as it is written."""
+    """A new private file, hashed as it is written."""
 
     def __init__(self, path: Path, maximum_bytes: int) -> None:
         self._path, self._most = path, maximum_bytes
@@ -232,7 +232,7 @@ class Hashing:
         self._out = os.fdopen(opened, "wb", buffering=0)
 
     def write(self, data: Any) -> int:
-        """Write all of it. Raise Failure."""
+        """Write all data. Raise Failure."""
         view = memoryview(data)
         self.digest.update(view)
         self.size += len(view)
@@ -247,7 +247,7 @@ class Hashing:
         return len(view)
 
     def flush(self) -> None:
-        """Do nothing: no data waits to be written."""
+        """Do nothing: the file has no buffer."""
 
     def close(self) -> None:
         """Close the file."""
@@ -261,12 +261,13 @@ class Hashing:
 def _refuse_too_large(
     export: Export, sizes: Sequence[int], maximum_bytes: int, folder: Path
 ) -> None:
-    """Raise Failure for what must not be copied. A sparse file of a terabyte takes no disk."""
+    """Raise Failure for an export that is too large. A sparse terabyte takes no disk space."""
     total = sum(sizes)
     most = most_unpacked() if export.is_folder else maximum_bytes
     if len(sizes) > spec("limits")["members"]:
         raise Failure(
-            Exit.REFUSED, f"{path_text(export.path)} has {len(sizes):,} CSV files; no roster has"
+            Exit.REFUSED,
+            f"{path_text(export.path)} has {len(sizes):,} CSV files. No roster has so many",
         )
     if total > most:
         raise _too_large(path_text(export.path), total, most)
@@ -282,8 +283,8 @@ def _refuse_too_large(
 def _too_large(what: str, size: int, most: int) -> Failure:
     return Failure(
         Exit.REFUSED,
-        f"{what} has {size:,} bytes or more, {most:,} is the most, so nothing was sent; look at "
-        "what the SIS has written",
+        f"{what} has {size:,} bytes or more. The limit is {most:,}, so nothing was sent. Check the "
+        "SIS's export",
     )
 
 
@@ -305,7 +306,7 @@ def _pack(export: Export, sizes: Sequence[int], out: Hashing) -> None:
 
 
 def _member(path: Path) -> str:
-    """Return a file's name in the package. One that is not UTF-8 is taken for Latin-1."""
+    """Return a file's name in the package. A name that is not UTF-8 is read as Latin-1."""
     name = os.fsencode(path.name)
     try:
         return name.decode()
@@ -314,7 +315,7 @@ def _member(path: Path) -> str:
 
 
 def _pour(source: BinaryIO, out: Any, size: int) -> None:
-    """Copy what a file had, and one byte more of one that grows, so that it is noticed."""
+    """Copy `size` bytes of a file, and one more if it has grown, which the caller detects."""
     left = size + 1
     while block := source.read(min(COPIED_AT_ONCE, left)):
         out.write(block)

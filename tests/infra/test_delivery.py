@@ -79,7 +79,7 @@ def test_the_planned_minute_starts_a_night(
         def is_over(feed: Feed = feed, count: int = count) -> bool:
             if feed is unchanged:
                 unit = f"roster-upload@{feed['feed']}.service"
-                return "is in already" in said_since(feed, minute, unit)
+                return "already has tonight's" in said_since(feed, minute, unit)
             return len(receipts(feed)) >= count
 
         wait_for(f"the start of {feed['feed']} at {minute}", is_over, 240)
@@ -166,7 +166,7 @@ def test_a_few_faulty_rows_are_sent_and_told_once(
             digest = new_export(feed, tmp_path, *options)
             code, told = operate(feed, f"send {name}")
             assert code == 0, told
-            assert "; 2 faulty rows" in told
+            assert ". 2 faulty rows" in told
             assert sha256(vendor, remote_path(feed)) == digest
             receipt = receipts(feed)[-1]
             assert receipt["faulty_rows"] == {"users": 1, "enrollments": 1}
@@ -176,7 +176,7 @@ def test_a_few_faulty_rows_are_sent_and_told_once(
             assert keys == [fault[:3] for fault in expected]
         code, told = operate(feed, f"status {name}")
         assert "amber" in told
-        assert f"roster-upload check {name} shows all" in told
+        assert f"roster-upload check {name} to see all" in told
 
 
 def student_of(package: Path) -> tuple[str, str]:
@@ -249,7 +249,7 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))
         code, told = operate(feed, f"rehearse {name}")
         assert code == 0, told
-        assert "nothing was sent" in told
+        assert "Nothing was sent" in told
         code, told = operate(feed, f"probe {name}")
         assert code == 0, told
         assert "posix-rename" in told

@@ -178,7 +178,7 @@ def test_a_stop_while_it_sends(at: tuple[Container, District, Vendor], name: str
         container.stop(name)
         told, _ = process.communicate(timeout=waiting.HANG_SECONDS)
     assert process.returncode == Exit.STOPPED, told
-    assert f"stopped by SIG{name}; " in district.last["message"]
+    assert f"stopped by SIG{name}: " in district.last["message"]
     assert vendor.held == {"OneRoster.zip": OLD}
 
 

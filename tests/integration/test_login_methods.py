@@ -116,9 +116,9 @@ def found(district: District) -> dict[str, checks.Check]:
 def test_a_host_that_is_ready(district: District, said: dict[str, str]) -> None:
     os.utime(district.export, (NOW.timestamp(), NOW.timestamp()))
     checked = found(district)
-    assert [c.told for c in checked.values() if c.code] == []
-    assert checked["next start"].told == "2026-11-24T07:20:00Z, 100 min before the deadline"
-    assert f"{district.export.stat().st_size:,} bytes" in checked["export"].told
+    assert [c.text for c in checked.values() if c.code] == []
+    assert checked["next start"].text == "2026-11-24T07:20:00Z, 100 min before the deadline"
+    assert f"{district.export.stat().st_size:,} bytes" in checked["export"].text
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_host_that_is_ready(district: District, said: dict[str, str]) -> None:
         ("timedatectl show --property=Timezone", "America/Denver", "time zone", "America/Denver"),
         ("timedatectl show --property=NTPSynchronized", "no", "clock", "not synchronised"),
         ("systemctl is-active cron.service", "inactive", "next start", "neither cron nor a timer"),
-        ("timers", TIMER, "next start", "lies outside of the window"),
+        ("timers", TIMER, "next start", "is outside the window"),
     ],
 )
 def test_what_is_wrong_with_a_host_is_told(
@@ -146,7 +146,7 @@ def test_what_is_wrong_with_a_host_is_told(
     said[key] = text
     checked = found(district)
     assert checked[name].code == Exit.LOCAL
-    assert told in checked[name].told
+    assert told in checked[name].text
     assert [c.name for c in checked.values() if c.code] == [name]
 
 
@@ -164,11 +164,11 @@ def test_a_disk_without_room(
     monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 10**18)
     check = found(district)["free space"]
     assert check.code == Exit.LOCAL
-    assert "MB are needed" in check.told
+    assert "MB are needed" in check.text
 
 
 def test_a_blackout_is_told(district: District, said: dict[str, str]) -> None:
     district.configure_more(blackouts=["2026-11-24 holiday"])
     calendar = found(district)["calendar"]
-    assert "blackout 2026-11-24" in calendar.told
+    assert "blackout 2026-11-24" in calendar.text
     assert (calendar.code, calendar.is_ok) == (Exit.PAUSED, True)

@@ -79,7 +79,7 @@ def test_a_second_start_in_the_same_night_does_nothing(district: District, vendo
     assert district.send()[0] == Exit.OK
     assert district.last["in_window"] is True
     assert 28 <= district.last["minutes_to_deadline"] <= 30
-    assert "is in already" in district.run("send", FEED)[1]
+    assert "already has tonight's" in district.run("send", FEED)[1]
     assert (len(district.receipts), len(vendor.logins)) == (1, 1)
     district.export.write_bytes(rosters.build(students=2000, revision=2))
     assert district.send()[0] == Exit.OK

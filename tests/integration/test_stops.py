@@ -42,7 +42,7 @@ def ended(
     assert "Traceback" not in told
     receipt = district.last
     assert (receipt["exit_code"], receipt["outcome"]) == (Exit.STOPPED, "failed")
-    assert f"stopped by {name}; " in receipt["message"]
+    assert f"stopped by {name}: " in receipt["message"]
     assert vendor.held["OneRoster.zip"] == OLD
     assert not list((district.folder / "tmp").iterdir())
     return str(receipt["message"])
@@ -103,7 +103,7 @@ def test_a_stop_between_two_tries(district: District, vendor: Vendor) -> None:
     district.open_window()
     with started(district) as process:
         assert process.stderr
-        assert "try 1 of 5" in process.stderr.readline()
+        assert "attempt 1 of 5" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         ended(district, process, vendor)
     assert len(vendor.logins) == 1

@@ -108,7 +108,7 @@ def test_what_is_not_in_order_is_told(change: dict[str, Any], state: str, told: 
 @pytest.mark.parametrize(
     ("caution", "told"),
     [
-        ({"waiting": WAITS}, "40 users.student; roster-upload diff feed-0020 shows who"),
+        ({"waiting": WAITS}, "40 users.student. Run roster-upload diff feed-0020 to see who"),
         ({"faulty_rows": {"users": 3}, "findings": FINDINGS[1:2]}, "has 3 faulty rows, first: "),
         ({"unchanged_nights": 10, "unchanged_limit": 10}, "changed for 10 school nights"),
         ({"unchanged_nights": 9, "unchanged_limit": 10, "findings": []}, ""),

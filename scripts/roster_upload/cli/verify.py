@@ -36,7 +36,7 @@ def verify(given: argparse.Namespace) -> int:
         for name, checks in found.items():
             for check in checks:
                 word = "ok " if check.is_ok else "BAD"
-                show(f"{name}  {word}  {check.name:13}  {check.told}")
+                show(f"{name}  {word}  {check.name:13}  {check.text}")
     wrong = [check.code for checks in found.values() for check in checks if not check.is_ok]
     return wrong[0] if wrong else Exit.OK
 

@@ -1,1 +1,1 @@
-"""The pipeline of one delivery, and the checks that it would work."""
+"""The pipeline of one delivery, and the checks of a feed before it."""

@@ -1,4 +1,4 @@
-"""Whether the vendor has the file already, so that nothing has to be sent."""
+"""Find out that the vendor already has the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from roster_upload.records.receipt import Outcome
 
 
 class AtVendor(Exception):
-    """The vendor has the file already. `leaves_receipt`: whether that is worth a receipt."""
+    """The vendor already has the file. With `leaves_receipt` the run writes a receipt."""
 
     def __init__(self, message: str, *, leaves_receipt: bool) -> None:
         super().__init__(message)
@@ -17,27 +17,25 @@ class AtVendor(Exception):
 
 
 def require_news(job: Job) -> None:
-    """Raise AtVendor where nothing has to be sent: tonight's is in, or nothing has changed.
+    """Raise AtVendor if the vendor has tonight's delivery, or the same content.
 
-    Another start in a window brings nothing again that somebody has replaced by hand.
+    A second start in a window does not send a file again that somebody has replaced by hand.
     """
     if job.command != "send":
         return
     if job.history.unsure():
-        return  # what the vendor has is not known
+        return  # the vendor's file is unknown
     feed, night, file = job.feed, job.night, job.receipt.sent_file
     last = job.history.last_sent_to(job.target)
     window = stamp(night.opened), stamp(night.deadline)
     is_tonights = night.in_window and last and window[0] <= last.started <= window[1]
     if last and is_tonights and last.sent_file.is_same(file):
         raise AtVendor(
-            f"{feed.district}: tonight's delivery of this export is in already",
+            f"{feed.district}: the vendor already has tonight's delivery of this export",
             leaves_receipt=False,
         )
     if feed.unchanged == "skip" and any(
         r.sent_file.is_same(file) and r.remote.target == job.target for r in job.history.sent()[-1:]
     ):
         job.draft.update(outcome=Outcome.SKIPPED)
-        raise AtVendor(
-            f"{feed.district}: the vendor has this very export already", leaves_receipt=True
-        )
+        raise AtVendor(f"{feed.district}: the vendor already has this export", leaves_receipt=True)

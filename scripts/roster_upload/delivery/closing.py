@@ -1,6 +1,6 @@
-"""What comes after the receipt: notify, keep the package, prune, write metrics.
+"""The steps after the receipt: notify, store the package, prune, write metrics.
 
-Nothing here can harm the delivery.
+They cannot harm the delivery.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from roster_upload.terminal import output
 
 
 def keep(job: Job, package: Outgoing) -> None:
-    """Keep what the next runs need of a delivery that is sent and recorded."""
-    with beside("that the package was delivered could not be marked"):
+    """Store the data that later runs need of a delivery that is sent and recorded."""
+    with beside("the digest of the delivered package could not be saved"):
         evidence.mark(job.state.folder, package.sha256)
-    with beside("the package could not be kept for a later resend"):
+    with beside("the package could not be stored for a later resend"):
         job.package_store().add(package.path, package.sha256)
 
 
 def close(job: Job, killed: list[Receipt]) -> None:
-    """Notify people of this run and of those that were killed, and put the state in order."""
+    """Notify people of this run and of killed ones. Then prune receipts and write metrics."""
     feed, folder, ledger = job.feed, secrets_folder(), job.state.ledger
     for receipt in (*killed, job.receipt):
         with beside("nobody could be notified"):
@@ -45,7 +45,7 @@ def close(job: Job, killed: list[Receipt]) -> None:
 
 
 def _notify(job: Job, receipt: Receipt, folder: Path | None) -> None:
-    """Notify people of a receipt: this run's, or that of one that was killed."""
+    """Notify people of a receipt: that of this run, or of a killed one."""
     before = job.history.without(receipt.run)
     if kind := events.event(before, receipt):
         _say_all(notifier.notify(job.feed, kind, receipt, folder))

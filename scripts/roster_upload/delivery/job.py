@@ -1,4 +1,4 @@
-"""A delivery under way: what it works with, and the receipt that it becomes."""
+"""A delivery under way: its inputs and its receipt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from roster_upload.records.state import State
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import printable
 
-Outgoing = Snapshot | Built  # what is sent: the export itself, or what was made of it
+Outgoing = Snapshot | Built  # the file to send: the export, or the package made of it
 
 
 class Draft:
@@ -39,7 +39,7 @@ class Draft:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the seconds of the block to a phase."""
+        """Add the seconds of the block to those of a phase."""
         start = time.monotonic()
         try:
             yield
@@ -50,13 +50,13 @@ class Draft:
 
     @property
     def is_sent(self) -> bool:
-        """Return whether the vendor has the file. Nothing that comes later changes that."""
+        """Return whether the vendor has the file. Later errors do not change that."""
         return self.receipt.outcome is Outcome.SENT
 
 
 @dataclass
 class Job:
-    """What the steps of a delivery share.
+    """The data that the steps of a delivery share.
 
     `command` is `send`, `rehearse` (all steps except the transfer) or `resend` (an accepted package
     again: that of `digest`, or the last good one).
@@ -71,7 +71,7 @@ class Job:
     digest: str
     started: dt.datetime
     progress: Callable[[int, int], None] = field(default=lambda _done, _size: None)
-    holds: str = ""  # what the vendor has, in words, where a transfer has begun
+    holds: str = ""  # the vendor's file in words, once a transfer has begun
 
     @property
     def receipt(self) -> Receipt:
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def target(self) -> Target:
-        """Return where the file goes."""
+        """Return the address of the file at the vendor."""
         feed = self.feed
         return Target(feed.remote_host, feed.remote_port, feed.remote_dir, feed.remote_name)
 
@@ -94,22 +94,22 @@ class Job:
         return credential(self.feed.feed, slot)
 
     def package_store(self) -> PackageStore:
-        """Return the packages that were accepted. Raise Failure."""
+        """Return the store of accepted packages. Raise Failure."""
         folder = evidence.packages(self.state.folder)
         return PackageStore(folder, self.secret("state"), self.feed.keep_packages)
 
 
 def now() -> str:
-    """Return the present moment, as receipts have it."""
+    """Return the present moment in the format of receipts."""
     return stamp(dt.datetime.now(dt.UTC))
 
 
 @contextlib.contextmanager
 def beside(what: str) -> Iterator[None]:
-    """Let nothing in the block end a delivery: the vendor has its file, and the record matters."""
+    """Log an error of the block, and go on: the record of the delivery comes first."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, the record comes first
+    except Exception as error:  # noqa: BLE001 - the record comes first
         output.say(f"{what}: {reason(error)}")
 
 
@@ -119,5 +119,5 @@ def reason(error: Exception) -> str:
 
 
 def no_room(error: OSError) -> Failure:
-    """Return the failure of a private copy."""
+    """Return the failure of a private copy for want of space."""
     return Failure(Exit.LOCAL, f"no room for a private copy: {error.strerror}")

@@ -1,6 +1,6 @@
-"""From the export to the package that may be sent: built, validated, and let through by the guard.
+"""Make a package of the export, validate it, and compare it with the last one.
 
-What is judged is, byte for byte, what is sent.
+The judged file is sent byte for byte.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ from roster_upload.validation.check import check
 from roster_upload.validation.findings import Findings, Report
 from roster_upload.validation.options import ValidationOptions
 
-# What a receipt says of the file that would be sent.
+# Fields of a receipt that describe the file to send.
 OF_THE_FILE = ("package", "rows", "faulty_rows", "findings", "changes")
 
 
 class CannotWait(Exception):
-    """Why removals may not wait, or no longer."""
+    """The reason why removals cannot wait, or no longer."""
 
 
 def _report(file: Outgoing) -> Report | None:
-    """Return the report of a file from its making. None: it was not checked then."""
+    """Return the report from the making of a file, or None without a check."""
     return cast("Report | None", file.report) if isinstance(file, Built) else None
 
 
 def _unscoped(file: Outgoing) -> tuple[str, ...]:
-    """Return the files that may hold more than the feed's scope, which must not be sent."""
+    """Return the names of files that may exceed the feed's scope. They must not be sent."""
     return file.unscoped if isinstance(file, Built) else ()
 
 
 class Judge:
-    """Makes the package of a copy of the export, and decides whether it may be sent."""
+    """The judge of one export: makes its package and decides whether to send it."""
 
     def __init__(self, job: Job, copy: Snapshot) -> None:
         self.job = job
         self.feed: Feed = job.feed
         self.copy = copy
         self.report = Report(Findings(), Baseline())
-        self.of_export: Report | None = None  # where faulty rows are removed from what is sent
+        self.of_export: Report | None = None  # if faulty rows are removed
 
     # ---- the package -----------------------------------------------------------------------------
 
     def package(self, previous: Path | None = None) -> Outgoing:
-        """Return the file to send: the export, or what the feed's declared steps make of it.
+        """Return the file to send: the export, or the package made by the feed's declared steps.
 
-        `previous` is the accepted package whose rows stay in it. Raise Failure.
+        Rows of `previous`, an accepted package, stay in it. Raise Failure.
         """
         if self.job.command == "resend":
-            return self.copy  # it was made when it was accepted
-        # Only a delivery needs it.
+            return self.copy  # the store has the finished package
+        # Only a delivery needs this module.
         from roster_upload.package.build import build  # noqa: PLC0415
 
         def look(path: Path) -> Report:
             report = self._read(path)
-            self.of_export = replace(report, baseline=Baseline())  # what was found, and no more
+            self.of_export = replace(report, baseline=Baseline())  # the findings alone
             return report
 
         export = self.copy.path
@@ -86,22 +86,22 @@ class Judge:
     # ---- validation ------------------------------------------------------------------------------
 
     def validate(self, file: Outgoing) -> None:
-        """Check a file by the rules. Raise Failure where it breaks one that refuses it."""
+        """Validate a file. Raise Failure if it breaks a rule of severity `error`."""
         self._check(file)
         if not self.report.accepted:
             errors = self.report.findings.errors
             raise Failure(
                 Exit.REFUSED,
                 f"the export breaks {len(errors)} rule{'s' if len(errors) > 1 else ''} and was not "
-                f"sent; first: {errors[0].text()}. The whole list: "
-                f"roster-upload check {self.job.receipt.feed}",
+                f"sent. The first: {errors[0].text()}. Run roster-upload check "
+                f"{self.job.receipt.feed} to see all",
             )
         if isinstance(file, Built):
             require_scope(file)
 
     def _check(self, file: Outgoing) -> None:
-        """Check a file by the rules, and record what is found: also in rows that were removed."""
-        self.report = Report(Findings(), Baseline())  # frees what was read before
+        """Validate a file, and record the findings, including those of removed rows."""
+        self.report = Report(Findings(), Baseline())  # frees the memory of an earlier one
         with self.job.draft.phase("validate"):
             known = _report(file)
             self.report = report = known or self._read(file.path)
@@ -127,7 +127,7 @@ class Judge:
     def let_through(self, package: Outgoing) -> tuple[Outgoing, Baseline]:
         """Compare a package with the last accepted one.
 
-        Return the file that may be sent, and what the vendor holds then. Raise Failure.
+        Return the file to send, and the baseline after its delivery. Raise Failure.
         """
         job = self.job
         with job.draft.phase("guard"):
@@ -151,25 +151,25 @@ class Judge:
         return package, guard.accepted(olds[-1] if olds else None, self.report.baseline)
 
     def _last_baselines(self) -> tuple[list[Baseline], list[str]]:
-        """Return all that the vendor may hold, the newest last, and why something is not known.
+        """Return the baselines of all files that the vendor may hold, newest last, and the gaps.
 
-        It is what was sent last, unless a later transfer has not ended well.
+        It is the last file sent, and the files of later transfers that failed.
         """
         state = self.job.state
         lost = list(self.job.receipt.lost)
         maybe = self.job.history.unsure()
         if maybe and self.report.baseline.is_incremental:
-            lost.append("it only has changes, and whether the last ones have arrived is not known")
+            lost.append("the export has only changes, and the last ones may not have arrived")
         olds = []
         for receipt in (*state.ledger.accepted()[-1:], *maybe):
             try:
                 olds.append(state.baseline(receipt, self.job.secret("state")))
             except (OSError, ValueError) as error:
-                lost.append(f"what was accepted before cannot be compared with ({reason(error)})")
+                lost.append(f"the baseline of an earlier package is unusable ({reason(error)})")
         return olds, list(dict.fromkeys(lost))
 
     def _compare(self, olds: list[Baseline]) -> guard.Verdict:
-        """Return what changes against what was sent last, and each reason against any of them."""
+        """Return the changes since the first baseline, and the reasons against any of them."""
         with self.job.draft.phase("guard"):
             known: list[Baseline | None] = [*olds] or [None]
             first, *others = (
@@ -181,15 +181,15 @@ class Judge:
         return verdict
 
     def _held(self, why: str = "") -> Failure:
-        """Return the failure of an export that the guard holds. `why`: why it does not wait."""
+        """Return the failure of a held export. `why` explains why its removals do not wait."""
         first, *others = self.job.receipt.reasons
         more = f" (and {len(others)} more)" if others else ""
         name = self.job.receipt.feed
         return Failure(
             Exit.HELD,
-            f"the guard holds the export: {first}{more}. {why}Nothing was sent, the vendor keeps "
-            f"the last roster. See who is affected: roster-upload diff {name} (on the host, "
-            "as root). Then either correct it in the SIS or let this very file through: "
+            f"the guard holds the export: {first}{more}. {why}Nothing was sent. The vendor keeps "
+            f"the last roster. Run roster-upload diff {name} on the host as root to see who is "
+            "affected. Then correct the data in the SIS, or let this export through: "
             f"roster-upload approve {name} --digest {self.copy.sha256[:16]} "
             '--reason "..."',
         )
@@ -197,14 +197,14 @@ class Judge:
     # ---- removals that wait ----------------------------------------------------------------------
 
     def _let_wait(self, olds: list[Baseline], verdict: guard.Verdict) -> Outgoing:
-        """Return a package from which nobody is removed yet. Raise CannotWait or AtVendor."""
+        """Return a package that removes nobody. Raise CannotWait or AtVendor."""
         job = self.job
         removed = {kind: c.removed for kind, c in verdict.changes.items() if c.removed}
         waits = job.history.waiting(job.night.date, removed)
         if waits.nights > self.feed.wait_nights:
-            job.draft.update(waiting=waits)  # else tomorrow would begin another wait
+            job.draft.update(waiting=waits)  # otherwise tomorrow would start another wait
             raise CannotWait(
-                f"The removals have waited {self.feed.wait_nights} nights, as wait_nights allows"
+                f"The removals have waited {self.feed.wait_nights} nights, the limit of wait_nights"
             )
         of_export = {name: getattr(job.receipt, name) for name in OF_THE_FILE}
         package = self.package(self._last_package())
@@ -214,7 +214,7 @@ class Judge:
         is_good = self.report.accepted and not _unscoped(package)
         if not is_good or self._compare(olds).reasons:
             job.draft.update(**of_export, waiting=None)
-            raise CannotWait("The removals cannot wait: the rest may not be sent without them")
+            raise CannotWait("The removals cannot wait: the package without them is refused, too")
         return package
 
     def _last_package(self) -> Path:

@@ -1,7 +1,7 @@
 """One delivery of one feed: the steps in their order, and the receipt at its end.
 
-Everything before the transfer happens without the network. Any step can stop the line. The vendor
-then keeps yesterday's roster.
+No step before the transfer uses the network, except the heartbeat. Any step can end the delivery.
+The vendor then keeps yesterday's roster.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from roster_upload.terminal.printable import path_text
 
 
 class Delivery:
-    """A delivery under way. What it has learned becomes its receipt, wherever it stops.
+    """A delivery under way. Each end of it leads to a receipt.
 
     `command` is `send`, `rehearse` (all steps except the transfer) or `resend` (an accepted package
     again: that of `digest`, or the last good one).
@@ -52,8 +52,8 @@ class Delivery:
         self.digest = digest
         self.started = dt.datetime.now(dt.UTC)
         self.progress: Callable[[int, int], None] = lambda _done, _size: None
-        self.job: Job | None = None  # once the configuration is read
-        self.package: Outgoing | None = None  # that the vendor has
+        self.job: Job | None = None  # after the configuration is read
+        self.package: Outgoing | None = None  # the file that the vendor may have
         self.draft = Draft(
             Receipt(
                 run=secrets.token_hex(8),
@@ -76,9 +76,9 @@ class Delivery:
     def execute(self) -> tuple[Exit, str]:
         """Deliver and write the receipt. Return the exit code and the message to the operator."""
         try:
-            # The lock and the private copies are let go after the receipt.
+            # The lock and the private copies are released after the receipt.
             with contextlib.ExitStack() as held:
-                end = Exit.INTERNAL, "the program failed; please report it"
+                end = Exit.INTERNAL, "the program failed. Please report it"
                 try:
                     end = self._ended(held)
                 finally:
@@ -92,7 +92,7 @@ class Delivery:
         return end
 
     def _ended(self, held: contextlib.ExitStack) -> tuple[Exit, str]:
-        """Deliver. Return the exit code and the message. Raise what is an error of the program."""
+        """Deliver. Return the exit code and the message. Raise errors of the program itself."""
         try:
             with stop.heard():
                 return Exit.OK, self._deliver(held)
@@ -114,20 +114,20 @@ class Delivery:
             raise
 
     def _stopped(self, stopped: stop.Stopped) -> tuple[Exit, str]:
-        """Return the end of a run that was stopped. What was delivered before stays delivered."""
+        """Return the exit code and the message of a run that was stopped by a signal."""
         if self.draft.is_sent:
             return Exit.OK, self._summary()
         holds = self.job.holds if self.job else ""
-        return Exit.STOPPED, f"stopped by {stopped.name}; {holds or NOTHING_SENT}"
+        return Exit.STOPPED, f"stopped by {stopped.name}: {holds or NOTHING_SENT}"
 
     def _is_recorded_tonight(self) -> bool:
-        """Return whether a receipt of tonight says already that nothing is sent by plan."""
+        """Return whether tonight already has a receipt of the blackout."""
         same = self.receipt.night, self.command, int(Exit.PAUSED)
         known = self.job.history if self.job else ()
         return any((r.night, r.command, r.exit_code) == same for r in known)
 
     def _deliver(self, held: contextlib.ExitStack) -> str:
-        """Take the steps in their order. Return the message. Raise AtVendor or Failure.
+        """Run the steps in their order. Return the message. Raise AtVendor or Failure.
 
         `held` keeps the lock and the private copies until the receipt is written.
         """
@@ -155,7 +155,7 @@ class Delivery:
         return self._summary()
 
     def _job(self) -> Job:
-        """Return what the steps share, from the configuration and the ledger. Raise Failure."""
+        """Return the job from the configuration and the ledger. Raise Failure."""
         feed = load(self.config_file)
         night = Night.containing(feed, self.started)
         self.draft.update(
@@ -187,24 +187,24 @@ class Delivery:
             if job.night.deadline.date() in span:
                 raise Failure(
                     Exit.PAUSED,
-                    f"{job.feed.district}: nothing is sent tonight, by plan: blackout {span}; the "
+                    f"{job.feed.district}: nothing is sent tonight, by plan: blackout {span}. The "
                     "vendor keeps the last roster",
                 )
 
     def _prepare(self, job: Job, baseline: Baseline, package: Outgoing) -> None:
-        """Write down what the vendor will hold, while there is still time to fail."""
+        """Save the baseline before the transfer, which a full disk must not follow."""
         baseline.night = job.night.date
         try:
             self.state.prepare(baseline, package.sha256, job.secret("state"))
         except OSError as error:
             raise Failure(
                 Exit.LOCAL,
-                f"no room for the feed's state in {self.state.folder}: {error.strerror}; nothing "
-                "was sent",
+                f"no room for the feed's state in {self.state.folder} ({error.strerror}), so "
+                "nothing was sent",
             ) from None
 
     def _begin_transfer(self, package: Outgoing) -> None:
-        """Write down that the package may reach the vendor from now on. Raise Failure."""
+        """Record that the package may reach the vendor from now on. Raise Failure."""
         self.recorder.begin()
         self.package = package
 
@@ -212,21 +212,21 @@ class Delivery:
         """Return the summary line of a delivery that is sent, and record its new findings."""
         self.draft.update(finished=now())
         history = self.job.history if self.job else History()
-        with beside("what is new of the findings is not known"):
+        with beside("the new findings could not be determined"):
             if self.command == "send":
                 self.draft.update(notified=history.new_findings(self.receipt))
-        with beside("the delivery could not be summed up"):
+        with beside("the summary could not be made"):
             accepted = self.state.ledger.accepted()
             return summary_line(self.receipt, accepted[-1] if accepted else None)
         return f"{self.receipt.district}: sent"
 
     def _keep(self) -> None:
-        """Keep what the next runs need of a delivery that is sent and recorded."""
+        """Store the data that later runs need of a delivery that is sent and recorded."""
         with contextlib.suppress(stop.Stopped), stop.heard():
             if self.job and self.package:
                 closing.keep(self.job, self.package)
 
     def _close(self) -> None:
-        """Notify people, and put the state in order."""
+        """Notify people, prune receipts and write metrics."""
         if self.job:
             closing.close(self.job, self.recorder.killed)

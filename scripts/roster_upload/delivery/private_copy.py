@@ -1,4 +1,4 @@
-"""The private copy of what is to be sent: of tonight's export, or of an accepted package."""
+"""The private copy of tonight's export, or of an accepted package."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ AHEAD_MINUTES = 60  # by which an export's time stamp may lie ahead of the clock
 
 
 def ahead(path: str, written: dt.datetime, now: dt.datetime) -> str:
-    """Return the message about an export from the future, which would never become stale."""
+    """Return the message about an export from the future. It would never become stale."""
     return (
         f"{path} was written {stamp(written)}, which is ahead of this host's clock "
-        f"({stamp(now)}), so its age is not known. Compare the clock (timedatectl) with the SIS's, "
-        "then let the SIS write the export again"
+        f"({stamp(now)}). So its age is unknown. Compare the clock (timedatectl) with the SIS's. "
+        "Then let the SIS write the export again"
     )
 
 
 def file_of(file: Outgoing, known: File | None = None) -> File:
-    """Return what a receipt says of a file, beside what is known of it."""
+    """Return the entry of a file in a receipt, with the values of `known`."""
     return replace(
         known or File(),
         bytes=file.bytes,
@@ -43,7 +43,7 @@ def file_of(file: Outgoing, known: File | None = None) -> File:
 
 @contextlib.contextmanager
 def taken(job: Job) -> Iterator[Snapshot]:
-    """Give a private copy of what is to be sent. Raise Failure."""
+    """Yield a private copy of the export, or of an accepted package. Raise Failure."""
     if job.command == "resend":
         with exports.workplace() as folder, job.draft.phase("snapshot"):
             yield _accepted_package(job, folder / "export")
@@ -58,24 +58,26 @@ def taken(job: Job) -> Iterator[Snapshot]:
 
 
 def _accepted_package(job: Job, copy: Path) -> Snapshot:
-    """Decrypt a kept package: the one that was named, or the last good one. Raise Failure."""
+    """Decrypt a stored package: the one with the digest, or the last good one. Raise Failure."""
     packages = job.package_store()
     accepted = job.state.ledger.accepted()
     at_vendor = accepted[-1].sent_file.sha256 if accepted else ""
     kept = packages.entries()
     if job.digest:
         wanted = [entry for entry in kept if entry.sha256.startswith(job.digest)]
-        none = f"no kept package begins with {job.digest}"
+        none = f"no stored package begins with {job.digest}"
     else:
         wanted = [entry for entry in kept if entry.sha256 != at_vendor]
-        none = "no earlier accepted package is kept"
+        none = "no earlier accepted package is stored"
     if not wanted:
-        raise Failure(Exit.SOURCE, f"{none}; see roster-upload history {job.receipt.feed}")
+        raise Failure(
+            Exit.SOURCE, f"{none}. Run roster-upload history {job.receipt.feed} to see all"
+        )
     entry = wanted[-1]
     try:
         packages.decrypt(entry, copy)
     except package_store.Damaged as error:
-        raise Failure(Exit.LOCAL, f"{error}; was the host set up anew?") from None
+        raise Failure(Exit.LOCAL, f"{error}. Was the host set up anew?") from None
     except OSError as error:
         raise no_room(error) from None
     when = dt.datetime.strptime(entry.accepted, package_store.STAMP).replace(tzinfo=dt.UTC)
@@ -83,7 +85,7 @@ def _accepted_package(job: Job, copy: Path) -> Snapshot:
 
 
 def describe(job: Job, copy: Snapshot) -> None:
-    """Record what the export is, and for how many nights it has been the same."""
+    """Record the digests of the export, and the number of nights with the same one."""
     source = replace(file_of(copy, job.receipt.source), modified=stamp(copy.modified))
     job.draft.update(source=source)
     if job.command == "send":
@@ -102,5 +104,5 @@ def require_fresh(job: Job, copy: Snapshot) -> None:
         raise Failure(
             Exit.STALE,
             f"the export was written {stamp(copy.modified)}, {age // dt.timedelta(hours=1)} h "
-            f"ago; {feed.maximum_age_hours} h is the limit. Look at the SIS's own schedule",
+            f"ago. The limit is {feed.maximum_age_hours} h. Check the SIS's own schedule",
         )

@@ -1,4 +1,4 @@
-"""Whether a feed is ready for tonight, as far as that shows without changing anything."""
+"""Check that a feed is ready for tonight, without changing anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roster_upload.records.night import Night, stamp
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
-# A delivery copies the export once, and the package store keeps some compressed ones.
+# A delivery copies the export once. The package store holds some compressed ones.
 LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 
@@ -28,17 +28,17 @@ class Check:
 
     name: str
     code: Exit
-    told: str
+    text: str
 
     @property
     def is_ok(self) -> bool:
-        """Return whether nobody has to act."""
+        """Return whether the check is good, so that nobody has to act."""
         return self.code in (Exit.OK, Exit.PAUSED)
 
     def record(self) -> dict[str, object]:
         """Return the check as JSON has it."""
         return {
-            "check": self.name, "ok": self.is_ok, "exit_code": int(self.code), "text": self.told,
+            "check": self.name, "ok": self.is_ok, "exit_code": int(self.code), "text": self.text,
         }  # fmt: skip
 
 
@@ -56,33 +56,33 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
     zone = output("timedatectl", "show", "--property=Timezone", "--value")
     if zone not in ("Etc/UTC", "UTC"):
         raise Failure(
-            Exit.LOCAL, f"the host's time zone is {zone or 'not known'}, its schedule is in UTC"
+            Exit.LOCAL, f"the host's time zone is {zone or 'unknown'}, but its schedule is in UTC"
         )
     return zone
 
 
 def _clock(_feed: Feed, now: dt.datetime) -> str:
-    """Return the time and how it is synchronised. Raise Failure."""
+    """Return the time and its source. Raise Failure if the clock is not synchronised."""
     if output("systemd-detect-virt", "--container") not in ("", "none"):
         return f"{stamp(now)}, kept by the machine that this container runs on"
     if output("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
-        raise Failure(Exit.LOCAL, "the clock is not synchronised; look at chronyc sources")
+        raise Failure(Exit.LOCAL, "the clock is not synchronised. Run chronyc sources")
     return f"{stamp(now)}, synchronised"
 
 
 def _next(feed: Feed, now: dt.datetime) -> str:
-    """Return the next start. Raise Failure where it is outside the window."""
+    """Return the next start. Raise Failure if it is outside the window."""
     start = next_starts(now).get(feed.feed, {}).get("roster-upload")
     if not start:
         raise Failure(
-            Exit.LOCAL, "neither cron nor a timer starts the delivery; run site.yml on this host"
+            Exit.LOCAL, "neither cron nor a timer starts the delivery. Run site.yml for this host"
         )
     night = Night.containing(feed, start)
     if not night.in_window:
         raise Failure(
             Exit.LOCAL,
-            f"the next start, {stamp(start)}, lies outside of the window "
-            f"({stamp(night.opened)} to {stamp(night.deadline)}); run site.yml on this host",
+            f"the next start, {stamp(start)}, is outside the window "
+            f"({stamp(night.opened)} to {stamp(night.deadline)}). Run site.yml for this host",
         )
     return f"{stamp(start)}, {night.minutes_to_deadline} min before the deadline"
 
@@ -94,20 +94,20 @@ def _room(feed: Feed, _now: dt.datetime) -> str:
     except Failure:  # its own check reports it
         size = 0
     needed = max(LEAST_FREE_BYTES, 3 * size)
-    told = []
+    texts = []
     for folder in ("/var/tmp", "/var/lib"):  # noqa: S108 - it is only measured
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise Failure(
                 Exit.LOCAL,
-                f"{folder} has {free // 10**6:,} MB free, {needed // 10**6:,} MB are needed",
+                f"{folder} has {free // 10**6:,} MB free, but {needed // 10**6:,} MB are needed",
             )
-        told.append(f"{folder} {free // 10**6:,} MB")
-    return ", ".join(told)
+        texts.append(f"{folder} {free // 10**6:,} MB")
+    return ", ".join(texts)
 
 
 def _export(feed: Feed, now: dt.datetime) -> str:
-    """Return the export. Raise Failure where it is missing, unreadable or stale."""
+    """Return the export. Raise Failure if it is missing, unreadable or stale."""
     export = exports.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
     if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
@@ -115,14 +115,14 @@ def _export(feed: Feed, now: dt.datetime) -> str:
     if now - written > dt.timedelta(hours=feed.maximum_age_hours):
         raise Failure(
             Exit.STALE,
-            f"{path_text(export.path)} was written {stamp(written)}; {feed.maximum_age_hours} h is "
-            "the limit. Look at the SIS's own schedule",
+            f"{path_text(export.path)} was written {stamp(written)}. The limit is "
+            f"{feed.maximum_age_hours} h. Check the SIS's own schedule",
         )
     return f"{path_text(export.path)}, {size:,} bytes, written {stamp(written)}"
 
 
 def _blackout(feed: Feed, now: dt.datetime) -> str:
-    """Return whether tonight is a blackout date."""
+    """Return that tonight is no blackout date. Raise Failure if it is one."""
     for span in feed.blackouts:
         if Night.containing(feed, now).deadline.date() in span:
             raise Failure(Exit.PAUSED, f"nothing is sent tonight: blackout {span}")
@@ -140,12 +140,11 @@ LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {
 
 
 def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
-    """Log in once and look at the upload path. Return the findings.
+    """Log in once and check the upload path. Return the result as text. Raise Failure.
 
-    Where the feed allows it (`verify_by_writing`) a small file is written under a temporary name
-    and removed. Raise Failure.
+    If the feed has `verify_by_writing`, write a small file under a temporary name and remove it.
     """
-    # Only this needs paramiko.
+    # Only this check needs paramiko.
     from roster_upload.transfer.connect import remote_directory  # noqa: PLC0415
     from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
     from roster_upload.transfer.probe import inspect  # noqa: PLC0415
@@ -154,16 +153,16 @@ def login(feed: Feed, secret: bytes, profile_file: Path) -> str:
     info, profile = ConnectionInfo(), read_profile(profile_file)
     with remote_directory(feed, secret, info, profile=profile) as directory:
         inspect(directory, profile, 1)
-    wrote = "writable" if feed.verify_by_writing else "there, not tried by writing"
-    way = METHODS[profile.rename] if profile else "the first rehearsal or delivery learns how"
+    wrote = "is writable" if feed.verify_by_writing else "exists, not tested by writing"
+    way = METHODS[profile.rename] if profile else "the first rehearsal or delivery tests it"
     return (
-        f"logged in to {feed.remote_host} by {info.method}, host key {info.host_key}; the upload "
-        f"path {feed.remote_dir} is {wrote}; {way}"
+        f"logged in to {feed.remote_host} by {info.method}, host key {info.host_key}. The upload "
+        f"path {feed.remote_dir} {wrote}. Rename method: {way}"
     )
 
 
 def load(path: Path) -> tuple[Feed | None, Check]:
-    """Return a feed's configuration, and the check of it."""
+    """Return a feed's configuration and its check."""
     try:
         feed = config.load(path)
     except config.ConfigError as error:

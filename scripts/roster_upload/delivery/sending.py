@@ -1,4 +1,4 @@
-"""The network's part: the transfer and its attempts, the rehearsal, and what is learned."""
+"""The steps on the network: the transfer, its attempts, and the rehearsal."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from roster_upload.records.receipt import Outcome
 from roster_upload.terminal import output
 
 LONGEST_WAIT_SECONDS = 600
-SHORT_WAIT_SECONDS = 5  # where the vendor has no file until the next try
-PROBE_SECONDS = 60  # after a delivery that is in, and not recorded yet
+SHORT_WAIT_SECONDS = 5  # if the vendor has no file until the next attempt
+PROBE_SECONDS = 60  # after a delivery that is not recorded yet
 UNKNOWN_AT_VENDOR = "unknown"  # as `transfer.info.Holds`, until a transfer has ended
 
 
 class Sender:
-    """Sends a package to the vendor, or looks whether it could."""
+    """The sender of a package: transfers or rehearses it."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.feed = job.feed
-        self.left: Any = None  # what the vendor has, as a try leaves it to the next one
+        self.left: Any = None  # the vendor's file after the last attempt
 
     def rehearse(self, package: Outgoing) -> str:
-        """Look at the upload path, and learn the server's ways where they are not known.
+        """Check the upload path, and probe the server if its profile is missing or outdated.
 
         Return the message. Raise Failure.
         """
@@ -52,12 +52,12 @@ class Sender:
                 info.learned = probe.Probe(directory).run()
             probe.inspect(directory, info.learned or profile, package.bytes)
         self.job.draft.update(outcome=Outcome.REHEARSED)
-        return f"{feed.district}: all is ready for tonight; nothing was sent"
+        return f"{feed.district}: all is ready for tonight. Nothing was sent"
 
     def transfer(self, package: Outgoing, begin: Callable[[], None]) -> None:
         """Send a package. Raise Failure.
 
-        `begin` writes down what may reach the vendor from then on.
+        `begin` records that the package may reach the vendor from then on.
         """
         secret = self.job.secret("current")
         with transfer_slot(self._slots(), self.feed, self.job.night.seconds_left(), output.say):
@@ -67,14 +67,14 @@ class Sender:
             self._send(secret, package)
 
     def _slots(self) -> Path:
-        """Return where the locks that all feeds of the host share lie."""
+        """Return the folder of the locks that all feeds of the host share."""
         if own := os.environ.get("RUNTIME_DIRECTORY"):
             return Path(own).parent / "turns"
         return self.job.state.folder.parent / ".turns"
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Any]:
-        """Give what is learned of a connection. It comes into the receipt however it ends."""
+        """Yield the facts of a connection. They go into the receipt, even after an error."""
         from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415 - as in _send
 
         job = self.job
@@ -99,7 +99,7 @@ class Sender:
                 self._keep_profile(info.learned)
 
     def _send(self, secret: bytes, package: Outgoing) -> None:
-        """Send. Try again what may be cured by it, with longer and longer waits."""
+        """Send. Retry temporary failures, with longer and longer waits."""
         # Only a transfer needs paramiko.
         from roster_upload.transfer import upload  # noqa: PLC0415
         from roster_upload.transfer.info import Holds  # noqa: PLC0415
@@ -107,7 +107,7 @@ class Sender:
 
         feed, night, draft = self.feed, self.job.night, self.job.draft
         profile = known = self._profile()
-        has_nothing = False  # whether the vendor finds no file until the next try
+        has_nothing = False  # the vendor finds no file until the next attempt
         for attempt in range(1, feed.attempts + 1):
             draft.update(attempts=attempt)
             try:
@@ -119,7 +119,7 @@ class Sender:
                         package.bytes,
                         info,
                         profile=profile,
-                        learns=attempt == 1,  # a server that it breaks is sent to without
+                        learns=attempt == 1,  # a probe may break the connection
                         restores_first=has_nothing,
                         sha256=package.sha256,
                         progress=lambda count: self.job.progress(count, package.bytes),
@@ -131,7 +131,9 @@ class Sender:
             except Failure as failed:
                 failure = failed
                 if info.holds is not Holds.OLD and info.holds.words not in failed.message:
-                    failure = Failure(failed.code, f"{failed.message}; {info.holds.words}")
+                    failure = Failure(
+                        failed.code, f"{failed.message}. {_sentence(info.holds.words)}"
+                    )
                 profile = info.learned or profile
                 has_nothing = info.holds is Holds.NOTHING
                 wait = self._wait(attempt, has_nothing=has_nothing)
@@ -142,11 +144,12 @@ class Sender:
                 ):
                     raise failure from None
                 output.say(
-                    f"try {attempt} of {feed.attempts}: {failure.message}. Again in {wait:.0f} s"
+                    f"attempt {attempt} of {feed.attempts}: {failure.message}. "
+                    f"Retry in {wait:.0f} s"
                 )
                 time.sleep(wait)
         self._describe(done.bytes, done.method, done.verified)
-        with beside("what has changed of the server could not be learned"):
+        with beside("the changes of the server could not be determined"):
             if known and known.server != info.server and not info.learned:
                 changed = tuple(self._learn(secret, known))
                 draft.update(remote=replace(self.job.receipt.remote, server_changed=changed))
@@ -163,24 +166,29 @@ class Sender:
         self.job.draft.update(remote=remote)
 
     def _profile(self) -> Any:
-        """Return what was learned of the server, None where nothing is known."""
+        """Return the server's profile, or None without one."""
         from roster_upload.transfer.profile import read_profile  # noqa: PLC0415 - as in _send
 
         return read_profile(self.job.state.profile)
 
     def _keep_profile(self, profile: Any) -> None:
-        """Save the server's profile. The delivery does not depend on it."""
-        with beside("what was learned of the server could not be kept"):
+        """Save the server's profile. An error does not stop the delivery."""
+        with beside("the server's profile could not be saved"):
             self.job.state.keep_profile(profile)
 
     def _learn(self, secret: bytes, old: Any) -> list[str]:
-        """Probe a server that shows another version, after the file is delivered."""
+        """Probe a server with a new version, after the delivery. Return its changes as texts."""
         from roster_upload.transfer import probe, profile  # noqa: PLC0415 - as in _send
         from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415
 
         try:
             new = probe.probe(self.feed, secret, ConnectionInfo(), limit=PROBE_SECONDS)
         except Failure as error:
-            return [f"its version is another one, and it could not be probed: {error}"]
+            return [f"its version has changed, and it could not be probed: {error}"]
         self._keep_profile(new)
         return profile.changes(old, new)
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]

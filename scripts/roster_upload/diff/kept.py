@@ -1,4 +1,4 @@
-"""A feed's last accepted package and its export of tonight, compared."""
+"""Compare a feed's last accepted package with its export of tonight."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from roster_upload.validation.options import ValidationOptions
 
 
 def check(feed: Feed, wish: Wish) -> None:
-    """Raise Failure where a feed has no such records."""
+    """Raise Failure if the feed has no such records."""
     if feed.format != ONEROSTER:
-        raise Failure(Exit.USAGE, f"diff reads {ONEROSTER} only; the feed has {feed.format}")
+        raise Failure(Exit.USAGE, f"diff reads {ONEROSTER} only, but the feed has {feed.format}")
     kinds = record_kinds(feed.format)
     if wish.kind not in ("", *kinds):
         raise Failure(Exit.USAGE, f"{wish.kind!r} is not one of: {', '.join(kinds)}")
 
 
 def owner(feed: Feed, state: Path) -> int:
-    """Return the number of the user as whom the feed's units run. Raise Failure."""
+    """Return the id of the user of the feed's units. Raise Failure."""
     try:
         return state.stat().st_uid
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def owner(feed: Feed, state: Path) -> int:
 
 
 def differences(feed: Feed, state: Path, wish: Wish) -> tuple[Diff, dict[str, str]]:
-    """Return what tonight's export would do, and the names of its schools. Raise Failure."""
+    """Return the changes by tonight's export, and the names of schools. Raise Failure."""
     night = Night.containing(feed, dt.datetime.now(dt.UTC)).deadline.date()
     with exports.workplace() as folder, _tonight(feed, night) as export:
         last = _package(
@@ -58,7 +58,7 @@ def _package(feed: Feed, path: Path, title: str, night: dt.date) -> Package:
 
 @contextlib.contextmanager
 def _tonight(feed: Feed, night: dt.date) -> Iterator[Path]:
-    """Give a private copy of what would be sent tonight. Raise Failure."""
+    """Yield a private copy of tonight's package. Raise Failure."""
     export = exports.find(feed.source)
     with exports.snapshot(export, feed.maximum_bytes) as copy:
         out = copy.path.with_name("package.zip")
@@ -82,18 +82,18 @@ def _last(feed: Feed, state: Path, path: Path) -> Path:
 
 
 def _is_last(feed: Feed, state: Path, entry: Entry) -> None:
-    """Raise Failure where another package was accepted than the one that was kept last."""
+    """Raise Failure if the newest stored package is not the last accepted one."""
     accepted = Ledger(state).accepted()
     if accepted and accepted[-1].sent_file.sha256 != entry.sha256:
         raise _nothing_kept(feed)
 
 
 def _nothing_kept(feed: Feed) -> Failure:
-    """Return why there is nothing to compare with, and what to do."""
+    """Return the failure of a comparison without a stored package."""
     remedy = (
-        "the next accepted delivery is kept"
+        "The next accepted delivery will be stored"
         if feed.keep_packages
-        else "set roster_upload_keep_packages to 1 or more and run site.yml; the next accepted "
-        "delivery is kept then"
+        else "Set roster_upload_keep_packages to 1 or more and run site.yml. The next accepted "
+        "delivery will be stored"
     )
-    return Failure(Exit.SOURCE, f"the last accepted package of {feed.feed} is not kept; {remedy}")
+    return Failure(Exit.SOURCE, f"the last accepted package of {feed.feed} is not kept. {remedy}")

@@ -1,4 +1,4 @@
-"""Which receipts people are notified of, and the words of each kind of event."""
+"""The events that people are notified of, with their subjects and next steps."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ SUBJECTS = {
     "deadline": "{district}: the deadline is near and tonight's roster is not delivered",
     "findings": "{district}: the roster is delivered, with findings to correct in the SIS",
 }
-FINDINGS_STEP = "roster-upload check {feed} shows all findings. Correct the rows in the SIS."
+FINDINGS_STEP = "Run roster-upload check {feed} to see all findings. Correct the rows in the SIS."
 
 
 def event(before: History, receipt: Receipt) -> str | None:
-    """Return the kind of event that a receipt is, a key of `SUBJECTS`. None: it is no news.
+    """Return the kind of event of a receipt, a key of `SUBJECTS`, or None without an event.
 
-    A failure is news once a night for each exit code, and again after a delivery. A rehearsal's
-    failure counts by itself. A delivery is a recovery after a failure or the watcher's alarm,
-    whatever was skipped since. A start that found the feed busy counts for neither. New findings
-    come with the recovery, or by themselves. A delivery whose receipt could not be written is news.
+    A failure is an event once a night for each exit code, and again after a delivery. Failures of
+    rehearsals are counted separately. A delivery is a recovery after a failure or the watcher's
+    alarm, even with skipped nights between. A start that found the feed busy is neither. New
+    findings are part of a recovery, or an event of their own. So is a delivery without a receipt.
     """
     if receipt.is_sent:
         if receipt.exit_code:
@@ -39,7 +39,7 @@ def event(before: History, receipt: Receipt) -> str | None:
     commands = DELIVERIES if receipt.is_delivery else ("rehearse",)
     if receipt.command not in commands or receipt.outcome in NO_NEWS:
         return None
-    if receipt.is_busy:  # the delivery that is under way notifies by itself
+    if receipt.is_busy:  # the delivery under way notifies
         return None
     latest = (r for r in reversed(before.receipts) if r.command in commands)
     failures = itertools.takewhile(
@@ -50,7 +50,7 @@ def event(before: History, receipt: Receipt) -> str | None:
 
 
 def action(kind: str, receipt: Receipt) -> str:
-    """Return what to do about an event."""
+    """Return the next step for an event."""
     if kind == "findings":
         return FINDINGS_STEP.format(feed=receipt.feed)
     return next_step(receipt)

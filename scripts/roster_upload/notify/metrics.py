@@ -91,17 +91,17 @@ def _of_package(sent: list[Receipt]) -> list[Family]:
         ),
         (
             "package_rows",
-            "Rows of it by file.",
+            "Rows of that package by file.",
             [({"file": name}, count) for r in sent for name, count in r.rows.items()],
         ),
         (
             "package_records",
-            "Records of it by kind.",
+            "Records of that package by kind.",
             [({"kind": k}, c.now) for r in sent for k, c in r.changes.items()],
         ),
         (
             "margin_seconds",
-            "Time that was left to its deadline when it was in.",
+            "Time from the end of its delivery to the deadline.",
             [({}, left) for r in sent if (left := r.seconds_to_deadline) is not None],
         ),
     ]

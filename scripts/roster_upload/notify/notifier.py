@@ -1,4 +1,4 @@
-"""Notify people of an event, by each channel that the feed has.
+"""Notify people of an event, through each channel of the feed.
 
 To add a channel, write a module in `channels` and list it in `CHANNELS`.
 """

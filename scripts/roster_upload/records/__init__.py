@@ -1,1 +1,1 @@
-"""What is kept of deliveries: receipts, the ledger, packages, nights."""
+"""The stored records of deliveries: receipts, the ledger, packages and nights."""

@@ -1,7 +1,7 @@
-"""Whether a feed's receipts are complete: each trace of a delivery needs its receipt.
+"""Find missing receipts: each trace of a delivery needs its receipt.
 
-The guard takes a feed without a delivery for a new one. So that a lost ledger is not taken for
-that, "never delivered" is only believed where nothing beside the ledger says otherwise.
+The guard treats a feed without a delivery as a new one. A lost ledger must not look like that. So
+a feed counts as new only if nothing beside the ledger contradicts it.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ HOW_TO_GO_ON = (
 
 
 def baseline(folder: Path, sha256: str) -> Path:
-    """Return where the guard's baseline of a package lies."""
+    """Return the path of the guard's baseline of a package."""
     return folder / f"accepted-{sha256[:DIGEST_SHOWN]}.npz"
 
 
 def packages(folder: Path) -> Path:
-    """Return where the accepted packages are kept."""
+    """Return the folder of the accepted packages."""
     return folder / "packages"
 
 
 def marker(folder: Path) -> Path:
-    """Return the file that says which package was delivered last."""
+    """Return the path of the file that names the last delivered package."""
     return folder / "delivered.json"
 
 
 def mark(folder: Path, sha256: str) -> None:
-    """Write down that a package was delivered. Raise OSError."""
+    """Save the digest of the package that was delivered. Raise OSError."""
     atomic.replace(marker(folder), json.dumps({"sha256": sha256}).encode())
 
 
 def gaps(folder: Path) -> list[str]:
-    """Return what the receipts lack, a text each. Raise OSError."""
+    """Return a text for each gap in the receipts. Raise OSError."""
     ledger = Ledger(folder)
     return [*_damage(ledger), *_traces(folder, ledger.records())]
 
 
 def _damage(ledger: Ledger) -> Iterator[str]:
-    """Give the damaged lines behind which nothing was sent that knew of them."""
+    """Yield a text of the damaged lines, unless a later run knew of them and sent its file."""
     known = [line.number for line in ledger.entries() if _knows_damage(line.receipt)]
     lines = [number for number in ledger.damaged() if number > max(known, default=0)]
     if text := lines_text(lines):
@@ -66,7 +66,7 @@ def _knows_damage(receipt: Receipt) -> bool:
 
 
 def lines_text(lines: Sequence[int]) -> str:
-    """Return the numbers of lines for people, "" of none."""
+    """Return the numbers of lines as text. Without lines the text is empty."""
     if not lines:
         return ""
     text = f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:LINES_NAMED]))}"
@@ -75,21 +75,21 @@ def lines_text(lines: Sequence[int]) -> str:
 
 
 def _traces(folder: Path, records: Sequence[Receipt]) -> Iterator[str]:
-    """Give the traces of deliveries that have no receipt."""
+    """Yield a text for each trace of a delivery that has no receipt."""
     known = {r.sent_file.sha256[:DIGEST_SHOWN] for r in records if _may_have_reached(r)} - {""}
     for path in sorted(folder.glob("accepted-*.npz")):
         if path.is_file() and path.stem.removeprefix("accepted-") not in known:
             yield _lacks(f"a delivery, though its baseline {path.name} is kept")
     sha256 = _marked(folder)
     if sha256 is not None and sha256[:DIGEST_SHOWN] not in known:
-        yield _lacks(f"the last delivery, though {marker(folder).name} says that there was one")
+        yield _lacks(f"the last delivery, though {marker(folder).name} names one")
     if any(record.is_sent for record in records):
         return
     kept = [path.stem.partition("-")[2] for path in packages(folder).glob("*.package")]
     if any(one[:DIGEST_SHOWN] not in known for one in kept):
-        yield _lacks("a delivery, though accepted packages are kept")
+        yield _lacks("a delivery, though accepted packages are stored")
     if (folder / PROFILE).exists() and not any(map(_may_have_learned, records)):
-        yield _lacks(f"any run, though {PROFILE} was learned from the vendor's server")
+        yield _lacks(f"any run, though {PROFILE} has the profile of the vendor's server")
 
 
 def _lacks(what: str) -> str:
@@ -97,7 +97,7 @@ def _lacks(what: str) -> str:
 
 
 def _marked(folder: Path) -> str | None:
-    """Return the digest of the marker: "" where it cannot be read, None without a marker."""
+    """Return the digest in the marker, "" for an unreadable one, None without a marker."""
     try:
         return str(json.loads(read_plain(marker(folder), LONGEST_MARKER))["sha256"])
     except FileNotFoundError:
@@ -107,13 +107,13 @@ def _marked(folder: Path) -> str | None:
 
 
 def _may_have_reached(record: Receipt) -> bool:
-    """Return whether a line is of a transfer. Receipts without a run are of an older program."""
+    """Return whether a line belongs to a transfer. Older programs named no run."""
     is_older = not record.run and record.outcome is Outcome.FAILED
     return record.is_sent or bool(record.at_vendor) or is_older
 
 
 def _may_have_learned(record: Receipt) -> bool:
-    """Return whether a line explains that something is known of the server.
+    """Return whether a line explains why the server has a profile.
 
     A run that found the receipts incomplete explains nothing.
     """

@@ -1,4 +1,4 @@
-"""A finding: a rule of validation that an export breaks. It never holds a value of a row."""
+"""A finding: a validation rule that an export breaks. It never holds a value of a row."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SEVERITIES = ("error", "fault", "warning", "ignored")  # the worst first
 
 @functools.cache
 def rules() -> Mapping[str, Mapping[str, str]]:
-    """Return every rule by its id: its severity and its text."""
+    """Return the severity and the text of every rule, by its id."""
     groups = spec("rules")
     return {f"{g}.{name}": rule for g, names in groups.items() for name, rule in names.items()}
 
 
 @dataclass
 class Finding:
-    """A rule broken in one column of one file: how often, and in which rows first.
+    """A rule that is broken in one column of one file, with a count and the first rows.
 
-    Rows are counted as a spreadsheet does: the header is row 1.
+    Row numbers are those of a spreadsheet: the header is row 1.
     """
 
     rule: str
@@ -52,11 +52,11 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return what makes it the same finding on another night."""
+        """Return the key that it shares with the same finding of another night."""
         return self.rule, self.file, self.column
 
     def text(self) -> str:
-        """Return one line for people. The rule of another release may be unknown here."""
+        """Return the finding as one line. This release may not know the rule of another one."""
         if self.rule not in rules():
             return f"{self.severity}: {self.file} [{self.rule}]"
         where = self.file + (f", column {self.column}" if self.column else "")

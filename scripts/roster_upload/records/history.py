@@ -1,6 +1,6 @@
-"""All receipts of a feed, and what they say together.
+"""All receipts of a feed, and the answers that only several receipts give.
 
-Everything here is decided from receipts alone, which hold nothing personal.
+Only receipts are read here. They hold no personal data.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from roster_upload.records.receipt import Outcome, Receipt
 
 FOR_PEOPLE = ("fault", "warning")  # severities of findings in a file that is sent
 REMIND_NIGHTS = 7
-GROWTH_PERCENT = 10  # less than that is a usual change from day to day
+GROWTH_PERCENT = 10  # smaller changes from day to day are usual
 UNSURE_KEPT = 7  # packages that the vendor may hold, beside the last one sent
-# Outcomes that settle a hold: the guard or a person has judged again.
+# Outcomes that end a hold: the guard or a person has judged again.
 JUDGED = (Outcome.HELD, Outcome.APPROVED, Outcome.SENT, Outcome.REHEARSED)
 
 
 @dataclass(frozen=True)
 class History:
-    """The receipts of a feed, the oldest first."""
+    """The receipts of a feed, oldest first."""
 
     receipts: tuple[Receipt, ...] = ()
 
@@ -52,19 +52,19 @@ class History:
     def deliveries(self, night: str = "") -> list[Receipt]:
         """Return all deliveries, or those of one night.
 
-        A delivery outside the window belongs to no night. Each night has its own to send.
+        A delivery outside the window belongs to no night.
         """
         found = [receipt for receipt in self.receipts if receipt.is_delivery]
         return [r for r in found if r.night == night and r.in_window] if night else found
 
     def night(self, night: str) -> NightResult:
-        """Return what a night came to."""
+        """Return the result of a night."""
         return NightResult(night, tuple(self.deliveries(night)))
 
     def nights(self, last: str = "9999-12-31") -> list[NightResult]:
-        """Return what each night with a delivery came to, the oldest first.
+        """Return the result of each night with a delivery, oldest first.
 
-        Nights after `last` are those of a wrong clock.
+        Nights after `last` come from a wrong clock and are excluded.
         """
         found: dict[str, list[Receipt]] = {}
         for receipt in self.receipts:
@@ -72,14 +72,14 @@ class History:
                 found.setdefault(receipt.night, []).append(receipt)
         return [NightResult(night, tuple(found[night])) for night in sorted(found)]
 
-    # ---- what the vendor has ---------------------------------------------------------------------
+    # ---- files at the vendor ---------------------------------------------------------------------
 
     def sent(self) -> list[Receipt]:
-        """Return the receipts of what the vendor has got."""
+        """Return the receipts of the files that the vendor received."""
         return [receipt for receipt in self.receipts if receipt.is_sent]
 
     def last_sent(self) -> Receipt | None:
-        """Return the receipt of what the vendor got last."""
+        """Return the receipt of the last file that the vendor received."""
         return next((r for r in reversed(self.receipts) if r.is_sent), None)
 
     def last_sent_to(self, target: Target) -> Receipt | None:
@@ -100,7 +100,7 @@ class History:
     def unsure(self) -> list[Receipt]:
         """Return the deliveries since the last one sent whose file the vendor may hold.
 
-        One of each file, the newest last, and no more than `UNSURE_KEPT`.
+        Return one for each file, newest last, and at most `UNSURE_KEPT`.
         """
         found: dict[str, Receipt] = {}
         for receipt in self.receipts:
@@ -118,15 +118,15 @@ class History:
         return [receipt for receipt in self.receipts if receipt.can_be_approved]
 
     def open_hold(self) -> Receipt | None:
-        """Return the receipt whose export the guard still holds, or of which removals wait.
+        """Return the receipt of an export that is still held, or whose removals wait.
 
-        Whatever the guard or a person said after it has settled it.
+        A later judgement, by the guard or a person, ends the hold.
         """
         judged = [receipt for receipt in self.receipts if receipt.outcome in JUDGED]
         return judged[-1] if judged and judged[-1].can_be_approved else None
 
     def approval_of(self, run: Receipt | None) -> Receipt | None:
-        """Return the approval of a run's export, where it is the last receipt."""
+        """Return the approval of a run's export if that is the last receipt."""
         latest = self.last
         if not run or not latest or not run.can_be_approved:
             return None
@@ -136,9 +136,9 @@ class History:
     # ---- night after night -----------------------------------------------------------------------
 
     def unchanged_nights(self, source: File, night: str) -> int:
-        """Return on how many nights in a row before `night` the export was the same as `source`.
+        """Return the number of nights in a row before `night` with the same export as `source`.
 
-        Only nights count on which it was accepted, or skipped as unchanged.
+        Only nights with an accepted export, or one skipped as unchanged, count.
         """
         nights: set[str] = set()
         for receipt in reversed(self.receipts):
@@ -151,10 +151,10 @@ class History:
         return len(nights - {night})
 
     def waiting(self, night: str, counts: Mapping[str, int]) -> Waiting:
-        """Return since when removals wait, with those of this night.
+        """Return the removals that wait, with the first night and the number of nights.
 
-        A delivery that removes everybody ends a wait. A hold does not, else the next night would
-        begin another one.
+        A delivery without waiting removals ends the wait. A hold does not end it. Otherwise the
+        next night would start another wait.
         """
         last = next(
             (r for r in reversed(self.deliveries()) if r.waiting or r.is_sent),
@@ -166,10 +166,10 @@ class History:
         return Waiting(last.waiting.since, nights, dict(counts))
 
     def new_findings(self, receipt: Receipt) -> tuple[Notified, ...]:
-        """Return the findings of a delivery of which people have to be notified.
+        """Return the findings of a delivery that need a notification.
 
-        A finding is new when it first appears, when it has grown by a tenth since the last
-        notification, and once a week.
+        A finding is new when it first appears. It is new again when it has grown by a tenth since
+        the last notification, and once a week.
         """
         tonight = dt.date.fromisoformat(receipt.night)
         recent: dict[tuple[str, str, str], int] = {}
@@ -177,7 +177,7 @@ class History:
             for entry in (earlier.notified or ()) if earlier.night else ():
                 age = tonight - dt.date.fromisoformat(earlier.night)
                 if abs(age) < dt.timedelta(days=REMIND_NIGHTS):  # a wrong clock may have been ahead
-                    recent[entry.key] = entry.count  # the most of the week: it had grown
+                    recent[entry.key] = entry.count  # the newest count of the week
         return tuple(
             Notified(finding.rule, finding.file, finding.column, finding.count)
             for finding in receipt.findings

@@ -1,8 +1,8 @@
 """The ledger: all receipts of a feed, append-only, each chained to the one before.
 
-A run has two kinds of lines. `begun` lines say what it is about to do: one at its start, one
-before anything may reach the vendor. Its receipt says how it ended, or an `ended` line where it
-has no receipt. A run with a `begun` line alone was killed, unless it is still under way.
+A run writes a `begun` line at its start, and another one before anything may reach the vendor. At
+its end it writes a receipt, or an `ended` line without a receipt. A run with `begun` lines alone
+was killed, unless it is still under way.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from roster_upload.records.receipt import VERSION, Outcome, Receipt
 from roster_upload.records.schema import Misfit, moment
 
 MODE = 0o640
-# Pruning: the last lines agree on the present, and a wrong clock costs no more than a few lines.
+# Pruning: the last lines tell the present time. A wrong clock removes only a few lines.
 LAST_LINES = 20
 PRUNED_AT_ONCE = 30
 
 
 class Line(NamedTuple):
-    """A line of the file: its number, its bytes, and its JSON object. None: it holds none."""
+    """A line of the file: its number, its bytes, and its JSON object, or None without one."""
 
     number: int
     data: bytes
@@ -51,11 +51,11 @@ class Ledger:
     # ---- reading ---------------------------------------------------------------------------------
 
     def entries(self) -> list[Line]:
-        """Return each line that can be read, the oldest first."""
+        """Return each readable line, oldest first."""
         return [line for line in self._lines() if line.values is not None]
 
     def _lines(self) -> list[Line]:
-        """Return each line. The last one counts as whole where only its newline is torn off."""
+        """Return each line. The last one is complete even if only its newline is missing."""
         try:
             data = read_plain(self.path)
         except FileNotFoundError:
@@ -66,10 +66,10 @@ class Ledger:
         return [Line(number, line, _read(line)) for number, line in enumerate(lines, 1)]
 
     def damaged(self) -> list[int]:
-        """Return the numbers of lines that cannot be used as receipts, but for torn ones.
+        """Return the numbers of unusable lines, except torn ones.
 
-        A torn line is the beginning of a receipt. It is the last one, or the next says that it was
-        torn.
+        A torn line is the beginning of a receipt. It is the last line, or the next line has the
+        key `torn`.
         """
         lines = self._lines()
         found = []
@@ -81,32 +81,32 @@ class Ledger:
         return found
 
     def records(self) -> list[Receipt]:
-        """Return all lines that can be read, the oldest first, also those that are no receipts."""
+        """Return all readable lines, oldest first, including those that are no receipts."""
         return [line.receipt for line in self.entries()]
 
     def receipts(self) -> list[Receipt]:
-        """Return all receipts, the oldest first. A run that was killed has one, too."""
+        """Return all receipts, oldest first. A killed run has one, too."""
         records = self.records()
         if not unfinished(records):
             return _ends(records, ())
-        # A run that has ended meanwhile has its end now. One that goes on holds its lock.
+        # A run that ended meanwhile has its last line now. A run under way holds its lock.
         is_busy = locks.is_held(self.path.parent)
         records = self.records()
         left = unfinished(records)
         return _ends(records, left[: -1 if is_busy else None])
 
     def history(self) -> History:
-        """Return all receipts, to ask them questions. Raise OSError."""
+        """Return all receipts as a history. Raise OSError."""
         return History.of(self.receipts())
 
     def under_way(self) -> Receipt | None:
-        """Return the last `begun` line of the run that is under way. None where none is."""
+        """Return the last `begun` line of the run that is under way, or None without such a run."""
         is_busy = locks.is_held(self.path.parent)
         left = unfinished(self.records())
         return left[-1] if left and is_busy else None
 
     def accepted(self) -> list[Receipt]:
-        """Return the receipts of what the vendor has got, the oldest first."""
+        """Return the receipts of the files that the vendor received, oldest first."""
         return [record for record in self.records() if record.is_sent]
 
     def approval(self, sha256: str) -> Receipt | None:
@@ -120,7 +120,7 @@ class Ledger:
         return found
 
     def first_break(self) -> int | None:
-        """Return the number of the first line whose chain is broken. None: all is whole."""
+        """Return the number of the first line whose chain is broken, or None."""
         previous = ""
         for number, line, values in self.entries():
             if (values or {}).get("previous") != previous:
@@ -131,9 +131,9 @@ class Ledger:
     # ---- writing ---------------------------------------------------------------------------------
 
     def append(self, receipt: Receipt) -> None:
-        """Add a receipt so that it outlives a power cut. Raise OSError.
+        """Append a receipt that survives a power cut. Raise OSError.
 
-        Any value can be in it: what JSON cannot say becomes text.
+        It can hold any value. Values without a form in JSON become text.
         """
         with self._opened() as out:
             descriptor = out.fileno()
@@ -148,15 +148,15 @@ class Ledger:
                 record["torn"] = True
             line = _written(record)
             if size == 0:
-                os.fchmod(descriptor, MODE)  # whatever the umask of the first start
+                os.fchmod(descriptor, MODE)  # independent of the umask
             out.write(line if has_end else b"\n" + line)
             out.flush()
             os.fsync(descriptor)
-        if size == 0:  # a power cut brings no other file back under the ledger's name
+        if size == 0:  # after a power cut the name leads to this file
             atomic.sync(self.path.parent)
 
     def _opened(self) -> BinaryIO:
-        """Return the file, locked: a start that finds the feed busy leaves a receipt, too."""
+        """Return the file, locked. A start that finds the feed busy writes a receipt, too."""
         while True:
             descriptor = open_plain(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
             out = os.fdopen(descriptor, "ab")
@@ -166,7 +166,7 @@ class Ledger:
             out.close()  # it was replaced by a shorter one meanwhile
 
     def close_killed(self) -> list[Receipt]:
-        """Add and return the receipts of runs that were killed. Raise OSError.
+        """Append and return the receipts of killed runs. Raise OSError.
 
         The caller holds the feed's lock, so none of them is under way.
         """
@@ -176,12 +176,12 @@ class Ledger:
         return found
 
     def prune(self, keep: dt.timedelta, now: dt.datetime) -> int:
-        """Remove some receipts that are older than `keep`, and return how many. Raise OSError.
+        """Remove some receipts that are older than `keep`. Return their number. Raise OSError.
 
-        The age is measured against the last lines, so that one run with a wrong clock removes
-        nothing. The first line then says how many lines are gone, and the SHA-256 of the last of
-        them, to which the next one is chained. The last receipt always stays, and the last one of a
-        file that the vendor has got, since the guard compares with that.
+        The age is measured against the last lines. So one run with a wrong clock removes nothing.
+        The first line then has the number of removed lines and the SHA-256 of the last one. The
+        next line is chained to that. Two receipts always stay: the last one, and the last one of
+        a file that the vendor received. The guard compares with that file.
         """
         with self._opened():
             atomic.remove_leftovers(self.path)
@@ -205,7 +205,7 @@ class Ledger:
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
-    """Return the object that a line holds. None where it holds none."""
+    """Return the JSON object of a line, or None without one."""
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
@@ -214,7 +214,7 @@ def _read(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_usable(values: Mapping[str, Any]) -> bool:
-    """Return whether a line says how a run ended, and what was sent."""
+    """Return whether a line has an outcome and, if a file was sent, its digest."""
     receipt = Receipt.parse(values)
     is_known = isinstance(values.get("outcome"), str)
     return is_known and (not receipt.is_sent or bool(receipt.sent_file.sha256))
@@ -227,7 +227,7 @@ def _written(record: Mapping[str, Any]) -> bytes:
 
 
 def unfinished(records: Sequence[Receipt]) -> list[Receipt]:
-    """Return what is known of each run that has no end, the oldest first."""
+    """Return the `begun` lines of each run without an end, joined, oldest first."""
     found: dict[str, Receipt] = {}
     for record in records:
         was = found.pop(record.run, None)
@@ -237,7 +237,7 @@ def unfinished(records: Sequence[Receipt]) -> list[Receipt]:
 
 
 def _ends(records: Sequence[Receipt], dead: Sequence[Receipt]) -> list[Receipt]:
-    """Return the receipts among lines. Runs that were killed have theirs where they began."""
+    """Return the receipts among lines. That of a killed run is in the place of its start."""
     runs = {begun.run: begun for begun in dead if begun.run}
     found = []
     for record in records:
@@ -249,12 +249,12 @@ def _ends(records: Sequence[Receipt], dead: Sequence[Receipt]) -> list[Receipt]:
 
 
 def _prunable(lines: Sequence[Line], keep: dt.timedelta, now: dt.datetime) -> int:
-    """Return how many of the first lines may go now."""
+    """Return the number of first lines that can be removed now."""
     stamps = [_finished(line.values) for line in lines]
     known = sorted(stamp for stamp in stamps[-LAST_LINES:] if stamp)
     if not known:
         return 0
-    # Three quarters of the last lines have to say that it is so late.
+    # Three quarters of the last lines have to be this late or later.
     present = min(now, known[(len(known) - 1) // 4])
     sent = [n for n, line in enumerate(lines) if line.values and line.receipt.is_sent]
     last = min([len(lines) - 1, PRUNED_AT_ONCE, *sent[-1:]])
@@ -264,12 +264,12 @@ def _prunable(lines: Sequence[Line], keep: dt.timedelta, now: dt.datetime) -> in
             count = at + 1
         elif stamp and stamp <= present:
             break
-        # A damaged line, or one whose stamp lies ahead, goes with an old one behind it.
+        # A damaged line, or one from the future, is removed if an old line follows it.
     return count
 
 
 def _finished(values: Mapping[str, Any] | None) -> dt.datetime | None:
-    """Return when a receipt was written. None where it does not say it."""
+    """Return the time at which a receipt was written, or None without one."""
     try:
         return dt.datetime.fromisoformat(moment((values or {}).get("finished")))
     except Misfit:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from roster_upload.config import Feed
 from roster_upload.spec.values import window_minutes
 
-# A try has to begin so long before the deadline, and a wait for anything ends then.
+# The last attempt starts this long before the deadline. All waits end then.
 MARGIN_SECONDS = 120
 OUTSIDE_THE_WINDOW_SECONDS = 3600
 
 
 @dataclass(frozen=True)
 class Night:
-    """The night that a moment belongs to: its window and how the moment lies in it."""
+    """The night of a moment: its window, its deadline, and the time from the moment to it."""
 
     opened: dt.datetime  # of the window that is open, or opens next
     deadline: dt.datetime
@@ -24,7 +24,7 @@ class Night:
 
     @classmethod
     def containing(cls, feed: Feed, now: dt.datetime) -> Night:
-        """Return the night whose deadline comes next after `now` (UTC)."""
+        """Return the night with the next deadline after `now` (UTC)."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         deadline = midnight + dt.timedelta(minutes=feed.deadline)
         if deadline <= now:
@@ -36,11 +36,11 @@ class Night:
 
     @property
     def date(self) -> str:
-        """Return the day of its deadline."""
+        """Return the day of its deadline (ISO 8601)."""
         return self.deadline.date().isoformat()
 
     def seconds_left(self) -> float:
-        """Return for how long anything may still be waited for."""
+        """Return the seconds that are left for waits."""
         if not self.in_window:
             return OUTSIDE_THE_WINDOW_SECONDS
         left = (self.deadline - dt.datetime.now(dt.UTC)).total_seconds()

@@ -1,4 +1,4 @@
-"""What a night came to. Program, watcher, alerts, metrics and status page decide it here."""
+"""The result of a night, for the program, watcher, alerts, metrics and status page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from roster_upload.records.receipt import Receipt
 
 
 class Verdict(StrEnum):
-    """What a night came to, for people and for the status page."""
+    """The result of a night, in one word."""
 
     SENT = "sent"
     SKIPPED = "skipped"
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 def verdict(outcome: str, minutes_left: float | None) -> Verdict:
-    """Return what a night came to, by the outcome of its delivery and the minutes that were left.
+    """Return the result of a night from its outcome and the minutes left to the deadline.
 
     An outcome of another release counts as failed.
     """
@@ -36,7 +36,7 @@ def verdict(outcome: str, minutes_left: float | None) -> Verdict:
 
 @dataclass(frozen=True)
 class NightResult:
-    """The deliveries of one night, the oldest first, and what they came to."""
+    """The deliveries of one night, oldest first, and their result."""
 
     night: str
     deliveries: tuple[Receipt, ...] = ()
@@ -53,18 +53,18 @@ class NightResult:
 
     @property
     def is_in_order(self) -> bool:
-        """Return whether the night asks for nothing: one delivery was sent, or skipped by plan."""
+        """Return whether nobody has to act: one delivery was sent, or skipped by plan."""
         return self.receipt is not None and self.receipt.is_in_order
 
     @property
     def minutes_left(self) -> int | None:
-        """Return the minutes between end and deadline, below zero for a late delivery."""
+        """Return the minutes from the end to the deadline, below zero for a late delivery."""
         left = self.receipt.seconds_to_deadline if self.receipt else None
         return None if left is None else int(left // 60)
 
     @property
     def verdict(self) -> Verdict:
-        """Return what the night came to."""
+        """Return the result of the night."""
         if not self.receipt:
             return Verdict.MISSED
         return verdict(self.receipt.outcome, self.minutes_left)

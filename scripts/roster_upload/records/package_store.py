@@ -1,7 +1,7 @@
-"""The last accepted packages of a feed, encrypted, so that one of them can be sent again.
+"""The last accepted packages of a feed, encrypted. `resend` can send them again.
 
-A file is a random prefix, then blocks of AES-256-GCM: the nonce is the prefix and the block's
-number, and the last block is marked as such, so that none can be changed, moved or cut off.
+A file is a random prefix and blocks of AES-256-GCM. The nonce of a block is the prefix and the
+block's number. The last block is marked. So no block can be changed, moved or cut off.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from roster_upload.host import atomic
 BLOCK_BYTES = 1 << 20
 PREFIX_BYTES = 8
 TAG_BYTES = 16
-STAMP = "%Y%m%dT%H%M%S%fZ"  # when a package was accepted, in its name
+STAMP = "%Y%m%dT%H%M%S%fZ"  # time of acceptance, in the name of the file
 
 
 class Damaged(Exception):
-    """A package that cannot be decrypted: another key, or another content."""
+    """A package that cannot be decrypted, because of its key or its content."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A kept package: where it lies, when it was accepted (UTC), and its SHA-256."""
+    """A stored package: its path, the time of acceptance (UTC), and its SHA-256."""
 
     path: Path
     accepted: str
@@ -40,7 +40,7 @@ class Entry:
 
 
 class PackageStore:
-    """The packages in a folder, the newest `keep` of them."""
+    """The newest `keep` packages, in a folder."""
 
     def __init__(self, folder: Path, key: bytes, keep: int) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class PackageStore:
         self._cipher = AESGCM(hashlib.blake2b(b"ring", key=key, digest_size=32).digest())
 
     def entries(self) -> list[Entry]:
-        """Return all kept packages, the oldest first."""
+        """Return all stored packages, oldest first."""
         found = []
         for path in sorted(self.folder.glob("*.package")):
             accepted, _, sha256 = path.stem.partition("-")
@@ -56,9 +56,9 @@ class PackageStore:
         return found
 
     def add(self, package: Path, sha256: str) -> None:
-        """Keep a package, and no more than `keep` in all. Raise OSError.
+        """Store a package, and remove all but the newest `keep`. Raise OSError.
 
-        It becomes the newest one, also where a wrong clock has given another a later time.
+        It becomes the newest one, even if a wrong clock has given another one a later time.
         """
         for left in (*self.folder.glob("*.new"), *self.folder.glob(".*.package.*")):
             left.unlink(missing_ok=True)  # of a run that was killed
@@ -67,7 +67,7 @@ class PackageStore:
             entries = self.entries()
             same = [entry for entry in entries if entry.sha256 == sha256]
             path = self.folder / f"{_next_stamp(entries)}-{sha256}.package"
-            # A part of one must not fill the disk on which receipts are written.
+            # A partial file must not fill the disk, which receipts need, too.
             with atomic.replacing(path) as out:
                 self._encrypt(package, out)
             for entry in same:
@@ -88,7 +88,7 @@ class PackageStore:
                 number, block = number + 1, further
 
     def decrypt(self, entry: Entry, path: Path) -> None:
-        """Write a kept package unencrypted. Raise Damaged or OSError."""
+        """Decrypt a stored package to `path`. Raise Damaged or OSError."""
         digest = hashlib.sha256()
         with entry.path.open("rb") as source, path.open("xb") as out:
             os.fchmod(out.fileno(), 0o600)
@@ -106,11 +106,11 @@ class PackageStore:
                     break
                 number, block = number + 1, further
         if digest.hexdigest() != entry.sha256:
-            raise Damaged(f"{entry.path} is another package than its name says")
+            raise Damaged(f"the content of {entry.path} does not match the digest in its name")
 
 
 def _next_stamp(entries: list[Entry]) -> str:
-    """Return the time of now, or one behind that of the newest package."""
+    """Return the present time, or a later one than that of the newest package."""
     now = dt.datetime.now(dt.UTC).strftime(STAMP)
     if not entries or entries[-1].accepted < now:
         return now

@@ -1,4 +1,4 @@
-"""The parts of a receipt: files, changes, notified findings, waits, approvals, the server."""
+"""The parts of a receipt: files, changes, notified findings, waits, approvals and the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from roster_upload.records.schema import (
 
 @dataclass(frozen=True)
 class File(Part):
-    """A file of a delivery: the export, or the package that was made of it."""
+    """A file of a delivery: the export, or the package made of it."""
 
     path: str = key(text, "path of the export")
     bytes: int | None = key(maybe(whole), "size", None)
@@ -34,9 +34,9 @@ class File(Part):
     steps: Mapping[str, Any] = key(table(plain), "declared steps, with their counts", {})
 
     def is_same(self, other: File) -> bool:
-        """Return whether two files hold the same, whatever the time stamps in their zips.
+        """Return whether two files have the same content, except for time stamps in their zips.
 
-        Older receipts do not know the content. Their SHA-256 is compared.
+        Older receipts have no digest of the content. Their SHA-256 is compared.
         """
         if self.content and other.content:
             return self.content == other.content
@@ -45,7 +45,7 @@ class File(Part):
 
 @dataclass(frozen=True)
 class Change(Part):
-    """How many records of a kind are present by the last export and by this one."""
+    """The number of records of a kind, by the last export and by this one."""
 
     now: int = key(whole, "records of tonight", NEEDED)
     before: int | None = key(maybe(whole), "records of the last accepted package", None)
@@ -56,7 +56,7 @@ class Change(Part):
 
 @dataclass(frozen=True)
 class Notified(Part):
-    """A finding of which people were notified."""
+    """A finding that was part of a notification."""
 
     rule: str = key(text, "rule", NEEDED)
     file: str = key(text, "file", NEEDED)
@@ -65,7 +65,7 @@ class Notified(Part):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return what makes it the same finding on another night."""
+        """Return the key that it shares with the same finding of another night."""
         return self.rule, self.file, self.column
 
 
@@ -80,7 +80,7 @@ class Waiting(Part):
 
 @dataclass(frozen=True)
 class Approval(Part):
-    """Who let a held export through."""
+    """The approval of a held export."""
 
     who: str = key(text, "account", NEEDED)
     why: str = key(text, "reason", NEEDED)
@@ -89,7 +89,7 @@ class Approval(Part):
 
 @dataclass(frozen=True)
 class Target:
-    """Where a file goes at the vendor."""
+    """The address of a file at the vendor."""
 
     host: str
     port: int | None
@@ -112,9 +112,9 @@ class Remote(Part):
     bytes: int | None = key(maybe(whole), "size there, absent where the server hides sizes", None)
     method: str = key(text, "method of renaming")
     verified: str = key(text, "`hash`, `size`, `answers` or `taken`")
-    server_changed: tuple[str, ...] = key(each(text), "what has changed of the server", ())
+    server_changed: tuple[str, ...] = key(each(text), "changes of the server", ())
 
     @property
     def target(self) -> Target:
-        """Return where the file went."""
+        """Return the address of the file at the vendor."""
         return Target(self.host, self.port, self.dir, self.name)

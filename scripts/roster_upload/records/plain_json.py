@@ -1,4 +1,4 @@
-"""Any value as JSON: a record is written whatever it holds."""
+"""Convert any value to JSON, so that every record can be written."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from roster_upload.terminal.printable import (
     printable_lines,
 )
 
-DEEPEST = 12  # levels of a record
+DEEPEST = 12  # levels of nesting
 LARGEST = 1 << 63  # no number of ours is larger
 
 
 def plain(value: Any, depth: int = DEEPEST) -> Any:
-    """Return a value as JSON has it. It never fails: what JSON cannot say becomes text."""
+    """Return a value as JSON has it. Never fail: a value without a form in JSON becomes text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, numbers.Real):
@@ -42,7 +42,7 @@ def _number(value: numbers.Real) -> int | float | str:
 
 
 def _text(value: Any) -> str:
-    """Return what is neither a number nor a list as text."""
+    """Return a value that is neither a number nor a list as text."""
     if isinstance(value, str):
         return printable_lines(str.__str__(value))
     if isinstance(value, PurePath):

@@ -1,8 +1,8 @@
-"""A receipt: the record of one delivery, as a type.
+"""A receipt: the typed record of one delivery.
 
-`Receipt.parse` takes the JSON of any release and of a damaged disk. Values that do not fit are
-dropped, and missing ones get their defaults. `Receipt.to_json` is the one way to write a receipt.
-Its keys and their texts are the table in the README.
+`Receipt.parse` accepts the JSON of any release, and of a damaged disk. It drops values of the
+wrong type and adds defaults for missing ones. Only `Receipt.to_json` writes a receipt. The table in
+the README describes the keys.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EPOCH = "1970-01-01T00:00:00Z"
 
 
 class Outcome(StrEnum):
-    """How a run ended. The last ones are of lines that are no receipts."""
+    """The outcome of a run. The last three mark lines that are no receipts."""
 
     SENT = "sent"
     SKIPPED = "skipped"
@@ -57,7 +57,7 @@ class Outcome(StrEnum):
 
     @classmethod
     def of_failure(cls, code: Exit) -> Outcome:
-        """Return the outcome of a delivery that an exit code has stopped."""
+        """Return the outcome of a delivery that failed with an exit code."""
         return OF_FAILURES.get(code, cls.FAILED)
 
 
@@ -69,24 +69,24 @@ OF_FAILURES = {
 }
 OF_DELIVERIES = (Outcome.SENT, Outcome.SKIPPED, Outcome.HELD, Outcome.REFUSED, Outcome.STALE,
                  Outcome.FAILED)  # fmt: skip
-IN_ORDER = (Outcome.SENT, Outcome.SKIPPED)  # outcomes of a night that asks for nothing
+IN_ORDER = (Outcome.SENT, Outcome.SKIPPED)  # nobody has to act
 WELL = (*IN_ORDER, Outcome.REHEARSED)  # outcomes of exit code 0
 MARKS = (Outcome.BEGUN, Outcome.ENDED, Outcome.PRUNED)  # lines that are no receipts
 # A rehearsal is no delivery. Neither is an approval or the watcher's alarm.
 DELIVERIES = ("send", "resend")
 RUNS = (*DELIVERIES, "rehearse")  # commands whose receipts have all keys
-# What the vendor may hold after a transfer that did not end well: names of `transfer.info.Holds`.
+# States of the vendor's file after a failed transfer: names of `transfer.info.Holds`.
 UNSURE = ("new", "unknown", "part")
 KILLED = (
-    "the run of {started} was killed before its end: by the system (out of memory), a signal, or a "
-    "power cut; {holds}"
+    "the run of {started} was killed before its end by the system (out of memory), a signal or a "
+    "power cut. {holds}"
 )
-NOTHING_SENT = "nothing was sent"
-MAY_HOLD = "the vendor may hold its file"
+NOTHING_SENT = "Nothing was sent"
+MAY_HOLD = "The vendor may hold its file"
 
 
 def outcome(value: Any) -> Outcome:
-    """Return the outcome of a name. A newer release may know others. Raise Misfit."""
+    """Return the outcome of a name, UNKNOWN for that of a newer release. Raise Misfit."""
     try:
         return Outcome(text(value))
     except ValueError:
@@ -95,7 +95,7 @@ def outcome(value: Any) -> Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """One line of a ledger: the receipt of a run, or a mark that a run has begun or ended."""
+    """One line of a ledger: the receipt of a run, or the mark of its start or end."""
 
     v: int = key(whole, "version of this table", VERSION, always=True)
     run: str = key(text, "name of the run, in all its lines")
@@ -126,7 +126,7 @@ class Receipt:
     )
     package: File = key(
         File.parse,
-        "the package that was made of the export: `bytes`, `sha256`, `content`, `steps`. Empty "
+        "the package made of the export: `bytes`, `sha256`, `content`, `steps`. Empty "
         "where the export itself is sent",
         File(),
     )
@@ -180,7 +180,7 @@ class Receipt:
     )
     at_vendor: str = key(
         text,
-        "what the vendor holds under the remote name, once a transfer has begun: `old`, `new`, "
+        "the file at the vendor under the remote name, once a transfer has begun: `old`, `new`, "
         "`unknown`, `nothing`, `part`",
     )
     lost: tuple[str, ...] = key(each(text), "receipts that were missing at the start", ())
@@ -202,7 +202,7 @@ class Receipt:
 
     @classmethod
     def parse(cls, stored: Mapping[str, Any]) -> Receipt:
-        """Return a receipt from JSON of any release. It never fails."""
+        """Return a receipt from the JSON of any release. Never fail."""
         values = plain(stored)
         found = parse_keys(cls, values)
         known = {name for name, _ in keys_of(cls)}
@@ -221,21 +221,21 @@ class Receipt:
         return cls(**found, others=others)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the receipt as JSON values. A run's own receipt has its empty keys, too."""
+        """Return the receipt as JSON values. The receipt of a run has its empty keys, too."""
         is_full = self.command in RUNS and self.outcome not in (*MARKS, Outcome.APPROVED)
         written = written_keys(self, is_full=is_full)
         return {**written, **self.others}
 
-    # ---- what a receipt says ---------------------------------------------------------------------
+    # ---- facts of a receipt ----------------------------------------------------------------------
 
     @property
     def outcome_text(self) -> str:
-        """Return the outcome for people, also that of a newer release."""
+        """Return the outcome as text, even that of a newer release."""
         return str(self.others.get("outcome", self.outcome.value))
 
     @property
     def is_delivery(self) -> bool:
-        """Return whether it is of a delivery."""
+        """Return whether the receipt is that of a delivery."""
         return self.command in DELIVERIES
 
     @property
@@ -245,7 +245,7 @@ class Receipt:
 
     @property
     def is_in_order(self) -> bool:
-        """Return whether the night asks for nothing: sent, or skipped by plan."""
+        """Return whether nobody has to act: sent, or skipped by plan."""
         return self.outcome in IN_ORDER
 
     @property
@@ -255,7 +255,7 @@ class Receipt:
 
     @property
     def can_be_approved(self) -> bool:
-        """Return whether an approval lets its export through: it is held, or removals wait."""
+        """Return whether an approval can let its export through: it is held, or removals wait."""
         return self.outcome is Outcome.HELD or self.waiting is not None
 
     @property
@@ -267,51 +267,51 @@ class Receipt:
     def is_busy(self) -> bool:
         """Return whether the start found the feed busy.
 
-        A start that waited in vain for a transfer slot has read its export, and failed.
+        A start that got no transfer slot has the same exit code, but it has read its export.
         """
         return self.exit_code == Exit.BUSY and not self.source.sha256
 
     @property
     def sent_file(self) -> File:
-        """Return the file that goes to the vendor: the package, or the export."""
+        """Return the file for the vendor: the package, or the export without one."""
         return self.package if self.package != File() else self.source
 
     @property
     def export_sha256(self) -> str:
-        """Return the SHA-256 of the export, or "" for anything else.
+        """Return the SHA-256 of the export, or "" if it is unusable.
 
-        The feed's account can write anything there, and operators type it into commands.
+        The feed's account can write any text there, and operators type it into commands.
         """
         return self.source.sha256 if re.fullmatch(r"[0-9a-f]{64}", self.source.sha256) else ""
 
     @property
     def feed_name(self) -> str:
-        """Return the name of the feed, or "" for anything else, as in export_sha256."""
+        """Return the name of the feed, or "" if it is unusable, as in export_sha256."""
         return self.feed if re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.feed) else ""
 
     @property
     def seconds_to_deadline(self) -> float | None:
-        """Return the seconds between end and deadline, below zero for a late one."""
+        """Return the seconds from the end to the deadline, below zero for a late delivery."""
         if self.deadline:
             return epoch(self.deadline) - epoch(self.finished)
-        minutes = self.minutes_to_deadline  # of version 1, at its start
+        minutes = self.minutes_to_deadline  # version 1 has only this, from its start
         return None if minutes is None else minutes * 60.0
 
     @property
     def notified_findings(self) -> list[Finding]:
-        """Return the findings of which people were notified."""
+        """Return the findings that were part of a notification."""
         keys = {one.key for one in self.notified or ()}
         return [finding for finding in self.findings if finding.key in keys]
 
-    # ---- lines that are made of a receipt --------------------------------------------------------
+    # ---- lines made of a receipt -----------------------------------------------------------------
 
     def begun(self, now: str) -> Receipt:
-        """Return the line that says what the run is about to do."""
+        """Return the line for the start of the run, or of its transfer."""
         kept = {name: getattr(self, name) for name in OF_THE_BEGINNING}
         return Receipt(**kept, outcome=Outcome.BEGUN, finished=now)
 
     def ended(self, now: str) -> Receipt:
-        """Return the line that says that the run is over and has no receipt."""
+        """Return the line for the end of a run without a receipt."""
         return Receipt(
             run=self.run,
             feed=self.feed,
@@ -322,12 +322,12 @@ class Receipt:
         )
 
     def brief(self) -> Receipt:
-        """Return what is written where the whole receipt cannot be."""
+        """Return a small receipt, for a disk or a value that refuses the complete one."""
         kept = {name: getattr(self, name) for name in OF_THE_LEAST}
         return Receipt(**kept)
 
     def continued(self, later: Receipt) -> Receipt:
-        """Return this `begun` line with what a later one of the same run adds."""
+        """Return this `begun` line with the keys of a later one of the same run."""
         return Receipt.parse({**self.to_json(), **later.to_json()})
 
     def killed(self) -> Receipt:
@@ -344,7 +344,7 @@ class Receipt:
         )
 
 
-# What is known of a run before it ends, in case it is killed.
+# Fields that are known before a run ends. A killed run has only these.
 OF_THE_BEGINNING = ("run", "feed", "district", "command", "started", "night", "deadline",
                     "in_window", "minutes_to_deadline", "source", "package", "remote", "at_vendor",
                     "lost", "program")  # fmt: skip

@@ -1,6 +1,6 @@
-"""The schema of a record: for each key its type, its text in the documents, and its default.
+"""The schema of a record: the type, the description and the default of each key.
 
-A shape takes a value of JSON. It returns the value as its readers rely on it, or raises Misfit.
+A shape takes a JSON value. It returns the checked value, or raises Misfit.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import field, fields
 from enum import StrEnum
 from typing import Any, Protocol, Self, cast
 
-YEARS = range(1971, 9999)  # every time zone can show a moment of these years
+YEARS = range(1971, 9999)  # every time zone can show these years
 
 
 class Misfit(ValueError):
-    """A value that its readers cannot use."""
+    """A value of the wrong type or form."""
 
 
 Shape = Callable[[Any], Any]
@@ -86,7 +86,7 @@ def maybe(shape: Shape) -> Shape:
 
 
 def each(shape: Shape) -> Shape:
-    """Return the shape of a list. Values that do not fit are dropped."""
+    """Return the shape of a list. Items that do not fit are dropped."""
 
     def fit(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
@@ -108,7 +108,7 @@ def table(shape: Shape) -> Shape:
 
 
 def _fitted(shape: Shape, value: Any) -> list[Any]:
-    """Return a list of the value, or an empty one where it does not fit."""
+    """Return a list of the value, or an empty list if it does not fit."""
     try:
         return [shape(value)]
     except Misfit:
@@ -125,8 +125,8 @@ def key(
 ) -> Any:
     """Return a dataclass field for a key of a record.
 
-    `words` describe it in the documents. `name` is the key's name in JSON, where it differs.
-    `always` writes the key though it has its default.
+    `words` describe it in the documents. `name` is the key's name in JSON if it differs.
+    `always` writes the key even with its default.
     """
     metadata = {"shape": shape, "words": words, "name": name, "always": always}
     if default is NEEDED:
@@ -146,7 +146,7 @@ def keys_of(kind: type[Any]) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
 def parse_keys(kind: type[Any], values: Any) -> dict[str, Any]:
     """Return the arguments of a record from JSON. Optional keys that do not fit are dropped.
 
-    Raise Misfit for a value that is no object, and for a needed key that is missing or unusable.
+    Raise Misfit if the value is not an object, or if a needed key is missing or unusable.
     """
     if not isinstance(values, Mapping):
         raise Misfit
@@ -179,9 +179,9 @@ def to_json(value: Any) -> Any:
 
 
 def written_keys(record: Any, *, is_full: bool = False) -> dict[str, Any]:
-    """Return the keys of a record that are written. Keys with an empty value or a default are not.
+    """Return the keys of a record to write. Empty values and defaults are skipped.
 
-    `is_full` writes empty lists, objects and numbers, too.
+    `is_full` includes empty lists, objects and numbers.
     """
     found = {}
     for name, one in keys_of(type(record)):

@@ -1,4 +1,4 @@
-"""What is kept of a feed between its deliveries, besides the receipts."""
+"""The state of a feed between its deliveries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STATE_MODE = 0o640  # as the receipts
 
 
 class Profile(Protocol):
-    """What was learned of a server."""
+    """The profile of a server: how it takes files."""
 
     def to_json(self) -> str:
-        """Return it as text."""
+        """Return the profile as JSON text."""
 
 
 class State:
@@ -30,20 +30,20 @@ class State:
 
     @property
     def profile(self) -> Path:
-        """Return the file of what was learned of the server."""
+        """Return the path of the server's profile."""
         return self.folder / evidence.PROFILE
 
     def baseline(self, accepted: Receipt, key: bytes) -> Baseline:
-        """Return what the vendor holds after a delivery. Raise OSError or ValueError."""
+        """Return the baseline of a delivery. Raise OSError or ValueError."""
         return Baseline.load(evidence.baseline(self.folder, accepted.sent_file.sha256), key)
 
     def keep_profile(self, profile: Profile) -> None:
-        """Write down what was learned of the server. Raise OSError."""
+        """Save the server's profile. Raise OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         atomic.replace(self.profile, profile.to_json().encode(), mode=STATE_MODE)
 
     def prepare(self, baseline: Baseline, sha256: str, key: bytes) -> None:
-        """Write down what the vendor will hold, before it does: a power cut loses nothing.
+        """Save the baseline of a package before its transfer, in case of a power cut.
 
         Remove the baselines of packages that the vendor cannot hold. Raise OSError.
         """

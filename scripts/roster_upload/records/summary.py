@@ -1,4 +1,4 @@
-"""What people read of receipts in a line: the summary, the next step, cautions and findings."""
+"""The texts of a receipt: the summary line, the next step, cautions and findings."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from roster_upload.spec import spec
 
 DIGEST_SHOWN = 16
 STUDENTS = "users.student"
-# Kinds of record in the summary, and their words.
+# Kinds of record in the summary, and their names.
 COUNTED = ((STUDENTS, "students"), ("users.teacher", "teachers"), ("classes", "classes"))
 
 
 def several(count: int, word: str) -> str:
-    """Return a number and its word: `1 row`, `1,200 rows`."""
+    """Return a number with its noun: `1 row`, `1,200 rows`."""
     return f"{count:,} {word}{'s' if count != 1 else ''}"
 
 
 def mountain(text: str) -> tuple[str, str]:
-    """Return a moment (ISO 8601, UTC) in Mountain time, or in UTC, and the name of the zone."""
+    """Return a moment (ISO 8601, UTC) in Mountain time, or else in UTC, and the zone's name."""
     moment = dt.datetime.fromisoformat(text)
     try:
         return f"{moment.astimezone(ZoneInfo('America/Denver')):%Y-%m-%d %H:%M}", "Mountain"
@@ -31,9 +31,9 @@ def mountain(text: str) -> tuple[str, str]:
 
 
 def next_step(receipt: Receipt | None, code: int | None = None) -> str:
-    """Return what to do about an exit code, by default the receipt's own.
+    """Return the next step for an exit code, by default for that of the receipt.
 
-    The receipt's feed and digest are filled in. An approval is for the digest of the export.
+    Fill in the receipt's feed and digest. An approval needs the digest of the export.
     """
     receipt = receipt or Receipt()
     code = receipt.exit_code if code is None else code
@@ -45,7 +45,7 @@ def next_step(receipt: Receipt | None, code: int | None = None) -> str:
 
 
 def counts(receipt: Receipt) -> str:
-    """Return what an export holds and how it differs: `12,481 students (+14 −3), …`."""
+    """Return the numbers of records and their changes: `12,481 students (+14 −3), …`."""
     changes = receipt.changes
     texts = [_count(changes[kind], word) for kind, word in COUNTED if kind in changes]
     if not texts:
@@ -58,7 +58,7 @@ def _count(change: Change, word: str) -> str:
 
 
 def summary_line(receipt: Receipt, before: Receipt | None, approval: Receipt | None = None) -> str:
-    """Return one line for the morning: what the vendor has.
+    """Return one line for the morning, with the roster that the vendor has.
 
     `before` is the last accepted delivery. `approval` lets a held export through.
     """
@@ -67,7 +67,7 @@ def summary_line(receipt: Receipt, before: Receipt | None, approval: Receipt | N
         has = f"the vendor has the roster of {before.night}" if before else "the vendor has none"
         why = receipt.message.removeprefix(f"{name}: ")
         if approval:
-            why = f"it goes with the next start, since {approval.message}"
+            why = f"the next start sends it, since {approval.message}"
         return f"{name}: {receipt.outcome_text}, {has}: {why}"
     when, zone = mountain(receipt.finished)
     line = f"{name}: sent {when[11:]} {zone}, {_margin(receipt)}: {counts(receipt)}"
@@ -76,11 +76,11 @@ def summary_line(receipt: Receipt, before: Receipt | None, approval: Receipt | N
         then = "yesterday" if before.night == night.isoformat() else f"on {before.night}"
         same = before.sent_file.is_same(receipt.sent_file)
         line += f", same file as {then}: {'yes' if same else 'no'}"
-    return "; ".join([line, *_notes(receipt)])
+    return ". ".join([line, *_notes(receipt)])
 
 
 def _margin(receipt: Receipt) -> str:
-    """Return how the end of a delivery lay to its deadline."""
+    """Return the time from the end of a delivery to its deadline, as text."""
     left = receipt.seconds_to_deadline
     if not receipt.in_window or left is None:
         return "outside the nightly window"
@@ -88,15 +88,15 @@ def _margin(receipt: Receipt) -> str:
 
 
 def _notes(receipt: Receipt) -> Iterator[str]:
-    """Yield what a delivery leaves to look at."""
+    """Yield the notes on a delivery, as sentences."""
     if faulty := sum(receipt.faulty_rows.values()):
         yield several(faulty, "faulty row")
     if warnings := sum(f.severity == "warning" for f in receipt.notified_findings):
         yield several(warnings, "new warning")
     if receipt.waiting:
-        yield f"removals wait: {_by_kind(receipt.waiting.counts)}"
+        yield f"Removals wait: {_by_kind(receipt.waiting.counts)}"
     if changed := receipt.remote.server_changed:
-        yield f"the server has changed: {', '.join(changed)}"
+        yield f"The server has changed: {', '.join(changed)}"
 
 
 def _by_kind(counts: Mapping[str, int]) -> str:
@@ -105,28 +105,30 @@ def _by_kind(counts: Mapping[str, int]) -> str:
 
 
 def cautions(receipt: Receipt | None) -> list[str]:
-    """Return what makes the last delivery that was in order amber instead of green."""
+    """Return the reasons why the last delivery in order is amber instead of green."""
     if not receipt:
         return []
     feed, texts = receipt.feed_name or "FEED", []
     if waits := receipt.waiting:
         texts.append(
             f"removals wait since {waits.since} ({several(waits.nights, 'night')}): "
-            f"{_by_kind(waits.counts)}; roster-upload diff {feed} shows who"
+            f"{_by_kind(waits.counts)}. Run roster-upload diff {feed} to see who"
         )
     if faulty := sum(receipt.faulty_rows.values()):
         faults = [finding for finding in receipt.findings if finding.severity == "fault"]
         first = f", first: {faults[0].text()}" if faults else ""
         texts.append(
-            f"the export has {several(faulty, 'faulty row')}{first}; roster-upload check {feed} "
-            "shows all"
+            f"the export has {several(faulty, 'faulty row')}{first}. Run roster-upload "
+            f"check {feed} to see all"
         )
     nights, limit = receipt.unchanged_nights or 0, receipt.unchanged_limit or 0
     if limit and nights >= limit:
-        texts.append(f"no record has changed for {nights} school nights; does the SIS export?")
+        texts.append(
+            f"no record has changed for {nights} school nights. Check that the SIS still exports"
+        )
     return texts
 
 
 def finding_texts(receipt: Receipt) -> list[str]:
-    """Return the findings of which people are notified, a line each."""
+    """Return the findings of a notification, a line each."""
     return [finding.text() for finding in receipt.notified_findings]

@@ -43,7 +43,7 @@ def test_an_unchanged_export(
     assert host.send(OLD) == Exit.OK
     assert host.outcomes == outcomes
     assert len(host.sent) == outcomes.count("sent")
-    assert ("in already" in host.message) == (len(outcomes) == 1)
+    assert ("already has tonight" in host.message) == (len(outcomes) == 1)
 
 
 def test_an_export_comes_back_that_another_one_has_replaced(host: Host) -> None:
@@ -51,7 +51,7 @@ def test_an_export_comes_back_that_another_one_has_replaced(host: Host) -> None:
     for content in (OLD, BIG, OLD, OLD):
         assert host.send(content) == Exit.OK
     assert host.sent == [OLD, BIG, OLD]
-    assert "in already" in host.message
+    assert "already has tonight" in host.message
 
 
 @pytest.mark.parametrize("unchanged", ["send", "skip"])
@@ -113,7 +113,7 @@ def test_what_waits_unchanged_is_skipped_or_in_already(host: Host) -> None:
     assert host.last["waiting"]["nights"] == 1
     host.configure(-30, 30, removals="wait", wait_nights=2, maximum_age_hours=1000)
     assert host.run() == Exit.OK
-    assert "in already" in host.message
+    assert "already has tonight" in host.message
     assert (len(host.outcomes), len(host.sent)) == (2, 1)
 
 

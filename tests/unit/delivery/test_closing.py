@@ -34,7 +34,7 @@ def test_a_faulty_row_is_delivered_and_told_once(host: Host) -> None:
     for receipt in (first, second):
         assert receipt["findings"] == [FAULT.to_json()], "the receipt has it always"
         assert receipt["faulty_rows"] == {"enrollments.csv": 2}
-        assert receipt["message"].endswith("; 2 faulty rows")
+        assert receipt["message"].endswith(". 2 faulty rows")
     assert [told for told in host.alerts if told[0] == "notify"] == [("notify", "findings")]
 
 

@@ -173,7 +173,7 @@ def test_what_is_in_is_recorded_whatever_comes(host: Host, step: str) -> None:
 def test_a_stop_before_the_transfer_says_that_nothing_was_sent(host: Host) -> None:
     host.patch.setattr(judging, "check", mock.Mock(side_effect=stop.Stopped("SIGINT")))
     assert host.send() == Exit.STOPPED
-    assert host.message == f"stopped by SIGINT; {recorder.NOTHING_SENT}"
+    assert host.message == f"stopped by SIGINT: {recorder.NOTHING_SENT}"
     assert host.sent == []
 
 
@@ -210,7 +210,7 @@ def test_a_full_disk(host: Host, what: str, code: Exit, sent: int) -> None:
     assert len(host.sent) == sent
     assert any("No space left" in text for text in [host.message, *host.said])
     if what.endswith("append"):
-        assert "what happened: " in host.message
+        assert "ended with: " in host.message
         assert host.alerts[-2:] == [("notify", "failure"), ("heartbeat", Exit.LOCAL)]
 
 

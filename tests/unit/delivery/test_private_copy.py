@@ -31,7 +31,7 @@ def test_an_export_is_stale_from_its_limit_on(
     made.started = started
     assert made.execute()[0] == code
     if code is Exit.STALE:
-        assert "5 h ago; 5 h is the limit" in host.last["message"]
+        assert "5 h ago. The limit is 5 h" in host.last["message"]
         assert (host.sent, host.outcomes) == ([], ["stale"])
 
 
@@ -50,7 +50,7 @@ def test_nights_without_a_change_are_counted(host: Host) -> None:
 
 def test_a_package_comes_back(host: Host) -> None:
     assert host.run("resend") == Exit.SOURCE
-    assert "no earlier accepted package is kept" in host.message
+    assert "no earlier accepted package is stored" in host.message
     host.send(OLD)
     host.configure(guard_removed_percent=100)
     host.send(SMALL)
@@ -65,7 +65,7 @@ def test_a_package_comes_back(host: Host) -> None:
     assert host.run("resend", digest_of(SMALL)[:16]) == Exit.OK, "though the vendor has it"
     assert host.sent[3:] == [SMALL, SMALL]
     assert host.run("resend", "0" * 16) == Exit.SOURCE
-    assert f"no kept package begins with {'0' * 16}" in host.message
+    assert f"no stored package begins with {'0' * 16}" in host.message
     for entry in (host.state / "packages").iterdir():
         entry.write_bytes(b"damaged")
     assert host.run("resend") == Exit.LOCAL

@@ -63,7 +63,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 
 def test_a_host_that_is_ready(host: Host) -> None:
-    told = {name: check.told for name, check in host.look().items()}
+    told = {name: check.text for name, check in host.look().items()}
     assert host.wrong() == {}
     assert told == {
         "time zone": "Etc/UTC",
@@ -137,7 +137,7 @@ def test_there_is_room_for_three_exports(
         os.truncate(host.export, size)
         host.write(1)
     assert ("free space" not in host.wrong()) is is_enough
-    assert is_enough or host.look()["free space"].told.startswith(f"{folder} has ")
+    assert is_enough or host.look()["free space"].text.startswith(f"{folder} has ")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_blackout_is_told_and_no_fault(host: Host, day: str, is_paused: bool) 
     assert looked.code is (Exit.PAUSED if is_paused else Exit.OK)
     assert looked.is_ok
     assert looked.record()["ok"]
-    assert (f"blackout {day}..{day} (a reason)" in looked.told) is is_paused
+    assert (f"blackout {day}..{day} (a reason)" in looked.text) is is_paused
 
 
 @pytest.mark.parametrize("by_writing", [True, False])
@@ -173,8 +173,8 @@ def test_a_login_writes_where_the_feed_lets_it_alone(
     assert ("opendir" in server.requests, "write" in server.requests) == (
         not by_writing, by_writing
     )  # fmt: skip
-    assert ("is writable;" if by_writing else "is there, not tried by writing;") in told
-    assert told.endswith("the first rehearsal or delivery learns how")
+    assert ("is writable." if by_writing else "exists, not tested by writing.") in told
+    assert told.endswith("the first rehearsal or delivery tests it")
     file.write_text(profile("move-aside").to_json())
     assert "the old file is moved aside" in checks.login(place.feed, b"secret", file)
 
@@ -208,4 +208,4 @@ def test_a_configuration_is_looked_at_first(tmp_path: Path) -> None:
     path = tmp_path / "maple-grove.toml"
     feed, check = checks.load(path)
     assert (feed, check.code) == (None, Exit.CONFIG)
-    assert "there is no such file" in check.told
+    assert "there is no such file" in check.text

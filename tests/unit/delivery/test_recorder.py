@@ -41,7 +41,7 @@ def test_a_delivery_whose_receipt_is_lost_is_told_as_that(host: Host) -> None:
 
     host.patch.setattr(Ledger, "append", full)
     assert host.send() == Exit.LOCAL
-    assert "what happened: " in host.message
+    assert "ended with: " in host.message
     assert host.alerts[-2:] == [("notify", "unrecorded"), ("heartbeat", 0)]
     host.patch.setattr(Ledger, "append", append)
     assert host.send(SMALL) == Exit.HELD
@@ -103,4 +103,4 @@ def test_a_failure_of_its_own_is_told_as_such(host: Host) -> None:
     with pytest.raises(KeyboardInterrupt):
         host.send()
     assert (host.last["exit_code"], host.last["outcome"]) == (Exit.INTERNAL, "failed")
-    assert "please report it" in host.last["message"]
+    assert "Please report it" in host.last["message"]

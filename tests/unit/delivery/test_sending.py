@@ -55,7 +55,7 @@ def test_a_stop_is_not_tried_again_and_says_what_the_vendor_has(host: Host, hold
     host.holds = holds
     assert host.send() == Exit.STOPPED
     assert (len(host.sent), host.waits) == (1, [])
-    assert host.message == f"stopped by SIGTERM; {holds.words}"
+    assert host.message == f"stopped by SIGTERM: {holds.words}"
     assert (host.last["outcome"], host.last["exit_code"]) == ("failed", Exit.STOPPED)
     assert ("notify", "failure") in host.alerts
 
@@ -87,7 +87,7 @@ def test_a_try_that_works_is_the_last(host: Host) -> None:
     host.ends = [Failure(Exit.VANISHED, "it broke")]
     assert host.send() == Exit.OK
     assert (len(host.sent), host.last["attempts"]) == (2, 2)
-    assert host.said[0] == "try 1 of 9: it broke. Again in 20 s"
+    assert host.said[0] == "attempt 1 of 9: it broke. Retry in 20 s"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
     assert host.run("rehearse") == Exit.OK
     assert "opendir" in server.requests
     assert server.files == {FINAL: YESTERDAY}
-    assert host.message == f"{GOOD['district']}: all is ready for tonight; nothing was sent"
+    assert host.message == f"{GOOD['district']}: all is ready for tonight. Nothing was sent"
     assert (host.sent, host.outcomes) == ([], ["rehearsed"])
     assert not list(host.state.glob("accepted-*"))
     assert host.alerts == []

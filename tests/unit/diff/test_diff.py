@@ -199,7 +199,7 @@ def test_what_is_no_terminal_gets_no_name(
 @pytest.mark.parametrize(
     ("values", "has_state", "told"),
     [
-        ({}, False, "the next accepted delivery is kept"),
+        ({}, False, "The next accepted delivery will be stored"),
         ({"keep_packages": 0}, True, "roster_upload_keep_packages"),
     ],
 )

@@ -48,8 +48,8 @@ def test_a_secret_that_is_not_there_is_told(
         ("http://127.0.0.1:{closed}/{secret}", "127.0.0.1: Connection refused"),
         ("http://127.0.0.1:{smtp}/{secret}", "127.0.0.1: its answer is not HTTP"),
         ("http://127.0.0.1:{closed}/a b/{secret}", "127.0.0.1: its address is invalid"),
-        ("http://me:pass@127.0.0.1:{closed}/{secret}", "its address names a user; put a secret"),
-        ("https://127.0.0.1:{smtp}/{secret}", "127.0.0.1: no TLS connection comes about"),
+        ("http://me:pass@127.0.0.1:{closed}/{secret}", "its address names a user. Put a secret"),
+        ("https://127.0.0.1:{smtp}/{secret}", "127.0.0.1: the TLS connection failed"),
     ],
 )
 def test_a_server_that_is_none_is_told(
@@ -76,7 +76,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     web.server.socket = context.wrap_socket(web.server.socket, server_side=True)
     port = web.server.server_port
     told = heartbeat.beat(feed(heartbeat_url=f"https://localhost:{port}/{{secret}}"), secrets, 0)
-    assert "localhost: its certificate is not to be trusted" in hushed(told)
+    assert "localhost: its certificate is not trusted" in hushed(told)
     assert web.got == []
 
 
@@ -92,8 +92,8 @@ def test_all_that_hangs_is_given_up_together(silent_port: int, secrets: Path, wa
     told = notify(hanging, "failure", RECEIPT, secrets)
     assert sum(waits.seconds) == channel.ALL_SECONDS
     assert told == [
-        f"the webhook did not work: no answer of 127.0.0.1 within {channel.ALL_SECONDS} s",
-        f"the mail did not work: no answer of 127.0.0.1 within {channel.ALL_SECONDS} s",
+        f"the webhook did not work: no answer from 127.0.0.1 within {channel.ALL_SECONDS} s",
+        f"the mail did not work: no answer from 127.0.0.1 within {channel.ALL_SECONDS} s",
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_server_that_drips_is_given_up(waits: Waits, secrets: Path) -> None:
         is_over.set()
     limit = channel.CHANNEL_SECONDS
     assert waits.seconds == [limit]
-    assert hushed(told) == f"the heartbeat did not work: no answer of 127.0.0.1 within {limit} s"
+    assert hushed(told) == f"the heartbeat did not work: no answer from 127.0.0.1 within {limit} s"
 
 
 def test_one_channel_works_while_another_hangs(silent_port: int, post: Post, waits: Waits) -> None:
@@ -160,7 +160,7 @@ def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(heartbeat, "CHANNEL_SECONDS", 0.2)
     told = heartbeat.beat(feed(heartbeat_url="http://beat.example/"), None, None)
     assert not is_back.is_set()
-    assert told == ["the heartbeat did not work: no answer of beat.example within 0.2 s"]
+    assert told == ["the heartbeat did not work: no answer from beat.example within 0.2 s"]
     released.set()
 
 

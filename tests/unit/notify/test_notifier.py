@@ -44,7 +44,7 @@ def test_new_findings_are_told_and_known_ones_are_not(
     assert "column grades" not in body
     assert "Cause" not in body
     is_alone = kind == "findings"
-    assert ("Next step: roster-upload check maple-grove shows all" in body) is is_alone
+    assert ("Next step: Run roster-upload check maple-grove to see all" in body) is is_alone
     assert ("roster-upload check maple-grove" in told["action"]) is is_alone
 
 

@@ -429,7 +429,7 @@ def test_a_run_without_an_end_was_killed(tmp_path: Path) -> None:
 def test_a_run_that_was_killed_before_the_transfer_sent_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     append(ledger, begun("a"))
-    assert "nothing was sent" in ledger.receipts()[0].message
+    assert "Nothing was sent" in ledger.receipts()[0].message
 
 
 @pytest.mark.parametrize("outcome", ["sent", "failed", "held", "ended"])

@@ -133,7 +133,7 @@ def test_another_key_or_name_is_told(tmp_path: Path) -> None:
         PackageStore(tmp_path / "packages", b"o" * 32, 3).decrypt(entry, tmp_path / "one")
     entry.path.rename(entry.path.with_name(f"20261101T000000000000Z-{'0' * 64}.package"))
     made = PackageStore(tmp_path / "packages", KEY, 3)
-    with pytest.raises(Damaged, match="another package"):
+    with pytest.raises(Damaged, match="does not match the digest in its name"):
         made.decrypt(made.entries()[0], tmp_path / "two")
 
 

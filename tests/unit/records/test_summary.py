@@ -63,7 +63,7 @@ def test_the_mornings_line_tells_what_there_is() -> None:
     outside = {**SENT, "in_window": False}
     assert "outside the nightly window: 12,481 students" in summary_line(outside, None)
     changed = {**SENT, "remote": {**SENT["remote"], "server_changed": ["no posix-rename"]}}
-    assert summary_line(changed, None).endswith("; the server has changed: no posix-rename")
+    assert summary_line(changed, None).endswith(". The server has changed: no posix-rename")
 
 
 def test_the_mornings_line_of_a_failure_tells_what_the_vendor_has() -> None:
@@ -90,13 +90,13 @@ def test_without_time_zones_it_is_utc(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize(
     ("more", "end"),
     [
-        ({"faulty_rows": {"users.csv": 2, "classes.csv": 1}}, "(+0 −1); 3 faulty rows"),
-        ({"faulty_rows": {"users.csv": 1}}, "(+0 −1); 1 faulty row"),
-        ({"findings": [WARNING], "told": TOLD}, "(+0 −1); 1 new warning"),
+        ({"faulty_rows": {"users.csv": 2, "classes.csv": 1}}, "(+0 −1). 3 faulty rows"),
+        ({"faulty_rows": {"users.csv": 1}}, "(+0 −1). 1 faulty row"),
+        ({"findings": [WARNING], "told": TOLD}, "(+0 −1). 1 new warning"),
         ({"findings": [WARNING], "told": []}, "611 classes (+0 −1)"),
         (
             {"waiting": {"since": "2026-11-19", "nights": 2, "counts": {"users.student": 1200}}},
-            "(+0 −1); removals wait: 1,200 users.student",
+            "(+0 −1). Removals wait: 1,200 users.student",
         ),
     ],
 )
@@ -125,7 +125,7 @@ def test_faulty_rows_are_a_caution(finding: dict[str, Any]) -> None:
     found = {**SENT, "findings": [WARNING, fault, FINDING], "faulty_rows": {"users.csv": 3}}
     [text] = cautions(found)
     assert text.startswith("the export has 3 faulty rows, first: fault: users.csv, column sourced")
-    assert text.endswith("; roster-upload check maple-grove shows all")
+    assert text.endswith(". Run roster-upload check maple-grove to see all")
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_faulty_rows_are_a_caution(finding: dict[str, Any]) -> None:
 )
 def test_an_export_that_never_changes_is_a_caution(nights: int, limit: int, is_told: bool) -> None:
     found = {**SENT, "unchanged_nights": nights, "unchanged_limit": limit}
-    told = [f"no record has changed for {nights} school nights; does the SIS export?"]
+    told = [f"no record has changed for {nights} school nights. Check that the SIS still exports"]
     assert cautions(found) == (told if is_told else [])
 
 
 def test_removals_that_wait_are_a_caution() -> None:
     assert cautions({**SENT, "waiting": WAITS}) == [
-        "removals wait since 2026-11-19 (2 nights): 1,200 users.student, 3 classes; "
-        "roster-upload diff maple-grove shows who"
+        "removals wait since 2026-11-19 (2 nights): 1,200 users.student, 3 classes. "
+        "Run roster-upload diff maple-grove to see who"
     ]

@@ -1,7 +1,7 @@
-"""What all channels share: threads with a time limit, secrets, and reasons without a secret.
+"""The common code of all channels: threads with a time limit, secrets, and safe error texts.
 
-A channel never harms a delivery. It runs after the receipt is written, in a thread of its own and
-within a limit. A channel that does not work leaves a line in the journal.
+A channel never harms a delivery. It runs in a thread of its own, with a time limit, after the
+receipt is written. Its failure is logged in the journal.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from roster_upload.terminal.printable import printable
 
 CHANNEL_SECONDS = 10
 ALL_SECONDS = 15
-# Our own words for errors of libraries. Theirs may hold an address with its secret.
+# Texts for errors of libraries. The original texts may hold an address with its secret.
 REASONS: Mapping[type[Exception], str] = {
     TimeoutError: "no answer in time",
     socket.gaierror: "its name cannot be resolved",
-    ssl.SSLCertVerificationError: "its certificate is not to be trusted",
-    ssl.SSLError: "no TLS connection comes about",
-    smtplib.SMTPServerDisconnected: "it hung up",
-    smtplib.SMTPRecipientsRefused: "it refused all of the addressees",
-    smtplib.SMTPNotSupportedError: "it does not offer what smtp_security and smtp_username ask for",
-    http.client.RemoteDisconnected: "it hung up",
+    ssl.SSLCertVerificationError: "its certificate is not trusted",
+    ssl.SSLError: "the TLS connection failed",
+    smtplib.SMTPServerDisconnected: "it closed the connection",
+    smtplib.SMTPRecipientsRefused: "it refused all recipients",
+    smtplib.SMTPNotSupportedError: "it lacks what smtp_security and smtp_username require",
+    http.client.RemoteDisconnected: "it closed the connection",
     http.client.InvalidURL: "its address is invalid",
     http.client.HTTPException: "its answer is not HTTP",
     UnicodeError: "its address or secret holds a character that cannot be sent",
@@ -41,12 +41,12 @@ REASONS: Mapping[type[Exception], str] = {
 
 
 class Trouble(Exception):
-    """Why a channel did not work, without a secret."""
+    """The reason why a channel did not work. It holds no secret."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One way to notify: its name, the host that it talks to, and the call."""
+    """One way to notify: its name, its host, and the call."""
 
     name: str
     host: str
@@ -54,11 +54,11 @@ class Channel:
 
 
 def run(channels: list[Channel], seconds: float = ALL_SECONDS) -> list[str]:
-    """Run all channels at once, and wait no longer than that. Return a text for each failure.
+    """Run all channels at once, for `seconds` at most. Return a text for each failure.
 
-    The limit holds whatever hangs, also a name server.
+    The limit includes the time of name resolution.
     """
-    failures = {one.name: f"no answer of {one.host} within {seconds:g} s" for one in channels}
+    failures = {one.name: f"no answer from {one.host} within {seconds:g} s" for one in channels}
 
     def guarded(channel: Channel) -> None:
         try:
@@ -86,7 +86,7 @@ def run(channels: list[Channel], seconds: float = ALL_SECONDS) -> list[str]:
 
 
 def reason(error: Exception) -> str:
-    """Return why something failed, in words that hold no secret."""
+    """Return the reason of an error as text without a secret."""
     is_cut = isinstance(error, smtplib.SMTPServerDisconnected)  # or an answer that came too late
     inner = error.__context__ if is_cut else getattr(error, "reason", None)
     cause = inner if isinstance(inner, Exception) else error
@@ -104,12 +104,12 @@ def secret_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
     except (OSError, UnicodeDecodeError):
         secret = ""
     if not secret.strip():
-        raise Trouble(f"its secret {purpose} is not on this host; put it into alerts.vault")
+        raise Trouble(f"its secret {purpose} is not on this host. Put it into alerts.vault")
     return secret.rstrip("\r\n")
 
 
 def host_of(url: str) -> str:
-    """Return the host of a configured address. The rest of it may be secret."""
+    """Return the host of a configured address. Other parts of it may be secret."""
     return urllib.parse.urlsplit(url).hostname or ""
 
 
@@ -117,7 +117,7 @@ def address_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
     """Return the address of a channel with its secret. Raise Trouble."""
     url: str = getattr(feed, f"{purpose}_url")
     if "@" in urllib.parse.urlsplit(url).netloc:  # urllib would ask a name server for it
-        raise Trouble("its address names a user; put a secret into its path, as {secret}")
+        raise Trouble("its address names a user. Put a secret into its path, as {secret}")
     if "{secret}" in url:
         secret = secret_of(feed, purpose, secrets)
         url = url.replace("{secret}", urllib.parse.quote(secret, safe="/-_.~"))
@@ -125,9 +125,9 @@ def address_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
 
 
 class SameHost(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect to another host: the address may hold a secret.
+    """Follow no redirect to another host, since the address may hold a secret.
 
-    Follow no redirect of a webhook, which would arrive without its content.
+    Follow no redirect of a webhook either. It would arrive without its content.
     """
 
     def redirect_request(
@@ -141,13 +141,13 @@ class SameHost(urllib.request.HTTPRedirectHandler):
 
 
 def request(url: str, data: bytes | None = None) -> None:
-    """Call an address, with JSON as the content where there is some."""
+    """Call an address, with optional JSON as the content."""
     made = urllib.request.Request(  # noqa: S310 - config allows http and https only
         url, data, {"User-Agent": "roster-upload"}
     )
     if data is not None:
         made.add_header("Content-Type", "application/json")
-    # No proxy of the environment's: what the firewall lets out are the configured hosts.
+    # Ignore a proxy of the environment: the firewall allows only the configured hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), SameHost)
     with opener.open(made, timeout=CHANNEL_SECONDS) as answer:
         answer.read(1024)

@@ -1,6 +1,6 @@
-"""The heartbeat: a service that raises the alarm where a nightly call is missing.
+"""The heartbeat: a service that raises the alarm if a nightly call is missing.
 
-As https://healthchecks.io/docs/http_api/ has it.
+The calls are those of https://healthchecks.io/docs/http_api/.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from roster_upload.notify.channels.channel import (
 def beat(feed: Feed, secrets: Path | None, exit_code: int | None) -> list[str]:
     """Call the feed's heartbeat address: at the start (None), or with the exit code at the end.
 
-    Return a text where it did not work.
+    Return a text for a failure.
     """
     if not feed.heartbeat_url:
         return []

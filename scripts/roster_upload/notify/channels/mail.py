@@ -20,7 +20,7 @@ from roster_upload.terminal.printable import printable_lines
 
 
 def channel(feed: Feed, kind: str, receipt: Receipt, secrets: Path | None) -> Channel | None:
-    """Return the mail of an event. None where the feed has no addressee."""
+    """Return the mail of an event. None without a recipient."""
     if not feed.mail_to:
         return None
     return Channel(
@@ -64,7 +64,7 @@ def message_of(feed: Feed, kind: str, receipt: Receipt) -> email.message.EmailMe
 
 
 def _send(feed: Feed, message: email.message.EmailMessage, secrets: Path | None) -> None:
-    """Send a mail. Raise Trouble, or what a library raises."""
+    """Send a mail. Raise Trouble, or an error of a library."""
     password = secret_of(feed, "smtp", secrets) if feed.smtp_username else ""
     context = ssl.create_default_context()
     where = (feed.smtp_host, feed.smtp_port)
@@ -80,4 +80,4 @@ def _send(feed: Feed, message: email.message.EmailMessage, secrets: Path | None)
             server.login(feed.smtp_username, password)
         refused = server.send_message(message)
     if refused:
-        raise Trouble(f"{feed.smtp_host} refused {len(refused)} of the addressees")
+        raise Trouble(f"{feed.smtp_host} refused {len(refused)} of the recipients")

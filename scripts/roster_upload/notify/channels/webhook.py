@@ -16,7 +16,7 @@ VERSION = 1
 
 
 def channel(feed: Feed, kind: str, receipt: Receipt, secrets: Path | None) -> Channel | None:
-    """Return the webhook of an event. None where the feed has no webhook."""
+    """Return the webhook of an event, or None if the feed has none."""
     if not feed.webhook_url:
         return None
     return Channel(
