@@ -22,30 +22,30 @@ DOCUMENTATION = r"""
 module: feed_vault
 short_description: Change a feed's vault file on the control node
 description:
-  - Sets and removes what a feed's vault file holds. The file is encrypted in memory, proved to open
-    again, and takes the old one's place at once; nothing in the clear touches a disk.
-  - The values are no part of the result; use C(no_log) all the same.
+  - Sets and removes values of a feed's vault file. The file is encrypted in memory and tested by
+    decrypting it. Then it replaces the old one at once. Nothing unencrypted touches a disk.
+  - The result does not contain the values. Use C(no_log) all the same.
 options:
   path:
-    description: The vault file; made where it is not there.
+    description: The vault file. A missing one is created.
     type: path
     required: true
   set:
-    description: What to set, of C(secret), C(since), C(next).
+    description: Values to set. Their keys are C(secret), C(since) and C(next).
     type: dict
     default: {}
   remove:
-    description: What to remove.
+    description: Keys to remove.
     type: list
     elements: str
     default: []
   unchanged:
     description:
-      - The C(digest) that the file must still have, as a former call has returned it. Fails where
-        the file is another one by now.
+      - The C(digest) that the file must still have, as a former call has returned it. The task
+        fails if the file has changed since.
     type: str
   vault_id:
-    description: What a new file is encrypted for; one that is there keeps its own.
+    description: The vault id of a new file. An existing file keeps its own.
     type: str
     required: true
 attributes:
@@ -59,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     """See DOCUMENTATION."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Returns Ansible's result, with the names of the changed keys alone."""
+        """Return Ansible's result, with only the names of the changed keys."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(
             argument_spec={
@@ -99,21 +99,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of an encrypted file; empty where there is none."""
+    """Return the SHA-256 of an encrypted file, or an empty text without one."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
 def refuse_changed(path: Path, before: str) -> None:
-    """Raise VaultError where a file is not the one of a former call."""
+    """Raise VaultError if a file has changed since a former call."""
     if digest(path) != before:
         raise vault.VaultError(
-            f"{path} was changed while this run was under way; run the same again"
+            f"{path} was changed while this run was under way. Run the same command again"
         )
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keeps other runs on this control node from a folder's files for the time of the block."""
+    """Keep other runs on this control node away from a folder's files during the block."""
     if not folder.is_dir():  # in check mode
         yield
         return

@@ -14,10 +14,10 @@ DOCUMENTATION = r"""
 module: rotation_lock
 short_description: Hold a feed's rotation on its host
 description:
-  - Takes a lock on the host for this run of Ansible, and returns what M(systemd_credentials) needs
-    to keep it. Fails where another run holds it.
+  - Takes a lock on the host for this run of Ansible, and returns the holder, which
+    M(systemd_credentials) needs to keep it. The task fails if another run holds it.
   - The lock of a run that was killed on this control node is taken over at once. Another control
-    node cannot know of that, and waits until the lock ends by itself.
+    node cannot detect that, and must wait until the lock expires.
 options:
   path:
     description: The lock's file on the host.
@@ -74,30 +74,30 @@ def who() -> str:
     """Return the operator's name for others to read."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # as in a container, whose user need not have a name
+    except (KeyError, OSError):  # such as in a container, whose user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
 
 
 def here() -> str:
-    """Return what process numbers count in: this start of this machine, or of a container on it."""
+    """Return a name of this start of this machine or container, which numbers the processes."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def token_of(pid: int) -> str:
-    """Return a name that no other process has or will have."""
+    """Return a name for a process that no other process ever gets."""
     return f"{here()} {pid} {start_of(pid)}"
 
 
 def start_of(pid: int) -> str:
-    """Return when a process of this machine was started. Raise OSError where there is none."""
+    """Return the start time of a process of this machine. Raise OSError without such a process."""
     text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     return text.rpartition(")")[2].split()[19]
 
 
 def has_ended(token: str) -> bool:
-    """Return whether a token names a process of this machine that is there no more."""
+    """Return whether a token names a process of this machine that has ended."""
     place, _, process = token.rpartition(" ")[0].rpartition(" ")
     if place != here() or not process.isdecimal():
         return False

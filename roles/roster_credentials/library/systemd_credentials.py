@@ -7,12 +7,12 @@ DOCUMENTATION = r"""
 module: systemd_credentials
 short_description: Keep secrets on a host as systemd credentials, encrypted at rest
 description:
-  - Encrypts each secret with C(systemd-creds), so that only the host that holds the key, and there
-    only a unit that loads it by the same name, can read it.
-  - An encrypted file differs every time it is made. So the present one is decrypted and compared,
-    and written anew only where the secret, its name or the host's key has changed.
-  - Secrets reach C(systemd-creds) by standard input; they are never an argument, an environment
-    variable, a file in the clear or a part of the result.
+  - Encrypts each secret with C(systemd-creds). Only the host that holds the key can read it, and
+    there only a unit that loads it by the same name.
+  - An encrypted file differs every time it is made. So the existing file is decrypted and compared.
+    It is replaced only if the secret, its name or the host's key has changed.
+  - Secrets reach C(systemd-creds) by standard input. They are never an argument, an environment
+    variable, an unencrypted file or a part of the result.
 options:
   credentials:
     description: The credentials to keep.
@@ -33,65 +33,63 @@ options:
         type: str
         no_log: true
       accept:
-        description: Other secrets with which a present credential stays as it is.
+        description: Other valid secrets. An existing credential with one of them stays unchanged.
         type: list
         elements: str
         no_log: true
         default: []
       since:
         description:
-          - The day (C(YYYY-MM-DD)) since which O(credentials[].secret) is in use. A file that is
-            written gets it as its time of modification, so that its age survives a new host.
+          - The day (C(YYYY-MM-DD)) since which O(credentials[].secret) is in use. A written
+            file gets it as its modification time, so that its age survives a new host.
         type: str
         default: ""
       newer_only:
         description:
-          - Whether a present secret that is another is overwritten only where
-            O(credentials[].since) says that this one came later; whoever gives an older one does
-            not know of the other.
+          - Whether a different existing secret is overwritten only if O(credentials[].since) is
+            later than its date. An older secret usually comes from an outdated inventory.
         type: bool
         default: false
       generate:
         description:
-          - Instead of O(credentials[].secret), what the host makes for itself where nothing is
-            there, random C(bytes) or an C(ssh_key). What is there and cannot be decrypted is never
-            replaced, and a password in the place of a key stays.
+          - Kind of secret that the host generates if it has none, C(bytes) or an C(ssh_key). It
+            replaces O(credentials[].secret). A file that cannot be decrypted is never replaced. A
+            password in the place of a key stays.
         type: str
         choices: [bytes, ssh_key]
       source:
         description:
-          - The credential on the same host, by C(name) and C(path), whose secret this one is to
-            hold.
-          - With C(digest), the encrypted file must be the very one that RV(digests) has named.
+          - Another credential on the same host, by C(name) and C(path). Its secret is copied.
+          - With C(digest), its encrypted file must have this digest, as in RV(digests).
           - With O(credentials[].secret), it must hold that secret.
         type: dict
       lock:
         description:
           - The lock of the rotation to which the credential belongs. While somebody holds it, the
-            credential is not changed. Whoever rotates gives O(lock) and O(holder) instead.
+            credential is not changed. A rotation itself uses O(lock) and O(holder) instead.
         type: path
       state:
-        description: Whether it is to be there.
+        description: Whether the credential must exist.
         type: str
         choices: [present, absent]
         default: present
   with_key:
-    description: What to encrypt with, as C(systemd-creds --with-key) takes it.
+    description: The key to encrypt with, as in C(systemd-creds --with-key).
     type: str
     choices: [auto, host, tpm2, host+tpm2]
     default: auto
   lock:
     description:
-      - A lock file, which is taken for O(holder) before anything is done. It ends by itself a
-        quarter of an hour after the last call, and with a restart of the host.
+      - A lock file. The module takes it for O(holder) first. The lock expires 15 minutes after the
+        last call, and with a restart of the host.
     type: path
   holder:
     description:
-      - Who takes O(lock) - C(token), which is the same in all calls of one run, C(who), a name for
-        others to read, and C(gone), the token of a run that has ended without giving it back.
+      - The holder of O(lock). C(token) is the same in all calls of one run. C(who) is a name for
+        other operators. C(gone) is the token of a run that has ended without releasing the lock.
     type: dict
   release:
-    description: Whether O(lock) is given back at the end.
+    description: Whether O(lock) is released at the end.
     type: bool
     default: false
 attributes:
@@ -120,24 +118,24 @@ changed_names:
   returned: always, also with a failure
 held:
   description:
-    - By name, what was there before - C(wanted), C(accepted), C(other), which also stands for what
-      cannot be decrypted, or C(nothing).
+    - By name, the secret before this call - C(wanted), C(accepted), C(other) or C(nothing).
+      C(other) includes secrets that cannot be decrypted.
   type: dict
   returned: always
 written:
-  description: By name, the day (C(YYYY-MM-DD)) of what was there before.
+  description: By name, the day (C(YYYY-MM-DD)) of the secret before this call.
   type: dict
   returned: always
 digests:
-  description: By name, the SHA-256 of the encrypted file. It differs with every writing.
+  description: By name, the SHA-256 of the encrypted file. It changes whenever the file is written.
   type: dict
   returned: always
 lock:
-  description: Who holds the lock - C(token), C(who), C(since).
+  description: The holder of the lock - C(token), C(who), C(since).
   type: dict
   returned: when somebody else holds it
 public_keys:
-  description: By name, the public keys of the SSH keys that the host has made.
+  description: By name, the public keys of the SSH keys that the host has generated.
   type: dict
   returned: always
 """
@@ -160,7 +158,7 @@ LOCK_SECONDS = 900  # a login, the longest step, takes a few minutes at most
 
 
 class Trouble(Exception):
-    """Why a credential is as it was; the text says what to do, and nothing secret."""
+    """A credential that could not be changed. The text says what to do, and nothing secret."""
 
 
 class Held(Trouble):
@@ -168,20 +166,20 @@ class Held(Trouble):
 
     def __init__(self, path, lock):
         super().__init__(
-            "%s is being rotated by %s, since %s; run the same again once that is done. The lock "
-            "of a run that was cut off ends by itself after %d minutes"
+            "%s is being rotated by %s, since %s. Run the same command again once that is done. "
+            "The lock of an interrupted run expires after %d minutes"
             % (os.path.basename(path), lock["who"], lock["since"], LOCK_SECONDS // 60)
         )
         self.lock = {key: lock[key] for key in ("token", "who", "since")}
 
 
 def seconds():
-    """Return the seconds since the host was started, which no change of its clock moves."""
+    """Return the seconds since the host was started. Changes of its clock do not matter."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def held_lock(path):
-    """Return the lock that somebody holds; None where nobody does. Raise Trouble."""
+    """Return the lock that somebody holds, or None. Raise Trouble."""
     try:
         with open(path, encoding="utf-8") as file:
             lock = json.load(file)
@@ -189,11 +187,11 @@ def held_lock(path):
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        raise Trouble("the lock %s is damaged; remove it once nobody rotates" % path) from None
+        raise Trouble("the lock %s is damaged. Remove it once nobody rotates" % path) from None
 
 
 def take(path, holder, check):
-    """Take a lock, or hold it for longer. Raise Held where somebody else has it."""
+    """Take a lock, or hold it for longer. Raise Held if somebody else has it."""
     lock = held_lock(path)
     if lock and lock["token"] not in (holder["token"], holder.get("gone")):
         raise Held(path, lock)
@@ -211,7 +209,7 @@ def take(path, holder, check):
 
 @contextlib.contextmanager
 def alone(path):
-    """Keep other calls from the locks of a folder, and from what they lock, during the block."""
+    """Keep other calls away from a folder's locks and locked credentials during the block."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
@@ -223,8 +221,8 @@ def alone(path):
 
 
 def systemd_creds(arguments, given=b""):
-    """Runs systemd-creds; returns (exit code, standard output, standard error) as int and bytes."""
-    # Not module.run_command: that decodes, and a secret need not be decodable text.
+    """Run systemd-creds. Return exit code, standard output and standard error (int and bytes)."""
+    # module.run_command would decode the output, but a secret may be undecodable.
     done = subprocess.run(
         ["systemd-creds", *arguments], input=given, capture_output=True, check=False
     )
@@ -232,7 +230,7 @@ def systemd_creds(arguments, given=b""):
 
 
 def held(credential):
-    """The secret that a credential's file holds under its name; None where there is none."""
+    """Return the secret that a credential's file holds under its name, or None."""
     if not os.path.lexists(credential["path"]):
         return None
     code, secret, _ = systemd_creds(
@@ -248,31 +246,32 @@ def digest(path):
 
 
 def held_source(credential):
-    """Return the secret of another credential, which must be what was tried. Raise Trouble."""
+    """Return the secret of another credential, which must be the tested one. Raise Trouble."""
     source = credential["source"]
     secret = held(source)
     if secret is None:
         raise Trouble(
             "there is no credential %(name)s that this host can read in %(path)s" % source
         )
-    # After the reading: a file that was replaced before it has another digest, too.
+    # The digest is checked after reading, so that it also detects a file replaced before.
     if "digest" in source and digest(source["path"]) != source["digest"]:
         raise Trouble(
-            "%(name)s is not what was tried: something else was put there meanwhile" % source
+            "%(name)s is not the tested credential: it was replaced meanwhile. Rotate it again"
+            % source
         )
     if credential["secret"] is not None and secret != credential["secret"].encode("utf-8"):
-        raise Trouble("%(name)s is not what the vault file has now" % source)
+        raise Trouble("%(name)s differs from the vault file. Rotate it again" % source)
     return secret
 
 
 def is_closed(path):
-    """Whether a file is for root alone."""
+    """Return whether a file is readable only for root."""
     now = os.lstat(path)
     return stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == MODE and now.st_uid == 0
 
 
 def day(path):
-    """The day of a file's modification in UTC, as `since` has it; empty where there is none."""
+    """Return the day of a file's modification in UTC, in the format of `since`, or ""."""
     if not os.path.lexists(path):
         return ""
     written = datetime.datetime.fromtimestamp(os.lstat(path).st_mtime, datetime.UTC)
@@ -280,7 +279,7 @@ def day(path):
 
 
 def wanted(credential):
-    """The secrets that are right, the one to write first; none where any present one is."""
+    """Return the valid secrets, the one to write first. Without any, every secret is valid."""
     if credential["source"]:
         return [held_source(credential)]
     if credential["secret"] is not None:
@@ -289,10 +288,10 @@ def wanted(credential):
 
 
 def new_secret(credential):
-    """What the host makes for itself."""
+    """Return a secret that the host generates."""
     if credential["generate"] == "bytes":
         return os.urandom(KEY_BYTES)
-    # In memory, where ssh-keygen would need a file. It comes with python3-paramiko.
+    # It works in memory. ssh-keygen would need a file. The package comes with python3-paramiko.
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
 
@@ -304,7 +303,7 @@ def new_secret(credential):
 
 
 def public_key(secret):
-    """The public part of an OpenSSH private key, as authorized_keys has it; None of other text."""
+    """Return the public part of an OpenSSH private key for authorized_keys, or None."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
     try:
@@ -317,20 +316,20 @@ def public_key(secret):
 
 
 def timestamp(credential):
-    """The seconds of the epoch at which the day began; None where none is given."""
+    """Return the seconds of the epoch at which the day began, or None without a day."""
     if not credential["since"]:
         return None
     try:
         moment = datetime.datetime.strptime(credential["since"] + " +0000", "%Y-%m-%d %z")
     except ValueError:
         raise Trouble(
-            "%(name)s: since is %(since)s, which is no day like 2026-08-31" % credential
+            "%(name)s: since is %(since)s. Give a day such as 2026-08-31" % credential
         ) from None
     return moment.timestamp()
 
 
 def lasting(path):
-    """Has what a folder names outlive a power cut."""
+    """Make the names in a file's folder survive a power cut."""
     handle = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -339,19 +338,19 @@ def lasting(path):
 
 
 def write(with_key, credential, secret):
-    """Replaces a credential's file as a whole."""
+    """Replace a credential's file as a whole."""
     since = timestamp(credential)
     name, path = credential["name"], credential["path"]
     code, sealed, error = systemd_creds(
         ["encrypt", "--name=" + name, "--with-key=" + with_key, "-", "-"], secret
     )
     if code != 0:
-        told = error.decode("utf-8", "replace").strip()
-        raise Trouble("systemd-creds could not encrypt the credential %s: %s" % (name, told))
+        output = error.decode("utf-8", "replace").strip()
+        raise Trouble("systemd-creds could not encrypt the credential %s: %s" % (name, output))
     folder, base = os.path.split(path)
     if not os.path.isdir(folder):
         raise Trouble("there is no directory %s for the credential" % folder)
-    # Hidden: systemd, which loads the whole folder, passes over one that a cut has left.
+    # systemd loads the whole folder, but skips hidden files, such as one that a cut has left.
     waiting = os.path.join(folder, ".%s.new" % base)
     with open(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "wb") as new:
         os.fchmod(new.fileno(), MODE)
@@ -365,7 +364,7 @@ def write(with_key, credential, secret):
 
 
 def remove(credential, check):
-    """Takes a credential away; returns whether there was, or in check mode is, one."""
+    """Remove a credential. Return whether it existed."""
     if not os.path.lexists(credential["path"]):
         return False
     if not check:
@@ -375,23 +374,23 @@ def remove(credential, check):
 
 
 def refuse_older(credential, written):
-    """Raises Trouble unless a credential came later than what is in its place.
+    """Raise Trouble unless a credential is later than the existing one.
 
-    What a rotation has put there bears the time of day, what a vault file has brought only the day.
+    A rotation sets the time of day of a file. A vault file gives only the day.
     """
     since = timestamp(credential)
     if since is None or os.lstat(credential["path"]).st_mtime > since:
         raise Trouble(
-            "%s: this host holds another credential, of %s, than the vault file, which has one of "
-            "%s. Either somebody has rotated it and this copy of the inventory does not know: git "
-            "pull. Or the vault file was changed by hand: bring that one in with "
-            "rotate_credentials.yml, which tries it before"
-            % (credential["name"], written, credential["since"] or "a day that it does not say")
+            "%s: this host holds another credential than the vault file. The host's is of %s, the "
+            "vault file's of %s. If somebody has rotated it, this copy of the inventory is "
+            "outdated: run git pull. If the vault file was changed by hand, run "
+            "rotate_credentials.yml, which tests the new credential first"
+            % (credential["name"], written, credential["since"] or "an unknown day")
         )
 
 
 def keep(credential, result, with_key, check):
-    """Sees to one credential; returns whether it was, or in check mode would be, changed."""
+    """Write or remove one credential, and note its digest. Return whether it differs."""
     changed = put(credential, result, with_key, check)
     if os.path.lexists(credential["path"]):
         result["digests"][credential["name"]] = digest(credential["path"])
@@ -399,7 +398,7 @@ def keep(credential, result, with_key, check):
 
 
 def put(credential, result, with_key, check):
-    """Write or remove one credential where it differs. Return whether it does."""
+    """Write or remove one credential if it differs. Return whether it does."""
     name, path = credential["name"], credential["path"]
     written = result["written"][name] = day(path)
     if credential["state"] == "absent":
@@ -416,9 +415,9 @@ def put(credential, result, with_key, check):
         result["held"][name] = "accepted" if right and there != right[0] else "wanted"
     if credential["generate"] and written and there is None:
         raise Trouble(
-            "%s cannot be read by this host any more, as after a change of its TPM or of "
-            "/var/lib/systemd/credential.secret; put that back, or remove the file, and this host "
-            "makes itself a new one" % path
+            "this host cannot decrypt %s. Its TPM or /var/lib/systemd/credential.secret may have "
+            "changed. Restore that, or remove the file and run the same command again. The host "
+            "then generates a new one" % path
         )
     is_good = bool(credential["generate"]) or result["held"][name] in ("wanted", "accepted")
     is_good = is_good and there is not None
@@ -487,7 +486,7 @@ def main():
 
 
 def see_to(params, result, check):
-    """See to all credentials, under the lock that they need. Raise Trouble or OSError."""
+    """Write or remove all credentials, under the lock that they need. Raise Trouble or OSError."""
     lock, holder = params["lock"], params["holder"]
     paths = [lock, *(credential["lock"] for credential in params["credentials"])]
     with contextlib.ExitStack() as stack:
@@ -498,7 +497,7 @@ def see_to(params, result, check):
         for credential in params["credentials"]:
             if "digest" in (credential["source"] or {}):
                 held_source(credential)  # before the first is changed
-        # In order: a credential may be the source of a later one, and gone after that.
+        # The order matters: a credential may be the source of a later one, and removed after it.
         for credential in params["credentials"]:
             if keep(credential, result, params["with_key"], check):
                 result["changed_names"].append(credential["name"])

@@ -1,4 +1,4 @@
-"""Ansible action: what all hosts have reported as a table on the terminal and one HTML page."""
+"""Ansible action: show all hosts' reports as a table on the terminal and one HTML page."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DOCUMENTATION = r"""
 module: roster_page
 short_description: The fleet's status as a table on the terminal and one HTML page
 description:
-  - Runs on the control node alone, once for all hosts.
-  - The page is left as it is where nothing has changed but the time.
+  - Runs only on the control node, once for all hosts.
+  - The page stays as it is if only the time has changed.
 options:
   page:
     description: The page's path.
@@ -59,8 +59,8 @@ counts:
 """
 
 MAXIMUM = "roster_credentials_maximum_days"
-MAXIMUM_DAYS = 365  # where the inventory does not say
-LEAST_WIDTH = 160  # of the table where it is not on a terminal
+MAXIMUM_DAYS = 365  # unless the inventory has a value
+LEAST_WIDTH = 160  # of the table, unless it is on a terminal
 OPTIONS = {
     "page": {"type": "path", "required": True},
     "cache": {"type": "path", "required": True},
@@ -109,7 +109,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     ) -> status.Host:
         """Return a host of the play. Hosts outside of `--limit` were not asked."""
         if name not in known["ansible_play_hosts_all"]:
-            # Its variables are not looked at: they may lie in a vault whose key is not here.
+            # Do not read its variables: they may be in a vault whose key is not here.
             return caches.host(name, None, cache, now)
         values = known["hostvars"][name]
         maximum, answer = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
