@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -127,3 +128,9 @@ def test_no_class_is_too_big(package: str) -> None:
         and (node.end_lineno or node.lineno) - node.lineno + 1 > LONGEST_CLASS
     }
     assert big == set()
+
+
+def test_each_test_file_has_a_name_of_its_own() -> None:
+    tests = SCRIPTS.parent / "tests"
+    found = [path for room in ("unit", "integration") for path in (tests / room).rglob("test_*.py")]
+    assert [name for name, n in Counter(path.name for path in found).items() if n > 1] == []
