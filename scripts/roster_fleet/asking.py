@@ -39,7 +39,7 @@ Check = Mapping[str, Any]
 
 
 class SilentError(BaseException):
-    """The time for an answer is over. It is no Exception, since Ansible would catch that."""
+    """No answer came in time. It is no Exception, since Ansible would catch that."""
 
 
 class Answer(NamedTuple):
@@ -73,7 +73,7 @@ def within(seconds: int) -> Iterator[None]:
 
 
 def ask(action: Any, script: str, seconds: int = SECONDS, longest: int = LONGEST_ANSWER) -> Answer:
-    """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail in the end.
+    """Run a shell script on the host of an Ansible action. Raise AnsibleActionFail without answer.
 
     It runs no module, because the result of a module can set facts and statistics.
     """
@@ -95,7 +95,7 @@ def ask(action: Any, script: str, seconds: int = SECONDS, longest: int = LONGEST
 
 
 class OtherReleaseError(AnsibleActionFail):  # type: ignore[misc]  # Ansible carries no types
-    """The host's program is of another release, whose answers this control node cannot read."""
+    """The host's program has another release. This control node cannot read its answers."""
 
     def __init__(self, program: str) -> None:
         super().__init__(other_release(program))
@@ -118,7 +118,7 @@ def ask_program(
 ) -> Any:
     """Run a command of the host's upload program and return its answer in JSON, read by `reader`.
 
-    `sudo_user` is who asks, for the program's receipts.
+    `sudo_user` is the operator's name, for the program's receipts.
     Raise OtherReleaseError, NoProgramError, or AnsibleActionFail.
     """
     who = [f"SUDO_USER={sudo_user}"] if sudo_user else []

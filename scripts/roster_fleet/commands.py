@@ -1,4 +1,4 @@
-"""Commands for operators to copy. In a shell, every value stays a value."""
+"""Build commands for operators to copy. Values are quoted for the shell."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A host's report, read by its schema. Unfit values never reach the fleet's table or page.
+"""Read a host's report by its schema. Unfit values never reach the fleet's table or page.
 
 `roster-upload report --json` writes it. Its keys are in `roster_upload/spec/answers.schema.json`.
 
 All moments are ISO 8601 in UTC. Keys of a newer release are ignored. A key that an older release
-lacks gets its default, but for `schema`, `feeds`, `feed` and `configured`.
+lacks gets its default, except `schema`, `feeds`, `feed` and `configured`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_MESSAGE = 2_000
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST = 1 << 53  # a browser counts no further
 MISSING = object()
-Reader = Callable[[Any, str], Any]  # from a value and its place in the report
+Reader = Callable[[Any, str], Any]  # of a value and its place in the report
 
 
 class Night(NamedTuple):
@@ -52,9 +52,9 @@ class UnfitError(ValueError):
 
 
 def other_release(program: str) -> str:
-    """Return what a host of another release is, and what to do about it."""
-    remedy = "update this checkout" if _numbers(program) > _numbers(__version__) else "run site.yml"
-    return f"the host runs release {program}, this control node {__version__}; {remedy}"
+    """Return the message for a host with another release, with the remedy."""
+    remedy = "Update this checkout" if _numbers(program) > _numbers(__version__) else "Run site.yml"
+    return f"the host runs release {program}, this control node {__version__}. {remedy}"
 
 
 def _numbers(release: str) -> list[int]:
@@ -62,11 +62,11 @@ def _numbers(release: str) -> list[int]:
 
 
 def stamp(when: dt.datetime) -> str:
-    """Return a moment as reports have it."""
+    """Return a moment in the format of reports."""
     return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-# ---- what a value may be -------------------------------------------------------------------------
+# ---- readers of values ---------------------------------------------------------------------------
 
 
 def text(value: Any, where: str, longest: int = LONGEST_MESSAGE) -> str:
@@ -135,17 +135,17 @@ def _sane(found: dt.date, where: str) -> dt.date:
 
 
 def maybe(reader: Reader, default: Any = None) -> Reader:
-    """Return a reader that takes null, or nothing at all, for the default."""
+    """Return a reader that accepts null or a missing value, and then returns the default."""
     return lambda value, where: default if value in (None, MISSING) else reader(value, where)
 
 
 def empty_or(reader: Reader) -> Reader:
-    """Return a reader that takes null, nothing at all, or an empty text for an empty text."""
+    """Return a reader that returns an empty text for null or a missing value."""
     return lambda value, where: "" if value in (None, MISSING, "") else reader(value, where)
 
 
 def nullable(reader: Reader) -> Reader:
-    """Return a reader that takes null, but wants to see it."""
+    """Return a reader that accepts null, but not a missing value."""
     return lambda value, where: None if value is None else reader(value, where)
 
 
@@ -163,7 +163,7 @@ def several(reader: Reader, longest: int = LONGEST_TABLE) -> Reader:
 
 
 def mapping(reader: Reader) -> Reader:
-    """Return the reader of a table with keys of the host's own."""
+    """Return the reader of a table whose keys the host chooses."""
 
     def read(value: Any, where: str) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -203,7 +203,7 @@ def night(value: Any, where: str) -> list[Any]:
     ]
 
 
-# ---- what a report is ----------------------------------------------------------------------------
+# ---- the schema ----------------------------------------------------------------------------------
 
 feed_name = matching(is_feed_name, "a feed's name")
 digest = matching(re.compile(r"[0-9a-f]{64}").fullmatch, "a SHA-256 in hexadecimal digits")
@@ -284,7 +284,7 @@ REPORT = table(
 
 
 def _feed(value: Any, where: str) -> dict[str, Any]:
-    """Return a feed of a report, or its name and `fault` if it does not fit."""
+    """Return a feed of a report. If it does not fit, return its name and `fault`."""
     try:
         return {**FEED(value, where), "fault": ""}
     except UnfitError as error:
@@ -300,7 +300,7 @@ def parsed(value: Any) -> dict[str, Any]:
     A feed that does not fit has a `fault`, and is empty otherwise. The others are read.
     """
     if isinstance(value, dict) and "schema" not in value and "v" in value:
-        value = {**value, "schema": value["v"]}  # kept by release 0.1.0
+        value = {**value, "schema": value["v"]}  # written by release 0.1.0
     report: dict[str, Any] = REPORT(value, "")
     if report["schema"] != SCHEMA:
         raise UnfitError("schema", f"is {report['schema']}. This release reads {SCHEMA}")

@@ -450,7 +450,7 @@ def test_the_watcher_notices_silence(district: District, listener: Listener) -> 
     district.configure_more(webhook_url=listener.url)
     code, told = district.run("watch", FEED)
     assert code == Exit.MISSED
-    assert "no try was made tonight" in told
+    assert "No try was made tonight" in told
     assert listener.alerts[-1]["kind"] == "deadline"
     kept = district.export.read_bytes()
     district.export.unlink()
@@ -472,7 +472,7 @@ def test_what_was_sent_by_day_is_not_tonights(district: District) -> None:
     assert district.last["night"]
     code, told = district.run("watch", FEED)
     assert code == Exit.MISSED
-    assert "no try was made tonight" in told
+    assert "No try was made tonight" in told
 
 
 def test_a_person_is_told_what_happened(district: District, vendor: Vendor) -> None:

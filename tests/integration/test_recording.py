@@ -53,7 +53,7 @@ def test_a_killed_run_is_told_by_everything(district: District, vendor: Vendor) 
     )
     code, told = district.run("watch", FEED)
     assert code == Exit.MISSED
-    assert "the last try: the run of" in told
+    assert "The last try: the run of" in told
     assert "may hold its file" in told
     code, told = district.send()
     assert code == Exit.OK, told

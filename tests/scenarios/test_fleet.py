@@ -73,7 +73,7 @@ def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
     assert done.returncode != 0
     assert "FAILED" in row(done.stdout, HOSTS[0])
     for host in HOSTS[1:]:
-        assert "the run stopped before it came to this host" in row(done.stdout, host)
+        assert "the run stopped before it reached this host" in row(done.stdout, host)
     left = (ROOT / "build" / "site.limit").read_text().split()
     assert left == HOSTS
 
@@ -210,7 +210,7 @@ def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> No
     done = play("rotate_credentials", troubled, "--limit", f"{GOOD},{ALSO_GOOD}")
     assert done.returncode != 0
     assert "the old credential stays in use" in row(done.stdout, GOOD)
-    assert "the run stopped before it came to this host" in row(done.stdout, ALSO_GOOD)
+    assert "the run stopped before it reached this host" in row(done.stdout, ALSO_GOOD)
 
 
 def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play: Play) -> None:
@@ -221,7 +221,7 @@ def test_feeds_of_one_name_are_rotated_one_after_the_other(troubled: Path, play:
     done = play("rotate_credentials", troubled, *words)
     assert done.returncode != 0
     table = [row(done.stdout, host, " ") for host in (GOOD, ALSO_GOOD)]
-    ends = ["there is no folder", "the run stopped before it came to this host"]
+    ends = ["there is no folder", "the run stopped before it reached this host"]
     assert [[end in line for line in table].count(True) for end in ends] == [1, 1]
 
 

@@ -127,7 +127,7 @@ def test_what_was_put_there_behind_the_try_is_not_switched_to(
         alice.host.check_output(
             "printf other | systemd-creds encrypt --name=%s_pending - %s", FEED, PENDING
         )
-    assert "is not what was tried" in run[0]
+    assert "is not the tested credential" in run[0]
     alice.assert_works()
     assert "next" in alice.entry()
 

@@ -110,7 +110,7 @@ ALARM: dict[str, Any] = {
     "command": "watch",
     "outcome": "failed",
     "exit_code": int(Exit.MISSED),
-    "message": "Maple Grove: tonight's roster is not delivered, 30 min before the deadline; no try",
+    "message": "Maple Grove: tonight's roster is not delivered, 30 min before the deadline. No try",
     "started": "2026-11-22T08:30:00Z",
     "finished": "2026-11-22T08:30:01Z",
     "night": "2026-11-22",

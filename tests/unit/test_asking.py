@@ -61,8 +61,8 @@ def test_an_answer_of_this_schema_is_read_whatever_the_exit_code() -> None:
         # An older release does not know the command, or answers in a form without a schema.
         ({"command": (2, "usage: ..."), "version": (0, f"roster-upload {OLD}\n")}, OLD, "site.yml"),
         ({"command": (0, "[]"), "version": (0, f"roster-upload {OLD}\n")}, OLD, "site.yml"),
-        ({"command": (0, json.dumps({"schema": 2, "program": NEW}))}, NEW, "update this checkout"),
-        ({"command": (1, ""), "version": (0, f"roster-upload {NEW}")}, NEW, "update this checkout"),
+        ({"command": (0, json.dumps({"schema": 2, "program": NEW}))}, NEW, "Update this checkout"),
+        ({"command": (1, ""), "version": (0, f"roster-upload {NEW}")}, NEW, "Update this checkout"),
     ],
 )
 def test_another_release_is_shown_as_what_it_is(
@@ -141,7 +141,7 @@ def test_a_report_is_what_the_host_says_and_the_moment_is_this_nodes(tmp_path: P
         (
             {"command": (2, "usage: ..."), "version": (0, f"roster-upload {OLD}")},
             "other_release",
-            f"the host runs release {OLD}, this control node {__version__}; run site.yml",
+            f"the host runs release {OLD}, this control node {__version__}. Run site.yml",
         ),
         ({"command": (127, "")}, "no_program", "has no upload program"),
     ],
@@ -172,7 +172,7 @@ def test_a_host_cannot_claim_that_it_has_no_feed_by_plan(tmp_path: Path) -> None
     [row] = status.build_rows(
         [shown(act("roster_report", host, feeds=["feed-0020"]), tmp_path)], ""
     )
-    assert (row.state, row.problems[0].text) == ("amber", "the host has no feed; run site.yml")
+    assert (row.state, row.problems[0].text) == ("amber", "the host has no feed. Run site.yml")
 
 
 def test_a_host_that_cannot_be_understood_fails(tmp_path: Path) -> None:

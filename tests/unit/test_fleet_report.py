@@ -127,7 +127,7 @@ def test_a_command_that_failed_speaks_for_itself(report: Any) -> None:
 def test_a_check_says_what_would_be(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "CLIARGS", {"check": True})
     report.v2_playbook_on_stats(stats({"a": [{"feed": "maple"}]}, set(), set()))
-    assert "send: what would be done" in report._display.text
+    assert "send: planned changes" in report._display.text
     assert "would change" in report._display.text
 
 

@@ -245,4 +245,4 @@ def test_a_report_with_a_fault_is_not_kept(tmp_path: Path) -> None:
 def test_many_failed_units_are_counted() -> None:
     told = parsed(full() | {"failed_units": [f"{n}.service" for n in range(7)]})
     [row, *_] = status.build_rows([status.Host("a", told, stamp(NOW))], "")
-    assert "4.service and 2 more; see" in "; ".join(problem.text for problem in row.problems)
+    assert "4.service and 2 more" in "; ".join(problem.text for problem in row.problems)

@@ -402,7 +402,7 @@ def test_the_host_switches_to_what_was_tried(host: Host) -> None:
     host.run(host.slot("pending", secret="of somebody else"))
     result = switch_to(host, tried)
     assert result["failed"]
-    assert "a_pending is not what was tried" in result["msg"]
+    assert "a_pending is not the tested credential" in result["msg"]
     assert switch_to(host, "not tried")["failed"]
     assert (host.holds("current"), host.holds("previous")) == ("old", "")
     again = host.run(host.slot("pending", secret="of somebody else"))["digests"]["a_pending"]

@@ -96,7 +96,7 @@ def test_the_watchers_words_are_the_reason() -> None:
             "amber",
             "waits for its first night",
         ),
-        ({"nights": []}, "amber", "no night yet; sent by hand since, 2026-11-24 07:25 UTC"),
+        ({"nights": []}, "amber", "no night yet, but sent by hand since, 2026-11-24 07:25 UTC"),
     ],
 )
 def test_what_is_not_in_order_is_told(change: dict[str, Any], state: str, told: str) -> None:
@@ -429,7 +429,7 @@ def test_a_rehearsal_counts_until_something_came_after_it(
 @pytest.mark.parametrize(
     ("outcome", "nights", "state", "first"),
     [
-        ("sent", "failed", "amber", "was refused. It is not tried again; sent by hand since"),
+        ("sent", "failed", "amber", "was refused. It is not tried again, but sent by hand since"),
         ("skipped", "failed", "red", "was refused"),
         ("held", "sent", "red", "held by hand"),
         ("of another version", "sent", "red", "of another version by hand"),

@@ -1,4 +1,4 @@
-"""Ansible callback: one closing table of what a playbook did to whom, and how to go on."""
+"""Ansible callback: print a closing table of a playbook's results, and the next command."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from roster_upload.terminal.printable import printable
 DOCUMENTATION = """
 name: fleet_report
 type: aggregate
-short_description: One closing table of what a playbook did to whom
+short_description: Print a closing table of a playbook's results
 description:
   - Shows the rows of C(fleet_report), which tasks set by C(ansible.builtin.set_stats) with
     C(per_host) and C(aggregate).
-  - A row has C(district), C(feed), C(did), C(note) and C(ok). C(did) is by default whether anything
-    changed. C(ok) is false if somebody has to act.
+  - A row has C(district), C(feed), C(did), C(note) and C(ok). By default, C(did) says whether
+    anything changed. C(ok) is false if somebody must act.
   - Failed, unreachable and skipped hosts have a row. Their names go to a file for C(--limit).
 requirements: [enabled in ansible.cfg]
 author: The Roster Delivery authors
@@ -39,13 +39,13 @@ KEY = "fleet_report"
 CHANGED = {False: "changed", True: "would change"}
 # A variable of tasks that fail because a row is not `ok`. The rows explain such a failure.
 SUMS_UP = "fleet_report_sums_up"
-# Modules whose own output says more than Ansible's message.
+# Modules with output that is more useful than Ansible's message.
 COMMANDS = ("command", "shell", "raw", "script")
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
-WIDTH = 10_000  # where there is no terminal: a row a line, to be searched
+WIDTH = 10_000  # without a terminal: a row a line, for searching
 FOLDER = Path(__file__).resolve().parents[3] / "build"
 Row = dict[str, Any]
 
@@ -53,18 +53,18 @@ Row = dict[str, Any]
 def first_line(text: str) -> str:
     """Return the first line of a message, without Ansible's own prefixes."""
     first, *more = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-    told = printable(re.sub(r"^((Task|Action|Module) failed: )+", "", first), LONGEST_CELL)
-    return f"{told} (and more, above)" if more else told
+    shown = printable(re.sub(r"^((Task|Action|Module) failed: )+", "", first), LONGEST_CELL)
+    return f"{shown} (and more, above)" if more else shown
 
 
-def rows_of(host: str, told: Any) -> Iterator[Row]:
+def rows_of(host: str, left: Any) -> Iterator[Row]:
     """Yield the rows that a host's tasks have left, with printable texts.
 
     Rows of a district host come from its answers, so they are few, and about itself.
     """
     is_own = host == CONTROL_NODE
     cells_of = (*CELLS, "host") if is_own else CELLS
-    for row in told[: None if is_own else LONGEST_TABLE] if isinstance(told, list) else ():
+    for row in left[: None if is_own else LONGEST_TABLE] if isinstance(left, list) else ():
         if isinstance(row, Mapping):
             cells = {key: printable(str(row[key]), LONGEST_CELL) for key in cells_of if key in row}
             yield {"host": host, **cells, "ok": bool(row.get("ok", True))}
@@ -83,7 +83,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self.playbook = ""
         self.troubles: dict[str, str] = {}
         self.summed_up: set[str] = set()  # hosts whose failure the rows explain
-        self.meant: list[str] = []  # all hosts of the plays, also of steps that never began
+        self.meant: list[str] = []  # all hosts of the plays, even of steps that were skipped
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Remember which playbook it is."""
@@ -97,16 +97,16 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self.meant += [name for name in names if name not in self.meant]
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Remember why a host failed. A secret task shows no more than its name."""
+        """Remember why a host failed. A secret task shows only its name."""
         task = result._task
-        told = result._result
-        is_secret = task.no_log or told.get("_ansible_no_log")
-        message = "" if is_secret else first_line(str(told.get("msg", "")))
-        if not is_secret and task.action.rpartition(".")[2] in COMMANDS and told.get("rc"):
-            output = (first_line(str(told.get(key, ""))) for key in ("stderr", "stdout"))
+        done = result._result
+        is_secret = task.no_log or done.get("_ansible_no_log")
+        message = "" if is_secret else first_line(str(done.get("msg", "")))
+        if not is_secret and task.action.rpartition(".")[2] in COMMANDS and done.get("rc"):
+            output = (first_line(str(done.get(key, ""))) for key in ("stderr", "stdout"))
             message = next(filter(None, output), message)
         if task.loop and not is_secret:  # the first that failed
-            failed = [first_line(str(r.get("msg", ""))) for r in told["results"] if r.get("failed")]
+            failed = [first_line(str(r.get("msg", ""))) for r in done["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
             host = result._host.get_name()
@@ -125,24 +125,23 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         """Return the rows of all hosts in the inventory's order. Failures come last."""
         found: list[Row] = []
         for host in self.meant:
-            told = stats.custom.get(host, {}).get(KEY, [])
+            left = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
-            found += [{"did": did, **row} for row in rows_of(host, told)]
-        is_told = {row["host"] for row in found if not row["ok"]}
-        is_explained = is_told & self.summed_up
+            found += [{"did": did, **row} for row in rows_of(host, left)]
+        explained = {row["host"] for row in found if not row["ok"]} & self.summed_up
         for host in self.meant:
-            if host not in is_explained and (stats.failures.get(host) or stats.dark.get(host)):
+            if host not in explained and (stats.failures.get(host) or stats.dark.get(host)):
                 did = "FAILED" if stats.failures.get(host) else "UNREACHABLE"
                 row = {"did": did, "note": self.troubles.get(host, ""), "ok": False}
                 found.append({"host": host, **row})
-        # Of a playbook that tells, or one that was stopped.
-        told_of = {row["host"] for row in found} | {
+        # If there are any rows, the other hosts need one, too: the run stopped before them.
+        reported = {row["host"] for row in found} | {
             h for h in stats.custom if KEY in stats.custom[h]
         }
-        if told_of:
-            note = "the run stopped before it came to this host"
+        if reported:
+            note = "the run stopped before it reached this host"
             for host in self.meant:
-                if host not in told_of | {CONTROL_NODE}:
+                if host not in reported | {CONTROL_NODE}:
                     found.append({"host": host, "did": "not begun", "note": note, "ok": False})
         return found
 
@@ -154,7 +153,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             self._display.display(f"{self.playbook}: this inventory has no host for it yet")
         if not rows:
             return
-        title = f"{self.playbook}: what {'would be' if is_check else 'was'} done"
+        title = f"{self.playbook}: {'planned changes (check mode)' if is_check else 'results'}"
         self._display.display(text(title, rows))
         left = sorted({row["host"] for row in rows if not row["ok"]} - {CONTROL_NODE})
         good = len({row["host"] for row in rows} - set(left))
@@ -171,7 +170,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
                     limit.write_text("\n".join(left) + "\n")
                     again = shlex.join(["--limit", f"@{limit.relative_to(FOLDER.parent)}"])
             self._display.display(
-                f"{good} in order, {len(left)} not. Again for these alone: the same command with "
+                f"{good} in order, {len(left)} not. To retry only these, run the same command with "
                 f"{again}"
             )
 

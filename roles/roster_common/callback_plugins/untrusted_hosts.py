@@ -1,4 +1,4 @@
-"""Ansible callback: what hosts answer steers neither the operator's terminal nor the run."""
+"""Ansible callback: keep hosts' answers from controlling the operator's terminal or the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roster_fleet import terminal
 DOCUMENTATION = """
 name: untrusted_hosts
 type: aggregate
-short_description: What hosts answer steers neither the terminal nor the run
+short_description: Keep hosts' answers from controlling the terminal or the run
 description:
   - Whatever Ansible displays has no control characters but line ends and plain colours. Ansible
     itself prints names, messages, warnings and differences as a host has sent them.
@@ -31,7 +31,7 @@ STATISTICS = "ansible_stats"
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
     """See DOCUMENTATION. Ansible has no setting for either, so both are set before the first task.
 
-    It has no CALLBACK_NEEDS_ENABLED: it is loaded by being in the folder.
+    It has no CALLBACK_NEEDS_ENABLED, so Ansible loads it from the folder.
     """
 
     CALLBACK_VERSION = 2.0

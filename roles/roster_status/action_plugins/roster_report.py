@@ -1,4 +1,4 @@
-"""Ansible action: ask a host for its report, and take nothing else of its answer."""
+"""Ansible action: ask a host for its report, and ignore everything else in its answer."""
 
 from __future__ import annotations
 

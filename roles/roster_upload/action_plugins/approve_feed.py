@@ -61,7 +61,7 @@ row:
 
 LONGEST_HELD = 1_500  # leaves room for the command behind it in a cell of the table
 OPTIONS = {name: {"type": "str", "required": True} for name in ("feed", "digest", "reason")}
-# What the closing table shows for each result.
+# Texts of the closing table for each result.
 RESULTS = {
     "approved": "approved",
     "would_approve": "would be approved",

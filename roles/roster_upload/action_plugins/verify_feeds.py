@@ -1,4 +1,4 @@
-"""Ansible action: is a host ready for tonight?"""
+"""Ansible action: check whether a host is ready for tonight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = r"""
 module: verify_feeds
-short_description: Is a host ready for tonight
+short_description: Check whether a host is ready for tonight
 description:
   - Runs C(roster-upload verify) on the host. It changes nothing, and logs in once for each feed.
   - The task needs C(timeout=0). Each feed has a time limit of its own.

@@ -1,1 +1,1 @@
-"""What became of every feed: rows, the table, the page, and the last reports of all hosts."""
+"""The status of every feed: rows, the table, the page, and the last reports of all hosts."""

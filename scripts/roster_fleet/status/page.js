@@ -30,7 +30,7 @@
 
   // ---- what is packed ---------------------------------------------------------------------------
 
-  /** The first `count` numbers, the newest first; null for those that are not known. */
+  /** The first `count` numbers, the newest first. Unknown ones are null. */
   function unpacked(text, count = Infinity) {
     const found = [];
     let before = 0, value = 0, shift = 0;
@@ -78,7 +78,7 @@
       Object.entries(paths).map(([kind, d]) => s("path", { class: `p-${kind}`, d })));
   }
 
-  /** A polyline's points through known numbers; gaps stay gaps. */
+  /** A polyline's points through known numbers. Gaps stay gaps. */
   function path(values, width, height) {
     const known = values.filter((value) => value !== null);
     const low = Math.min(...known), span = Math.max(...known) - low || 1;
@@ -238,7 +238,7 @@
     h("li", {}, s("svg", { width: 11, height: 11, "aria-hidden": "true" }, cell(letter, stateOf(letter), 0, 0, 11)),
       `${wordOf(letter)}: ${number(count)}`)));
 
-  /** A line of one column over all nights; the pointer reads it off. */
+  /** A line of one column over all nights. The pointer shows its values. */
   function chart([title, unit], values, nights) {
     const known = values.filter((value) => value !== null);
     if (!known.length) return "";

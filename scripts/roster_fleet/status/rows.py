@@ -23,7 +23,7 @@ SKEW_SECONDS = 60
 LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
-STATES = ("red", "amber", "green", "off")  # the worst first; off: no deliveries
+STATES = ("red", "amber", "green", "off")  # the worst first. A feed without deliveries is off.
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
 
 
@@ -59,11 +59,11 @@ class Host:
     """A host with its report, from this run or an earlier one, and its problem."""
 
     name: str
-    report: Mapping[str, Any] | None  # None: there was never a report
+    report: Mapping[str, Any] | None  # None if there was never one
     seen: str  # the time of the report, or empty
     trouble: Problem | None = None  # why this run has no report
     maximum_days: int = 365  # of its credentials
-    planned: Collection[str] | None = None  # its feeds by the inventory; None: not known
+    planned: Collection[str] | None = None  # its feeds by the inventory, None if unknown
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
         is_new = moment(feed["configured"]) > due
         return [Problem("amber", "waits for its first night") if is_new else
                 Problem("red", "nothing was ever delivered")]  # fmt: skip
-    last, told = nights[-1], feed.get("last") or {}
+    last, newest = nights[-1], feed.get("last") or {}
     if OUTCOMES[last.outcome].state == "green":
-        is_later = told.get("night") == last.night and told.get("outcome") != last.outcome
-        text = f"sent, but a later try was not: {told.get('message')}"
+        is_later = newest.get("night") == last.night and newest.get("outcome") != last.outcome
+        text = f"sent, but a later try was not: {newest.get('message')}"
         return [Problem("amber", text)] if is_later else []
     if last.outcome == "late":
         return [Problem("amber", f"sent {-(last.minutes or 0)} min past the deadline")]
@@ -156,7 +156,7 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
         watch = feed.get("watch") or {}
         why = watch["message"] if watch.get("night") == last.night else "no delivery was tried"
         return [Problem("red", f"missed the night of {last.night}: {why}")]
-    text = str(told.get("message") or last.outcome)
+    text = str(newest.get("message") or last.outcome)
     return [Problem("red", text.removeprefix(f"{feed.get('district')}: "))]
 
 
@@ -187,13 +187,13 @@ def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iter
 
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of the host itself."""
-    # Reports of older releases do not have the time of the question.
+    # Reports of older releases do not have the time at which the host was asked.
     asked = report["asked"] or host.seen
     skew = abs((moment(report["time"] or host.seen) - moment(asked)).total_seconds())
     if skew > SKEW_SECONDS:
         yield Problem("amber", f"the host's clock is {skew / 60:.0f} min off")
     if report["clock_synced"] is False:
-        yield Problem("amber", "the host's clock is not synchronised; see chronyc tracking")
+        yield Problem("amber", "the host's clock is not synchronised. See chronyc tracking")
     free = report["free_bytes"]
     if free is not None and free < LOW_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
@@ -203,7 +203,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     if failed := report["failed_units"]:
         more = len(failed) - UNITS_SHOWN
         names = ", ".join(failed[:UNITS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-        yield Problem("amber", f"failed on the host: {names}; see systemctl status")
+        yield Problem("amber", f"failed on the host: {names}. See systemctl status")
 
 
 def _by_hand(
@@ -216,7 +216,7 @@ def _by_hand(
     when = f"{last['finished'].replace('T', ' ')[:16]} UTC"
     if last["outcome"] == "sent":
         texts = [problem.text for problem in problems] if nights else ["no night yet"]
-        return [Problem("amber", f"{text}; sent by hand since, {when}") for text in texts]
+        return [Problem("amber", f"{text}, but sent by hand since, {when}") for text in texts]
     if OUTCOMES.get(last["outcome"], OUTCOMES["failed"]).state == "green":
         return problems
     text = f"{last['outcome']} by hand, {when}: {last.get('message')}"
@@ -263,7 +263,7 @@ def _plan(host: Host, feed: Mapping[str, Any], ahead: int) -> Iterator[Problem]:
     """Yield the problems of the feed's plan, and the cautions of its last delivery."""
     is_planned = host.planned is None or feed["feed"] in host.planned
     if not is_planned:
-        yield Problem("amber", "the inventory gives the host no feed of this name; run site.yml")
+        yield Problem("amber", "the inventory gives the host no feed of this name. Run site.yml")
     named = {**(feed["cautions"] or {}), "feed": feed["feed"] if is_planned else "FEED"}
     for text in cautions(Receipt.parse(named)):
         yield Problem("amber", text)
@@ -296,12 +296,12 @@ def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
         if host.report and host.report["feeds"]:
             found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
         else:
-            # Only the inventory decides that. A host may claim anything.
+            # Only the inventory decides this, since a host can claim anything.
             is_planned = host.report is not None and not host.report["time"] and not host.planned
             none = (
                 Problem("off", "has no feed, by plan")
                 if is_planned
-                else Problem("amber", "the host has no feed; run site.yml")
+                else Problem("amber", "the host has no feed. Run site.yml")
             )
             found.append(Row(host, {}, problems=[host.trouble or none]))
     return sorted(found, key=lambda r: (STATES.index(r.state), r.name.casefold(), r.host.name))

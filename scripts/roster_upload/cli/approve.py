@@ -1,4 +1,4 @@
-"""`approve`: let one export that the guard holds through, once."""
+"""`approve`: approve one export that the guard holds, once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _matching(feed: str, digest: str, held: Sequence[Receipt]) -> Receipt:
 
 
 def _entry(given: argparse.Namespace, who: str, digest: str) -> Receipt:
-    """Return the approval as the ledger has it."""
+    """Return the ledger's entry of the approval."""
     return Receipt(
         feed=given.feed,
         outcome=Outcome.APPROVED,

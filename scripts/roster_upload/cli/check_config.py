@@ -1,4 +1,4 @@
-"""`check-config`: check configuration files, each alone and all against each other."""
+"""`check-config`: check each configuration file, and all of them for conflicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def check_config(given: argparse.Namespace) -> int:
     """Check the named files, or all of the host. Raise Failure with a line for each problem."""
     paths = given.paths or sorted(given.config_dir.glob("*.toml"))
     if not paths:
-        raise Failure(Exit.CONFIG, f"no feed is configured in {given.config_dir}")
+        raise Failure(Exit.CONFIG, f"no feed is configured in {given.config_dir}. Run site.yml")
     problems, values = [], []
     for path in paths:
         try:

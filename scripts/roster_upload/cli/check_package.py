@@ -1,4 +1,4 @@
-"""`check` and `compare`: what validation and the guard find in packages, without a delivery."""
+"""`check` and `compare`: run validation and the guard on packages, without a delivery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(given: argparse.Namespace) -> int:
     else:
         feed = config.load(config_file(given))
         path = feed.source
-        state_as_owner(given)  # the check has to fail where the delivery's account would
+        state_as_owner(given)  # so that the check fails if the delivery's account would
         report = comparing.check_export(feed, Night.containing(feed, now).deadline.date())
     if given.json:
         show_json(report.record())
@@ -37,7 +37,7 @@ def check(given: argparse.Namespace) -> int:
         verdict = "good" if report.accepted else "REFUSED"
         if report.accepted and report.faulty_rows:
             verdict += f", with {several(sum(report.faulty_rows.values()), 'faulty row')}"
-        show(f"{printable(str(path))}: {verdict}; rows: {rows or 'none read'}")
+        show(f"{printable(str(path))}: {verdict}. Rows: {rows or 'none read'}")
     return Exit.OK if report.accepted else Exit.REFUSED
 
 

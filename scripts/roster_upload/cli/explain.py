@@ -1,4 +1,4 @@
-"""What `explain` shows of an exit code: cause, evidence, who must act, and a letter to them."""
+"""Explain an exit code: cause, evidence, who must act, and a letter to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import next_step
 from roster_upload.spec import spec
 
-OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # whose letters are about the SIS's own file
+OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # their letters are about the SIS's own file
 
 
 def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class _Known(dict[str, str]):
 
 
 def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, str]:
-    """Return what a letter can state."""
+    """Return the facts that a letter can state."""
     facts: dict[str, str] = {"host": socket.gethostname(), "exit_code": str(int(code))}
     if receipt:
         remote = receipt.remote
@@ -70,13 +70,13 @@ def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, 
 
 
 def _reasons(receipt: Receipt) -> list[str]:
-    """Return what was found in an export, and why it is held."""
+    """Return the findings in an export, and the reasons why it is held."""
     found = [finding for finding in receipt.findings if finding.severity != "ignored"]
     return [*(finding.text() for finding in found), *receipt.reasons]
 
 
 def _evidence(receipt: Receipt) -> list[str]:
-    """Return what the receipt knows of the cause."""
+    """Return the receipt's evidence for the cause."""
     found = [receipt.message, *_reasons(receipt)]
     if receipt.seconds:
         slowest = max(receipt.seconds, key=lambda phase: receipt.seconds[phase])

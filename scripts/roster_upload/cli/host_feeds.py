@@ -1,4 +1,4 @@
-"""The feeds of this host as commands find them: configuration, state, receipts."""
+"""Find this host's feeds for commands: configuration, state, receipts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def config_file(given: argparse.Namespace) -> Path:
 
 
 def state_of(given: argparse.Namespace) -> Path:
-    """Return the folder of a feed's state. In its unit this is the only folder it can write."""
+    """Return the folder of a feed's state. Its unit can write to no other folder."""
     return Path(os.environ.get("STATE_DIRECTORY") or given.state_dir / given.feed)
 
 

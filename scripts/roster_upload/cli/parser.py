@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("feed", metavar="FEED", nargs="?")
     what.add_argument("--file", metavar="PATH", type=Path, help="a zip or a folder of CSV files")
     formats = schema.keys()["format"].choices
-    one.add_argument("--format", choices=formats, default=formats[0], help="of --file")
+    one.add_argument("--format", choices=formats, default=formats[0], help="format of --file")
     as_json(one)
 
     _comparisons(command, as_json)
@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
         help="the last one before what the vendor has now (the default)",
     )
     which.add_argument(
-        "--digest", metavar="SHA256", type=_digest, help="the package whose digest starts so"
+        "--digest", metavar="SHA256", type=_digest, help="the package whose digest starts with this"
     )
 
     one = command("approve", "let one held export through, once")
@@ -197,7 +197,7 @@ def _comparisons(
         "4 if it would be refused.",
     )
     one.add_argument("before", metavar="BEFORE", type=Path, help="a zip or a folder of CSV files")
-    one.add_argument("after", metavar="AFTER", type=Path, help="the same")
+    one.add_argument("after", metavar="AFTER", type=Path, help="a zip or a folder of CSV files")
     one.add_argument(
         "--night",
         metavar="YYYY-MM-DD",
@@ -220,18 +220,18 @@ def _comparisons(
     )
     one.add_argument("feed", metavar="FEED")
     one.add_argument(
-        "--school", metavar="ID", default="", help="of this school only: sourcedId or identifier"
+        "--school", metavar="ID", default="", help="only this school: its sourcedId or identifier"
     )
     one.add_argument(
         "--kind",
         default="",
-        help="this kind of record only, such as users.student, classes or enrollments "
+        help="only this kind of record, such as users.student, classes or enrollments "
         "(default: all people)",
     )
 
 
 class _Renamed(argparse.Action):
-    """An option of an older release. It is refused with its new name."""
+    """An option of an older release. The error names the new option."""
 
     def __init__(self, *, new: str, **options: object) -> None:
         self.new = new
@@ -267,16 +267,20 @@ def _views(
 
     one = command("history", "a feed's nights: outcome, counts, changes")
     one.add_argument("feed", metavar="FEED")
-    one.add_argument("--nights", type=int, default=14, help="how many (default: %(default)s)")
+    one.add_argument(
+        "--nights", type=int, default=14, help="number of nights (default: %(default)s)"
+    )
     as_json(one)
 
     one = command(
         "report",
         "everything that the control node collects from this host, as JSON",
-        "It needs root. An unreadable feed hides no other.",
+        "It needs root. An unreadable feed does not hide the others.",
     )
-    one.add_argument("--nights", type=int, default=14, help="of each feed (default: %(default)s)")
-    one.add_argument("--json", action="store_true", required=True, help="the only form")
+    one.add_argument(
+        "--nights", type=int, default=14, help="nights of each feed (default: %(default)s)"
+    )
+    one.add_argument("--json", action="store_true", required=True, help="the only format")
 
     one = command("explain", "cause, evidence, who must act, and a letter to them")
     one.add_argument(
@@ -314,7 +318,7 @@ def _fail(failure: Failure) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Say what an error of the program, or of its memory or disk, asks for. Return the code."""
+    """Report an error of the program, or a lack of memory or disk. Return the exit code."""
     # Only errors need them.
     import traceback  # noqa: PLC0415
 

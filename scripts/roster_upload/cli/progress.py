@@ -1,4 +1,4 @@
-"""How far a transfer is: a bar on a terminal, or a file for who has started the unit."""
+"""Show the progress of a transfer: a bar on a terminal, or a file for the unit's caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from roster_upload.host.account import read_plain
 
 LONGEST_PROGRESS = 64  # bytes
-LOOK_SECONDS = 0.2  # between two looks at how far a transfer is
+LOOK_SECONDS = 0.2  # between two looks at the progress
 
 
 class Progress:
@@ -54,7 +54,7 @@ class Progress:
 
 
 class ProgressFile:
-    """How far a transfer is, in a file for who has started the unit."""
+    """The progress of a transfer, in a file for the program that has started the unit."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -70,13 +70,13 @@ class ProgressFile:
 
 
 def follow(feed: str, path: Path, is_over: Callable[[], object]) -> None:
-    """Show a bar of the progress in a file from now on, until it is over."""
+    """Show the progress in a file as a bar, from now on until the transfer is over."""
     since = time.time()
     bar = Progress(feed)
     while is_over() is None:
         with contextlib.suppress(OSError, ValueError):
             done, size = map(int, read_plain(path, LONGEST_PROGRESS).split())
-            # A whole file is only verified now.
+            # A complete file is only being verified.
             if done < size and path.lstat().st_mtime >= since:
                 bar(done, size)
         time.sleep(LOOK_SECONDS)

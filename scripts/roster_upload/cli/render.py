@@ -1,4 +1,4 @@
-"""What `status` and `history` show: as JSON values, and as text for people."""
+"""Render `status` and `history`: as JSON values, and as text for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TREND_NIGHTS = 14
 
 
 def status(name: str, history: History, broken_at: int | None) -> dict[str, Any]:
-    """Return what became of a feed's last delivery, as JSON values."""
+    """Return the state of a feed's last delivery, as JSON values."""
     runs = History.of(r for r in history if r.command != "approve")
     last, sent = runs.last, runs.last_sent()
     approval = history.approval_of(last)
@@ -47,7 +47,7 @@ def status(name: str, history: History, broken_at: int | None) -> dict[str, Any]
 
 
 def _after(last: Receipt | None, approval: Receipt | None) -> str:
-    """Return what to do after a feed's last run. A held export may have been approved since."""
+    """Return the next step after a feed's last run. A held export may be approved by now."""
     if not last:
         return ""
     if approval:
@@ -85,7 +85,7 @@ def status_text(entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _last_sent(sent: Receipt) -> list[str]:
-    """Return what the vendor has got last, for people."""
+    """Return the last accepted delivery, for people."""
     when, zone = mountain(sent.finished)
     file, remote = sent.sent_file, sent.remote
     return [
@@ -99,7 +99,7 @@ def _last_sent(sent: Receipt) -> list[str]:
 
 
 def trend(numbers: Sequence[int]) -> str:
-    """Return numbers as a row of bars between the least and the most of them."""
+    """Return numbers as a row of bars between their minimum and maximum."""
     low, high = min(numbers), max(numbers)
     span = max(high - low, 1)
     return "".join(BARS[(number - low) * (len(BARS) - 1) // span] for number in numbers)
@@ -112,7 +112,7 @@ def history(receipts: History, nights: int) -> list[dict[str, Any]]:
 
 def _row(receipt: Receipt) -> dict[str, Any]:
     change = receipt.changes.get(STUDENTS)
-    # A resend asks for the digest of what was sent, an approval for that of the export.
+    # A resend needs the digest of the sent package, an approval that of the export.
     file = receipt.sent_file if receipt.is_sent else receipt.source
     return {
         "night": receipt.night,
@@ -131,9 +131,9 @@ def _row(receipt: Receipt) -> dict[str, Any]:
 
 
 def history_text(receipts: History, nights: int, width: int | None = None) -> str:
-    """Return the last receipts as a table, the trend of the students, and why nothing was sent.
+    """Return the last receipts as a table, the trend of the students, and reasons of failures.
 
-    `width` in columns; without it, that of the terminal.
+    `width` is in columns. By default it is the terminal's width.
     """
     shown = receipts.receipts[-nights:]
     if not shown:

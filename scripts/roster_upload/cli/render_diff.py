@@ -1,4 +1,4 @@
-"""Show `diff` on a terminal. Names come from an export, so nothing in them is obeyed."""
+"""Show `diff` on a terminal. Names come from an export, so control characters are escaped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from roster_upload.terminal.tables import fold, table
 
 TITLES = ("sourcedId", "Name", "School", "Grade")
 INDENT = " " * 4
-# Categories of Unicode that a terminal obeys or does not show.
+# Unicode categories of characters that a terminal interprets or does not show.
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 WHY = {
     "deleted": "its status is tobedeleted",
@@ -22,7 +22,7 @@ WHY = {
 
 
 def escaped(text: str) -> str:
-    """Return a text in which characters that a terminal obeys, or does not show, are spelt out."""
+    """Return a text with escapes for characters that a terminal interprets or does not show."""
     return "".join(map(_spelt, text))
 
 
@@ -61,7 +61,7 @@ def _records(records: Sequence[Record], schools: Mapping[str, str], width: int) 
 
 
 def _more(record: Record) -> list[str]:
-    """Return why a record is removed, and what changed from what to what."""
+    """Return the reason of a removal, and each change with its old and new value."""
     lines = [WHY[record.why]] if record.why else []
     for column, before, after in record.changes:
         is_shown = before or after
@@ -71,7 +71,7 @@ def _more(record: Record) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as it is; quotes show one that is empty or has blanks at an edge."""
+    """Return a value as it is, or in quotes if it is empty or has blanks at an edge."""
     return value if value and value == value.strip() else f'"{value}"'
 
 

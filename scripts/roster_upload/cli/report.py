@@ -1,4 +1,4 @@
-"""`report`: everything that the control node collects from a host, in one trip."""
+"""`report`: print everything that the control node collects from a host, in one trip."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from roster_upload.terminal.output import show_json
 
 
 def report(given: argparse.Namespace) -> int:
-    """Print the report. It names no person, and of a credential only the day it was written."""
+    """Print the report. It names no person. Of a credential it has only the date."""
     if given.nights < 1:
-        raise Failure(Exit.USAGE, "--nights has to be 1 or more")
+        raise Failure(Exit.USAGE, "--nights must be 1 or more")
     now = dt.datetime.now(dt.UTC)
     starts = schedule.next_starts(now, schedule.CRON_TABLE)
     show_json(

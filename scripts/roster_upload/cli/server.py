@@ -32,7 +32,7 @@ def probe(given: argparse.Namespace) -> int:
     differences = profile.changes(old, new) if old else []
     state.keep_profile(new)
     finished = stamp(dt.datetime.now(dt.UTC))
-    # The profile is a trace of a run, which has to have its line.
+    # The profile shows that there was a run. The ledger must have a line for each run.
     state.ledger.append(
         Receipt(feed=feed.feed, outcome=Outcome.ENDED, command="probe", finished=finished)
     )
@@ -47,7 +47,7 @@ def probe(given: argparse.Namespace) -> int:
 
 
 def login(given: argparse.Namespace) -> int:
-    """Log in with one of the feed's credentials and show what the server answered."""
+    """Log in with one of the feed's credentials and show the server's answer."""
     quiet_paramiko()
     feed = config.load(config_file(given))
     secret = credential(feed.feed, given.slot)

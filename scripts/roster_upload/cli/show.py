@@ -1,4 +1,4 @@
-"""`status`, `history` and `explain`: the ledger's content for people and machines."""
+"""`status`, `history` and `explain`: show the ledger to people and machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roster_upload.terminal.output import show, show_json
 
 
 def status(given: argparse.Namespace) -> int:
-    """Print the last delivery of each feed. An unreadable feed hides no other."""
+    """Print the last delivery of each feed. An unreadable feed does not hide the others."""
     found, failures = [], []
     for name in host_feeds.names(given):
         try:
@@ -35,7 +35,7 @@ def status(given: argparse.Namespace) -> int:
 
 
 def _status(name: str, ledger: Ledger) -> dict[str, Any]:
-    """Return a feed's last delivery, and what its receipts lack."""
+    """Return a feed's last delivery, and the gaps in its receipts."""
     try:
         lost = evidence.gaps(ledger.path.parent)
     except OSError as error:

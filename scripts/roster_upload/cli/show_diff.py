@@ -1,4 +1,4 @@
-"""`diff`: who would be removed, added and changed, on root's terminal and nowhere else."""
+"""`diff`: show people to be removed, added and changed, only on root's terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def diff(given: argparse.Namespace) -> int:
 
 
 def _require_private_terminal(given: argparse.Namespace) -> None:
-    """Raise Failure if names of people would go anywhere but to root's terminal."""
+    """Raise Failure if names of people would go anywhere except to root's terminal."""
     if through_unit.is_installed(given) and os.geteuid() != 0:
         raise Failure(Exit.LOCAL, "diff shows names of people, so only root may run it. Use sudo")
     if not sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""Commands that run in their feed's unit, which alone gets the feed's credentials.
+"""Run commands in their feed's unit. Only the unit gets the feed's credentials.
 
 Half of the program's starts only relay. This module therefore imports nothing that sends or reads
 rosters.
@@ -25,10 +25,10 @@ from roster_upload.host import unit
 from roster_upload.terminal.output import say, show
 
 CONFIG_DIR = Path("/etc/roster-upload")  # of the host's own feeds
-# Root's folder, in which each feed's units have one of their own.
+# Root's folder. Each feed's units have a folder of their own in it.
 RUN_DIR = Path("/run/roster-upload")
 RELAYED = ("send", "rehearse", "resend", "probe", "login", "watch")
-# Prefixes of units, where they are not `roster-COMMAND`.
+# Prefixes of units that are not `roster-COMMAND`.
 UNITS = {"send": "roster-upload"}
 # The unit that logs in with the credential of a slot.
 LOGINS = {"current": "login", "pending": "pending"}
@@ -52,7 +52,7 @@ def needs_unit(given: argparse.Namespace) -> bool:
 
 
 def is_relayed(given: argparse.Namespace) -> bool:
-    """Return whether all of a command's work is its unit's."""
+    """Return whether a command does all of its work in its unit."""
     return given.command in RELAYED and needs_unit(given)
 
 
@@ -74,7 +74,7 @@ def run(given: argparse.Namespace, command: str) -> int:
     before = _properties(name)
     former, is_ours = unit.run_of(before), not unit.is_busy(before)
     with interrupts_kept() as hear, subprocess.Popen(
-        # In a session of its own: an interrupt is for this program, which stops the unit.
+        # In a session of its own: only this program gets an interrupt, and stops the unit.
         ["systemctl", "start", name], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as starting:  # fmt: skip
         try:
@@ -102,8 +102,8 @@ def run(given: argparse.Namespace, command: str) -> int:
 def interrupts_kept() -> Iterator[Callable[[], None]]:
     """Hold interrupts back until the yielded function is called, since nothing runs before it.
 
-    The function raises KeyboardInterrupt if one has come before. To block the signal would not do:
-    a library's threads do not block it.
+    The function raises KeyboardInterrupt if one has come before. Blocking the signal is not
+    enough, since a library's threads do not block it.
     """
     kept: list[int] = []
     former = signal.signal(signal.SIGINT, lambda number, _frame: kept.append(number))
@@ -122,12 +122,13 @@ def interrupts_kept() -> Iterator[Callable[[], None]]:
 def _interrupt(name: str, starting: subprocess.Popen[str], *, is_ours: bool) -> str:
     """Stop a unit that this program has started. Return the errors of its start.
 
-    Raise Failure for a unit that ran before: it is the night's delivery, and goes on.
+    Raise Failure for a unit that ran before: it is the night's delivery, and continues.
     """
     if not is_ours:
         starting.terminate()
         raise Failure(
-            Exit.STOPPED, f"{name} ran before and goes on. To stop it: systemctl stop {name}"
+            Exit.STOPPED,
+            f"{name} was running before, and continues. To stop it: systemctl stop {name}",
         )
     say(f"stopping {name}")
     subprocess.run(["systemctl", "stop", name], check=False, capture_output=True)
@@ -145,8 +146,8 @@ def _receipt_code(given: argparse.Namespace, command: str, began: dt.datetime) -
     last = read_ledger(given, given.feed).history().last
     if not last:
         return Exit.OK
-    # Not the receipt of a delivery which cron has started beside a login.
-    # Not one from a clock that was ahead.
+    # Exclude the receipt of a delivery that cron has started beside a login.
+    # Exclude one from a clock that was ahead.
     times = stamp(began), stamp(dt.datetime.now(dt.UTC))
     is_it = last.command == command and times[0] <= last.started <= times[1]
     return int(last.exit_code or 0) if is_it else Exit.OK
@@ -178,7 +179,7 @@ def wish(feed: str) -> str:
 
 @contextlib.contextmanager
 def wished(feed: str, digest: str) -> Iterator[None]:
-    """Leave a digest for the unit, locked during the block. The lock tells it from an older one."""
+    """Leave a digest for the unit, locked during the block. An older one has no lock."""
     path = _wish_file(feed)
     path.unlink(missing_ok=True)
     if not digest:

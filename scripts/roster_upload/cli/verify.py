@@ -1,4 +1,4 @@
-"""`verify`: is a feed ready for tonight?"""
+"""`verify`: check whether a feed is ready for tonight."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def verify(given: argparse.Namespace) -> int:
 
 
 def _login_check(given: argparse.Namespace) -> Check:
-    """Return the check of a login by the feed's unit, which alone gets the credential."""
+    """Return the check of a login by the feed's unit. Only the unit gets the credential."""
     output = io.StringIO()
     try:
         with contextlib.redirect_stdout(output):

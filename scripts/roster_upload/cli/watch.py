@@ -60,15 +60,15 @@ def watch(given: argparse.Namespace) -> int:
 
 
 def _message(feed: config.Feed, night: Night, ledger: Ledger, tonight: NightResult) -> str:
-    """Return the alert's text: what is missing, and the reason as far as it is known."""
-    reason = "no try was made tonight"
+    """Return the alert's text: the missing delivery, and the reason as far as it is known."""
+    reason = "No try was made tonight"
     if tonight.last:
-        reason = f"the last try: {tonight.last.message}"
+        reason = f"The last try: {tonight.last.message}"
     if begun := _under_way(ledger):
-        reason = f"the run of {begun.started} is under way; {reason}"
+        reason = f"The run of {begun.started} is under way. {reason}"
     return (
         f"{feed.district}: tonight's roster is not delivered, {night.minutes_to_deadline} min "
-        f"before the deadline; {reason}"
+        f"before the deadline. {reason}"
     )
 
 

@@ -1,6 +1,6 @@
-"""Root's commands among the files of a feed's account, which may not be its own any more.
+"""Let root's commands use the files of a feed's account, which may be compromised.
 
-Whoever has taken over an account can put a link or a pipe in the place of any file of its folders.
+An attacker with this account can replace any file of its folders by a link or a pipe.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from roster_upload.exits import Exit, Failure
 
 
 def become_owner(folder: Path) -> None:
-    """Give up root's rights for good, and go on as the owner of a feed's state.
+    """Give up root's rights for good, and continue as the owner of a feed's state.
 
-    A link in the folder then opens nothing that this account could not open itself. The folder's
-    own place is root's, so the account cannot choose another owner. Raise Failure.
+    A link in the folder then opens nothing that this account could not open itself. Its
+    parent folder is root's, so the account cannot choose another owner. Raise Failure.
     """
     if os.geteuid() != 0:
         return
@@ -27,7 +27,7 @@ def become_owner(folder: Path) -> None:
     except FileNotFoundError:  # nothing was ever delivered
         return
     if not stat.S_ISDIR(owner.st_mode):
-        raise Failure(Exit.LOCAL, f"{folder} is not a folder; remove it and run site.yml")
+        raise Failure(Exit.LOCAL, f"{folder} is not a folder. Remove it and run site.yml")
     if owner.st_uid == 0:
         return
     try:
@@ -39,7 +39,7 @@ def become_owner(folder: Path) -> None:
 
 
 def user_name() -> str:
-    """Return as whom this process reads and writes."""
+    """Return the name of the user of this process."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -48,7 +48,7 @@ def user_name() -> str:
 
 def open_plain(path: Path, flags: int = os.O_RDONLY, mode: int = 0o640) -> int:
     """Open a plain file and return its descriptor. Raise OSError for a link, pipe or device."""
-    # Without O_NONBLOCK a pipe would hold up whoever opens it.
+    # Without O_NONBLOCK a pipe would block this process.
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

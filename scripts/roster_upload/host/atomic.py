@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: a reader finds the old one or the new one."""
+"""Replace files as a whole: a reader finds the old one or the new one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OWNERS = 0o600
 
 
 def replace(path: Path, data: bytes, *, mode: int = OWNERS, lasting: bool = True) -> None:
-    """Replace a file at once. Raise OSError, and then the file is as before.
+    """Replace a file at once. Raise OSError, and keep the old file then.
 
-    `lasting`: it outlives a power cut; what can be collected again need not.
+    With `lasting`, the new file survives a power cut.
     """
     with replacing(path, mode=mode, lasting=lasting) as out:
         out.write(data)
@@ -23,7 +23,7 @@ def replace(path: Path, data: bytes, *, mode: int = OWNERS, lasting: bool = True
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = OWNERS, lasting: bool = True) -> Iterator[BinaryIO]:
-    """Give a file to write to. It takes the place of `path` where the block ends well."""
+    """Yield a file to write to. It replaces `path` if the block raises nothing."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -42,16 +42,16 @@ def replacing(path: Path, *, mode: int = OWNERS, lasting: bool = True) -> Iterat
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed runs have left of replacements of `path`. Raise OSError.
+    """Remove the temporary files of `path` that killed runs have left. Raise OSError.
 
-    The caller sees to it that nobody replaces it at the same time.
+    The caller makes sure that nobody replaces it at the same time.
     """
     for left in path.parent.glob(f".{path.name}.*"):
         left.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:
-    """Have the names in a folder outlive a power cut. Raise OSError."""
+    """Make the names in a folder survive a power cut. Raise OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

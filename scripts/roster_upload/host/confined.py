@@ -1,7 +1,7 @@
-"""Work among an account's files in a process that has only this account's rights, and limits.
+"""Read an account's files in a process with limits, and with only this account's rights.
 
-Whoever has taken over the account can make its files huge, or never-ending. Then the process of
-this one account ends without an answer, and root's own goes on.
+An attacker with this account can make its files huge or endless. Then only this process ends
+without an answer, and root's own continues.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def answer_as_owner(
         answer = _read(reader, time.monotonic() + seconds, longest)
     finally:
         os.close(reader)
-        os.kill(child, signal.SIGKILL)  # it may hang. One that has ended is only waited for.
+        os.kill(child, signal.SIGKILL)  # it may hang. If it has ended, this does nothing.
         os.waitpid(child, 0)
     if not answer:
         raise Failure(Exit.LOCAL, f"the files in {folder} could not be read within their limits")
@@ -64,7 +64,7 @@ def _work(writer: int, folder: Path, work: Callable[[], bytes], memory: int) -> 
 
 
 def _read(reader: int, end: float, longest: int) -> bytes:
-    """Return all that comes until the writer closes. Raise Failure."""
+    """Return everything that the writer sends until it closes. Raise Failure."""
     found = bytearray()
     while len(found) <= longest:
         if not select.select([reader], [], [], max(end - time.monotonic(), 0))[0]:

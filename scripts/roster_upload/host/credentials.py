@@ -43,7 +43,7 @@ def previous(folder: Path, feed: str) -> Path:
 
 
 def is_outlived(path: Path, accepted: str, now: dt.datetime) -> bool:
-    """Return whether the last accepted delivery began after a credential was put aside.
+    """Return whether the last accepted delivery began after a credential was replaced.
 
     `accepted` is its start (ISO 8601), or "". A start later than `now` does not count: a clock was
     wrong.

@@ -1,4 +1,4 @@
-"""Locks of a host's deliveries: of a feed, of an account at a server, of transfer slots."""
+"""Locks of a host's deliveries: for a feed, an account at a server, and transfer slots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import open_plain
 
 LOOK_SECONDS = 0.5
-# A look whether a feed is busy, or the report of a killed run, holds its lock no longer.
+# A check whether a feed is busy holds its lock no longer. Neither does the record of a killed run.
 GLANCE_SECONDS = 1.0
 GLANCE_LOOK_SECONDS = 0.05
 FEED_LOCK = "lock"
@@ -37,7 +37,7 @@ def feed_lock(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether a delivery holds the feed's lock, or may: who may not look cannot tell."""
+    """Return whether a delivery holds the feed's lock, or this account may not check it."""
     try:
         with os.fdopen(open_plain(folder / FEED_LOCK), "rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -55,7 +55,7 @@ def account_lock(username: str, host: str, port: int) -> str:
 
 
 def slot_locks(parallel: int) -> list[str]:
-    """Return the names of the locks of so many transfers at the same time."""
+    """Return the names of the locks for so many parallel transfers."""
     return [f"slot-{n}.lock" for n in range(parallel)]
 
 
@@ -65,8 +65,8 @@ def transfer_slot(
 ) -> Iterator[None]:
     """Wait for the server's account and for one of the host's transfer slots, and hold both.
 
-    Raise Failure after `seconds`. A running delivery of a release that still has `place-N.lock`
-    counts for no slot, but its account stays locked: that file has the same name.
+    Raise Failure after `seconds`. A running delivery of an older release (`place-N.lock`)
+    occupies no slot. Its account stays locked, since that file has the same name.
     """
     own = account_lock(feed.username, feed.remote_host, feed.remote_port)
     end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ def transfer_slot(
 
 
 def _first_free(folder: Path, names: list[str], feed: str) -> TextIO | None:
-    """Take and return the first lock that nobody holds. Raise Failure."""
+    """Take and return the first free lock, or None. Raise Failure."""
     for name in names:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)

@@ -27,7 +27,7 @@ def output(*command: str) -> str:
 def next_starts(now: dt.datetime, table: Path = CRON_TABLE) -> dict[str, dict[str, dt.datetime]]:
     """Return the next starts by feed and unit: `{"alder": {"roster-upload": 2026-11-24T07:12Z}}`.
 
-    A table without a running cron starts nothing. Its times are UTC, as the host's are.
+    A table without a running cron starts nothing. Its times are UTC, like the host's clock.
     """
     found: dict[str, dict[str, dt.datetime]] = {}
 

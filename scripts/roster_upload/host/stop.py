@@ -1,8 +1,8 @@
-"""Signals that ask the program to end.
+"""Handle signals that ask the program to end.
 
-Between `listening` and its end a signal is only noted. In a block of `heard` it raises Stopped at
-once, wherever the main thread is, so that each step ends by its own clean-up. A block of
-`deferred` inside of it is not torn: Stopped is raised at its end.
+In a block of `listening` a signal is only noted. In a block of `heard` it raises Stopped at once,
+wherever the main thread is. So each step ends by its own clean-up. A block of `deferred` inside is
+not interrupted. Stopped is raised at its end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Stopped(BaseException):
     """A signal asks the program to end.
 
-    It is no Exception: paramiko, like many libraries, takes those for a connection that broke.
+    It is no Exception, since paramiko and other libraries treat those as a broken connection.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,7 +44,7 @@ class _Signals:
             self.pending, self.since = name, time.monotonic()
 
     def raise_pending(self) -> None:
-        """Raise Stopped for a signal that was deferred, once nothing defers it any more."""
+        """Raise Stopped for a deferred signal, unless an outer block still defers it."""
         if self.pending and self.deferrals <= 0:
             name, self.pending = self.pending, ""
             raise Stopped(name)
@@ -81,8 +81,8 @@ def heard() -> Iterator[None]:
         _signals.deferrals += 1
 
 
-class deferred:  # noqa: N801 - used as the functions beside it; a generator would cost more
-    """Raise Stopped at the end of the block, in the place of whatever the block raises."""
+class deferred:  # noqa: N801 - used like the functions above. A generator costs more
+    """Raise Stopped at the end of the block, instead of anything that the block raises."""
 
     def __enter__(self) -> None:
         _signals.deferrals += 1

@@ -1,4 +1,4 @@
-"""The end of a run of a feed's unit: by itself, by a signal, or without a start."""
+"""Find out how a feed's unit ended: by itself, by a signal, or without a start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from roster_upload.exits import Exit, Failure
 
-# What `systemctl show` prints, one `NAME=value` a line.
+# Properties that `systemctl show` prints, one `NAME=value` a line.
 PROPERTIES = ("ActiveState", "LoadState", "Result", "ExecMainStatus", "InvocationID", "Job")
 SHOW = ("systemctl", "show", *(f"--property={name}" for name in PROPERTIES))
 BUSY = ("activating", "active", "reloading", "deactivating")
@@ -38,9 +38,9 @@ def ended(
 ) -> Exit:
     """Return the exit code of a unit's program. Raise Failure if the program did not end by itself.
 
-    `former` is the result of `run_of` before the start. `started` and `errors` are whether
-    `systemctl start` succeeded, and its output. systemd may forget a successful unit at once. Then
-    nothing is known but its success.
+    `former` is the result of `run_of` before the start. `started` is true if
+    `systemctl start` succeeded, and `errors` is its error output. systemd may forget a successful
+    unit at once. Then only its success is known.
     """
     result, status = now["Result"], int(now["ExecMainStatus"] or 0)
     is_loaded = now["LoadState"] == "loaded"

@@ -52,7 +52,7 @@ def _night(result: NightResult) -> list[Any]:
 
 
 def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
-    """Return the keys of a receipt that a report has."""
+    """Return those values of a receipt that a report contains."""
     if not receipt:
         return None
     values = receipt.to_json()
@@ -60,7 +60,7 @@ def _receipt(receipt: Receipt | None) -> dict[str, Any] | None:
 
 
 def _cautions(receipt: Receipt | None) -> dict[str, Any] | None:
-    """Return the cautions of the last successful delivery, with its first faulty row alone."""
+    """Return the cautions of the last successful delivery, with only its first faulty row."""
     if not receipt:
         return None
     values = receipt.to_json()
@@ -69,7 +69,7 @@ def _cautions(receipt: Receipt | None) -> dict[str, Any] | None:
 
 
 def _held(receipt: Receipt | None) -> dict[str, Any] | None:
-    """Return the export that is still held, or whose removals wait."""
+    """Return the export that is still held, or has waiting removals."""
     if not receipt:
         return None
     return {

@@ -18,15 +18,15 @@ from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import stamp
 from roster_upload.report.brief import brief
 
-# Keys of a feed's configuration that a report has.
+# Keys of a feed's configuration that a report contains.
 SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline")
-# The receipts of a feed may take so long, and those of all feeds. The control node waits longer.
+# Time limits for the receipts of one feed, and of all feeds. The control node waits longer.
 FEED_SECONDS, ALL_SECONDS, LEAST_SECONDS = 15.0, 60.0, 1.0
 Starts = Mapping[str, Mapping[str, dt.datetime]]
 
 
 def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> list[dict[str, Any]]:
-    """Return all feeds that are configured or have receipts. An unreadable feed hides no other."""
+    """Return all feeds that are configured or have receipts, even if some are unreadable."""
     files = {path.stem: path for path in configuration.glob("*.toml")}
     names = {*files, *(path.parent.name for path in state.glob("*/receipts.jsonl"))}
     last_night = stamp(dt.datetime.now(dt.UTC) + dt.timedelta(days=2))[:10]
@@ -58,7 +58,7 @@ def _configuration(path: Path | None) -> tuple[dict[str, Any], str | None]:
 
 
 def _written(path: Path) -> str | None:
-    """Return when a file was last written. None without one."""
+    """Return the time at which a file was last written, or None without one."""
     try:
         return stamp(dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC))
     except OSError:
@@ -66,7 +66,7 @@ def _written(path: Path) -> str | None:
 
 
 def _from_receipts(folder: Path, nights: int, last_night: str, seconds: float) -> dict[str, Any]:
-    """Return what a feed's receipts say. Its account, which may be an attacker's, wrote them."""
+    """Return a feed's receipts in brief. Its account, which may be compromised, wrote them."""
     try:
         work = functools.partial(_as_owner, folder, nights, last_night)
         found = json.loads(answer_as_owner(folder, work, seconds))
@@ -80,7 +80,7 @@ def _from_receipts(folder: Path, nights: int, last_night: str, seconds: float) -
 
 
 def _as_owner(folder: Path, nights: int, last_night: str) -> bytes:
-    """Return a feed's receipts in brief as JSON. It runs with the rights of their owner."""
+    """Return a feed's receipts in brief as JSON. Run it with the rights of their owner."""
     found: dict[str, Any] = {}
     try:
         ledger = Ledger(folder)

@@ -11,7 +11,7 @@ from roster_upload.host.schedule import output
 
 def machine(state: Path) -> dict[str, Any]:
     """Return a host's clock, free bytes on the disk of `state`, and failed units."""
-    # A container's clock is the machine's that it runs on.
+    # A container has the clock of its machine.
     is_container = output("systemd-detect-virt", "--container") not in ("", "none")
     synced = "" if is_container else output(
         "timedatectl", "show", "-p", "NTPSynchronized", "--value"

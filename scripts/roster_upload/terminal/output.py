@@ -24,7 +24,7 @@ def show(text: str) -> None:
 
 
 def show_json(answer: Mapping[str, object], indent: int | None = 2) -> None:
-    """Write a command's answer as JSON, in which all but ASCII is escaped.
+    """Write a command's answer as JSON. Characters other than ASCII are escaped.
 
     `spec/answers.schema.json` describes the answers. A change that breaks readers raises SCHEMA.
     """
@@ -33,7 +33,7 @@ def show_json(answer: Mapping[str, object], indent: int | None = 2) -> None:
 
 
 def say(text: str, out: IO[str] | None = None) -> None:
-    """Write lines of text, by default to the error output. Without a reader nothing happens."""
+    """Write lines of text, by default to the error output. A missing reader is ignored."""
     out = out or sys.stderr
     if out is None:  # it was closed before the program began
         return

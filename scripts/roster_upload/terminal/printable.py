@@ -1,6 +1,6 @@
-"""The one door for text from outside: servers, exports, file names, reports of other hosts.
+"""Make text from outside printable: from servers, exports, file names, other hosts' reports.
 
-It goes through here where it enters, and again where the control node shows it.
+The program does so when it reads such text. The control node does so again before it shows it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from pathlib import PurePath
 from typing import Any
 
 LONGEST = 300  # characters of one line
-LONGEST_MESSAGE = 4_000  # the same, of a line that is made of several such texts
+LONGEST_MESSAGE = 4_000  # characters of a line that is made of several such texts
 LONGEST_PATH = 4096
 
 
 def printable(text: str | bytes, longest: int = LONGEST) -> str:
     """Return text as one bounded line of printable characters.
 
-    Whatever could steer a terminal, break a line or turn the direction of writing round is shown
-    as an escape such as `\\x1b`. Text that went through once stays as it is.
+    Characters that control a terminal, break a line or reverse the direction of writing become
+    escapes such as `\\x1b`. Printable text of this length stays as it is.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
@@ -30,12 +30,12 @@ def printable(text: str | bytes, longest: int = LONGEST) -> str:
 
 
 def printable_lines(text: str, longest: int = LONGEST_MESSAGE) -> str:
-    """Return text whose lines are printable each."""
+    """Return text with each line made printable."""
     return "\n".join(printable(line, longest) for line in text.split("\n"))
 
 
 def printable_values(value: Any) -> Any:
-    """Return a JSON value whose texts have printable lines."""
+    """Return a JSON value with all its texts made printable."""
     if isinstance(value, str):
         return printable_lines(value)
     if isinstance(value, dict):
@@ -46,5 +46,5 @@ def printable_values(value: Any) -> Any:
 
 
 def path_text(path: PurePath) -> str:
-    """Return a path for people, also one whose bytes are not UTF-8."""
+    """Return a path for people, even if its bytes are not UTF-8."""
     return printable(os.fsencode(path), LONGEST_PATH)

@@ -1,4 +1,4 @@
-"""Rows as columns of plain text, for terminals. A row takes microseconds, so there may be many."""
+"""Arrange rows in columns of plain text, for terminals. It is fast enough for many rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NARROWEST = 4  # a column, in cells of the terminal
 def table(rows: Sequence[Sequence[str]], width: int, *, numbers: bool = False) -> list[list[str]]:
     """Return the lines of each row, as wide as `width` at most.
 
-    Cells that are too wide go on in the next line. With `numbers` all columns but the first are
+    Cells that are too wide continue in the next line. With `numbers` all columns but the first are
     aligned to the right.
     """
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
@@ -41,7 +41,7 @@ def _padded(text: str, width: int, *, is_right: bool) -> str:
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Return a text in pieces of so many cells at most."""
+    """Return a text in pieces of at most `width` cells."""
     if cell_len(text) <= width:
         return [text]
     lines, used = [""], 0

@@ -188,5 +188,5 @@ def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
     if state == "inactive":
         assert (tmp_path / "stopped").read_text() == "roster-upload@a.service\n"
     else:
-        assert "ran before and goes on" in told
+        assert "was running before, and continues" in told
         assert "systemctl stop roster-upload@a.service" in told
