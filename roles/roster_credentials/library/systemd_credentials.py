@@ -255,7 +255,7 @@ def held_source(credential):
     # After the reading: a file that was replaced before it has another digest, too.
     if "digest" in source and digest(source["path"]) != source["digest"]:
         raise Trouble(
-            "%(name)s is not the tested credential. Somebody has replaced it. Run the same command again"
+            "%(name)s is not the tested credential. Run the same command again"
             % source
         )
     if credential["secret"] is not None and secret != credential["secret"].encode("utf-8"):
