@@ -196,7 +196,7 @@ def assert_root_alone_is_shown(feed: Feed, person: tuple[str, str], since: str) 
     assert [line for line in shown.stdout.splitlines() if all(word in line for word in person)]
     code, told = operate(feed, f"diff {name}")
     assert code == 2, told
-    assert "to a terminal only" in told
+    assert "only to a terminal" in told
     said = said_since(feed, since, f"roster-diff@{name}", f"roster-upload@{name}")
     assert "guard holds the export" in said
     assert f"roster-diff@{name}" in said

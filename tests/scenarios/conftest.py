@@ -34,7 +34,7 @@ def plain(told: str) -> str:
 
 def row(told: str, *words: str) -> str:
     """Return the line of a closing table with all the words. Fail the test without one."""
-    table = re.split(r" done *\n", plain(told))[-1]
+    table = re.split(r": (?:results|planned changes \(check mode\)) *\n", plain(told))[-1]
     lines = [line for line in table.splitlines() if all(word in line for word in words)]
     assert len(lines) == 1, f"{len(lines)} lines with {words}:\n{told}"
     return lines[0]
