@@ -341,8 +341,8 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
     assert {shlex.split(command)[5] for command in commands} == {"roster-0000", "painted"}
     for command in commands:
         values = json.loads(shlex.split(command)[7])
-        assert values["feed"] in ("feed-0000", "feed-0100")
-        assert values["digest"] == digest
+        assert values["roster_feed"] in ("feed-0000", "feed-0100")
+        assert values["approve_digest"] == digest
     note = " ".join(column(visit.page, "note"))
     assert "report not understood: feeds[0].feed is not a feed's name" in note
     assert "\\x1b]0;x\\x07\\u202e" in " ".join(column(visit.page, "district"))

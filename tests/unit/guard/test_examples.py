@@ -14,9 +14,9 @@ from support.examples import EXAMPLES, WIDTH
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "guard.md"
 # Example: whether its kind of answer is this one. All others are let through.
 HELD_FOR = {
-    "rollover": "grades of",
+    "rollover": "grades would change for",
     "closed-school": "the school school-7 would lose 100 of 100",
-    "renumbered-users": "make new accounts",
+    "renumbered-users": "lose the history",
     "renumbered-enrollments": "guard_limits: {enrollments: {removed: 100}}",
     "moved-end": "all 624 would be removed",
     "disabled": "all 1,200 would be removed",
