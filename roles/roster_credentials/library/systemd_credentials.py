@@ -254,10 +254,7 @@ def held_source(credential):
         raise Trouble("this host cannot read the credential %(name)s in %(path)s" % source)
     # After the reading: a file that was replaced before it has another digest, too.
     if "digest" in source and digest(source["path"]) != source["digest"]:
-        raise Trouble(
-            "%(name)s is not the tested credential. Run the same command again"
-            % source
-        )
+        raise Trouble("%(name)s is not the tested credential. Run the same command again" % source)
     if credential["secret"] is not None and secret != credential["secret"].encode("utf-8"):
         raise Trouble("%(name)s differs from the vault file. Run the same command again" % source)
     return secret
