@@ -100,7 +100,7 @@ def in_steps(fleet: Path, play: Play) -> str:
 
 
 def test_a_run_in_steps_comes_to_all(in_steps: str) -> None:
-    assert in_steps.count("PLAY [Make each host one") == 3
+    assert in_steps.count("PLAY [Make each host deliver") == 3
     assert recap(in_steps).keys() == set(HOSTS)
 
 
@@ -168,7 +168,7 @@ def test_a_silent_host_at_the_head_stops_nobody(troubled: Path, play: Play) -> N
     done = play("site", troubled, "--limit", f"{SILENT},{GOOD},{ALSO_GOOD}", "-e", steps)
     assert done.returncode != 0
     assert "UNREACHABLE" in row(done.stdout, SILENT)
-    assert done.stdout.count("PLAY [Make each host one") == 2
+    assert done.stdout.count("PLAY [Make each host deliver") == 2
     for host in (GOOD, ALSO_GOOD):
         assert "no change" in row(done.stdout, host)
 
