@@ -21,6 +21,7 @@ from roster_fleet.report import (
     Reader,
     UnfitError,
     flag,
+    maybe,
     other_release,
     several,
     table,
@@ -33,7 +34,9 @@ LONGEST_ANSWER = 1_000_000  # characters
 NOT_FOUND = 127  # a shell's exit code
 VERSION_NUMBER = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}")
 VERSION = re.compile(rf"roster-upload ({VERSION_NUMBER.pattern})")
-CHECK = table({"check": text, "ok": flag, "exit_code": whole, "text": text})
+# A host that does not say that a feed is ready has not looked at everything.
+READY = maybe(flag, default=False)
+CHECK = table({"check": text, "ok": flag, "ready": READY, "exit_code": whole, "text": text})
 VERIFIED = table({"feeds": several(table({"feed": text, "checks": several(CHECK)}))})
 Check = Mapping[str, Any]
 

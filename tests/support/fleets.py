@@ -116,7 +116,7 @@ def feed(number: int, nights: int, fate: str = "sent") -> dict[str, Any]:
         "nights": listed,
         "last": receipt("send", listed[-1][1], last) if listed else None,
         "last_sent": receipt("send", "sent", dt.date.fromisoformat(sent[-1][0])) if sent else None,
-        "rehearsal": receipt("rehearse", "rehearsed", today - dt.timedelta(days=1), "all is ready"),
+        "rehearsal": receipt("rehearse", "rehearsed", today - dt.timedelta(days=1), "it is good"),
         "watch": None,
         "held": hold if fate == "held" else None,
         "cautions": {"feed": f"feed-{number:04}", "unchanged_nights": 1, "unchanged_limit": 10},

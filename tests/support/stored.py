@@ -123,7 +123,7 @@ REHEARSED: dict[str, Any] = {
     **SENT,
     "command": "rehearse",
     "outcome": "rehearsed",
-    "message": "Maple Grove: all is ready for tonight. Nothing was sent",
+    "message": "Maple Grove: this export can be delivered tonight. Nothing was sent",
     "night": "2026-11-23",
     "finished": "2026-11-22T21:00:00Z",
 }

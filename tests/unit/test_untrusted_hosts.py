@@ -108,7 +108,8 @@ def test_an_answer_that_is_too_long_is_refused() -> None:
             asking.ask(Action(**told), "")
 
 
-CHECK = {"check": "login", "ok": False, "exit_code": 9, "text": "was refused"}
+CHECK = {"check": "login", "ok": False, "ready": False, "exit_code": 9, "text": "was refused"}
+START = {"check": "next start", "ok": True, "ready": True, "exit_code": 0, "text": "07:12"}
 
 
 def verified(feeds: Any, **more: Any) -> str:
@@ -124,6 +125,9 @@ def test_checks_are_read_by_their_schema() -> None:
     feeds = [of("birch", CHECK), of("alder", CHECK | {"more": 1}) | {"more": 1}]
     action = Action(rc=9, stdout=verified(feeds, more=1))
     assert asking.checks_of(action, "alder") == [CHECK]
+    silent = {key: value for key, value in START.items() if key != "ready"}
+    action = Action(rc=0, stdout=verified([of("alder", silent)]))
+    assert asking.checks_of(action, "alder") == [{**START, "ready": False}]
 
 
 @pytest.mark.parametrize(
@@ -149,16 +153,30 @@ def test_an_answer_that_does_not_fit_fails_for_its_host(output: str, wrong: str)
 
 def test_a_row_of_verify() -> None:
     row = module(VERIFY).row
-    good = [
-        {"check": "next start", "ok": True, "exit_code": 0, "text": "07:12"},
-        {"check": "calendar", "ok": True, "exit_code": 29, "text": "a blackout date"},
-    ]
-    assert row("alder", good) == {"feed": "alder", "did": "ready", "note": "07:12", "ok": True}
-    told = row("alder", [*good, CHECK, CHECK | {"check": "clock", "text": "off"}])
+    assert row("alder", [START]) == {"feed": "alder", "did": "ready", "note": "07:12", "ok": True}
+    told = row("alder", [START, CHECK, CHECK | {"check": "clock", "text": "off"}])
     assert told == {
         "feed": "alder", "did": "login, clock", "note": "was refused; off", "ok": False
     }  # fmt: skip
-    assert row("alder", [])["ok"] is False
+    assert row("alder", []) == {"feed": "alder", "did": "not checked", "note": "", "ok": False}
+
+
+@pytest.mark.parametrize(
+    ("check", "did"),
+    [
+        ("calendar", "nothing planned tonight"),
+        ("export", "waits for the export"),
+        ("content", "not rehearsed"),
+        ("of a newer release", "not checked"),
+    ],
+)
+def test_what_is_open_is_not_ready(check: str, did: str) -> None:
+    row = module(VERIFY).row
+    left = START | {"check": check, "ready": False, "text": "look"}
+    assert row("alder", [START, left]) == {
+        "feed": "alder", "did": did, "note": "look", "ok": True
+    }  # fmt: skip
+    assert row("alder", [START, left, CHECK])["did"] == "login", "a fault comes first"
 
 
 @given(st.dictionaries(st.sampled_from(["feed", "why"]), st.text(st.characters(codec="utf-8"))))

@@ -43,7 +43,8 @@ author: The Roster Delivery authors
 
 LOOK_SECONDS = 2
 # Checks of `roster-upload verify` without which nothing can be sent now.
-NEEDED = ("configuration", "free space", "export")
+NEEDED = ("configuration", "free space", "export", "content")
+CHECK_SECONDS = 300  # as for verify.yml, since the content may be validated
 LONGEST_SECONDS = 95 * 60  # the unit itself ends before
 LINES_SHOWN = 1_000  # of the journal. A delivery writes some dozens.
 MARK = "--"
@@ -122,13 +123,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     def foreseen(self, feed: str) -> dict[str, Any]:
         """Return the outcome as far as it is known before a delivery: without guard and server."""
         try:
-            found = asking.checks_of(self, feed, "--without-login")
+            found = asking.checks_of(self, feed, "--without-login", seconds=CHECK_SECONDS)
             checks = {check["check"]: check for check in found}
         except AnsibleActionFail as failure:
             return {"changed": False, "exit_code": int(Exit.CONFIG), "said": str(failure)}
         for name in NEEDED:
-            if code := checks[name]["exit_code"] if name in checks else 0:
-                return {"changed": False, "exit_code": code, "said": checks[name]["text"]}
+            if name in checks and not checks[name]["ok"]:
+                code, said = checks[name]["exit_code"], checks[name]["text"]
+                return {"changed": False, "exit_code": code, "said": said}
         calendar = checks.get(CALENDAR, {"exit_code": 0})
         if calendar["exit_code"] == Exit.PAUSED:
             return {"changed": False, "exit_code": int(Exit.PAUSED), "said": calendar["text"]}

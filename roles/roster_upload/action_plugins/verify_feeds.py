@@ -19,6 +19,8 @@ module: verify_feeds
 short_description: Check whether a host is ready for tonight
 description:
   - Runs C(roster-upload verify) on the host. It changes nothing, and logs in once for each feed.
+  - A feed is ready if its export was rehearsed or delivered as it is, and nothing else can stop
+    tonight's delivery.
   - The task needs C(timeout=0). Each feed has a time limit of its own.
 options:
   feeds:
@@ -41,15 +43,27 @@ rows:
 
 SECONDS = 300  # for a feed, with a login at a slow server
 NEXT_START = "next start"
+# Without a fault, what keeps a feed from being ready.
+OPEN = {
+    "calendar": "nothing planned tonight",
+    "export": "waits for the export",
+    "content": "not rehearsed",
+}
 
 
 def row(feed: str, checks: list[Any]) -> dict[str, Any]:
-    """Return a feed's row of the closing table."""
+    """Return a feed's row of the closing table. A check that is not ready is never `ready`."""
     wrong = [check for check in checks if not check["ok"]]
-    shown = wrong or [check for check in checks if check["check"] == NEXT_START]
+    left = [check for check in checks if not check["ready"]]
+    shown = wrong or left or [check for check in checks if check["check"] == NEXT_START]
+    did = "ready" if checks and not left else "not checked"
+    if wrong:
+        did = ", ".join(check["check"] for check in wrong)
+    elif left:
+        did = next((OPEN[check["check"]] for check in left if check["check"] in OPEN), did)
     return {
         "feed": feed,
-        "did": ", ".join(check["check"] for check in wrong) or "ready",
+        "did": did,
         "note": printable("; ".join(check["text"] for check in shown), LONGEST_MESSAGE),
         "ok": bool(checks) and not wrong,
     }

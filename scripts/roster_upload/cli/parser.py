@@ -170,7 +170,9 @@ def _server_and_night(
     one = command(
         "verify",
         "is everything ready for tonight? checks configuration, clock, next start, free space, "
-        "export, credential, host key, login and upload path, and changes nothing",
+        "export, content, credential, host key, login and upload path, and changes nothing",
+        "The content is ready if this very export was rehearsed or delivered. Otherwise it is "
+        "validated.",
     )
     one.add_argument("feed", metavar="FEED", nargs="?")
     one.add_argument("--without-login", action="store_true", help="do not connect to the server")

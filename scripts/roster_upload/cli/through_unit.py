@@ -59,10 +59,28 @@ def is_relayed(given: argparse.Namespace) -> bool:
 def relay(given: argparse.Namespace) -> int:
     """Run a command in its unit. Return its exit code. Raise Failure."""
     command = LOGINS[given.slot] if given.command == "login" else given.command
+    if command == "rehearse":
+        code = run(given, command)
+        return _of_host(given) if code == Exit.OK else code
     if command not in TRANSFERS:
         return run(given, command)
     with wished(given.feed, getattr(given, "digest", None) or ""):
         return run(given, command)
+
+
+def _of_host(given: argparse.Namespace) -> int:
+    """Show what may stop a rehearsed delivery on this host. Return the exit code of the first.
+
+    The unit's sandbox hides clock and schedule.
+    """
+    # Only a rehearsal needs it.
+    from roster_upload.delivery import readiness  # noqa: PLC0415
+
+    checks = readiness.of_host(config.load(config_file(given)), dt.datetime.now(dt.UTC))
+    wrong = [check for check in checks if not check.is_ok]
+    for check in wrong:
+        say(f"{check.name}: {check.text}")
+    return wrong[0].code if wrong else Exit.OK
 
 
 def run(given: argparse.Namespace, command: str) -> int:

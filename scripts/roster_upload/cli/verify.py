@@ -6,25 +6,24 @@ import argparse
 import contextlib
 import datetime as dt
 import io
+from collections.abc import Iterator, Sequence
 
 from roster_upload.cli import host_feeds, through_unit
-from roster_upload.delivery import readiness
+from roster_upload.delivery import content, readiness
 from roster_upload.delivery.readiness import Check
 from roster_upload.exits import Exit, Failure
 from roster_upload.terminal.output import show, show_json
 
 
 def verify(given: argparse.Namespace) -> int:
-    """Check everything that a delivery needs. Return the exit code of the first problem."""
+    """Check everything that a delivery needs. Return the exit code of the first problem.
+
+    If nothing is wrong, and nothing is planned tonight for any of the feeds, that is its code.
+    """
     found: dict[str, list[Check]] = {}
     for name in host_feeds.names(given):
         given.feed = name
-        feed, first = readiness.load(host_feeds.config_file(given))
-        found[name] = [first]
-        if feed:
-            found[name] += readiness.of_host(feed, dt.datetime.now(dt.UTC))
-            if not given.without_login:
-                found[name].append(_login_check(given))
+        found[name] = list(_checks(given))
     if given.json:
         show_json({
             "feeds": [
@@ -35,10 +34,40 @@ def verify(given: argparse.Namespace) -> int:
     else:
         for name, checks in found.items():
             for check in checks:
-                word = "ok " if check.is_ok else "BAD"
-                show(f"{name}  {word}  {check.name:13}  {check.text}")
-    wrong = [check.code for checks in found.values() for check in checks if not check.is_ok]
-    return wrong[0] if wrong else Exit.OK
+                show(f"{name}  {_word(check)}  {check.name:13}  {check.text}")
+    return _code(list(found.values()))
+
+
+def _checks(given: argparse.Namespace) -> Iterator[Check]:
+    """Yield the checks of a feed. A night without a delivery needs no export."""
+    path, now = host_feeds.config_file(given), dt.datetime.now(dt.UTC)
+    feed, first = readiness.load(path)
+    yield first
+    if not feed:
+        return
+    yield from readiness.of_host(feed, now)
+    if not readiness.pause(feed, now):
+        yield (export := readiness.export(feed, now))
+        if export.code is Exit.OK:
+            yield content.look(feed, path, host_feeds.state_of(given), now)
+    if not given.without_login:
+        yield _login_check(given)
+
+
+def _word(check: Check) -> str:
+    """Return the result of a check as one word."""
+    if check.is_ready:
+        return "ok  "
+    return "open" if check.is_ok else "BAD "
+
+
+def _code(feeds: Sequence[Sequence[Check]]) -> Exit:
+    """Return the exit code for the checks of some feeds."""
+    wrong = [check.code for checks in feeds for check in checks if not check.is_ok]
+    if wrong:
+        return wrong[0]
+    paused = [any(check.code is Exit.PAUSED for check in checks) for checks in feeds]
+    return Exit.PAUSED if feeds and all(paused) else Exit.OK
 
 
 def _login_check(given: argparse.Namespace) -> Check:

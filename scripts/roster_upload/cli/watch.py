@@ -7,6 +7,7 @@ import datetime as dt
 
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
+from roster_upload.delivery import readiness
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.credentials import secrets_folder
 from roster_upload.host.locks import feed_lock
@@ -32,8 +33,8 @@ def watch(given: argparse.Namespace) -> int:
     if tonight.is_in_order:
         show(f"{feed.district}: tonight's delivery is in order")
         return Exit.OK
-    if any(night.deadline.date() in span for span in feed.blackouts):
-        show(f"{feed.district}: tonight is a blackout date, so nothing is sent")
+    if text := readiness.pause(feed, now):
+        show(f"{feed.district}: {text}")
         return Exit.OK
     message = _message(feed, night, ledger, tonight)
     receipt = Receipt(

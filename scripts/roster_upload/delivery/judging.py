@@ -28,6 +28,16 @@ from roster_upload.validation.options import ValidationOptions
 OF_THE_FILE = ("package", "rows", "faulty_rows", "findings", "changes")
 
 
+def refusal(report: Report, feed: str) -> Failure:
+    """Return the failure of an export that breaks rules of severity `error`."""
+    errors = report.findings.errors
+    return Failure(
+        Exit.REFUSED,
+        f"the export breaks {len(errors)} rule{'s' if len(errors) > 1 else ''} and was not "
+        f"sent. The first: {errors[0].text()}. Run roster-upload check {feed} to see all",
+    )
+
+
 class CannotWait(Exception):
     """The reason why removals cannot wait, or no longer."""
 
@@ -89,13 +99,7 @@ class Judge:
         """Validate a file. Raise Failure if it breaks a rule of severity `error`."""
         self._check(file)
         if not self.report.accepted:
-            errors = self.report.findings.errors
-            raise Failure(
-                Exit.REFUSED,
-                f"the export breaks {len(errors)} rule{'s' if len(errors) > 1 else ''} and was not "
-                f"sent. The first: {errors[0].text()}. Run roster-upload check "
-                f"{self.job.receipt.feed} to see all",
-            )
+            raise refusal(self.report, self.job.receipt.feed)
         if isinstance(file, Built):
             require_scope(file)
 

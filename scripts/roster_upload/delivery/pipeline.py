@@ -14,7 +14,7 @@ from pathlib import Path
 
 from roster_upload import __version__
 from roster_upload.config import load
-from roster_upload.delivery import closing, private_copy
+from roster_upload.delivery import closing, private_copy, readiness
 from roster_upload.delivery.at_vendor import AtVendor, require_news
 from roster_upload.delivery.job import Draft, Job, Outgoing, beside, now
 from roster_upload.delivery.judging import Judge
@@ -141,16 +141,15 @@ class Delivery:
             heartbeat.beat(feed, secrets_folder(), None)
         copy = held.enter_context(private_copy.taken(job))
         private_copy.describe(job, copy)
-        if self.command == "send":
-            private_copy.require_fresh(job, copy)
+        to_come = private_copy.require_fresh(job, copy)
         judge = Judge(job, copy)
         package = judge.package()
         require_news(job)
         judge.validate(package)
         package, baseline = judge.let_through(package)
-        if self.command == "rehearse":
-            return Sender(job).rehearse(package)
         self._prepare(job, baseline, package)
+        if self.command == "rehearse":
+            return Sender(job).rehearse(package, to_come)
         Sender(job).transfer(package, lambda: self._begin_transfer(package))
         return self._summary()
 
@@ -183,19 +182,23 @@ class Delivery:
     @staticmethod
     def _blackout(job: Job) -> None:
         """Raise Failure on a blackout date."""
-        for span in job.feed.blackouts:
-            if job.night.deadline.date() in span:
-                raise Failure(
-                    Exit.PAUSED,
-                    f"{job.feed.district}: nothing is sent tonight, by plan: blackout {span}. The "
-                    "vendor keeps the last roster",
-                )
+        if text := readiness.pause(job.feed, job.started):
+            raise Failure(
+                Exit.PAUSED, f"{job.feed.district}: {text}. The vendor keeps the last roster"
+            )
 
     def _prepare(self, job: Job, baseline: Baseline, package: Outgoing) -> None:
-        """Save the baseline before the transfer, which a full disk must not follow."""
+        """Save the baseline before the transfer, which a full disk must not follow.
+
+        A rehearsal only tests whether there is room.
+        """
         baseline.night = job.night.date
+        key = job.secret("state")
         try:
-            self.state.prepare(baseline, package.sha256, job.secret("state"))
+            if self.command == "rehearse":
+                self.state.rehearse(baseline, key)
+            else:
+                self.state.prepare(baseline, package.sha256, key)
         except OSError as error:
             raise Failure(
                 Exit.LOCAL,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from roster_upload import export as exports
+from roster_upload.delivery import freshness
 from roster_upload.delivery.job import Job, Outgoing, no_room
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
@@ -18,17 +19,6 @@ from roster_upload.records.parts import File
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import path_text
 from roster_upload.validation.archive import content_digest
-
-AHEAD_MINUTES = 60  # by which an export's time stamp may lie ahead of the clock
-
-
-def ahead(path: str, written: dt.datetime, now: dt.datetime) -> str:
-    """Return the message about an export from the future. It would never become stale."""
-    return (
-        f"{path} was written {stamp(written)}, which is ahead of this host's clock "
-        f"({stamp(now)}). So its age is unknown. Compare the clock (timedatectl) with the SIS's. "
-        "Then let the SIS write the export again"
-    )
 
 
 def file_of(file: Outgoing, known: File | None = None) -> File:
@@ -95,14 +85,15 @@ def describe(job: Job, copy: Snapshot) -> None:
         )
 
 
-def require_fresh(job: Job, copy: Snapshot) -> None:
-    """Raise Failure for an export that is too old, or from the future."""
-    age, feed = job.started - copy.modified, job.feed
-    if -age > dt.timedelta(minutes=AHEAD_MINUTES):
-        raise Failure(Exit.STALE, ahead(job.receipt.source.path, copy.modified, job.started))
-    if age > dt.timedelta(hours=feed.maximum_age_hours):
-        raise Failure(
-            Exit.STALE,
-            f"the export was written {stamp(copy.modified)}, {age // dt.timedelta(hours=1)} h "
-            f"ago. The limit is {feed.maximum_age_hours} h. Check the SIS's own schedule",
-        )
+def require_fresh(job: Job, copy: Snapshot) -> str:
+    """Raise Failure for an export that is too old, or from the future.
+
+    A delivery judges it for now, a rehearsal for tonight. It returns a text if tonight's export is
+    still to come, "" otherwise. An accepted package has no age.
+    """
+    age_of = job.feed, job.receipt.source.path, copy.modified, job.started
+    if job.command == "send":
+        freshness.require_fresh(*age_of)
+    elif job.command == "rehearse":
+        return freshness.require_tonights(*age_of)
+    return ""

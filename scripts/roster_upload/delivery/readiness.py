@@ -11,10 +11,10 @@ from pathlib import Path
 from roster_upload import config
 from roster_upload import export as exports
 from roster_upload.config import Feed
-from roster_upload.delivery.private_copy import AHEAD_MINUTES, ahead
+from roster_upload.delivery import freshness
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
-from roster_upload.records.night import Night, stamp
+from roster_upload.records.night import Night, blackout, stamp
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
@@ -24,31 +24,50 @@ LEAST_FREE_BYTES: int = spec("host")["least_free_bytes"]
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a feed. `code` is `Exit.OK`, or the exit code of the fault."""
+    """One check of a feed. `code` is `Exit.OK`, or the exit code of the fault.
+
+    An open check found nothing for which somebody has to act, but cannot say how tonight ends.
+    """
 
     name: str
     code: Exit
     text: str
+    is_open: bool = False
 
     @property
     def is_ok(self) -> bool:
         """Return whether the check is good, so that nobody has to act."""
-        return self.code in (Exit.OK, Exit.PAUSED)
+        return self.is_open or self.code in (Exit.OK, Exit.PAUSED)
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether a delivery is planned tonight, and this check cannot stop it."""
+        return self.code is Exit.OK and not self.is_open
 
     def record(self) -> dict[str, object]:
         """Return the check as JSON has it."""
         return {
-            "check": self.name, "ok": self.is_ok, "exit_code": int(self.code), "text": self.text,
-        }  # fmt: skip
+            "check": self.name,
+            "ok": self.is_ok,
+            "ready": self.is_ready,
+            "exit_code": int(self.code),
+            "text": self.text,
+        }
 
 
 def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
-    """Yield the checks that need neither the credential nor the network."""
+    """Yield the checks of the host: time, next start, calendar and space."""
     for name, look in LOOKS.items():
         try:
             yield Check(name, Exit.OK, look(feed, now))
         except Failure as failure:
             yield Check(name, failure.code, failure.message)
+
+
+def pause(feed: Feed, now: dt.datetime) -> str:
+    """Return that nothing is planned tonight, "" if a delivery is. A pause needs no export."""
+    span = blackout(feed, Night.containing(feed, now).day)
+    return f"nothing is planned tonight: blackout {span}" if span else ""
 
 
 def _zone(_feed: Feed, _now: dt.datetime) -> str:
@@ -106,26 +125,39 @@ def _room(feed: Feed, _now: dt.datetime) -> str:
     return ", ".join(texts)
 
 
-def _export(feed: Feed, now: dt.datetime) -> str:
-    """Return the export. Raise Failure if it is missing, unreadable or stale."""
-    export = exports.find(feed.source, is_opaque=feed.is_opaque)
-    size, written = export.written()
-    if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
-        raise Failure(Exit.STALE, ahead(path_text(export.path), written, now))
-    if now - written > dt.timedelta(hours=feed.maximum_age_hours):
-        raise Failure(
-            Exit.STALE,
-            f"{path_text(export.path)} was written {stamp(written)}. The limit is "
-            f"{feed.maximum_age_hours} h. Check the SIS's own schedule",
-        )
-    return f"{path_text(export.path)}, {size:,} bytes, written {stamp(written)}"
+def export(feed: Feed, now: dt.datetime) -> Check:
+    """Return the check of the export, without its content: missing, being written, or stale.
+
+    It waits for nothing. So a file that is still being written is a fault only if a delivery would
+    not wait for it either.
+    """
+    try:
+        try:
+            found = exports.wait_until_stable(feed, 0, lambda _text: None)
+        except Failure as failure:
+            if failure.code is Exit.GROWING and feed.settle_minutes:
+                return Check("export", failure.code, _being_written(feed), is_open=True)
+            raise
+        size, written = found.written()
+        path = path_text(found.path)
+        to_come = freshness.require_tonights(feed, path, written, now)
+    except Failure as failure:
+        return Check("export", failure.code, failure.message)
+    text = to_come or f"{path}, {size:,} bytes, written {stamp(written)}"
+    return Check("export", Exit.OK, text, is_open=bool(to_come))
+
+
+def _being_written(feed: Feed) -> str:
+    return (
+        f"the export is still being written. A delivery waits until it has been quiet for "
+        f"{feed.quiet_seconds} s, for {feed.settle_minutes} min at most"
+    )
 
 
 def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Return that tonight is no blackout date. Raise Failure if it is one."""
-    for span in feed.blackouts:
-        if Night.containing(feed, now).deadline.date() in span:
-            raise Failure(Exit.PAUSED, f"nothing is sent tonight: blackout {span}")
+    if text := pause(feed, now):
+        raise Failure(Exit.PAUSED, text)
     return "tonight is no blackout date"
 
 
@@ -135,7 +167,6 @@ LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {
     "next start": _next,
     "calendar": _blackout,
     "free space": _room,
-    "export": _export,
 }
 
 

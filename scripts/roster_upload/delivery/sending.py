@@ -33,26 +33,26 @@ class Sender:
         self.feed = job.feed
         self.left: Any = None  # the vendor's file after the last attempt
 
-    def rehearse(self, package: Outgoing) -> str:
+    def rehearse(self, package: Outgoing, to_come: str) -> str:
         """Check the upload path, and probe the server if its profile is missing or outdated.
 
-        Return the message. Raise Failure.
+        Return the message. `to_come` says that tonight's export is still to come. Raise Failure.
         """
         from roster_upload.transfer import connect, probe  # noqa: PLC0415 - as in _send
 
-        feed, profile = self.feed, self._profile()
+        feed, profile, secret = self.feed, self._profile(), self.job.secret("current")
         with (
             transfer_slot(self._slots(), feed, self.job.night.seconds_left(), output.say),
             self._connected() as info,
-            connect.remote_directory(
-                feed, self.job.secret("current"), info, profile=profile
-            ) as directory,
+            connect.remote_directory(feed, secret, info, profile=profile) as directory,
         ):
             if not profile or profile.server != info.server:
                 info.learned = probe.Probe(directory).run()
             probe.inspect(directory, info.learned or profile, package.bytes)
         self.job.draft.update(outcome=Outcome.REHEARSED)
-        return f"{feed.district}: all is ready for tonight. Nothing was sent"
+        if to_come:
+            return f"{feed.district}: {to_come}. The rehearsal found no fault. Nothing was sent"
+        return f"{feed.district}: this export can be delivered tonight. Nothing was sent"
 
     def transfer(self, package: Outgoing, begin: Callable[[], None]) -> None:
         """Send a package. Raise Failure.

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from roster_upload.config import Feed
-from roster_upload.spec.values import window_minutes
+from roster_upload.spec.values import Span, window_minutes
 
 # The last attempt starts this long before the deadline. All waits end then.
 MARGIN_SECONDS = 120
@@ -35,9 +35,14 @@ class Night:
         return cls(opened, deadline, opened <= now, left)
 
     @property
+    def day(self) -> dt.date:
+        """Return the day of its deadline."""
+        return self.deadline.date()
+
+    @property
     def date(self) -> str:
         """Return the day of its deadline (ISO 8601)."""
-        return self.deadline.date().isoformat()
+        return self.day.isoformat()
 
     def seconds_left(self) -> float:
         """Return the seconds that are left for waits."""
@@ -45,6 +50,11 @@ class Night:
             return OUTSIDE_THE_WINDOW_SECONDS
         left = (self.deadline - dt.datetime.now(dt.UTC)).total_seconds()
         return max(left - MARGIN_SECONDS, 0)
+
+
+def blackout(feed: Feed, day: dt.date) -> Span | None:
+    """Return the blackout of a night, by the day of its deadline, or None without one."""
+    return next((span for span in feed.blackouts if day in span), None)
 
 
 def stamp(moment: dt.datetime) -> str:

@@ -12,6 +12,7 @@ from roster_upload.records.ledger import Ledger
 from roster_upload.records.receipt import Receipt
 
 STATE_MODE = 0o640  # as the receipts
+REHEARSED = ".accepted-rehearsal"  # a baseline that is removed at once, or by the next delivery
 
 
 class Profile(Protocol):
@@ -41,6 +42,14 @@ class State:
         """Save the server's profile. Raise OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         atomic.replace(self.profile, profile.to_json().encode(), mode=STATE_MODE)
+
+    def rehearse(self, baseline: Baseline, key: bytes) -> None:
+        """Test that there is room for a baseline. Leave nothing. Raise OSError."""
+        path = self.folder / REHEARSED
+        try:
+            baseline.save(path, key)
+        finally:
+            path.unlink(missing_ok=True)
 
     def prepare(self, baseline: Baseline, sha256: str, key: bytes) -> None:
         """Save the baseline of a package before its transfer, in case of a power cut.

@@ -32,6 +32,7 @@ class Host:
         self.free = dict.fromkeys(("/var/tmp", "/var/lib"), 10**10)  # noqa: S108 - measured only
         self.export = folder / "OneRoster.zip"
         self.export.write_bytes(b"x" * 1000)
+        monkeypatch.setitem(GOOD, "quiet_seconds", 0)
         self.write(1)
         monkeypatch.setattr(checks, "output", self._said)
         monkeypatch.setattr(checks, "next_starts", lambda _now: {"maple-grove": self.starts})
@@ -49,7 +50,8 @@ class Host:
 
     def look(self, **changes: Any) -> dict[str, checks.Check]:
         feed = config.parse({**GOOD, "source": str(self.export), **changes})
-        return {check.name: check for check in checks.of_host(feed, NOW)}
+        found = [*checks.of_host(feed, NOW), checks.export(feed, NOW)]
+        return {check.name: check for check in found}
 
     def wrong(self, **changes: Any) -> dict[str, Exit]:
         """Return the problems."""
@@ -76,6 +78,7 @@ def test_a_host_that_is_ready(host: Host) -> None:
     assert host.look()["clock"].record() == {
         "check": "clock",
         "ok": True,
+        "ready": True,
         "exit_code": 0,
         "text": told["clock"],
     }
@@ -158,7 +161,30 @@ def test_a_blackout_is_told_and_no_fault(host: Host, day: str, is_paused: bool) 
     assert looked.code is (Exit.PAUSED if is_paused else Exit.OK)
     assert looked.is_ok
     assert looked.record()["ok"]
+    assert looked.record()["ready"] is not is_paused
     assert (f"blackout {day}..{day} (a reason)" in looked.text) is is_paused
+
+
+@pytest.mark.parametrize(
+    ("hours", "limit", "is_open"), [(33, 36, False), (33.001, 36, True), (12, 12, True)]
+)
+def test_an_export_that_tonight_would_refuse_is_not_ready(
+    host: Host, hours: float, limit: int, is_open: bool
+) -> None:
+    host.write(hours)  # the deadline is three hours ahead
+    looked = host.look(maximum_age_hours=limit)["export"]
+    assert (looked.code, looked.is_open, looked.is_ready) == (Exit.OK, is_open, not is_open)
+    assert ("still to come" in looked.text) is is_open
+
+
+@pytest.mark.parametrize("minutes", [0, 20])
+def test_an_export_that_is_being_written_is_not_ready(host: Host, minutes: int) -> None:
+    host.write(1)
+    looked = host.look(quiet_seconds=3600, settle_minutes=minutes)["export"]
+    assert looked.code is Exit.GROWING
+    assert not looked.is_ready
+    assert looked.is_ok is (minutes > 0), "a delivery waits for it, or does not"
+    assert "still being written" in looked.text
 
 
 @pytest.mark.parametrize("by_writing", [True, False])

@@ -11,6 +11,7 @@ import pytest
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.records.night import MARGIN_SECONDS, Night
+from roster_upload.records.state import State
 from roster_upload.transfer import connect, upload
 from roster_upload.transfer import probe as prober
 from roster_upload.transfer.info import Holds
@@ -124,9 +125,11 @@ def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
     assert host.run("rehearse") == Exit.OK
     assert "opendir" in server.requests
     assert server.files == {FINAL: YESTERDAY}
-    assert host.message == f"{GOOD['district']}: all is ready for tonight. Nothing was sent"
+    assert host.message == (
+        f"{GOOD['district']}: this export can be delivered tonight. Nothing was sent"
+    )
     assert (host.sent, host.outcomes) == ([], ["rehearsed"])
-    assert not list(host.state.glob("accepted-*"))
+    assert not [path for path in host.state.iterdir() if "accepted" in path.name]
     assert host.alerts == []
     host.send()
     host.export.write_bytes(SMALL)
@@ -136,6 +139,23 @@ def test_a_rehearsal_logs_in_and_sends_nothing(host: Host) -> None:
     host.export.write_bytes(OLD)
     assert host.run("rehearse") == Exit.LOGIN
     assert host.last["remote"]["host"] == "sftp.example.org"
+
+
+def test_a_rehearsal_says_that_tonights_export_is_still_to_come(host: Host) -> None:
+    host.at(Server())
+    host.configure(maximum_age_hours=7)  # the deadline is in eight
+    assert host.run("rehearse") == Exit.OK
+    assert "tonight's export is still to come" in host.message
+    assert "can be delivered" not in host.message
+    assert "ready" not in host.message
+    assert host.outcomes == ["rehearsed"]
+
+
+def test_a_rehearsal_needs_room_for_what_a_delivery_saves(host: Host) -> None:
+    host.at(Server())
+    host.patch.setattr(State, "rehearse", mock.Mock(side_effect=OSError(28, "No space left")))
+    assert host.run("rehearse") == Exit.LOCAL
+    assert "no room for the feed's state" in host.message
 
 
 def test_the_first_rehearsal_learns_the_servers_ways(host: Host) -> None:
