@@ -247,9 +247,15 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         name = feed["feed"]
         new_export(feed, tmp_path)
         there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))
+        code, told = operate(feed, f"verify {name} --without-login")
+        assert code == 0, told
+        assert f"{name}  open" in told
         code, told = operate(feed, f"rehearse {name}")
         assert code == 0, told
-        assert "Nothing was sent" in told
+        assert "this export can be delivered tonight. Nothing was sent" in told
+        code, told = operate(feed, f"verify {name} --without-login")
+        assert code == 0, told
+        assert "this export was rehearsed at" in told
         code, told = operate(feed, f"probe {name}")
         assert code == 0, told
         assert "posix-rename" in told

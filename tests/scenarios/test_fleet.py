@@ -116,7 +116,7 @@ def test_a_feed_of_one_is_asked_for_among_all(fleet: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(GOOD)
     done = play("verify", fleet, "-e", f"roster_feed={feed}")
     assert done.returncode == 0, done.stdout
-    assert "ready" in row(done.stdout, feed)
+    assert "not rehearsed" in row(done.stdout, feed)
     assert f" {lab_fleet.feed_of(ALSO_GOOD)} " not in done.stdout
     assert "not begun" not in done.stdout
     done = play("send", fleet, "-e", f"roster_feed={feed}", "--check")
@@ -178,7 +178,7 @@ def test_verify_tells_them_apart(troubled: Path, play: Play) -> None:
     assert done.returncode != 0
     assert "UNREACHABLE" in row(done.stdout, SILENT)
     assert "login" in row(done.stdout, REFUSED)
-    assert "ready" in row(done.stdout, HELD)  # its export is another matter
+    assert "content" in row(done.stdout, HELD)
     assert "ready" in row(done.stdout, GOOD)
     assert "changed=0" in done.stdout
     assert "changed=1" not in done.stdout

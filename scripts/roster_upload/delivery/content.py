@@ -34,6 +34,8 @@ TAKEN = (Outcome.SENT, Outcome.REHEARSED, Outcome.SKIPPED)
 
 def look(feed: Feed, config_file: Path, state: Path, now: dt.datetime) -> Check:
     """Return the check of an export's content, made with the rights of the feed's account."""
+    if not state.is_dir():  # whose owner the account is
+        return _open(feed, f"not checked: {state} is missing")
     work = functools.partial(_as_owner, feed, config_file, state, now)
     try:
         found = json.loads(answer_as_owner(state, work, SECONDS, MEMORY))

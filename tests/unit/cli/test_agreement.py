@@ -59,6 +59,7 @@ class Night(Host):
         self.free = 10**12
         self.export = folder / "OneRoster.zip"
         self.configure()
+        self.state.mkdir(parents=True)  # as tmpfiles does
         self.export.write_bytes(ROSTER)
         self.patch.setattr(readiness, "output", self._output)
         self.patch.setattr(readiness, "next_starts", self._starts)
@@ -176,7 +177,6 @@ def wrong_configuration(night: Night) -> None:
 
 def no_configuration(night: Night) -> None:
     (night.folder / f"{FEED}.toml").unlink()
-    night.state.mkdir(parents=True)
     (night.state / "receipts.jsonl").write_text('{"outcome": "sent", "command": "send"}\n')
 
 

@@ -31,6 +31,7 @@ def is_open(host: Host) -> bool:
 @pytest.fixture
 def host(host: Host) -> Host:
     host.at(Server())
+    host.state.mkdir(parents=True)  # as tmpfiles does
     return host
 
 
@@ -93,7 +94,6 @@ def test_a_held_export_is_held_until_it_is_approved(host: Host) -> None:
 def test_a_run_that_ended_before_the_guard_judges_nothing(host: Host, outcome: str) -> None:
     source = {"sha256": digest_of(OLD)}
     values = {"command": "send", "outcome": outcome, "exit_code": 7, "source": source}
-    host.state.mkdir(parents=True)
     append(host.ledger, values | {"started": "2099-01-01T00:00:00Z"})
     assert is_open(host)
 
@@ -120,6 +120,14 @@ def test_a_folder_is_known_by_its_package(host: Host) -> None:
 def test_an_account_without_an_answer_is_not_ready(host: Host, answer: bytes) -> None:
     host.patch.setattr(content, "answer_as_owner", lambda *_: answer)
     assert is_open(host)
+
+
+def test_without_an_account_nothing_is_read(host: Host) -> None:
+    """Root's own rights would read what the feed's account may not."""
+    host.state.rmdir()
+    host.patch.setattr(content, "answer_as_owner", lambda *_: pytest.fail("it was read"))
+    assert is_open(host)
+    assert look(host).text.startswith(f"not checked: {host.state} is missing")
 
 
 def test_a_check_that_takes_too_long_is_not_ready(host: Host) -> None:
