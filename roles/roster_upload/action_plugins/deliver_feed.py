@@ -43,7 +43,8 @@ author: The Roster Delivery authors
 
 LOOK_SECONDS = 2
 # Checks of `roster-upload verify` without which nothing can be sent now.
-NEEDED = ("configuration", "free space", "export", "content")
+CONTENT = "content"
+NEEDED = ("configuration", "free space", "export", CONTENT)
 CHECK_SECONDS = 300  # as for verify.yml, since the content may be validated
 LONGEST_SECONDS = 95 * 60  # the unit itself ends before
 LINES_SHOWN = 1_000  # of the journal. A delivery writes some dozens.
@@ -121,7 +122,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         return next((one["last_sent"] for one in found["feeds"] if one["feed"] == feed), None)
 
     def foreseen(self, feed: str) -> dict[str, Any]:
-        """Return the outcome as far as it is known before a delivery: without guard and server."""
+        """Return the outcome as far as it is known before a delivery: without the server."""
         try:
             found = asking.checks_of(self, feed, "--without-login", seconds=CHECK_SECONDS)
             checks = {check["check"]: check for check in found}
@@ -134,7 +135,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         calendar = checks.get(CALENDAR, {"exit_code": 0})
         if calendar["exit_code"] == Exit.PAUSED:
             return {"changed": False, "exit_code": int(Exit.PAUSED), "said": calendar["text"]}
-        said = f"for guard and server, rehearse it: roster-upload rehearse {feed}"
+        said = checks.get(CONTENT, {"text": f"rehearse it: roster-upload rehearse {feed}"})["text"]
         return {"changed": True, "exit_code": 0, "said": said}
 
     def look(self, script: str) -> tuple[dict[str, str], str, list[str]]:
