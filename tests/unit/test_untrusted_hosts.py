@@ -23,6 +23,7 @@ from roster_upload import __version__
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = ROOT / "roles/roster_common/callback_plugins/untrusted_hosts.py"
 VERIFY = ROOT / "roles/roster_upload/action_plugins/verify_feeds.py"
+DELIVER = ROOT / "roles/roster_upload/action_plugins/deliver_feed.py"
 
 
 def module(path: Path) -> Any:
@@ -177,6 +178,31 @@ def test_what_is_open_is_not_ready(check: str, did: str) -> None:
         "feed": "alder", "did": did, "note": "look", "ok": True
     }  # fmt: skip
     assert row("alder", [START, left, CHECK])["did"] == "login", "a fault comes first"
+
+
+@pytest.mark.parametrize(
+    ("check", "ok", "code", "changed", "shown"),
+    [
+        ("export", False, 18, False, 18),
+        ("content", False, 4, False, 4),
+        ("content", False, 17, False, 17),
+        ("content", True, 0, True, 0),
+        ("export", True, 19, True, 0),  # a delivery waits until it is written
+        ("calendar", True, 29, False, 29),
+        ("next start", False, 14, True, 0),  # it is sent now
+    ],
+)
+def test_a_preview_of_sending_knows_what_verify_knows(
+    monkeypatch: pytest.MonkeyPatch, check: str, ok: bool, code: int, changed: bool, shown: int
+) -> None:
+    found = {"check": check, "ok": ok, "ready": False, "exit_code": code, "text": "look"}
+    monkeypatch.setattr(asking, "checks_of", lambda *_, **__: [found])
+    action = module(DELIVER).ActionModule
+    seen = action.foreseen(action.__new__(action), "alder")
+    assert (seen["changed"], seen["exit_code"]) == (changed, shown)
+    assert seen["said"] == (
+        "look" if code == shown else "rehearse it: roster-upload rehearse alder"
+    )
 
 
 @given(st.dictionaries(st.sampled_from(["feed", "why"]), st.text(st.characters(codec="utf-8"))))
