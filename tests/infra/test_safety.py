@@ -14,6 +14,7 @@ from support.lab_hosts import ROOT, Host, ansible, connect, new_export, receipts
 
 HOST = "lab-trixie"
 ROLLBACK_SECONDS = 12  # nothing here is to pass its probation
+UNSEEN = {"district_hardening_check_session": False}  # otherwise the run refuses before it begins
 
 
 @pytest.fixture
@@ -67,18 +68,52 @@ def fingerprint(host: Host) -> str:
     )
 
 
+def note_of(output: str) -> str:
+    """Return the closing table of a run, from its title on."""
+    return output.rpartition("site: results")[2]
+
+
+def test_settings_that_would_end_this_session_are_refused_before_anything_is_changed(
+    one: Host,
+) -> None:
+    before = fingerprint(one)
+    ssh = {"ssh_ports": [2222], "ssh_allow_groups": ["games"]}
+    values = {"inbound_networks": ["192.0.2.0/24"], **ssh}
+    said = try_site(**{f"district_hardening_{name}": value for name, value in values.items()})
+    assert "PLAY [Make each host deliver its rosters]" not in said
+    for name in values:
+        assert f"district_hardening_{name}: this session" in said
+    assert "district_hardening_inbound_networks: this session comes from" in note_of(said)
+    assert fingerprint(one) == before
+
+
+def test_another_system_is_refused_before_anything_is_changed(one: Host) -> None:
+    before = fingerprint(one)
+    name = 'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nVERSION_ID="24.04"\nID=ubuntu\n'
+    one.check_output("printf %s > /run/os-release", name)
+    one.check_output(
+        "chmod 644 /run/os-release && mount --bind /run/os-release /usr/lib/os-release"
+    )
+    try:
+        said = try_site()
+    finally:
+        one.check_output("umount /usr/lib/os-release")
+    assert "the host runs Ubuntu 24.04.1 LTS. The roles need Debian 12 or 13" in note_of(said)
+    assert fingerprint(one) == before
+
+
 def test_networks_that_leave_the_operator_out_are_taken_back(one: Host) -> None:
     before = fingerprint(one)
-    said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
-    assert "no login succeeded" in said
-    assert "All of them were rolled back" in said
+    said = try_site(**UNSEEN, district_hardening_inbound_networks=["192.0.2.0/24"])
+    assert "All of them were rolled back" in note_of(said)
+    assert "no login succeeded (look at district_hardening_inbound_networks" in note_of(said)
     assert log_in()
     assert fingerprint(one) == before
 
 
 def test_a_broken_ssh_setting_is_refused_before_anything_is_written(one: Host) -> None:
     before = fingerprint(one)
-    said = try_site(district_hardening_ssh_allow_groups=["deploy\nNonsense yes"])
+    said = try_site(**UNSEEN, district_hardening_ssh_allow_groups=["deploy\nNonsense yes"])
     assert "00-district-hardening.conf: refused by" in said
     assert "Bad configuration option: Nonsense" in said
     assert "nothing was written" in said
@@ -87,7 +122,7 @@ def test_a_broken_ssh_setting_is_refused_before_anything_is_written(one: Host) -
 
 def test_a_group_that_nobody_is_in_is_taken_back(one: Host) -> None:
     before = fingerprint(one)
-    said = try_site(district_hardening_ssh_allow_groups=["games"])
+    said = try_site(**UNSEEN, district_hardening_ssh_allow_groups=["games"])
     assert "no login succeeded" in said
     assert log_in()
     assert fingerprint(one) == before
@@ -137,10 +172,25 @@ def test_a_tag_brings_one_control_into_force_alone(one: Host, tmp_path: Path) ->
     assert output.startswith("exit 0"), output
     assert fingerprint(one) == before
     # A change of one control is confirmed or rolled back like all others.
-    wrong = {"district_hardening_ssh_allow_groups": ["games"]}
+    wrong = {**UNSEEN, "district_hardening_ssh_allow_groups": ["games"]}
     output = harden_alone(tmp_path, "--tags", "ssh", **wrong)
     assert "All of them were rolled back" in " ".join(output.split())
     assert fingerprint(one) == before
+
+
+def test_a_package_whose_service_runs_stays_unless_it_is_asked_for(
+    one: Host, tmp_path: Path
+) -> None:
+    values: dict[str, Any] = {"district_hardening_packages_removed": ["cron"]}
+    arguments = ("--check", "--tags", "packages")
+    output = " ".join(harden_alone(tmp_path, *arguments, **values).split())
+    assert "the package cron is in use (cron.service), so it stays" in output
+    assert "Remove packages that the host does not need" not in output
+    values["district_hardening_remove_used_packages"] = True
+    output = " ".join(harden_alone(tmp_path, *arguments, **values).split())
+    assert "is in use" not in output
+    assert "Remove packages that the host does not need] *" in output
+    assert one.package("cron").is_installed
 
 
 def switches() -> list[str]:
@@ -172,8 +222,11 @@ def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> No
     # others have loaded into the firewall stays.
     bare, mounts = fingerprint(one), "/usr/local/sbin/district-mounts"
     one.check_output(f"mv {mounts} /root/mounts; nft add table inet somebody_elses")
-    said = try_site(district_hardening_inbound_networks=["192.0.2.0/24"])
-    assert "All of them were rolled back" in said
+    said = try_site(**UNSEEN, district_hardening_inbound_networks=["192.0.2.0/24"])
+    # The unit that a handler starts is gone again. The closing table shows the cause.
+    assert "All of them were rolled back" in note_of(said)
+    assert "no login succeeded" in note_of(said)
+    assert "Could not find the requested service" not in said
     assert "noexec" not in one.check_output("findmnt --noheadings --output OPTIONS /tmp")
     assert one.run("test -e %s", mounts).rc != 0
     assert one.run("nft list table inet district_host").rc != 0

@@ -19,7 +19,7 @@ PLAY = """
   connection: local
   gather_facts: false
   vars:
-    ansible_facts: {distribution_major_version: "13"}
+    district_hardening_session: {release: "13"}
   roles:
     - role: district_hardening
 """

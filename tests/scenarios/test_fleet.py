@@ -200,7 +200,9 @@ def test_status_tells_them_apart(troubled: Path, play: Play) -> None:
     page = (ROOT / "build" / "status.html").read_text()
     digest = sha256(connect(HELD), f"/srv/roster-upload/{lab_fleet.feed_of(HELD)}/OneRoster.zip")
     assert digest[:16] in page
-    assert play("status", troubled, "-e", "roster_status_fail=true").returncode != 0
+    done = play("status", troubled, "-e", "roster_status_fail=true")
+    assert done.returncode != 0
+    assert "not begun" not in done.stdout  # all hosts were asked
 
 
 def test_a_rotation_stops_at_the_first_refusal(troubled: Path, play: Play) -> None:

@@ -56,6 +56,9 @@ def result(host: str, message: str, **more: Any) -> SimpleNamespace:
         loop=more.pop("loop", None),
         action=more.pop("action", "ansible.builtin.command"),
         vars=more.pop("vars", {}),
+        ignore_unreachable=more.pop("ignore_unreachable", False),
+        listen=more.pop("listen", None),
+        _parent=more.pop("parent", None),
         get_name=lambda: "the task",
     )
     named = SimpleNamespace(get_name=lambda: host)
@@ -340,3 +343,63 @@ def test_a_later_failure_is_not_summed_up_by_the_rows(report: Any) -> None:
     report.v2_runner_on_failed(result("a", "the disk is full"))
     report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
     assert "the disk is full" in report._display.text
+
+
+HANDLER: dict[str, Any] = {"listen": ["Host files changed"]}
+
+
+def block(name: str, *, is_rescued: bool, parent: Any = None) -> SimpleNamespace:
+    """Return a block of tasks, with or without a rescue section."""
+    return SimpleNamespace(_uuid=name, rescue=["a task"] if is_rescued else [], _parent=parent)
+
+
+def test_a_forced_handler_does_not_hide_the_cause(report: Any) -> None:
+    report.v2_runner_on_failed(result("a", "All of them were rolled back."))
+    report.v2_runner_on_failed(result("a", "Could not find the requested service", **HANDLER))
+    report.v2_runner_on_failed(result("b", "All of them were rolled back."))
+    report.v2_runner_on_unreachable(result("b", "no route", **HANDLER))
+    assert report.troubles == dict.fromkeys("ab", "All of them were rolled back.")
+
+
+def test_the_message_of_a_rescue_explains_the_failure(report: Any) -> None:
+    role = block("role", is_rescued=False)
+    rescued = block("rescued", is_rescued=True, parent=role)
+    inner = block("inner", is_rescued=False, parent=rescued)
+    explain = {"action": "ansible.builtin.fail", "parent": rescued}
+    report.v2_runner_on_failed(result("a", "refused", parent=inner))
+    report.v2_runner_on_failed(result("a", "the lock cannot be released", parent=rescued))
+    assert report.troubles == {"a": "refused"}
+    report.v2_runner_on_failed(result("a", "the old credential stays: refused", **explain))
+    report.v2_runner_on_failed(result("a", "a handler", **HANDLER, action="fail"))
+    assert report.troubles == {"a": "the old credential stays: refused"}
+
+
+@pytest.mark.parametrize("is_ok", [True, False])
+def test_a_failure_that_was_rescued_hides_no_other(report: Any, is_ok: bool) -> None:
+    role = block("role", is_rescued=False)
+    rescued = block("rescued", is_rescued=True, parent=role)
+    report.v2_runner_on_failed(result("a", "refused", parent=rescued))
+    report.v2_runner_on_ok(result("a", "", parent=rescued))
+    report.v2_runner_on_ok(result("a", "", **HANDLER))
+    assert report.troubles == {"a": "refused"}
+    if is_ok:
+        report.v2_runner_on_ok(result("a", "", parent=role))
+        assert report.troubles == {}
+    report.v2_runner_on_failed(result("a", "the disk is full", parent=role))
+    assert report.troubles == {"a": "the disk is full"}
+
+
+def test_a_host_that_may_be_unreachable_is_no_trouble(report: Any) -> None:
+    report.v2_runner_on_unreachable(result("a", "no route", ignore_unreachable=True))
+    assert report.troubles == {}
+
+
+def test_a_playbook_with_its_own_table_has_no_second_one(report: Any, tmp_path: Path) -> None:
+    """As the status of hosts that were all asked, with a red district."""
+    report.v2_runner_on_failed(result("a", "not in order: 1 red", vars=SUMS_UP))
+    report.v2_playbook_on_stats(stats({}, {"a"}, set()))
+    assert report._display.text == ""
+    assert not (tmp_path / "build" / "send.limit").exists()
+    report.v2_runner_on_failed(result("b", "it broke"))
+    report.v2_playbook_on_stats(stats({}, {"a", "b"}, set()))
+    assert "it broke" in report._display.text

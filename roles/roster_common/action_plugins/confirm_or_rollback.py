@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 DOCUMENTATION = r"""
@@ -42,6 +43,11 @@ options:
     description: Seconds for the new login after the commands have run.
     type: int
     default: 60
+  variables:
+    description: Variables that may keep the new login from succeeding. The failure names them.
+    type: list
+    elements: str
+    default: []
 author: The Roster Delivery authors
 """
 
@@ -61,6 +67,11 @@ UNREACHABLE = (
 )
 
 
+def one_line(error: object) -> str:
+    """Return an error's text as one line without a full stop, to be a part of a sentence."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
 class NotConfirmedError(Exception):
     """The changes must not stay. The message says why."""
 
@@ -78,6 +89,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 "rollback_timer": {"type": "str", "required": True},
                 "rollback_program": {"type": "path", "required": True},
                 "seconds": {"type": "int", "default": 60},
+                "variables": {"type": "list", "elements": "str", "default": []},
             }
         )
         self.vars = task_vars
@@ -90,7 +102,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             end = self.start_timer(timer, COMMANDS_SECONDS)
             self.run_commands(args["commands"], args["rollback_program"])
             end = self.start_timer(timer, args["seconds"])
-            self.log_in_again(end - MARGIN_SECONDS)
+            self.log_in_again(end - MARGIN_SECONDS, args["variables"])
             self.confirm(folder)
         except NotConfirmedError as why:
             result["failed"] = True
@@ -101,9 +113,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         """Make the host roll back after some seconds. Return the time at which it will."""
         try:
             done = self.shell(command.replace("{seconds}", str(seconds)))
-        except AnsibleConnectionFailure as error:
+        except AnsibleError as error:
             raise NotConfirmedError(
-                f"The connection broke while the changes came into force: {error}."
+                f"The connection broke while the changes came into force: {one_line(error)}."
             ) from error
         if done.get("rc") != 0:
             raise AnsibleActionFail(f"The rollback timer did not start: {done.get('stderr')}")
@@ -129,16 +141,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         )
         try:
             done = self.shell(script)
-        except AnsibleConnectionFailure as error:
+        except AnsibleError as error:
             raise NotConfirmedError(
-                f"The connection broke while the changes came into force: {error}."
+                f"The connection broke while the changes came into force: {one_line(error)}."
             ) from error
         if done.get("rc") != 0:
-            self.shell(f"systemctl stop {TIMER}.timer; {rollback_program}")
+            # If this fails, the timer does the same. The first failure is the one to report.
+            with suppress(AnsibleError):
+                self.shell(f"systemctl stop {TIMER}.timer; {rollback_program}")
             output = done.get("stderr") or done.get("msg") or done.get("stdout")
-            raise NotConfirmedError(f"The changes could not be put into force:\n{output}\n")
+            raise NotConfirmedError(f"The changes could not be put into force: {one_line(output)}.")
 
-    def log_in_again(self, end: float) -> None:
+    def log_in_again(self, end: float, variables: list[str]) -> None:
         """Open a new connection and become root. Try until `end`, then raise."""
         while True:
             try:
@@ -147,20 +161,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 if done.get("ping") == "pong":
                     return
                 error: object = done.get("msg") or done.get("module_stderr")
-            except AnsibleConnectionFailure as failure:
+            except AnsibleError as failure:  # also of sudo, not only of the connection
                 error = failure
             if time.monotonic() > end:
-                raise NotConfirmedError(f"With the changes in force, no login succeeded: {error}.")
+                causes = f" (look at {', '.join(variables)})" if variables else ""
+                raise NotConfirmedError(
+                    f"With the changes in force, no login succeeded{causes}: {one_line(error)}."
+                )
             time.sleep(1)
 
     def confirm(self, folder: str) -> None:
         """Stop the timer and remove the old settings. Raise if the host rolls back already."""
-        done = self.shell(
+        script = (
             f"systemctl stop {TIMER}.timer && ! systemctl --quiet is-active {TIMER}.service "
             # In one step, so that a power cut leaves nothing half confirmed.
             f"&& mv {folder} {folder}.done "
             f"&& rm -rf {folder}.done {folder}.failed {folder}.unreadable"
         )
+        try:
+            done = self.shell(script)
+        except AnsibleError as error:
+            raise NotConfirmedError(f"The new login broke: {one_line(error)}.") from error
         if done.get("rc") != 0:
             raise NotConfirmedError("The new login came too late.")
 
@@ -177,7 +198,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                     return RESTORED
                 if done.get("rc") == 2:
                     return PARTLY_RESTORED
-            except AnsibleConnectionFailure:
+            except AnsibleError:
                 pass
             time.sleep(2)
         return UNREACHABLE

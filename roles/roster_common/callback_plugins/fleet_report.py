@@ -31,6 +31,8 @@ description:
   - A row has C(district), C(feed), C(did), C(note) and C(ok). By default, C(did) says whether
     anything changed. C(ok) is false if somebody must act.
   - Failed, unreachable and skipped hosts have a row. Their names go to a file for C(--limit).
+  - The note of a failed host is its first failure. Steps that still run after it, such as forced
+    handlers, may fail because of it.
 requirements: [enabled in ansible.cfg]
 author: The Roster Delivery authors
 """
@@ -39,6 +41,7 @@ KEY = "fleet_report"
 CHANGED = {False: "changed", True: "would change"}
 # A variable of tasks that fail because a row is not `ok`. The rows explain such a failure.
 SUMS_UP = "fleet_report_sums_up"
+FAIL = "fail"  # In a rescue section, its message explains the failure of the block.
 # Modules with output that is more useful than Ansible's message.
 COMMANDS = ("command", "shell", "raw", "script")
 CELLS = ("district", "feed", "did", "note")  # of a row
@@ -48,6 +51,17 @@ CONTROL_NODE = "localhost"
 WIDTH = 10_000  # without a terminal: a row a line, for searching
 FOLDER = Path(__file__).resolve().parents[3] / "build"
 Row = dict[str, Any]
+
+
+def blocks_of(task: Any) -> Iterator[Any]:
+    """Yield the blocks around a task, the innermost first."""
+    while (task := getattr(task, "_parent", None)) is not None:
+        yield task
+
+
+def rescuing_block(task: Any) -> str:
+    """Return the id of the innermost block that can rescue a task, or ""."""
+    return next((b._uuid for b in blocks_of(task) if getattr(b, "rescue", None)), "")
 
 
 def first_line(text: str) -> str:
@@ -82,6 +96,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         super().__init__()
         self.playbook = ""
         self.troubles: dict[str, str] = {}
+        self.rescuing: dict[str, str] = {}  # the block that may still rescue a host's failure
         self.summed_up: set[str] = set()  # hosts whose failure the rows explain
         self.meant: list[str] = []  # all hosts of the plays, even of steps that were skipped
 
@@ -109,17 +124,41 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             failed = [first_line(str(r.get("msg", ""))) for r in done["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
-            host = result._host.get_name()
-            self.troubles[host] = message or f"failed at: {task.get_name()}"
-            if task.vars.get(SUMS_UP):
-                self.summed_up.add(host)
-            else:
-                self.summed_up.discard(host)
+            self.note_failure(result._host.get_name(), task, message)
+
+    def note_failure(self, host: str, task: Any, message: str) -> None:
+        """Remember a failure, unless it comes after another one and may be its consequence."""
+        self.drop_rescued(host, task)
+        is_explanation = task.action.rpartition(".")[2] == FAIL and self.is_rescue(host, task)
+        # The rows explain a failure that sums them up, but not another one.
+        if host in self.troubles and host not in self.summed_up and not is_explanation:
+            return
+        self.troubles[host] = message or f"failed at: {task.get_name()}"
+        self.rescuing[host] = rescuing_block(task)
+        if task.vars.get(SUMS_UP):
+            self.summed_up.add(host)
+        else:
+            self.summed_up.discard(host)
+
+    def is_rescue(self, host: str, task: Any) -> bool:
+        """Return whether a task is in the block that may rescue the host's failure."""
+        return self.rescuing.get(host, "") in {block._uuid for block in blocks_of(task)}
+
+    def drop_rescued(self, host: str, task: Any) -> None:
+        """Forget a failure that was rescued, since the host goes on behind the block."""
+        is_handler = getattr(task, "listen", None) is not None  # also runs on failed hosts
+        if self.rescuing.get(host) and not is_handler and not self.is_rescue(host, task):
+            del self.rescuing[host], self.troubles[host]
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Forget a failure of the host that was rescued."""
+        self.drop_rescued(result._host.get_name(), result._task)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Remember why a host was unreachable."""
-        why = first_line(str(result._result.get("msg", "")))
-        self.troubles[result._host.get_name()] = f"not reached: {why}"
+        """Remember why a host was unreachable, unless it has failed before."""
+        if not getattr(result._task, "ignore_unreachable", False):
+            why = first_line(str(result._result.get("msg", "")))
+            self.troubles.setdefault(result._host.get_name(), f"not reached: {why}")
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """Return the rows of all hosts in the inventory's order. Failures come last."""
@@ -129,6 +168,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
             found += [{"did": did, **row} for row in rows_of(host, left)]
         explained = {row["host"] for row in found if not row["ok"]} & self.summed_up
+        if not found and not any(KEY in left for left in stats.custom.values()):
+            explained = self.summed_up  # by a table of the playbook's own
         for host in self.meant:
             if host not in explained and (stats.failures.get(host) or stats.dark.get(host)):
                 did = "FAILED" if stats.failures.get(host) else "UNREACHABLE"
