@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None, checkout: Path = CHECKOUT) -> i
         return 1
     for line in folder.made or ["nothing to do. Everything is there already"]:
         print(f"new-inventory: {line}")
-    if folder.made and name:
+    if folder.has_new_key:
         print(next_steps(folder, name))
     if name and folder.lacks_key(name):
         key = folder.inventory(name) / KEY_FILE

@@ -80,6 +80,7 @@ class Folder:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - it keeps links, as Ansible does
         self.checkout = checkout.resolve()
         self.made: list[str] = []
+        self.has_new_key = False
 
     def inventory(self, name: str) -> Path:
         """Return the folder of an inventory."""
@@ -178,6 +179,7 @@ class Folder:
         key = home / KEY_FILE
         if not key.exists() and not has_secrets(home):
             write_key(key)
+            self.has_new_key = True
             self.made.append(f"made the vault key {key.relative_to(self.root)}")
 
     def _settings(self, name: str, ids: Sequence[str], own: settings.Settings) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 LINK = "roster-delivery"  # in the folder, to the checkout
 FILE = "ansible.cfg"
 CLIENT = "scripts/vault-client"
-BEGIN = (
-    "# ---- settings of roster-delivery, written by scripts/new-inventory. Do not edit them. ----"
+BEGIN = "# ---- roster-delivery's settings. scripts/new-inventory writes them anew. Do not edit."
+END = "# ---- end of roster-delivery's settings"
+# With the empty line above a block that is a section of its own.
+BLOCK = re.compile(
+    rf"(?:^\n)?^{re.escape(BEGIN)}\n.*?^{re.escape(END)}\n", re.MULTILINE | re.DOTALL
 )
-END = "# ---- end of the settings of roster-delivery ----"
-BLOCK = re.compile(rf"^{re.escape(BEGIN)}\n.*?^{re.escape(END)}\n", re.MULTILINE | re.DOTALL)
 DEFAULTS, INVENTORY, VAULT_IDS = "defaults", "inventory", "vault_identity_list"
 OWN = (INVENTORY, VAULT_IDS)  # never taken from the checkout
 PATHS = ("playbooks", "roles", "scripts")  # of the checkout: values that begin so are paths
