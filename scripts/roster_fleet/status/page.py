@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from roster_upload import version
 from roster_upload.exits import Exit
 from roster_upload.host import atomic
 
@@ -127,8 +128,11 @@ def source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def build(rows: Sequence[Row], asked: str) -> str:
-    """Return the page. `asked` is the time of the questions to the hosts (ISO 8601, UTC)."""
+def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
+    """Return the page of an inventory.
+
+    `asked` is the time of the questions to the hosts (ISO 8601, UTC).
+    """
     script, style, source = (
         (ASSETS / name).read_text("utf-8") for name in ("page.js", "page.css", "page.html.j2")
     )
@@ -138,6 +142,7 @@ def build(rows: Sequence[Row], asked: str) -> str:
             "outcomes": {o.letter: [STATES.index(o.state), o.word] for o in OUTCOMES.values()},
             "series": [[title, unit] for _, title, unit in SERIES],
             "meanings": {int(code): code.meaning for code in Exit},
+            "program": version(),
             "rows": [record(row) for row in rows],
         }
     )
@@ -152,6 +157,7 @@ def build(rows: Sequence[Row], asked: str) -> str:
         content_mark=Markup(CONTENT_MARK),  # noqa: S704
         content=content,
         asked=asked,
+        inventory_name=inventory_name,
         feeds=len(rows),
         hosts=len({row.host.name for row in rows}),
     )
