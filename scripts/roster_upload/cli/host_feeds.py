@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roster_upload import config
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import become_owner, user_name
 from roster_upload.spec.checks import is_feed_name
@@ -46,6 +47,15 @@ def names(given: argparse.Namespace) -> list[str]:
             f"this host has no feed {given.feed}: it has neither {path} nor a receipt",
         )
     return [given.feed]
+
+
+def time_zone(given: argparse.Namespace, name: str) -> str:
+    """Return the time zone in a feed's configuration, even if the rest of it is wrong."""
+    try:
+        found = config.read(given.config_dir / f"{name}.toml").get("time_zone")
+    except config.ConfigError:
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def read_ledger(given: argparse.Namespace, name: str) -> Ledger:

@@ -8,6 +8,7 @@ from typing import Any
 
 from roster_upload.diff.compare import Answer
 from roster_upload.exits import Exit
+from roster_upload.records.night import night_name
 from roster_upload.terminal.tables import table
 from roster_upload.validation.findings import Report
 
@@ -27,7 +28,8 @@ def text(answer: Answer) -> str:
         if answer.before.rows
         else "BEFORE cannot be read, so there is nothing to compare with",
     }
-    return "\n".join([*lines, f"night of {answer.night}: {verdict[answer.code]}"])
+    name = night_name(answer.night.isoformat())
+    return "\n".join([*lines, f"{name} ({answer.night}): {verdict[answer.code]}"])
 
 
 def _findings(name: str, report: Report) -> Iterator[str]:

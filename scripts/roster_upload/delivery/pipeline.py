@@ -217,7 +217,8 @@ class Delivery:
                 self.draft.update(notified=history.new_findings(self.receipt))
         with beside("the summary could not be made"):
             accepted = self.state.ledger.accepted()
-            return summary_line(self.receipt, accepted[-1] if accepted else None)
+            zone = self.job.feed.time_zone if self.job else ""
+            return summary_line(self.receipt, accepted[-1] if accepted else None, zone=zone)
         return f"{self.receipt.district}: sent"
 
     def _keep(self) -> None:

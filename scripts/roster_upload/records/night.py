@@ -94,6 +94,12 @@ def clock_text(moment: dt.datetime | str, zone: str = "") -> str:
     return f"{utc:%H:%M} UTC" + (f" ({local:%H:%M %Z})" if local else "")
 
 
+def local_text(moment: dt.datetime | str, zone: str) -> str:
+    """Return a time of day in the district's zone, `01:12 MST`. Without a zone it is empty."""
+    _, local = _both(moment, zone)
+    return f"{local:%H:%M %Z}" if local else ""
+
+
 def _both(moment: dt.datetime | str, zone: str) -> tuple[dt.datetime, dt.datetime | None]:
     """Return a time in UTC, and in a zone unless it is UTC or this machine does not know it."""
     if isinstance(moment, str):
