@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 from roster_upload import __version__
@@ -51,7 +50,6 @@ class Delivery:
         self.command = command
         self.digest = digest
         self.started = dt.datetime.now(dt.UTC)
-        self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.job: Job | None = None  # after the configuration is read
         self.package: Outgoing | None = None  # the file that the vendor may have
         self.draft = Draft(
@@ -175,7 +173,6 @@ class Delivery:
             command=self.command,
             digest=self.digest,
             started=self.started,
-            progress=self.progress,
         )
         job.history = self.recorder.history()
         return job
