@@ -7,6 +7,7 @@ import datetime as dt
 
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
+from roster_upload.cli.progress import shown
 from roster_upload.cli.render_compare import text
 from roster_upload.diff import compare as comparing
 from roster_upload.exits import Exit
@@ -22,12 +23,14 @@ def check(given: argparse.Namespace) -> int:
     now = dt.datetime.now(dt.UTC)
     if given.file:
         path, options = given.file, ValidationOptions(format=given.format)
-        report = comparing.check_path(path, options, now.date())
+        with shown(printable(path.name), name="validate"):
+            report = comparing.check_path(path, options, now.date())
     else:
         feed = config.load(config_file(given))
         path = feed.source
         state_as_owner(given)  # so that the check fails if the delivery's account would
-        report = comparing.check_export(feed, Night.containing(feed, now).deadline.date())
+        with shown(feed.feed, feed.time_zone, "validate"):
+            report = comparing.check_export(feed, Night.containing(feed, now).deadline.date())
     if given.json:
         show_json(report.record())
     else:
@@ -47,7 +50,8 @@ def compare(given: argparse.Namespace) -> int:
     if given.config:
         feed = config.for_comparison(config.read(given.config), str(given.config))
     night = given.night or dt.datetime.now(dt.UTC).date()
-    answer = comparing.compare(given.before, given.after, feed, night)
+    with shown(printable(given.after.name), name="compare"):
+        answer = comparing.compare(given.before, given.after, feed, night)
     if given.json:
         show_json(answer.record())
     else:

@@ -34,7 +34,7 @@ UNITS = {"send": "roster-upload"}
 LOGINS = {"current": "login", "pending": "pending"}
 # The commands that send a package.
 TRANSFERS = ("send", "resend")
-FOLLOWED = (*TRANSFERS, "rehearse", "diff")  # the commands whose steps are shown
+FOLLOWED = (*TRANSFERS, "rehearse", "diff")  # their steps are shown without a terminal, too
 
 
 def is_installed(given: argparse.Namespace) -> bool:
@@ -80,8 +80,8 @@ def run(given: argparse.Namespace, command: str) -> int:
     ) as starting:  # fmt: skip
         try:
             hear()
-            if command in FOLLOWED:
-                # The other commands are quick, and Ansible reads their outputs.
+            if command in FOLLOWED or (sys.stderr.isatty() and not getattr(given, "json", False)):
+                # Programs that wait for an answer need no progress.
                 from roster_upload.cli.progress import follow  # noqa: PLC0415
 
                 path, first = RUN_DIR / given.feed / "progress", None if is_ours else 0
