@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from roster_upload import __version__
 from roster_upload.cli import through_unit
+from roster_upload.cli.suggest import Parser
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
 from roster_upload.spec import schema
@@ -64,7 +65,7 @@ def exit_codes() -> str:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
-    main = argparse.ArgumentParser(
+    main = Parser(
         prog="roster-upload",
         description="Validates a district's roster export, guards it against mistakes, and "
         "delivers it by SFTP, with proof.\n"
