@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from roster_upload import __version__
 from roster_upload.cli import through_unit
-from roster_upload.cli.suggest import Parser
+from roster_upload.cli.suggest import Help, Parser
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
 from roster_upload.spec import schema
@@ -52,7 +52,7 @@ examples:
   roster-upload explain maple-grove            why it failed, who must act, a letter to them
   roster-upload diff maple-grove               who would be removed, added, changed
   roster-upload compare before.zip after.zip   the guard's verdict, without a feed
-  roster-upload approve maple-grove --digest 3f1c... --reason "three schools closed"
+  roster-upload approve maple-grove --digest 3f1c... --reason "snow days"
 """
 
 
@@ -64,7 +64,7 @@ def exit_codes() -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    formatter = argparse.RawDescriptionHelpFormatter
+    formatter = Help
     main = Parser(
         prog="roster-upload",
         description="Validates a district's roster export, guards it against mistakes, and "
@@ -75,10 +75,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=formatter,
     )
     main.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    main.add_argument(
-        "--config-dir", type=Path, default=through_unit.CONFIG_DIR, help="default: %(default)s"
-    )
-    main.add_argument("--state-dir", type=Path, default=STATE_DIR, help="default: %(default)s")
+    for name, default, holds in (
+        ("--config-dir", through_unit.CONFIG_DIR, "settings"),
+        ("--state-dir", STATE_DIR, "receipts and packages"),
+    ):
+        text = f"folder of the feeds' {holds} (default: %(default)s)"
+        main.add_argument(name, metavar="FOLDER", type=Path, default=default, help=text)
     subparsers = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, summary: str, more: str = "") -> argparse.ArgumentParser:

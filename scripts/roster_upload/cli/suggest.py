@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from roster_upload.exits import Exit
 from roster_upload.terminal.output import say
+from roster_upload.terminal.width import fitted
 
 LIKENESS = 0.6  # from 0 to 1, of names that are taken for one another
 
@@ -19,6 +20,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_case = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(name.strip().casefold(), by_case, 1, LIKENESS)
     return f"Did you mean {by_case[near[0]]}?" if near else ""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help with the line breaks of its texts, and more of them where a line is too long."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return fitted("\n".join(indent + line for line in text.splitlines()), width)
 
 
 class Parser(argparse.ArgumentParser):

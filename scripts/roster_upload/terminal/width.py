@@ -15,14 +15,17 @@ WHOLE = re.compile(r"[!-~]*[/@=0-9_.:][!-~]+|[0-9]+[!-~]?")
 
 
 def columns(out: IO[str] | None) -> int | None:
-    """Return the width of a terminal in columns. COLUMNS overrides it. None without a terminal."""
-    given = os.environ.get("COLUMNS", "")
-    if given.isascii() and given.isdigit() and int(given):
-        return max(int(given), LEAST)
+    """Return the width of a terminal in columns, or that in COLUMNS. None without a terminal.
+
+    A program that reads a pipe gets whole lines, since its own terminal may have left COLUMNS.
+    """
     try:
         found = os.get_terminal_size(out.fileno()).columns if out else 0
     except (AttributeError, OSError, ValueError):
         return None
+    given = os.environ.get("COLUMNS", "")
+    if found and given.isascii() and given.isdigit() and int(given):
+        found = int(given)
     return max(found, LEAST) if found else None
 
 

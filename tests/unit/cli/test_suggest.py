@@ -8,6 +8,7 @@ import pytest
 from roster_upload.cli import parser as cli
 from roster_upload.cli.suggest import did_you_mean
 from roster_upload.exits import Exit
+from roster_upload.terminal import output
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -58,7 +59,8 @@ def test_other_errors_stay(capsys: pytest.CaptureFixture[str], words: tuple[str,
 def test_an_error_fits_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("COLUMNS", str(width))  # of argparse's usage
+    monkeypatch.setattr(output, "columns", lambda _out: width)
     with pytest.raises(SystemExit):
         cli.main(["zzz"])
     assert max(map(len, capsys.readouterr().err.splitlines())) <= width

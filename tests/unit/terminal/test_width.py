@@ -95,7 +95,10 @@ def test_only_a_terminal_breaks_lines(
     output.show("word " * 30)
     output.say("word " * 30)
     assert [len(text.splitlines()) for text in capsys.readouterr()] == [1, 1]
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("COLUMNS", "60")  # of a program that reads the pipe
+    output.show("word " * 30)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    monkeypatch.setattr(output, "columns", lambda _out: 60)
     output.show("word " * 30)
     output.say("word " * 30)
     assert [len(text.splitlines()) for text in capsys.readouterr()] == [3, 3]
