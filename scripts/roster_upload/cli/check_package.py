@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import sys
 
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
@@ -15,6 +16,7 @@ from roster_upload.records.night import Night
 from roster_upload.records.summary import several
 from roster_upload.terminal.output import show, show_json
 from roster_upload.terminal.printable import printable
+from roster_upload.terminal.width import DEFAULT, columns
 from roster_upload.validation.options import ValidationOptions
 
 
@@ -55,5 +57,5 @@ def compare(given: argparse.Namespace) -> int:
     if given.json:
         show_json(answer.record())
     else:
-        show(text(answer))
+        show(text(answer, columns(sys.stdout) or DEFAULT))
     return answer.code

@@ -99,7 +99,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("feed", metavar="FEED", nargs="?")
     what.add_argument("--file", metavar="PATH", type=Path, help="a zip or a folder of CSV files")
     formats = schema.keys()["format"].choices
-    one.add_argument("--format", choices=formats, default=formats[0], help="format of --file")
+    text = f"format of --file: {', '.join(formats)} (default: %(default)s)"
+    one.add_argument("--format", metavar="FORMAT", choices=formats, default=formats[0], help=text)
     as_json(one)
 
     _comparisons(command, as_json)

@@ -13,7 +13,7 @@ from roster_upload.delivery.job import Job, Outgoing, no_room
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.records import package_store
-from roster_upload.records.night import stamp
+from roster_upload.records.night import stamp, time_text
 from roster_upload.records.parts import File
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import path_text
@@ -22,12 +22,12 @@ from roster_upload.validation.archive import content_digest
 AHEAD_MINUTES = 60  # by which an export's time stamp may lie ahead of the clock
 
 
-def ahead(path: str, written: dt.datetime, now: dt.datetime) -> str:
+def ahead(path: str, written: dt.datetime, now: dt.datetime, zone: str = "") -> str:
     """Return the message about an export from the future. It would never become stale."""
     return (
-        f"{path} was written {stamp(written)}, which is ahead of this host's clock "
-        f"({stamp(now)}). So its age is unknown. Compare the clock (timedatectl) with the SIS's. "
-        "Then let the SIS write the export again"
+        f"{path} was written {time_text(written, zone)}, which is ahead of this host's "
+        f"clock ({time_text(now, zone)}). So its age is unknown. Compare the clock (timedatectl) "
+        "with the SIS's. Then let the SIS write the export again"
     )
 
 
@@ -100,10 +100,12 @@ def require_fresh(job: Job, copy: Snapshot) -> None:
     """Raise Failure for an export that is too old, or from the future."""
     age, feed = job.started - copy.modified, job.feed
     if -age > dt.timedelta(minutes=AHEAD_MINUTES):
-        raise Failure(Exit.STALE, ahead(job.receipt.source.path, copy.modified, job.started))
+        path = job.receipt.source.path
+        raise Failure(Exit.STALE, ahead(path, copy.modified, job.started, feed.time_zone))
     if age > dt.timedelta(hours=feed.maximum_age_hours):
+        when, hours = time_text(copy.modified, feed.time_zone), age // dt.timedelta(hours=1)
         raise Failure(
             Exit.STALE,
-            f"the export was written {stamp(copy.modified)}, {age // dt.timedelta(hours=1)} h "
-            f"ago. The limit is {feed.maximum_age_hours} h. Check the SIS's own schedule",
+            f"the export was written {when}, {hours} h ago. The limit is "
+            f"{feed.maximum_age_hours} h. Check the SIS's own schedule",
         )

@@ -14,7 +14,7 @@ from roster_upload.config import Feed
 from roster_upload.delivery.private_copy import AHEAD_MINUTES, ahead
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
-from roster_upload.records.night import Night, stamp
+from roster_upload.records.night import Night, time_text
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
@@ -61,13 +61,13 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
     return zone
 
 
-def _clock(_feed: Feed, now: dt.datetime) -> str:
+def _clock(feed: Feed, now: dt.datetime) -> str:
     """Return the time and its source. Raise Failure if the clock is not synchronised."""
     if output("systemd-detect-virt", "--container") not in ("", "none"):
-        return f"{stamp(now)}, kept by the machine that this container runs on"
+        return f"{time_text(now, feed.time_zone)}, kept by the machine that this container runs on"
     if output("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
         raise Failure(Exit.LOCAL, "the clock is not synchronised. Run chronyc sources")
-    return f"{stamp(now)}, synchronised"
+    return f"{time_text(now, feed.time_zone)}, synchronised"
 
 
 def _next(feed: Feed, now: dt.datetime) -> str:
@@ -81,10 +81,13 @@ def _next(feed: Feed, now: dt.datetime) -> str:
     if not night.in_window:
         raise Failure(
             Exit.LOCAL,
-            f"the next start, {stamp(start)}, is outside the window "
-            f"({stamp(night.opened)} to {stamp(night.deadline)}). Run site.yml for this host",
+            f"the next start, {time_text(start, feed.time_zone)}, is outside the window "
+            f"({time_text(night.opened, feed.time_zone)} to "
+            f"{time_text(night.deadline, feed.time_zone)}). Run site.yml for this host",
         )
-    return f"{stamp(start)}, {night.minutes_to_deadline} min before the deadline"
+    return (
+        f"{time_text(start, feed.time_zone)}, {night.minutes_to_deadline} min before the deadline"
+    )
 
 
 def _room(feed: Feed, _now: dt.datetime) -> str:
@@ -110,15 +113,16 @@ def _export(feed: Feed, now: dt.datetime) -> str:
     """Return the export. Raise Failure if it is missing, unreadable or stale."""
     export = exports.find(feed.source, is_opaque=feed.is_opaque)
     size, written = export.written()
+    when = time_text(written, feed.time_zone)
     if written - now > dt.timedelta(minutes=AHEAD_MINUTES):
-        raise Failure(Exit.STALE, ahead(path_text(export.path), written, now))
+        raise Failure(Exit.STALE, ahead(path_text(export.path), written, now, feed.time_zone))
     if now - written > dt.timedelta(hours=feed.maximum_age_hours):
         raise Failure(
             Exit.STALE,
-            f"{path_text(export.path)} was written {stamp(written)}. The limit is "
+            f"{path_text(export.path)} was written {when}. The limit is "
             f"{feed.maximum_age_hours} h. Check the SIS's own schedule",
         )
-    return f"{path_text(export.path)}, {size:,} bytes, written {stamp(written)}"
+    return f"{path_text(export.path)}, {size:,} bytes, written {when}"
 
 
 def _blackout(feed: Feed, now: dt.datetime) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 DEFAULT = 100  # columns of a table in an output that is no terminal
+UNKNOWN = 80  # columns of a terminal that does not say
 LEAST, DEEPEST = 20, 0.5  # columns, and the part of the width that an indent may take
 MARGIN = "  "  # of the further lines of a text without an indent
 # Values that people copy, such as a path, an address or a digest. They are never broken.
@@ -19,14 +20,16 @@ def columns(out: IO[str] | None) -> int | None:
 
     A program that reads a pipe gets whole lines, since its own terminal may have left COLUMNS.
     """
+    if out is None:
+        return None
     try:
-        found = os.get_terminal_size(out.fileno()).columns if out else 0
+        found = os.get_terminal_size(out.fileno()).columns
     except (AttributeError, OSError, ValueError):
         return None
     given = os.environ.get("COLUMNS", "")
-    if found and given.isascii() and given.isdigit() and int(given):
+    if given.isascii() and given.isdigit() and int(given):
         found = int(given)
-    return max(found, LEAST) if found else None
+    return max(found or UNKNOWN, LEAST)
 
 
 def fitted(text: str, width: int | None) -> str:

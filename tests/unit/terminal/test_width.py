@@ -63,7 +63,7 @@ def test_the_width_is_that_of_the_output(monkeypatch: pytest.MonkeyPatch, tmp_pa
     main, other = pty.openpty()
     try:
         with os.fdopen(other, "w", closefd=False) as terminal:
-            for set_to, width in ((100, 100), (7, 20), (0, None)):
+            for set_to, width in ((100, 100), (7, 20), (0, 80)):
                 size = set_to.to_bytes(2, "little")
                 _set_size(other, b"\x18\0" + size + b"\0" * 4)
                 assert columns(terminal) == width
