@@ -27,7 +27,7 @@ done
 
 @pytest.fixture(scope="module")
 def completed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What bash offers for each line that is typed."""
+    """Return what bash offers for each line that is typed."""
     folder = tmp_path_factory.mktemp("etc")
     for name in ("elm", "elm-math", "oak", "$(touch bad)", "Odd"):
         (folder / f"{name}.toml").touch()
