@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from roster_upload.cli.suggest import did_you_mean
 
 Feeds = Sequence[Mapping[str, Any]]
 DELIVERED = (0, 29)  # exit codes: sent, or nothing to send on this day
@@ -12,6 +18,11 @@ DELIVERED = (0, 29)  # exit codes: sent, or nothing to send on this day
 def chosen_feeds(feeds: Feeds, name: str = "") -> list[Mapping[str, Any]]:
     """Return the feed of a name, or all feeds without one."""
     return [feed for feed in feeds if not name or feed["feed"] == name]
+
+
+def nearest_feed(name: str, known: Sequence[str]) -> str:
+    """Return a question with the nearest feed, or an empty text without one."""
+    return did_you_mean(str(name), known)
 
 
 def checked_rows(feeds: Feeds) -> list[dict[str, Any]]:
@@ -82,6 +93,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "chosen_feeds": chosen_feeds,
+            "nearest_feed": nearest_feed,
             "checked_rows": checked_rows,
             "site_rows": site_rows,
             "send_rows": send_rows,

@@ -257,6 +257,7 @@ FEED = table(
     {
         "district": maybe(word, ""),
         "feed": feed_name,
+        "time_zone": maybe(word, ""),
         "remote_host": maybe(word, ""),
         "auth": maybe(word, "credential"),
         "window_start": maybe(time_of_day),

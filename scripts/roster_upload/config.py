@@ -67,6 +67,7 @@ class Feed:
     district: str
     format: str
     source: Path
+    time_zone: str  # IANA name, "" = UTC
     remote_host: str
     remote_port: int
     remote_dir: str

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import difflib
 import fnmatch
 import hashlib
+import itertools
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -26,9 +29,11 @@ from roster_upload.host import stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
 from roster_upload.spec import spec
-from roster_upload.terminal.printable import path_text
+from roster_upload.terminal.printable import path_text, printable
 
 COPIED_AT_ONCE = 1 << 20
+# Names in the export's folder, if the export is missing.
+NAMED, LONGEST_NAME, MOST_LOOKED_AT = 3, 80, 1_000
 LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # For each file: name, inode, size in bytes, times of modification and inode change (ns).
@@ -94,19 +99,57 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
         if stat.S_ISDIR(mode) and not is_opaque:
             files = [p for p in source.iterdir() if p.suffix.lower() == ".csv" and _is_file(p)]
             if not files:
-                raise Failure(
-                    Exit.SOURCE,
-                    f"there is no CSV file in {path_text(source)}. Did the SIS write elsewhere?",
-                )
+                holds = _instead(source, "*.csv", "It")
+                raise Failure(Exit.SOURCE, f"there is no CSV file in {path_text(source)}. {holds}")
             return Export(source, tuple(sorted(files)))
     except FileNotFoundError:
         raise Failure(
             Exit.SOURCE,
-            f"there is no export at {path_text(wanted)}. Did the SIS write it elsewhere?",
+            f"there is no export at {path_text(wanted)}. {_instead(wanted.parent, wanted.name)}",
         ) from None
     except OSError as error:
         raise _unreadable(source, error) from None
     raise Failure(Exit.SOURCE, f"{path_text(source)} is not a file")  # a pipe would block for ever
+
+
+def _instead(folder: Path, wanted: str, subject: str = "Its folder") -> str:
+    """Return what a folder holds instead of the wanted name, the nearest three names first."""
+    try:
+        with os.scandir(folder) as entries:
+            found = {one.name: one.is_dir() for one in itertools.islice(entries, MOST_LOOKED_AT)}
+    except FileNotFoundError:
+        return f"There is no folder {path_text(folder)} either. Did the SIS write it elsewhere?"
+    except OSError:
+        return "Did the SIS write it elsewhere?"
+    if not found:
+        return f"{subject} is empty. Did the SIS write it elsewhere?"
+    key = _plain(wanted)
+    nearest = sorted(
+        found,
+        key=lambda name: (-difflib.SequenceMatcher(None, key, _plain(name)).ratio(), name),
+    )
+    shown = ", ".join(_quoted(folder / name, is_folder=found[name]) for name in nearest[:NAMED])
+    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    return (
+        f"{subject} holds {shown}{more}. If one of them is the export, correct its name or the "
+        "path of the source"
+    )
+
+
+def _quoted(path: Path, *, is_folder: bool) -> str:
+    """Return the name of a file or a folder in quotes, so that blanks at its end are seen."""
+    name = f'"{printable(os.fsencode(path.name), LONGEST_NAME)}{"/" if is_folder else ""}"'
+    with contextlib.suppress(OSError):
+        if is_folder and any(inner.suffix.lower() == ".csv" for inner in path.iterdir()):
+            return f"{name} (a folder with CSV files)"
+        if not path.exists():
+            return f"{name} (a link that leads nowhere)"
+    return name
+
+
+def _plain(name: str) -> str:
+    """Return a name without its case, numbers in brackets and blanks."""
+    return re.sub(r"\(\d+\)|\s", "", name.casefold())
 
 
 def _written(path: Path) -> tuple[int, str]:

@@ -117,6 +117,11 @@ def test_a_feed_that_nobody_has_is_refused(playbook: str, inventory: Path) -> No
     told = play(playbook, inventory, roster_feed="typo", **asked, **APPROVE)
     assert "has a feed typo" in told
     assert "host has elm" in told
+    assert "Did you mean" not in told
+
+
+def test_the_nearest_feed_is_named(inventory: Path) -> None:
+    assert "has elm. Did you mean elm?" in play("verify", inventory, roster_feed="elmm")
 
 
 @pytest.mark.parametrize("given", [{}, {"roster_feed": ""}, {"roster_feed": "elm"}])

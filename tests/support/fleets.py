@@ -40,7 +40,7 @@ PLACES = [
 # Outcome: exit code and message.
 FAULTS = {
     "refused": (4, "the export breaks 2 rules and was not sent. The first: users.csv, row 20"),
-    "stale": (18, "the export was written 2026-11-22T05:00:00Z, 48 h ago. The limit is 36 h"),
+    "stale": (18, "the export was written 2026-11-22 05:00 UTC, 48 h ago. The limit is 36 h"),
     "failed": (9, "the login as rosters was refused. It is not tried again"),
     "held": (17, "the guard holds the export: users.student: 500 of 2,000 would be removed"),
 }

@@ -149,8 +149,8 @@ def explain(code: Exit, stored: Stored | None, feed: config.Feed | None) -> dict
     return explaining.explain(code, receipt_of(stored), feed)
 
 
-def summary_line(stored: Stored, before: Stored | None) -> str:
-    return summary.summary_line(Receipt.parse(stored), receipt_of(before))
+def summary_line(stored: Stored, before: Stored | None, zone: str = "") -> str:
+    return summary.summary_line(Receipt.parse(stored), receipt_of(before), zone=zone)
 
 
 def cautions(stored: Stored | None) -> list[str]:
@@ -165,15 +165,17 @@ def rows_of(receipts: list[Stored], nights: int) -> list[dict[str, Any]]:
     return render.history(history(receipts), nights)
 
 
-def history_text(receipts: list[Stored], nights: int, width: int | None = None) -> str:
-    return render.history_text(history(receipts), nights, width)
+def history_text(
+    receipts: list[Stored], nights: int, width: int | None = None, zone: str = ""
+) -> str:
+    return render.history_text(history(receipts), nights, width, zone)
 
 
 KNOWN = {
     "district": "Maple Grove",
     "feed": "maple-grove",
     "message": "it went wrong",
-    "when": "2026-11-21T07:12:00Z",
+    "when": "2026-11-21 07:12 UTC",
     "host": "roster-host.example",
     "remote_host": "sftp.vendor.example",
     "username": "rosters@maple.example",

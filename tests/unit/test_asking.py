@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
 from roster_fleet import asking, report
 from roster_fleet.asking import NoProgramError, OtherReleaseError
 from roster_fleet.status import cache as caches
 from roster_fleet.status import rows as status
 from roster_upload import __version__
+from roster_upload.delivery.steps import Step
 from support import fleets
 from support.fleets import NOW
 
@@ -22,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ACTIONS = {
     "roster_report": ROOT / "roles/roster_status/action_plugins/roster_report.py",
     "approve_feed": ROOT / "roles/roster_upload/action_plugins/approve_feed.py",
+    "deliver_feed": ROOT / "roles/roster_upload/action_plugins/deliver_feed.py",
 }
 OLD = "0.1.0"
 NEW = "99.1"
@@ -106,13 +111,19 @@ def test_words_stay_words_in_the_hosts_shell() -> None:
 # ---- the actions ---------------------------------------------------------------------------------
 
 
-def act(name: str, host: Host, *, is_check: bool = False, **arguments: Any) -> dict[str, Any]:
-    """Return the result of an action on a host."""
+def module_of(name: str) -> Any:
+    """Return the module of an action."""
     spec = importlib.util.spec_from_file_location(name, ACTIONS[name])
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def act(name: str, host: Host, *, is_check: bool = False, **arguments: Any) -> dict[str, Any]:
+    """Return the result of an action on a host."""
+    module = module_of(name)
     task = SimpleNamespace(args=arguments, check_mode=is_check, async_val=0, action=name)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="none"))
     action = module.ActionModule(task, connection, SimpleNamespace(), None, None, None)
@@ -229,3 +240,59 @@ def test_an_approval_that_does_not_fit_is_none(values: dict[str, Any]) -> None:
     answer = good(**{"result": "approved", "digest": "ab" * 32, "held": [], **values})
     with pytest.raises(AnsibleActionFail, match="not understood"):
         act("approve_feed", Host(command=(0, answer)), feed="a", digest="ab" * 8, reason="spring")
+
+
+# ---- a delivery's progress -----------------------------------------------------------------------
+
+
+def test_each_step_is_news_and_one_that_lasts_is_shown_again() -> None:
+    progress = module_of("deliver_feed").Progress()
+    settle, write = Step("settle", 1_000, 1_795_770_000), Step("write", 1_700, done=0, size=2_000)
+    waiting = "waiting until the export is written, {} s, until 09:00 UTC"
+    told = [(now, progress.news(settle, now)) for now in range(0, 24, 2)]
+    assert [(now, text) for now, text in told if text] == [
+        (0, waiting.format(0)), (10, waiting.format(10)), (20, waiting.format(20)),
+    ]  # fmt: skip
+    assert progress.news(write, 24) == "sending, 0 s, 0% of 2,000 bytes"
+    assert progress.news(write, 26) == ""
+    assert progress.news(replace(write, done=500), 28) == "sending, 4 s, 25% of 2,000 bytes"
+    assert progress.news(None, 30) == ""
+
+
+class Delivering(Host):
+    """A host whose unit has these states and steps, look by look, and ends after the last."""
+
+    def __init__(self, *looks: tuple[str, str]) -> None:
+        super().__init__()
+        self.looks = [*looks, ("inactive", "")]
+
+    def _low_level_execute_command(self, script: str, **_: Any) -> dict[str, Any]:
+        self.asked.append(script)
+        output = ""
+        if "status" in script:
+            output = good(feeds=[{"feed": "ash", "last_sent": None}])
+        elif "journalctl" in script:
+            state, step = self.looks.pop(0)
+            output = (
+                f"ActiveState={state}\nLoadState=loaded\nResult=success\nExecMainStatus=0\n"
+                f"InvocationID=one\nJob=0\n--\n{step}\nash: sent\n"
+            )
+        return {"rc": 0, "stdout": output, "stderr": ""}
+
+
+@pytest.mark.parametrize("before", ["inactive", "activating"])
+def test_a_delivery_is_never_silent(monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(Display, "display", lambda _self, line, *_, **__: lines.append(line))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    steps = [Step("settle", 1).to_json(), "1 9", Step("write", 2, done=1, size=4).to_json()]
+    host = Delivering((before, ""), *(("activating", step) for step in steps))
+    assert act("deliver_feed", host, feed="ash")["exit_code"] == 0
+    assert [line.removeprefix("roster-1  ash: ") for line in lines] == [
+        "roster-upload@ash.service is started",
+        "waiting until the export is written, 0 s",
+        "ash: sent",
+        "sending, 0 s, 25% of 4 bytes",
+    ]
+    [start] = [script for script in host.asked if "systemctl start" in script]
+    assert ("rm -f" in start) is (before == "inactive"), "a run under way keeps its step"

@@ -58,7 +58,11 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "scripts/roster_upload/spec/exits.toml": (
         'meaning = "the server refused the login"',
         'meaning = "the server refuses the login"',
-        ["scripts/roster_upload/README.md", "docs/operations.md"],
+        [
+            "scripts/roster_upload/README.md",
+            "docs/operations.md",
+            "roles/roster_upload/files/roster-upload.8",
+        ],
     ),
     "scripts/roster_upload/spec/feed.toml": (
         '"TCP port of the mail server."',

@@ -149,10 +149,10 @@ def in_a_circle(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (missing, "there is no export at {source}. Did the SIS write it elsewhere?"),
-        (dangling, "there is no export at {source}. Did the SIS write it elsewhere?"),
+        (missing, "there is no export at {source}. Its folder is empty. Did the SIS write it"),
+        (dangling, 'there is no export at {source}. Its folder holds "x" (a link that leads now'),
         (a_pipe, "{folder}/x is not a file"),
-        (empty_folder, "there is no CSV file in {folder}/x. Did the SIS write elsewhere?"),
+        (empty_folder, "there is no CSV file in {folder}/x. It is empty. Did the SIS write"),
         (in_a_circle, "{source} cannot be read (Too many levels of symbolic links). Let the user"),
     ],
 )
@@ -610,3 +610,67 @@ def test_a_signal_while_the_private_copy_is_removed_leaves_nothing(
     ):
         folders.append(folder)
     assert not folders[0].exists()
+
+
+# ---- a wrong name --------------------------------------------------------------------------------
+
+
+def told_of(wanted: Path) -> str:
+    with pytest.raises(Failure) as failed:
+        exports.find(wanted)
+    assert failed.value.code == Exit.SOURCE
+    return failed.value.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OneRoster.ZIP", "oneroster.zip", "oneroster (1).zip", "OneRoster.zip ", " OneRoster.zip",
+     "OneRoster.zip.zip", "Rosters of Fall.zip"],
+)  # fmt: skip
+def test_a_wrong_name_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    told = told_of(tmp_path / "OneRoster.zip")
+    assert told == (
+        f'there is no export at {tmp_path}/OneRoster.zip. Its folder holds "{name}". If one of '
+        "them is the export, correct its name or the path of the source"
+    )
+
+
+def test_a_folder_with_the_files_is_named(tmp_path: Path) -> None:
+    (tmp_path / "OneRoster").mkdir()
+    assert 'holds "OneRoster/". If' in told_of(tmp_path / "OneRoster.zip")
+    (tmp_path / "OneRoster" / "Users.CSV").write_bytes(b"x")
+    told = told_of(tmp_path / "OneRoster.zip")
+    assert 'holds "OneRoster/" (a folder with CSV files). If' in told
+    assert 'holds "OneRoster/" (a folder with CSV files). If' in told_of(tmp_path)
+
+
+def test_the_nearest_three_names_come_first(tmp_path: Path) -> None:
+    for name in ("a.log", "b.log", "c.log", "oneroster.zip", "OneRoster (2).zip", "Oneroster.tmp"):
+        (tmp_path / name).write_bytes(b"x")
+    told = told_of(tmp_path / "OneRoster.zip")
+    assert 'holds "OneRoster (2).zip", "oneroster.zip", "Oneroster.tmp" and 3 more. If' in told
+
+
+def test_a_name_steers_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "\x1b]0;x\x07\u202eRoster.zip").write_bytes(b"x")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.zip")).write_bytes(b"x")
+    (tmp_path / ("n" * 200 + ".zip")).write_bytes(b"x")
+    told = told_of(tmp_path / "OneRoster.zip")
+    assert told.isprintable()
+    assert "\\x1b]0;x\\x07\\u202eRoster.zip" in told
+    assert "\\xff.zip" in told
+    assert "n" * 81 not in told
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("empty", "Its folder is empty. Did the SIS write it elsewhere?"),
+        ("none", "There is no folder {} either. Did the SIS write it elsewhere?"),
+    ],
+)
+def test_a_folder_without_a_file(tmp_path: Path, folder: str, told: str) -> None:
+    (tmp_path / "empty").mkdir()
+    where = tmp_path / folder
+    assert told_of(where / "OneRoster.zip").endswith(told.format(where))

@@ -473,7 +473,7 @@ def test_the_watcher_of_another_night_gives_no_reason() -> None:
     feed = fleets.feed(20, 40, "missed")
     before = NOW.date() - dt.timedelta(days=1)
     feed["watch"] = fleets.receipt("watch", "failed", before) | {"message": "of yesterday"}
-    assert "missed the night of 2026-11-24: no delivery was tried" in texts(judged(feed))
+    assert "missed the night of 23 to 24 November: no delivery was tried" in texts(judged(feed))
 
 
 def test_the_worst_comes_first_and_then_the_name() -> None:

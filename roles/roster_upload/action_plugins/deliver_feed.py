@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import time
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import asking
 from roster_fleet.report import LONGEST_MESSAGE, empty_or, maybe, moment, several, table, text, word
+from roster_upload.delivery.steps import LONGEST, Step
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import unit as units
 from roster_upload.terminal.printable import printable
@@ -27,7 +27,8 @@ short_description: Deliver a feed now, and show the progress
 description:
   - Starts the feed's unit, as cron does at night. Sandbox, locks and receipt are the same. A
     delivery that is under way already is only watched.
-  - Shows the unit's output, and how much of the file the server has acknowledged.
+  - Shows the unit's output, the step that it is at, and how much of the file the server has
+    acknowledged. A step that lasts is shown again every ten seconds.
   - A host that does not answer a question within a minute fails. The task needs C(timeout=0), since
     a delivery may take as long as its unit may.
 options:
@@ -42,6 +43,7 @@ author: The Roster Delivery authors
 """
 
 LOOK_SECONDS = 2
+AGAIN_SECONDS = 10  # between two lines about the same step
 # Checks of `roster-upload verify` without which nothing can be sent now.
 CONTENT = "content"
 NEEDED = ("configuration", "free space", "export", CONTENT)
@@ -49,16 +51,36 @@ CHECK_SECONDS = 300  # as for verify.yml, since the content may be validated
 LONGEST_SECONDS = 95 * 60  # the unit itself ends before
 LINES_SHOWN = 1_000  # of the journal. A delivery writes some dozens.
 MARK = "--"
-PROGRESS = re.compile(r"(\d{1,15}) (\d{1,15})")
 CALENDAR = "calendar"
 RECEIPT = table({"outcome": word, "run": maybe(word, ""), "finished": empty_or(moment)})
 STATUS = table({"feeds": several(table({"feed": text, "last_sent": maybe(RECEIPT)}))})
 # The unit's properties, bytes and size of the transfer, then the unit's output.
 LOOK = """
 {show} {unit}; echo {mark}
-dd if=/run/roster-upload/{feed}/progress iflag=nofollow,nonblock bs=64 count=1 2>/dev/null; echo
+cd /run/roster-upload/{feed} 2>/dev/null &&
+dd if=progress iflag=nofollow,nonblock bs={longest} count=1 2>/dev/null; echo
 journalctl --sync; journalctl --no-pager --quiet -o cat --since @{since} -u {unit} -t roster-upload
 """
+
+
+class Progress:
+    """The steps of a delivery, as lines: each new one, and one that lasts every ten seconds."""
+
+    def __init__(self) -> None:
+        self._step: Step | None = None
+        self._since = self._shown = 0.0
+
+    def news(self, step: Step | None, now: float) -> str:
+        """Return the line about a step, or an empty text without news. `now` is in seconds."""
+        last, self._step = self._step, step
+        if not step:
+            return ""
+        if not last or (last.name, last.since) != (step.name, step.since):
+            self._since = now
+        elif last == step and now - self._shown < AGAIN_SECONDS:
+            return ""
+        self._shown = now
+        return step.text(now - self._since)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
@@ -77,20 +99,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         unit = f"roster-upload@{feed}.service"
         since = shlex.quote(self.shell("date +%s.%N").output.strip())
         look = LOOK.format(
-            show=shlex.join(units.SHOW), mark=MARK, unit=unit, feed=feed, since=since
+            show=shlex.join(units.SHOW),
+            mark=MARK,
+            unit=unit,
+            feed=feed,
+            since=since,
+            longest=LONGEST,
         )
         sent = self.last_sent(args["feed"])
         before, _, _ = self.look(look)
-        start = f"rm -f /run/roster-upload/{feed}/progress; systemctl start --no-block {unit} 2>&1"
-        started = self.shell(start)
-        shown, progress = 0, ""
+        # The step of an earlier run. A run under way has its own.
+        forget = "" if units.is_busy(before) else f"rm -f /run/roster-upload/{feed}/progress; "
+        started = self.shell(f"{forget}systemctl start --no-block {unit} 2>&1")
+        shown, progress = 0, Progress()
+        self.show(feed, f"{unit} is started" if started.code == 0 else f"{unit} does not start")
         end = time.monotonic() + LONGEST_SECONDS
         while True:
             time.sleep(LOOK_SECONDS)
-            now, bytes_of, said = self.look(look)
-            if bytes_of != progress and (numbers := PROGRESS.fullmatch(bytes_of)):
-                progress, (done, size) = bytes_of, map(int, numbers.groups())
-                self.show(feed, f"{done / max(size, 1):.0%} of {size:,} bytes")
+            now, step, said = self.look(look)
+            if text := progress.news(Step.parse(step), time.monotonic()):
+                self.show(feed, text)
             for line in said[shown:LINES_SHOWN]:
                 self.show(feed, line)
             shown = len(said)

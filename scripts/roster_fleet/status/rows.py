@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.filesize import decimal
 from roster_upload import __version__, version
+from roster_upload.records.night import night_name, time_text
 from roster_upload.records.night_result import Verdict, verdict
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import cautions
@@ -156,7 +157,7 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
     if last.outcome == "missed":
         watch = feed.get("watch") or {}
         why = watch["message"] if watch.get("night") == last.night else "no delivery was tried"
-        return [Problem("red", f"missed the night of {last.night}: {why}")]
+        return [Problem("red", f"missed {night_name(last.night)}: {why}")]
     text = str(newest.get("message") or last.outcome)
     return [Problem("red", text.removeprefix(f"{feed.get('district')}: "))]
 
@@ -227,7 +228,7 @@ def _by_hand(
     last = feed.get("last")
     if not last or not last.get("night") or (nights and last["night"] <= nights[-1].night):
         return problems
-    when = f"{last['finished'].replace('T', ' ')[:16]} UTC"
+    when = time_text(last["finished"], feed["time_zone"])
     if last["outcome"] == "sent":
         texts = [problem.text for problem in problems] if nights else ["no night yet"]
         return [Problem("amber", f"{text}, but sent by hand since, {when}") for text in texts]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
+from roster_upload.cli.progress import shown
 from roster_upload.cli.render_compare import text
 from roster_upload.delivery import content, readiness
 from roster_upload.delivery.readiness import Check
@@ -19,6 +21,7 @@ from roster_upload.records.night import Night
 from roster_upload.records.summary import several
 from roster_upload.terminal.output import show, show_json
 from roster_upload.terminal.printable import printable
+from roster_upload.terminal.width import DEFAULT, columns
 from roster_upload.validation.options import ValidationOptions
 
 # The order in which a delivery looks at an export.
@@ -31,13 +34,15 @@ def check(given: argparse.Namespace) -> int:
     tonight: list[Check] = []
     if given.file:
         path, options = given.file, ValidationOptions(format=given.format)
-        report = comparing.check_path(path, options, now.date())
+        with shown(printable(path.name), name="validate"):
+            report = comparing.check_path(path, options, now.date())
     else:
         feed = config.load(config_file(given))
         path = feed.source
         ledger = Ledger(state_as_owner(given))  # so that it fails if the delivery's account would
-        report = comparing.check_export(feed, Night.containing(feed, now).day)
-        tonight = list(_tonight(feed, config_file(given), ledger, now))
+        with shown(feed.feed, feed.time_zone, "validate"):
+            report = comparing.check_export(feed, Night.containing(feed, now).day)
+            tonight = list(_tonight(feed, config_file(given), ledger, now))
     if given.json:
         more = {} if given.file else {"tonight": [one.record() for one in tonight]}
         show_json({**report.record(), **more})
@@ -75,9 +80,10 @@ def compare(given: argparse.Namespace) -> int:
     if given.config:
         feed = config.for_comparison(config.read(given.config), str(given.config))
     night = given.night or dt.datetime.now(dt.UTC).date()
-    answer = comparing.compare(given.before, given.after, feed, night)
+    with shown(printable(given.after.name), name="compare"):
+        answer = comparing.compare(given.before, given.after, feed, night)
     if given.json:
         show_json(answer.record())
     else:
-        show(text(answer))
+        show(text(answer, columns(sys.stdout) or DEFAULT))
     return answer.code

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit
+from roster_upload.records.night import time_text
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import next_step
 from roster_upload.spec import spec
+from roster_upload.terminal.width import fitted
 
+UNKNOWN = "\0"  # stands for a fact that is not known. No fact holds it
+# Parts of a sentence that can go with an unknown fact: `(address …)`, ` of the account …`.
+DISPENSABLE = re.compile(
+    rf" \([^()]*{UNKNOWN}[^()]*\)"
+    rf"|(?:,? (?:of|to|at|on|by|account|upload path))+(?: the account)? ?{UNKNOWN}"
+)
+LETTER_WIDTH = 76  # columns, as mail programs break lines
 OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # their letters are about the SIS's own file
 
 
@@ -28,15 +38,21 @@ def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str,
         "evidence": _evidence(receipt) if receipt else [],
         "who": texts["who"],
         "do": step,
-        "letter": texts["letter"].format_map(_Known(_facts(code, receipt, feed))),
+        "letter": _letter(texts["letter"], _facts(code, receipt, feed)) if receipt else "",
     }
 
 
 class _Known(dict[str, str]):
-    """The facts of a letter. A missing one is `unknown`."""
+    """The facts of a letter. A missing one is UNKNOWN."""
 
     def __missing__(self, key: str) -> str:
-        return "unknown"
+        return UNKNOWN
+
+
+def _letter(template: str, facts: Mapping[str, str]) -> str:
+    """Return a letter without the parts that are not known. It is empty if more is missing."""
+    letter = DISPENSABLE.sub("", template.format_map(_Known(facts)))
+    return letter if UNKNOWN not in letter else ""
 
 
 def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, str]:
@@ -49,7 +65,7 @@ def _facts(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, 
             "district": receipt.district,
             "feed": receipt.feed,
             "message": receipt.message,
-            "when": receipt.finished,
+            "when": time_text(receipt.finished, feed.time_zone if feed else ""),
             "remote_host": remote.host,
             "remote_dir": remote.dir,
             "server": remote.server,
@@ -84,14 +100,14 @@ def _evidence(receipt: Receipt) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def explain_text(values: Mapping[str, Any]) -> str:
-    """Return an explanation for people."""
+def explain_text(values: Mapping[str, Any], width: int | None = None) -> str:
+    """Return an explanation for people. `width` is that of the letter, in columns."""
     lines = [
         f"exit code {values['exit_code']}: {values['meaning']}",
         "",
         f"Cause         {values['cause']}",
         f"Who must act  {values['who']}",
-        f"What to do    {values['do']}",
+        *([f"What to do    {values['do']}"] if values["do"] else []),
     ]
     if values["evidence"]:
         lines += ["", "Evidence", *(f"  {text}" for text in values["evidence"])]
@@ -99,6 +115,17 @@ def explain_text(values: Mapping[str, Any]) -> str:
         lines += [
             "",
             "A text to send",
-            *(f"  {line}".rstrip() for line in values["letter"].splitlines()),
+            *(f"  {line}".rstrip() for line in _paragraphs(values["letter"], width)),
         ]
     return "\n".join(lines)
+
+
+def _paragraphs(letter: str, width: int | None) -> Iterator[str]:
+    """Yield the lines of a letter, broken anew. Reasons keep their lines."""
+    most = min(width or LETTER_WIDTH, LETTER_WIDTH) - len("  ")
+    for number, paragraph in enumerate(letter.strip().split("\n\n")):
+        if number:
+            yield ""
+        is_list = paragraph.startswith("- ")
+        for text in paragraph.split("\n") if is_list else [" ".join(paragraph.split("\n"))]:
+            yield from fitted(text, most).replace("\n  ", "\n").split("\n")

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from roster_upload import version
 from roster_upload.cli import through_unit
+from roster_upload.cli.suggest import Help, Parser
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
 from roster_upload.spec import schema
@@ -51,7 +52,7 @@ examples:
   roster-upload explain maple-grove            why it failed, who must act, a letter to them
   roster-upload diff maple-grove               who would be removed, added, changed
   roster-upload compare before.zip after.zip   the guard's verdict, without a feed
-  roster-upload approve maple-grove --digest 3f1c... --reason "three schools closed"
+  roster-upload approve maple-grove --digest 3f1c... --reason "snow days"
 """
 
 
@@ -72,8 +73,8 @@ class ShowVersion(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    main = argparse.ArgumentParser(
+    formatter = Help
+    main = Parser(
         prog="roster-upload",
         description="Validates a district's roster export, guards it against mistakes, and "
         "delivers it by SFTP, with proof.\n"
@@ -83,10 +84,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=formatter,
     )
     main.add_argument("--version", action=ShowVersion, nargs=0, help="show the release and build")
-    main.add_argument(
-        "--config-dir", type=Path, default=through_unit.CONFIG_DIR, help="default: %(default)s"
-    )
-    main.add_argument("--state-dir", type=Path, default=STATE_DIR, help="default: %(default)s")
+    for name, default, holds in (
+        ("--config-dir", through_unit.CONFIG_DIR, "settings"),
+        ("--state-dir", STATE_DIR, "receipts and packages"),
+    ):
+        text = f"folder of the feeds' {holds} (default: %(default)s)"
+        main.add_argument(name, metavar="FOLDER", type=Path, default=default, help=text)
     subparsers = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, summary: str, more: str = "") -> argparse.ArgumentParser:
@@ -105,7 +108,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("feed", metavar="FEED", nargs="?")
     what.add_argument("--file", metavar="PATH", type=Path, help="a zip or a folder of CSV files")
     formats = schema.keys()["format"].choices
-    one.add_argument("--format", choices=formats, default=formats[0], help="format of --file")
+    text = f"format of --file: {', '.join(formats)} (default: %(default)s)"
+    one.add_argument("--format", metavar="FORMAT", choices=formats, default=formats[0], help=text)
     as_json(one)
 
     _comparisons(command, as_json)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roster_upload.exits import Exit
 from roster_upload.records.evidence import HOW_TO_GO_ON, lines_text
 from roster_upload.records.history import History
+from roster_upload.records.night import local_text, time_text
 from roster_upload.records.receipt import Outcome, Receipt
-from roster_upload.records.summary import STUDENTS, cautions, mountain, next_step, summary_line
+from roster_upload.records.summary import STUDENTS, cautions, next_step, summary_line
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
+from roster_upload.terminal.width import DEFAULT, columns, fitted
 
-WIDTH = 120  # of an output that is no terminal
+WIDE = 90  # columns from which a table with times of two zones has all of its columns
 LONGEST_OUTCOME = 9  # in letters: rehearsed
 BARS = "▁▂▃▄▅▆▇█"
 TREND_NIGHTS = 14
@@ -26,8 +26,11 @@ TREND_NIGHTS = 14
 # ---- status --------------------------------------------------------------------------------------
 
 
-def status(name: str, history: History, broken_at: int | None) -> dict[str, Any]:
-    """Return the state of a feed's last delivery, as JSON values."""
+def status(name: str, history: History, broken_at: int | None, zone: str = "") -> dict[str, Any]:
+    """Return the state of a feed's last delivery, as JSON values.
+
+    `zone` is the district's time zone.
+    """
     runs = History.of(r for r in history if r.command != "approve")
     last, sent = runs.last, runs.last_sent()
     approval = history.approval_of(last)
@@ -36,7 +39,8 @@ def status(name: str, history: History, broken_at: int | None) -> dict[str, Any]
     return {
         "feed": name,
         "deliveries": len(runs.deliveries()),
-        "morning": summary_line(last, before, approval) if last and has_name else None,
+        "morning": summary_line(last, before, approval, zone) if last and has_name else None,
+        "time_zone": zone,
         "last": last.to_json() if last else None,
         "last_sent": sent.to_json() if sent else None,
         "approved": approval.digest if approval else "",
@@ -66,7 +70,7 @@ def status_text(entries: Sequence[Mapping[str, Any]]) -> str:
         if last:
             lines.append(f"  {entry['morning'] or last['message']}")
         if sent:
-            lines += _last_sent(Receipt.parse(sent))
+            lines += _last_sent(Receipt.parse(sent), entry.get("time_zone", ""))
         lines += [f"  amber      {text}" for text in entry["cautions"]]
         if entry["next_step"]:
             lines.append(f"  next step  {entry['next_step']}")
@@ -75,7 +79,7 @@ def status_text(entries: Sequence[Mapping[str, Any]]) -> str:
                 f"  LEDGER     was changed by hand at line {entry['ledger_broken_at_line']}"
             )
         if begun := entry.get("under_way"):
-            lines.append(f"  under way  the run of {begun['started']}")
+            lines.append(f"  under way  since {time_text(begun['started'], entry['time_zone'])}")
         if damaged := lines_text(entry.get("ledger_damaged_lines", ())):
             lines.append(f"  LEDGER     is damaged in {damaged}")
         lines += [f"  LOST       {text}" for text in entry.get("lost", ())]
@@ -84,12 +88,11 @@ def status_text(entries: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _last_sent(sent: Receipt) -> list[str]:
+def _last_sent(sent: Receipt, zone: str) -> list[str]:
     """Return the last accepted delivery, for people."""
-    when, zone = mountain(sent.finished)
     file, remote = sent.sent_file, sent.remote
     return [
-        f"  last sent  {when} {zone}, {file.bytes or 0:,} bytes",
+        f"  last sent  {time_text(sent.finished, zone)}, {file.bytes or 0:,} bytes",
         f"  sha256     {file.sha256}",
         f"  remote     {remote.host}: {remote.dir}/{remote.name}",
     ]
@@ -130,16 +133,16 @@ def _row(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def history_text(receipts: History, nights: int, width: int | None = None) -> str:
+def history_text(receipts: History, nights: int, width: int | None = None, zone: str = "") -> str:
     """Return the last receipts as a table, the trend of the students, and reasons of failures.
 
-    `width` is in columns. By default it is the terminal's width.
+    `width` is in columns. By default it is the terminal's width. `zone` is the district's.
     """
     shown = receipts.receipts[-nights:]
     if not shown:
         return "no delivery yet"
-    width = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH)
-    lines = _table(shown, width)
+    width = width or columns(sys.stdout) or DEFAULT
+    lines = _table(shown, width, zone)
     sent = [r.changes[STUDENTS].now for r in receipts if r.is_sent and STUDENTS in r.changes]
     if len(sent) > 1:
         recent = sent[-TREND_NIGHTS:]
@@ -148,12 +151,11 @@ def history_text(receipts: History, nights: int, width: int | None = None) -> st
     for receipt in shown:
         if not receipt.is_sent:
             why = printable(receipt.message, LONGEST_MESSAGE)
-            text = f"{mountain(receipt.finished)[0]}  {why}"
-            lines += textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+            lines.append(fitted(f"{time_text(receipt.finished, zone)}  {why}", width))
     return "\n".join(lines)
 
 
-def _table(receipts: Sequence[Receipt], width: int) -> list[str]:
+def _table(receipts: Sequence[Receipt], width: int, zone: str) -> list[str]:
     """Return the lines of a table of receipts."""
     from rich import box  # noqa: PLC0415 - only tables need it
     from rich.console import Console  # noqa: PLC0415
@@ -161,11 +163,14 @@ def _table(receipts: Sequence[Receipt], width: int) -> list[str]:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    has_zone = any(local_text(receipt.finished, zone) for receipt in receipts)
+    is_narrow = has_zone and width < WIDE
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    _, zone = mountain(receipts[-1].finished)
-    table.add_column(zone, no_wrap=True)
+    table.add_column("UTC", no_wrap=True)
+    if has_zone:
+        table.add_column("Local", no_wrap=True)
     table.add_column("Outcome", overflow="fold", min_width=LONGEST_OUTCOME)
-    for title in ("Students", "Change", "Size", "Sec."):
+    for title in ("Students", "Change", "Size", *(() if is_narrow else ("Sec.",))):
         table.add_column(title, justify="right", no_wrap=title != "Change")
     table.add_column("SHA-256", no_wrap=True)
     for receipt in receipts:
@@ -173,12 +178,13 @@ def _table(receipts: Sequence[Receipt], width: int) -> list[str]:
         has_students = row["students"] is not None
         is_red = receipt.exit_code and not receipt.is_in_order
         table.add_row(
-            mountain(receipt.finished)[0],
+            time_text(receipt.finished)[: -len(" UTC")],
+            *([local_text(receipt.finished, zone)] if has_zone else []),
             Text(printable(_outcome(receipt)), style="red" if is_red else ""),
             f"{row['students']:,}" if has_students else "",
             f"+{row['added']:,} −{row['removed']:,}" if has_students else "",
             decimal(row["bytes"]) if row["bytes"] else "",
-            f"{row['seconds']:.1f}",
+            *([] if is_narrow else [f"{row['seconds']:.1f}"]),
             Text(printable(row["sha256"] or "")[:12]),
         )
     has_colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ

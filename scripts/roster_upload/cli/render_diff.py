@@ -8,6 +8,7 @@ from itertools import chain, groupby
 
 from roster_upload.diff.people import ACTIONS, Diff, Record
 from roster_upload.terminal.tables import fold, table
+from roster_upload.terminal.width import fitted
 
 TITLES = ("sourcedId", "Name", "School", "Grade")
 INDENT = " " * 4
@@ -43,7 +44,8 @@ def text(diff: Diff, schools: Mapping[str, str], width: int) -> str:
         listed = list(records)
         lines += [f"{escaped(kind)}: {len(listed):,} {action}", *_records(listed, schools, width)]
         lines.append("")
-    return "\n".join([*lines, *_counts(diff, width), *map(escaped, diff.notes)])
+    notes = (fitted(escaped(note), width) for note in diff.notes)
+    return "\n".join([*lines, *_counts(diff, width), *notes])
 
 
 def _records(records: Sequence[Record], schools: Mapping[str, str], width: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from roster_upload import config
@@ -10,9 +11,9 @@ from roster_upload.cli import explain as explaining
 from roster_upload.cli import host_feeds, render
 from roster_upload.exits import Exit, Failure
 from roster_upload.records import evidence
-from roster_upload.records.ledger import Ledger
 from roster_upload.records.receipt import Receipt
 from roster_upload.terminal.output import show, show_json
+from roster_upload.terminal.width import columns
 
 
 def status(given: argparse.Namespace) -> int:
@@ -20,7 +21,7 @@ def status(given: argparse.Namespace) -> int:
     found, failures = [], []
     for name in host_feeds.names(given):
         try:
-            found.append(_status(name, host_feeds.read_ledger(given, name)))
+            found.append(_status(given, name))
         except Failure as failure:
             failures.append(failure)
     if given.json:
@@ -34,15 +35,18 @@ def status(given: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _status(name: str, ledger: Ledger) -> dict[str, Any]:
+def _status(given: argparse.Namespace, name: str) -> dict[str, Any]:
     """Return a feed's last delivery, and the gaps in its receipts."""
+    ledger = host_feeds.read_ledger(given, name)
     try:
         lost = evidence.gaps(ledger.path.parent)
     except OSError as error:
         raise host_feeds.unusable(error) from None
     under_way = ledger.under_way()
     return {
-        **render.status(name, ledger.history(), ledger.first_break()),
+        **render.status(
+            name, ledger.history(), ledger.first_break(), host_feeds.time_zone(given, name)
+        ),
         "under_way": under_way.to_json() if under_way else None,
         "lost": lost,
         "ledger_damaged_lines": ledger.damaged(),
@@ -56,7 +60,8 @@ def history(given: argparse.Namespace) -> int:
     if given.json:
         show_json({"feed": name, "receipts": render.history(receipts, given.nights)})
     else:
-        print(render.history_text(receipts, given.nights))
+        zone = host_feeds.time_zone(given, name)
+        print(render.history_text(receipts, given.nights, zone=zone))
     return Exit.OK
 
 
@@ -79,7 +84,7 @@ def explain(given: argparse.Namespace) -> int:
     if given.json:
         show_json(explained)
     else:
-        show(explaining.explain_text(explained))
+        show(explaining.explain_text(explained, columns(sys.stdout)))
     return Exit.OK
 
 

@@ -32,8 +32,9 @@ RELAYED = ("send", "rehearse", "resend", "probe", "login", "watch")
 UNITS = {"send": "roster-upload"}
 # The unit that logs in with the credential of a slot.
 LOGINS = {"current": "login", "pending": "pending"}
-# The units of these commands write their progress to a file, for a terminal.
+# The commands that send a package.
 TRANSFERS = ("send", "resend")
+FOLLOWED = (*TRANSFERS, "rehearse", "diff")  # their steps are shown without a terminal, too
 
 
 def is_installed(given: argparse.Namespace) -> bool:
@@ -85,7 +86,7 @@ def _of_host(given: argparse.Namespace) -> int:
 
 def run(given: argparse.Namespace, command: str) -> int:
     """Start a command's unit, show its output, and return its exit code. Raise Failure."""
-    config.load(config_file(given))
+    feed = config.load(config_file(given))
     name = f"{UNITS.get(command, f'roster-{command}')}@{given.feed}.service"
     began = dt.datetime.now(dt.UTC)
     since = f"@{began.timestamp():.3f}"
@@ -97,11 +98,12 @@ def run(given: argparse.Namespace, command: str) -> int:
     ) as starting:  # fmt: skip
         try:
             hear()
-            if sys.stderr.isatty() and command in TRANSFERS:
-                # Only terminals need it.
+            if command in FOLLOWED or (sys.stderr.isatty() and not getattr(given, "json", False)):
+                # Programs that wait for an answer need no progress.
                 from roster_upload.cli.progress import follow  # noqa: PLC0415
 
-                follow(given.feed, RUN_DIR / given.feed / "progress", starting.poll)
+                path, first = RUN_DIR / given.feed / "progress", None if is_ours else 0
+                follow(given.feed, path, starting.poll, feed.time_zone, first)
             _, errors = starting.communicate()
         except KeyboardInterrupt:
             errors = _interrupt(name, starting, is_ours=is_ours)

@@ -13,7 +13,7 @@ from roster_upload.host.credentials import secrets_folder
 from roster_upload.host.locks import feed_lock
 from roster_upload.notify import events, notifier
 from roster_upload.records.ledger import Ledger
-from roster_upload.records.night import Night, stamp
+from roster_upload.records.night import Night, stamp, time_text
 from roster_upload.records.night_result import NightResult
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.terminal.output import say, show
@@ -66,7 +66,7 @@ def _message(feed: config.Feed, night: Night, ledger: Ledger, tonight: NightResu
     if tonight.last:
         reason = f"The last try: {tonight.last.message}"
     if begun := _under_way(ledger):
-        reason = f"The run of {begun.started} is under way. {reason}"
+        reason = f"A run is under way since {time_text(begun.started, feed.time_zone)}. {reason}"
     return (
         f"{feed.district}: tonight's roster is not delivered, {night.minutes_to_deadline} min "
         f"before the deadline. {reason}"

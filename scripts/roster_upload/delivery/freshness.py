@@ -6,7 +6,7 @@ import datetime as dt
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
-from roster_upload.records.night import Night, blackout, stamp
+from roster_upload.records.night import Night, blackout, time_text
 
 AHEAD_MINUTES = 60  # by which an export's time stamp may lie ahead of the clock
 # Before the window opens, a younger export shows that the SIS has written one for the last night.
@@ -34,28 +34,29 @@ def require_tonights(feed: Feed, path: str, written: dt.datetime, now: dt.dateti
     # A start may come as late as the deadline.
     if night.deadline - written <= dt.timedelta(hours=hours):
         return ""
+    zone, end = feed.time_zone, written + dt.timedelta(hours=hours)
     return (
-        f"tonight's export is still to come. {path} was written {stamp(written)}, and the limit "
-        f"is {hours} h. So it is too old from {stamp(written + dt.timedelta(hours=hours))} on"
+        f"tonight's export is still to come. {path} was written {time_text(written, zone)}, and "
+        f"the limit is {hours} h. So it is too old from {time_text(end, zone)} on"
     )
 
 
 def _require(
     feed: Feed, path: str, written: dt.datetime, now: dt.datetime, limit: dt.timedelta
 ) -> None:
-    age = now - written
+    age, zone = now - written, feed.time_zone
     if -age > dt.timedelta(minutes=AHEAD_MINUTES):
         raise Failure(
             Exit.STALE,
-            f"{path} was written {stamp(written)}, which is ahead of this host's clock "
-            f"({stamp(now)}). So its age is unknown. Compare the clock (timedatectl) with the "
-            "SIS's. Then let the SIS write the export again",
+            f"{path} was written {time_text(written, zone)}, which is ahead of this host's "
+            f"clock ({time_text(now, zone)}). So its age is unknown. Compare the clock "
+            "(timedatectl) with the SIS's. Then let the SIS write the export again",
         )
     if age > limit:
         raise Failure(
             Exit.STALE,
-            f"{path} was written {stamp(written)}, {age // dt.timedelta(hours=1)} h ago. The "
-            f"limit is {feed.maximum_age_hours} h. Check the SIS's own schedule",
+            f"{path} was written {time_text(written, zone)}, {age // dt.timedelta(hours=1)} h ago. "
+            f"The limit is {feed.maximum_age_hours} h. Check the SIS's own schedule",
         )
 
 

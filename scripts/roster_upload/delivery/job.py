@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from roster_upload.config import Feed
+from roster_upload.delivery.steps import Steps
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.host.credentials import credential
@@ -32,14 +33,16 @@ class Draft:
 
     def __init__(self, receipt: Receipt) -> None:
         self.receipt = receipt
+        self.steps = Steps()
 
     def update(self, **changes: Any) -> None:
         """Change some fields of the receipt."""
         self.receipt = replace(self.receipt, **changes)
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the seconds of the block to those of a phase."""
+    def phase(self, name: str, limit: float = 0) -> Iterator[None]:
+        """Add the seconds of the block to those of a phase, which may take `limit` of them."""
+        self.steps.begin(name, limit)
         start = time.monotonic()
         try:
             yield
@@ -70,7 +73,6 @@ class Job:
     command: str
     digest: str
     started: dt.datetime
-    progress: Callable[[int, int], None] = field(default=lambda _done, _size: None)
     holds: str = ""  # the vendor's file in words, once a transfer has begun
 
     @property

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 from roster_upload import __version__
@@ -51,7 +50,6 @@ class Delivery:
         self.command = command
         self.digest = digest
         self.started = dt.datetime.now(dt.UTC)
-        self.progress: Callable[[int, int], None] = lambda _done, _size: None
         self.job: Job | None = None  # after the configuration is read
         self.package: Outgoing | None = None  # the file that the vendor may have
         self.draft = Draft(
@@ -174,7 +172,6 @@ class Delivery:
             command=self.command,
             digest=self.digest,
             started=self.started,
-            progress=self.progress,
         )
         job.history = self.recorder.history()
         return job
@@ -220,7 +217,8 @@ class Delivery:
                 self.draft.update(notified=history.new_findings(self.receipt))
         with beside("the summary could not be made"):
             accepted = self.state.ledger.accepted()
-            return summary_line(self.receipt, accepted[-1] if accepted else None)
+            zone = self.job.feed.time_zone if self.job else ""
+            return summary_line(self.receipt, accepted[-1] if accepted else None, zone=zone)
         return f"{self.receipt.district}: sent"
 
     def _keep(self) -> None:

@@ -38,8 +38,9 @@ def taken(job: Job) -> Iterator[Snapshot]:
         with exports.workplace() as folder, job.draft.phase("snapshot"):
             yield _accepted_package(job, folder / "export")
         return
-    with job.draft.phase("settle"):
-        export = exports.wait_until_stable(job.feed, job.night.seconds_left(), output.say)
+    left = job.night.seconds_left()
+    with job.draft.phase("settle", min(job.feed.settle_minutes * 60, left)):
+        export = exports.wait_until_stable(job.feed, left, output.say)
     job.draft.update(source=replace(job.receipt.source, path=path_text(export.path)))
     with contextlib.ExitStack() as stack:
         with job.draft.phase("snapshot"):

@@ -14,7 +14,7 @@ from roster_upload.config import Feed
 from roster_upload.delivery import freshness
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
-from roster_upload.records.night import Night, blackout, stamp
+from roster_upload.records.night import Night, blackout, time_text
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
@@ -80,13 +80,13 @@ def _zone(_feed: Feed, _now: dt.datetime) -> str:
     return zone
 
 
-def _clock(_feed: Feed, now: dt.datetime) -> str:
+def _clock(feed: Feed, now: dt.datetime) -> str:
     """Return the time and its source. Raise Failure if the clock is not synchronised."""
     if output("systemd-detect-virt", "--container") not in ("", "none"):
-        return f"{stamp(now)}, kept by the machine that this container runs on"
+        return f"{time_text(now, feed.time_zone)}, kept by the machine that this container runs on"
     if output("timedatectl", "show", "--property=NTPSynchronized", "--value") != "yes":
         raise Failure(Exit.LOCAL, "the clock is not synchronised. Run chronyc sources")
-    return f"{stamp(now)}, synchronised"
+    return f"{time_text(now, feed.time_zone)}, synchronised"
 
 
 def _next(feed: Feed, now: dt.datetime) -> str:
@@ -100,10 +100,13 @@ def _next(feed: Feed, now: dt.datetime) -> str:
     if not night.in_window:
         raise Failure(
             Exit.LOCAL,
-            f"the next start, {stamp(start)}, is outside the window "
-            f"({stamp(night.opened)} to {stamp(night.deadline)}). Run site.yml for this host",
+            f"the next start, {time_text(start, feed.time_zone)}, is outside the window "
+            f"({time_text(night.opened, feed.time_zone)} to "
+            f"{time_text(night.deadline, feed.time_zone)}). Run site.yml for this host",
         )
-    return f"{stamp(start)}, {night.minutes_to_deadline} min before the deadline"
+    return (
+        f"{time_text(start, feed.time_zone)}, {night.minutes_to_deadline} min before the deadline"
+    )
 
 
 def _room(feed: Feed, _now: dt.datetime) -> str:
@@ -143,7 +146,7 @@ def export(feed: Feed, now: dt.datetime) -> Check:
         to_come = freshness.require_tonights(feed, path, written, now)
     except Failure as failure:
         return Check("export", failure.code, failure.message)
-    text = to_come or f"{path}, {size:,} bytes, written {stamp(written)}"
+    text = to_come or f"{path}, {size:,} bytes, written {time_text(written, feed.time_zone)}"
     return Check("export", Exit.OK, text, is_open=bool(to_come))
 
 

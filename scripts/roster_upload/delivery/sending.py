@@ -41,6 +41,7 @@ class Sender:
         from roster_upload.transfer import connect, probe  # noqa: PLC0415 - as in _send
 
         feed, profile, secret = self.feed, self._profile(), self.job.secret("current")
+        self.job.draft.steps.begin("slot")
         with (
             transfer_slot(self._slots(), feed, self.job.night.seconds_left(), output.say),
             self._connected() as info,
@@ -60,11 +61,19 @@ class Sender:
         `begin` records that the package may reach the vendor from then on.
         """
         secret = self.job.secret("current")
+        self.job.draft.steps.begin("slot")
         with transfer_slot(self._slots(), self.feed, self.job.night.seconds_left(), output.say):
             target = Remote(**asdict(self.job.target))
             self.job.draft.update(at_vendor=UNKNOWN_AT_VENDOR, remote=target)
             begin()
             self._send(secret, package)
+
+    def _begin(self, phase: str, size: int) -> None:
+        """Show a phase of the connection. The bar begins with the first byte, not its answer."""
+        if phase == "write" and size:
+            self.job.draft.steps(0, size)
+        else:
+            self.job.draft.steps.begin(phase)
 
     def _slots(self) -> Path:
         """Return the folder of the locks that all feeds of the host share."""
@@ -73,12 +82,17 @@ class Sender:
         return self.job.state.folder.parent / ".turns"
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[Any]:
-        """Yield the facts of a connection. They go into the receipt, even after an error."""
+    def _connected(self, size: int = 0) -> Iterator[Any]:
+        """Yield the facts of a connection. They go into the receipt, even after an error.
+
+        `size` is that of the package to transfer.
+        """
         from roster_upload.transfer.info import ConnectionInfo  # noqa: PLC0415 - as in _send
 
         job = self.job
-        info = ConnectionInfo(holds=self.left or ConnectionInfo.holds)
+        info = ConnectionInfo(
+            holds=self.left or ConnectionInfo.holds, begin=lambda phase: self._begin(phase, size)
+        )
         try:
             yield info
         finally:
@@ -111,7 +125,7 @@ class Sender:
         for attempt in range(1, feed.attempts + 1):
             draft.update(attempts=attempt)
             try:
-                with self._connected() as info:
+                with self._connected(package.bytes) as info:
                     done = upload.deliver(
                         feed,
                         secret,
@@ -122,7 +136,7 @@ class Sender:
                         learns=attempt == 1,  # a probe may break the connection
                         restores_first=has_nothing,
                         sha256=package.sha256,
-                        progress=lambda count: self.job.progress(count, package.bytes),
+                        progress=lambda count: draft.steps(count, package.bytes),
                         limit=night.seconds_left() + MARGIN_SECONDS,
                         times=Times(finish=feed.finish_seconds),
                     )
@@ -147,6 +161,7 @@ class Sender:
                     f"attempt {attempt} of {feed.attempts}: {failure.message}. "
                     f"Retry in {wait:.0f} s"
                 )
+                draft.steps.begin("retry", wait)
                 time.sleep(wait)
         self._describe(done.bytes, done.method, done.verified)
         with beside("the changes of the server could not be determined"):

@@ -1,9 +1,10 @@
-"""The night of a delivery: its window, its deadline and its date."""
+"""The night of a delivery: its window, its deadline and its date. Nights and times in words."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from roster_upload.config import Feed
 from roster_upload.spec.values import Span, window_minutes
@@ -60,3 +61,62 @@ def blackout(feed: Feed, day: dt.date) -> Span | None:
 def stamp(moment: dt.datetime) -> str:
     """Return a moment in UTC as ISO 8601, to the second."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# ---- for people ----------------------------------------------------------------------------------
+
+
+def night_name(night: str, beside: str = "") -> str:
+    """Return a night in words: `the night of 26 to 27 November`.
+
+    `night` is the day of its deadline (ISO 8601). The year is named if it is another one than that
+    of the date `beside`.
+    """
+    last = dt.date.fromisoformat(night)
+    first = last - dt.timedelta(days=1)
+    year = f" {last.year}" if beside and not beside.startswith(f"{last.year:04}-") else ""
+    if first.year != last.year and year:
+        return f"the night of {_day(first)} {first.year} to {_day(last)}{year}"
+    start = _day(first) if first.month != last.month else str(first.day)
+    return f"the night of {start} to {_day(last)}{year}"
+
+
+def _day(date: dt.date) -> str:
+    return f"{date.day} {date:%B}"
+
+
+def time_text(moment: dt.datetime | str, zone: str = "") -> str:
+    """Return a time for people: `2026-11-20 08:12 UTC (01:12 MST)`.
+
+    `moment` is a time with its zone, or its text (ISO 8601). `zone` is the district's time zone, or
+    empty. Its date is shown if it differs.
+    """
+    utc, local = _both(moment, zone)
+    if not local:
+        return f"{utc:%Y-%m-%d %H:%M} UTC"
+    date = "" if local.date() == utc.date() else f"{local:%Y-%m-%d} "
+    return f"{utc:%Y-%m-%d %H:%M} UTC ({date}{local:%H:%M %Z})"
+
+
+def clock_text(moment: dt.datetime | str, zone: str = "") -> str:
+    """Return a time of day for people: `08:12 UTC (01:12 MST)`."""
+    utc, local = _both(moment, zone)
+    return f"{utc:%H:%M} UTC" + (f" ({local:%H:%M %Z})" if local else "")
+
+
+def local_text(moment: dt.datetime | str, zone: str) -> str:
+    """Return a time of day in the district's zone, `01:12 MST`. Without a zone it is empty."""
+    _, local = _both(moment, zone)
+    return f"{local:%H:%M %Z}" if local else ""
+
+
+def _both(moment: dt.datetime | str, zone: str) -> tuple[dt.datetime, dt.datetime | None]:
+    """Return a time in UTC, and in a zone unless it is UTC or this machine does not know it."""
+    if isinstance(moment, str):
+        moment = dt.datetime.fromisoformat(moment)
+    utc = moment.astimezone(dt.UTC)
+    try:
+        local = utc.astimezone(ZoneInfo(zone)) if zone else None
+    except (KeyError, ValueError, OSError):
+        local = None
+    return utc, local if local and local.tzname() != "UTC" else None

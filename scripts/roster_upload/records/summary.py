@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from roster_upload.records.night import clock_text, night_name, time_text
 from roster_upload.records.parts import Change
 from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
@@ -19,15 +19,6 @@ COUNTED = ((STUDENTS, "students"), ("users.teacher", "teachers"), ("classes", "c
 def several(count: int, word: str) -> str:
     """Return a number with its noun: `1 row`, `1,200 rows`."""
     return f"{count:,} {word}{'s' if count != 1 else ''}"
-
-
-def mountain(text: str) -> tuple[str, str]:
-    """Return a moment (ISO 8601, UTC) in Mountain time, or else in UTC, and the zone's name."""
-    moment = dt.datetime.fromisoformat(text)
-    try:
-        return f"{moment.astimezone(ZoneInfo('America/Denver')):%Y-%m-%d %H:%M}", "Mountain"
-    except ZoneInfoNotFoundError:
-        return f"{moment:%Y-%m-%d %H:%M}", "UTC"
 
 
 def next_step(receipt: Receipt | None, code: int | None = None) -> str:
@@ -57,26 +48,49 @@ def _count(change: Change, word: str) -> str:
     return f"{change.now:,} {word} (+{change.added:,} −{change.removed:,})"
 
 
-def summary_line(receipt: Receipt, before: Receipt | None, approval: Receipt | None = None) -> str:
+def summary_line(
+    receipt: Receipt, before: Receipt | None, approval: Receipt | None = None, zone: str = ""
+) -> str:
     """Return one line for the morning, with the roster that the vendor has.
 
-    `before` is the last accepted delivery. `approval` lets a held export through.
+    `before` is the last accepted delivery. `approval` lets a held export through. `zone` is the
+    district's time zone.
     """
     name = receipt.district or receipt.feed
     if not receipt.is_sent:
-        has = f"the vendor has the roster of {before.night}" if before else "the vendor has none"
+        has = "the vendor has no roster"
+        if before:
+            has = f"the vendor has the roster {_when_sent(before, receipt, zone)}"
         why = receipt.message.removeprefix(f"{name}: ")
         if approval:
             why = f"the next start sends it, since {approval.message}"
         return f"{name}: {receipt.outcome_text}, {has}: {why}"
-    when, zone = mountain(receipt.finished)
-    line = f"{name}: sent {when[11:]} {zone}, {_margin(receipt)}: {counts(receipt)}"
+    when = clock_text(receipt.finished, zone)
+    line = f"{name}: sent {when}, {_margin(receipt)}: {counts(receipt)}"
     if before:
-        night = dt.date.fromisoformat(receipt.night) - dt.timedelta(days=1)
-        then = "yesterday" if before.night == night.isoformat() else f"on {before.night}"
         same = before.sent_file.is_same(receipt.sent_file)
+        then = _since(before, receipt, zone)
         line += f", same file as {then}: {'yes' if same else 'no'}"
     return ". ".join([line, *_notes(receipt)])
+
+
+def _when_sent(before: Receipt, receipt: Receipt, zone: str) -> str:
+    """Return when an earlier roster was sent: in its night, or at the time of a manual delivery."""
+    if before.in_window and before.night:
+        return f"of {night_name(before.night, receipt.night)}"
+    return f"sent {time_text(before.finished, zone)}"
+
+
+def _since(before: Receipt, receipt: Receipt, zone: str) -> str:
+    """Return the delivery that a file is compared with."""
+    is_nightly = before.in_window and before.night and receipt.in_window and receipt.night
+    if is_nightly and before.night == _day_before(receipt.night):
+        return "yesterday"
+    return f"the one {_when_sent(before, receipt, zone)}"
+
+
+def _day_before(night: str) -> str:
+    return (dt.date.fromisoformat(night) - dt.timedelta(days=1)).isoformat()
 
 
 def _margin(receipt: Receipt) -> str:
@@ -111,7 +125,7 @@ def cautions(receipt: Receipt | None) -> list[str]:
     feed, texts = receipt.feed_name or "FEED", []
     if waits := receipt.waiting:
         texts.append(
-            f"removals wait since {waits.since} ({several(waits.nights, 'night')}): "
+            f"removals wait since {night_name(waits.since)} ({several(waits.nights, 'night')}): "
             f"{_by_kind(waits.counts)}. Run roster-upload diff {feed} to see who"
         )
     if faulty := sum(receipt.faulty_rows.values()):

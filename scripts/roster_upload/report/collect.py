@@ -19,7 +19,7 @@ from roster_upload.records.night import stamp
 from roster_upload.report.brief import brief
 
 # Keys of a feed's configuration that a report contains.
-SHOWN = ("feed", "district", "remote_host", "auth", "window_start", "deadline")
+SHOWN = ("feed", "district", "time_zone", "remote_host", "auth", "window_start", "deadline")
 # Time limits for the receipts of one feed, and of all feeds. The control node waits longer.
 FEED_SECONDS, ALL_SECONDS, LEAST_SECONDS = 15.0, 60.0, 1.0
 Starts = Mapping[str, Mapping[str, dt.datetime]]

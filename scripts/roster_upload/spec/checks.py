@@ -129,6 +129,19 @@ def pattern(value: str) -> str:
     return file_name(value)
 
 
+def time_zone(value: str) -> str:
+    """Return the IANA name of a time zone."""
+    import zoneinfo  # noqa: PLC0415 - few feeds have a zone, and starts have to be quick
+
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        # Without any zone the machine lacks the table of zones, and shows UTC alone.
+        if known := zoneinfo.available_timezones():
+            require_known(value, known, "time zone", "Use a name such as America/Denver")
+    return value
+
+
 def url(value: str) -> str:
     """Return a web address."""
     with contextlib.suppress(ValueError):  # of a wrong port or wrong brackets
@@ -224,6 +237,7 @@ CHECKS: Mapping[str, Parser] = MappingProxyType(
         "time": parse_time,
         "days": parse_days,
         "host_key": parse_host_key,
+        "time_zone": time_zone,
         "url": url,
         "mail": mail,
         "user_role": user_role,

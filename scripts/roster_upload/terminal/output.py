@@ -14,13 +14,14 @@ from typing import IO
 
 from roster_upload import version
 from roster_upload.terminal.printable import printable_lines
+from roster_upload.terminal.width import columns, fitted
 
 SCHEMA = 1  # version of the answers in JSON
 
 
 def show(text: str) -> None:
-    """Write lines of text to the output."""
-    print(printable_lines(text))
+    """Write lines of text to the output, as wide as its terminal at most."""
+    print(fitted(printable_lines(text), columns(sys.stdout)))
 
 
 def show_json(answer: Mapping[str, object], indent: int | None = 2) -> None:
@@ -33,12 +34,15 @@ def show_json(answer: Mapping[str, object], indent: int | None = 2) -> None:
 
 
 def say(text: str, out: IO[str] | None = None) -> None:
-    """Write lines of text, by default to the error output. A missing reader is ignored."""
+    """Write lines of text as `show` does, by default to the error output.
+
+    A missing reader is ignored.
+    """
     out = out or sys.stderr
     if out is None:  # it was closed before the program began
         return
     try:
-        print(printable_lines(text), file=out, flush=True)
+        print(fitted(printable_lines(text), columns(out)), file=out, flush=True)
     except (OSError, ValueError):
         discard(out)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -44,10 +44,12 @@ class ConnectionInfo:
     holds: Holds = Holds.OLD
     learned: Profile | None = None  # the server's capabilities, if they were probed
     seconds: dict[str, float] = field(default_factory=dict)
+    begin: Callable[[str], None] = field(default=lambda _phase: None)  # called for each phase
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the block's duration to a phase's seconds."""
+        self.begin(name)
         start = time.monotonic()
         try:
             yield

@@ -65,14 +65,41 @@ def test_a_letter_holds_the_receipts_values_and_no_others(
 
 
 @pytest.mark.parametrize("code", Exit)
-def test_what_is_not_known_is_said_to_be_so(code: Exit) -> None:
+def test_what_is_not_known_is_left_out(code: Exit) -> None:
     told = explain(code, None, None)
-    assert not re.search(r"[{}]", told["letter"])
-    template = spec("exits")[str(int(code))]["letter"]
-    fields = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-    assert told["letter"].count("unknown") == sum(f not in ("host", "exit_code") for f in fields)
-    assert told["evidence"] == []
+    assert (told["letter"], told["evidence"]) == ("", [])
     assert json.loads(json.dumps(told)) == told
+    text = explaining.explain_text(told)
+    assert not re.search(r"[{}]|unknown|A text to send|Evidence", text)
+    assert all(re.search(r"\S$", line) for line in text.splitlines() if line), "a label alone"
+    assert "" not in text.splitlines()[2:]
+
+
+@pytest.mark.parametrize("code", Exit)
+@pytest.mark.parametrize("lacks", ["address", "server", "host_key", "dir", "host"])
+def test_a_letter_lacks_only_what_its_sentences_can_do_without(code: Exit, lacks: str) -> None:
+    remote = {**HELD["remote"], lacks: ""}
+    receipt = {**HELD, "exit_code": int(code), "remote": remote}
+    for known in (feed(), None):
+        letter = explain(code, receipt, known)["letter"]
+        assert not re.search(r"[{}\0]|unknown|\(\)| \.| ,|\b(of|to|at|on)[.,:]", letter)
+
+
+def test_a_letter_without_an_address_is_whole() -> None:
+    receipt = {**HELD, "exit_code": int(Exit.NETWORK), "remote": {"host": "sftp.vendor.example"}}
+    letter = explain(Exit.NETWORK, receipt, feed())["letter"]
+    assert "cannot reach sftp.vendor.example by SSH: the guard holds" in letter
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_a_letter_is_broken_anew(width: int) -> None:
+    told = explain(Exit.HELD, HELD, feed())
+    lines = explaining.explain_text(told, width).split("A text to send\n", 1)[1].splitlines()
+    assert min(width, 76) - 16 <= max(len(line) for line in lines if DIGEST not in line)
+    assert max(map(len, lines)) <= max(min(width, 76), len(DIGEST) + 3)
+    assert lines[0] == "  Hello,"
+    assert "  - 2 schools would be empty" in lines
+    assert " ".join(" ".join(lines).split()) == " ".join(told["letter"].split())
 
 
 def test_a_letter_takes_braces_as_they_are() -> None:
@@ -92,7 +119,7 @@ def test_an_explanation_has_evidence_and_a_command_to_copy(finding: dict[str, An
     assert slowest == "the longest phase was kex, 2.2 s"
     shown = explaining.explain_text(told)
     for line in (*told["evidence"], told["cause"], told["do"], f"exit code 17: {told['meaning']}"):
-        assert line in shown
+        assert line in shown, line
     assert f"  - {HELD['held'][1]}" in shown, "the letter names every reason"
 
 

@@ -69,11 +69,11 @@ def test_a_host_that_is_ready(host: Host) -> None:
     assert host.wrong() == {}
     assert told == {
         "time zone": "Etc/UTC",
-        "clock": "2026-11-24T06:00:00Z, synchronised",
-        "next start": "2026-11-24T07:12:00Z, 108 min before the deadline",
+        "clock": "2026-11-24 06:00 UTC, synchronised",
+        "next start": "2026-11-24 07:12 UTC, 108 min before the deadline",
         "calendar": "tonight is no blackout date",
         "free space": ", ".join(f"{folder} 10,000 MB" for folder in host.free),
-        "export": f"{host.export}, 1,000 bytes, written 2026-11-24T05:00:00Z",
+        "export": f"{host.export}, 1,000 bytes, written 2026-11-24 05:00 UTC",
     }
     assert host.look()["clock"].record() == {
         "check": "clock",

@@ -14,6 +14,7 @@ from roster_upload import config
 from roster_upload.cli import parser as cli
 from roster_upload.diff.compare import check_export
 from roster_upload.exits import Exit, Failure
+from roster_upload.records.night import night_name
 from support import rosters
 from unit.test_config import GOOD, write
 
@@ -108,7 +109,7 @@ def test_the_answer_for_people(
     [row] = [line.split() for line in out.splitlines() if line.startswith("users.student")]
     assert row == ["users.student", "300", "200", "100", "0", "0"]
     assert "held: users.student: 100 of 300 would be removed" in out
-    assert out.splitlines()[-1] == f"night of {NIGHT}: the guard would hold AFTER"
+    assert out.splitlines()[-1] == f"{night_name(str(NIGHT))} ({NIGHT}): the guard would hold AFTER"
     assert max(map(len, (line for line in out.splitlines() if "held" not in line))) <= 80
     assert "sftp" not in out
 

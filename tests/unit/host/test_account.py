@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from roster_upload.cli import parser as cli
 from roster_upload.cli import progress, through_unit
+from roster_upload.delivery import steps
 from roster_upload.diff import channel
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.account import become_owner, open_plain, read_plain
@@ -241,15 +242,15 @@ def test_progress_behind_a_link_is_not_shown(
 ) -> None:
     looks = iter([None, None, "over"])
     path = tmp_path / "progress"
-    (tmp_path / "secret").write_text("1 9")
+    (tmp_path / "secret").write_text(steps.Step("guard", 1.0).to_json())
     path.symlink_to(tmp_path / "secret")
-    shown: list[int] = []
-    monkeypatch.setattr(progress.Progress, "__call__", lambda _bar, done, _size: shown.append(done))
+    shown: list[str] = []
+    monkeypatch.setattr(progress.Lines, "show", lambda _lines, step: shown.append(step.name))
     progress.follow("ash", path, lambda: next(looks))
     assert (shown, path.is_symlink()) == ([], True)
     path.unlink()
-    path.write_text("1 9")
+    path.write_text(steps.Step("guard", 1.0).to_json())
     os.utime(path, (4e9, 4e9))  # written from now on
     looks = iter([None, "over"])
     progress.follow("ash", path, lambda: next(looks))
-    assert shown == [1]
+    assert shown == ["guard"]

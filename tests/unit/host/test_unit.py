@@ -129,8 +129,9 @@ def test_a_masked_unit_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyP
         program.write_text(text)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(config, "load", lambda _path: None)
-    given = argparse.Namespace(feed="a", config_dir=tmp_path)
+    feed = argparse.Namespace(time_zone="")
+    monkeypatch.setattr(config, "load", lambda _path: feed)
+    given = argparse.Namespace(feed="a", config_dir=tmp_path, state_dir=tmp_path)
     with pytest.raises(Failure, match="is masked") as failed:
         through_unit.run(given, "send")
     assert failed.value.code == Exit.LOCAL
@@ -167,8 +168,9 @@ def test_an_interrupt_stops_the_unit_that_was_started_and_no_other(
         "    def __init__(self, *words, **options):\n"
         "        super().__init__(*words, **options); time.sleep(0.3)\n"
         "subprocess.Popen = Slow\n"
-        "config.load = lambda path: None\n"
-        f"given = argparse.Namespace(feed='a', config_dir=pathlib.Path({str(tmp_path)!r}))\n"
+        "config.load = lambda path: argparse.Namespace(time_zone='')\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "given = argparse.Namespace(feed='a', config_dir=folder, state_dir=folder)\n"
         "try: sys.exit(through_unit.run(given, 'send'))\n"
         "except Failure as failure: print(failure.message); sys.exit(failure.code)\n"
     )

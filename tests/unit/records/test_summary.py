@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import zoneinfo
-from pathlib import Path
 from typing import Any
 
 import pytest
-from roster_upload.records import summary
 from support.stored import (
     FINDING,
     HELD,
@@ -21,10 +17,18 @@ from support.stored import (
     summary_line,
 )
 
+DENVER = "America/Denver"
+BY_HAND = {
+    **YESTERDAY,
+    "night": "2026-11-20",
+    "in_window": False,
+    "finished": "2026-11-19T22:00:00Z",
+}
+
 
 def test_the_mornings_line_of_a_delivery() -> None:
     assert summary_line(SENT, YESTERDAY) == (
-        "Maple Grove: sent 01:12 Mountain, 48 min early: 12,481 students (+14 −3), "
+        "Maple Grove: sent 08:12 UTC, 48 min early: 12,481 students (+14 −3), "
         "611 classes (+0 −1), same file as yesterday: no"
     )
 
@@ -32,22 +36,41 @@ def test_the_mornings_line_of_a_delivery() -> None:
 @pytest.mark.parametrize(
     ("finished", "deadline", "told"),
     [
-        ("2026-11-20T07:12:00Z", "2026-11-20T09:00:00Z", "sent 00:12 Mountain, 108 min early: "),
-        ("2026-07-20T07:12:00Z", "2026-07-20T09:00:00Z", "sent 01:12 Mountain, 108 min early: "),
-        ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00Z", "sent 02:00 Mountain, 0 min early: "),
-        ("2026-11-20T09:05:00Z", "2026-11-20T09:00:00Z", "sent 02:05 Mountain, 5 min LATE: "),
+        (
+            "2026-11-20T07:12:00Z",
+            "2026-11-20T09:00:00Z",
+            "sent 07:12 UTC (00:12 MST), 108 min early: ",
+        ),
+        (
+            "2026-07-20T07:12:00Z",
+            "2026-07-20T09:00:00Z",
+            "sent 07:12 UTC (01:12 MDT), 108 min early: ",
+        ),
+        (
+            "2026-11-20T09:00:00Z",
+            "2026-11-20T09:00:00Z",
+            "sent 09:00 UTC (02:00 MST), 0 min early: ",
+        ),
+        (
+            "2026-11-20T09:05:00Z",
+            "2026-11-20T09:00:00Z",
+            "sent 09:05 UTC (02:05 MST), 5 min LATE: ",
+        ),
     ],
 )
 def test_a_delivery_is_early_or_late_at_its_end(finished: str, deadline: str, told: str) -> None:
     receipt = {**SENT, "finished": finished, "deadline": deadline}
-    assert summary_line(receipt, None).startswith(f"Maple Grove: {told}")
+    assert summary_line(receipt, None, DENVER).startswith(f"Maple Grove: {told}")
 
 
 @pytest.mark.parametrize(
     ("before", "told"),
     [
         ({**YESTERDAY, "source": SENT["source"]}, ", same file as yesterday: yes"),
-        ({**YESTERDAY, "night": "2026-11-13"}, ", same file as on 2026-11-13: no"),
+        (
+            {**YESTERDAY, "night": "2026-11-13"},
+            ", same file as the one of the night of 12 to 13 November: no",
+        ),
         (None, "611 classes (+0 −1)"),
     ],
 )
@@ -68,23 +91,25 @@ def test_the_mornings_line_tells_what_there_is() -> None:
 
 def test_the_mornings_line_of_a_failure_tells_what_the_vendor_has() -> None:
     assert summary_line(HELD, SENT) == (
-        "Maple Grove: held, the vendor has the roster of 2026-11-20: the guard holds the export: "
-        "users.student: 500 of 12,481 would be removed"
+        "Maple Grove: held, the vendor has the roster of the night of 19 to 20 November: the "
+        "guard holds the export: users.student: 500 of 12,481 would be removed"
     )
     late = {**HELD, "outcome": "failed", "message": "Maple Grove: it is late"}
-    assert summary_line(late, None) == "Maple Grove: failed, the vendor has none: it is late"
+    assert summary_line(late, None) == "Maple Grove: failed, the vendor has no roster: it is late"
 
 
-def test_without_time_zones_it_is_utc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(zoneinfo, "TZPATH", ())
-    zoneinfo.reset_tzpath(to=[tmp_path])
-    zoneinfo.ZoneInfo.clear_cache()
-    monkeypatch.setitem(sys.modules, "tzdata", None)
-    try:
-        assert summary.mountain("2026-11-20T08:12:00Z") == ("2026-11-20 08:12", "UTC")
-    finally:
-        zoneinfo.reset_tzpath()
-    assert summary.mountain("2026-11-20T08:12:00Z") == ("2026-11-20 01:12", "Mountain")
+@pytest.mark.parametrize("before", [BY_HAND, {**BY_HAND, "night": ""}])
+def test_a_delivery_by_day_has_no_name_of_a_night_that_has_not_come(before: Any) -> None:
+    """It belongs to the next deadline. Its roster is named by the time at which it was sent."""
+    has = "the vendor has the roster sent 2026-11-19 22:00 UTC (15:00 MST): "
+    assert has in summary_line(HELD, before, DENVER)
+    line = summary_line(SENT, before, DENVER)
+    assert line.endswith(", same file as the one sent 2026-11-19 22:00 UTC (15:00 MST): no")
+
+
+def test_a_night_of_another_year_is_named_with_it() -> None:
+    before = {**YESTERDAY, "night": "2025-11-20"}
+    assert "of the night of 19 to 20 November 2025:" in summary_line(HELD, before)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +164,6 @@ def test_an_export_that_never_changes_is_a_caution(nights: int, limit: int, is_t
 
 def test_removals_that_wait_are_a_caution() -> None:
     assert cautions({**SENT, "waiting": WAITS}) == [
-        "removals wait since 2026-11-19 (2 nights): 1,200 users.student, 3 classes. "
-        "Run roster-upload diff maple-grove to see who"
+        "removals wait since the night of 18 to 19 November (2 nights): 1,200 users.student, "
+        "3 classes. Run roster-upload diff maple-grove to see who"
     ]

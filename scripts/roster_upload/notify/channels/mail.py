@@ -13,6 +13,7 @@ from roster_upload.config import Feed
 from roster_upload.exits import Exit
 from roster_upload.notify.channels.channel import CHANNEL_SECONDS, Channel, Trouble, secret_of
 from roster_upload.notify.events import SUBJECTS, action
+from roster_upload.records.night import night_name, time_text
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import finding_texts, next_step
 from roster_upload.spec import spec
@@ -56,11 +57,19 @@ def message_of(feed: Feed, kind: str, receipt: Receipt) -> email.message.EmailMe
     lines += [
         "",
         f"Feed: {feed.feed} on {socket.gethostname()}",
-        f"Night: {receipt.night}, deadline {receipt.deadline}",
-        f"Time: {receipt.finished}",
+        *_times(feed, receipt),
     ]
     message.set_content(printable_lines("\n".join(lines)))
     return message
+
+
+def _times(feed: Feed, receipt: Receipt) -> list[str]:
+    """Return the lines of a receipt's night and time."""
+    lines = [f"Time: {time_text(receipt.finished, feed.time_zone)}"]
+    if receipt.night and receipt.deadline:
+        name = night_name(receipt.night).removeprefix("the night of ")
+        lines.insert(0, f"Night: {name}, deadline {time_text(receipt.deadline, feed.time_zone)}")
+    return lines
 
 
 def _send(feed: Feed, message: email.message.EmailMessage, secrets: Path | None) -> None:

@@ -1,0 +1,80 @@
+"""Fit lines of text into the width of a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import IO
+
+DEFAULT = 100  # columns of a table in an output that is no terminal
+UNKNOWN = 80  # columns of a terminal that does not say
+LEAST, DEEPEST = 20, 0.5  # columns, and the part of the width that an indent may take
+MARGIN = "  "  # of the further lines of a text without an indent
+# Values that people copy, such as a path, an address or a digest. They are never broken.
+WHOLE = re.compile(r"[!-~]*[/@=0-9_.:][!-~]+|[0-9]+[!-~]?")
+
+
+def columns(out: IO[str] | None) -> int | None:
+    """Return the width of a terminal in columns, or that in COLUMNS. None without a terminal.
+
+    A program that reads a pipe gets whole lines, since its own terminal may have left COLUMNS.
+    """
+    if out is None:
+        return None
+    try:
+        found = os.get_terminal_size(out.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return None
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given):
+        found = int(given)
+    return max(found or UNKNOWN, LEAST)
+
+
+def fitted(text: str, width: int | None) -> str:
+    """Return text with its long lines broken at blanks. Without a width, return it as it is.
+
+    Further lines start below the last column of a line such as `next step  Run …`.
+    """
+    if width is None:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in _wrapped(line, width))
+
+
+def _wrapped(line: str, width: int) -> Iterator[str]:
+    if len(line) <= width and line.isascii():  # as most lines are
+        yield line
+        return
+    from rich.cells import cell_len  # noqa: PLC0415 - most outputs need no width of characters
+
+    if cell_len(line) <= width:
+        yield line
+        return
+    head, rest = _head(line, int(width * DEEPEST))
+    shown, indent = head, " " * cell_len(head) or MARGIN
+    for word in _pieces(rest, width - len(indent)):
+        gap = " " if shown not in (head, indent) and shown.strip() else ""
+        if shown.strip() and cell_len(shown + gap + word) > width:
+            yield shown.rstrip()
+            # A wide word starts further to the left.
+            shown, gap = indent[: max(width - cell_len(word), 0)], ""
+        shown += gap + word
+    yield shown.rstrip()
+
+
+def _head(line: str, most: int) -> tuple[str, str]:
+    """Return the indent and the labels of a line, at most so many columns, and its text."""
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+
+    ends = [match.end() for match in re.finditer(r"(?:^|(?<=\S)) {2,}(?=\S)|^ (?=\S)", line)]
+    end = max((end for end in ends if cell_len(line[:end]) <= most), default=0)
+    return line[:end], line[end:]
+
+
+def _pieces(text: str, width: int) -> Iterator[str]:
+    """Yield the words of a text. A word that is wider than `width` is broken, if it may be."""
+    from roster_upload.terminal.tables import fold  # noqa: PLC0415 - as above
+
+    for word in text.split():
+        yield from [word] if WHOLE.fullmatch(word) else fold(word, width)
