@@ -14,7 +14,8 @@ from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import report
+from roster_fleet import inventory as inventories
+from roster_fleet import report, terminal
 from roster_fleet.status import cache as caches
 from roster_fleet.status import page
 from roster_fleet.status import rows as status
@@ -25,7 +26,7 @@ module: roster_page
 short_description: Show the fleet's status as a table on the terminal and one HTML page
 description:
   - Runs on the control node alone, once for all hosts.
-  - The page is not written if only the time has changed.
+  - The task is C(changed) if anything but the page's time differs.
 options:
   page:
     description: The page's path.
@@ -53,14 +54,13 @@ author: The Roster Delivery authors
 
 RETURN = r"""
 counts:
-  description: How many feeds are C(red), C(amber), C(green) and C(off).
+  description: How many feeds are C(red), C(amber), C(new), C(green) and C(off).
   type: dict
   returned: always
 """
 
 MAXIMUM = "roster_credentials_maximum_days"
 MAXIMUM_DAYS = 365  # if the inventory has no value
-LEAST_WIDTH = 160  # of a table that does not go to a terminal
 OPTIONS = {
     "page": {"type": "path", "required": True},
     "cache": {"type": "path", "required": True},
@@ -83,21 +83,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         now = report.stamp(dt.datetime.now(dt.UTC))
         cache = caches.Cache(Path(args["cache"]))
         hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
-        rows = status.build_rows(hosts, self.inventory(known))
-        html = page.build(rows, now)
+        sources = known.get("ansible_inventory_sources") or []
+        rows = status.build_rows(hosts, self.inventory(sources))
+        html = page.build(rows, now, self.inventory_name(known, sources))
         try:
             result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
         except OSError as error:
             advice = "Set roster_status_page to another path"
             message = f"the page cannot be written: {error}. {advice}"
             return result | {"failed": True, "msg": message}
-        display, is_terminal = Display(), sys.stdout.isatty()
+        display = Display()
         for trouble in [] if self._task.check_mode else cache.keep(hosts):
             display.warning(trouble)
-        width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
+        width = terminal.TERMINAL.width
         display.display("\n" + tables.table(rows, width, colours=ANSIBLE_COLOR))
         if not self._task.check_mode:
-            display.display(f"The page: {os.path.relpath(args['page'])}")
+            display.display(f"The page: {shown_path(args['page'])}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
         # A slice, or a limited run, answers for its own hosts.
         asked = [row for row in rows if row.host.name in known["ansible_play_hosts_all"]]
@@ -117,10 +118,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         maximum, answer = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
         return caches.host(name, answer, cache, now, maximum, answer.get("planned"))
 
+    def inventory_name(self, known: dict[str, Any], sources: list[str]) -> str:
+        """Return the inventory's name: `inventory_name`, or else that of its folder."""
+        if named := known.get("inventory_name"):
+            return str(self._templar.template(named))
+        folder = inventories.folder_of([str(source) for source in sources])
+        return folder.name if folder else ""
+
     @staticmethod
-    def inventory(known: dict[str, Any]) -> str:
-        """Return the inventory's path as an operator types it in the project's folder."""
-        sources = known.get("ansible_inventory_sources") or ["INVENTORY"]
-        root = Path(known["playbook_dir"]).parent
-        path = Path(str(sources[0]))
-        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    def inventory(sources: list[str]) -> str:
+        """Return the inventory's path as an operator types it in this folder."""
+        return shown_path(str(sources[0])) if sources else "INVENTORY"
+
+
+def shown_path(text: str) -> str:
+    """Return a path from the current folder if it is inside of it."""
+    path, here = Path(os.path.normpath(Path.cwd() / text)), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

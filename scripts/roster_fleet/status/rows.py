@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.filesize import decimal
 from roster_upload import __version__
+from roster_upload.records.night import night_name, time_text
 from roster_upload.records.night_result import Verdict, verdict
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import cautions
@@ -23,8 +24,9 @@ SKEW_SECONDS = 60
 LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
-STATES = ("red", "amber", "green", "off")  # the worst first. A feed without deliveries is off.
-MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
+# The worst first. New waits for its first night. A feed that is no longer configured is off.
+STATES = ("red", "amber", "new", "green", "off")
+MARKS = {"red": "✗", "amber": "!", "new": "○", "green": "✓", "off": "–"}
 
 
 class Outcome(NamedTuple):
@@ -118,6 +120,18 @@ def last_deadline(feed: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
     return deadline - dt.timedelta(days=deadline > now)
 
 
+def _is_new(feed: Mapping[str, Any], due: dt.datetime) -> bool:
+    """Return whether a feed was configured too late for the night that ended at `due`."""
+    hour, minute = map(int, (feed["window_start"] or feed["deadline"] or "09:00").split(":"))
+    opened = due.replace(hour=hour, minute=minute)
+    opened -= dt.timedelta(days=opened > due)
+    return moment(feed["configured"]) > opened
+
+
+def _time(text: str, feed: Mapping[str, Any]) -> str:
+    return time_text(text, feed["time_zone"])
+
+
 def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
     """Return every night from the first in the list to the last, which is `due` or later.
 
@@ -142,9 +156,10 @@ def _ordinal(date: str) -> int:
 def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime) -> list[Problem]:
     """Return the problems of the last night."""
     if not nights:
-        is_new = moment(feed["configured"]) > due
-        return [Problem("amber", "waits for its first night") if is_new else
-                Problem("red", "nothing was ever delivered")]  # fmt: skip
+        if not _is_new(feed, due):
+            return [Problem("red", "nothing was ever delivered")]
+        first = night_name((due + dt.timedelta(days=1)).date().isoformat())
+        return [Problem("new", f"waits for its first night, {first}")]
     last, newest = nights[-1], feed.get("last") or {}
     if OUTCOMES[last.outcome].state == "green":
         is_later = newest.get("night") == last.night and newest.get("outcome") != last.outcome
@@ -155,7 +170,7 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
     if last.outcome == "missed":
         watch = feed.get("watch") or {}
         why = watch["message"] if watch.get("night") == last.night else "no delivery was tried"
-        return [Problem("red", f"missed the night of {last.night}: {why}")]
+        return [Problem("red", f"missed {night_name(last.night, due.isoformat())}: {why}")]
     text = str(newest.get("message") or last.outcome)
     return [Problem("red", text.removeprefix(f"{feed.get('district')}: "))]
 
@@ -213,8 +228,10 @@ def _by_hand(
     last = feed.get("last")
     if not last or not last.get("night") or (nights and last["night"] <= nights[-1].night):
         return problems
-    when = f"{last['finished'].replace('T', ' ')[:16]} UTC"
+    when = _time(last["finished"], feed)
     if last["outcome"] == "sent":
+        if any(problem.state == "new" for problem in problems):
+            return [Problem("green", f"was sent by hand, {when}, and {problems[0].text}")]
         texts = [problem.text for problem in problems] if nights else ["no night yet"]
         return [Problem("amber", f"{text}, but sent by hand since, {when}") for text in texts]
     if OUTCOMES.get(last["outcome"], OUTCOMES["failed"]).state == "green":
