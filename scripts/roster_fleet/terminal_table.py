@@ -27,7 +27,7 @@ _CONSOLE = Console(file=io.StringIO(), width=80)
 
 
 class Column(NamedTuple):
-    """A column. Those of the highest rank are left out first. Cells of rank 0 wrap instead."""
+    """A column. Those of the highest rank are hidden first. Cells of rank 0 wrap instead."""
 
     title: str
     rank: int = KEPT
@@ -97,34 +97,28 @@ def render(
     note: str = "note",
     has_rule: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """Return the lines of the table, and the titles of the columns that are left out."""
+    """Return the lines of the table, and the titles of the columns that are hidden."""
     if not rows:
         return [], []
     plan = layout(columns, rows, width)
-    painter = _Painter(colours=colours)
-    lines = [*_head(columns, rows, plan, painter, note)]
+    lines = [*_head(columns, rows, plan, note, colours=colours)]
     if has_rule:
         lines.append("─" * (width or max(map(cell_len, lines))))
     for row in rows:
-        lines += _lines(columns, row, plan, painter, width)
-    left_out = [columns[at].title for at in _occupied(columns, rows) if at not in plan.shown]
-    return lines, left_out
+        lines += _lines(columns, row, plan, width, colours=colours)
+    hidden = [columns[at].title for at in _occupied(columns, rows) if at not in plan.shown]
+    return lines, hidden
 
 
-class _Painter:
-    """Colours for texts, or none."""
-
-    def __init__(self, *, colours: bool) -> None:
-        self.colours = colours
-
-    def __call__(self, text: str, style: str) -> str:
-        if not self.colours or not style or not text.strip():
-            return text
-        return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
+def painted(text: str, style: str, *, colours: bool) -> str:
+    """Return a text in a style, or as it is."""
+    if not colours or not style or not text.strip():
+        return text
+    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
 def _head(
-    columns: Sequence[Column], rows: Sequence[Row], plan: Layout, painter: _Painter, note: str
+    columns: Sequence[Column], rows: Sequence[Row], plan: Layout, note: str, *, colours: bool
 ) -> Iterator[str]:
     titles = [
         _padded(columns[at].title, width, is_right=columns[at].is_number)
@@ -132,11 +126,11 @@ def _head(
     ]
     if plan.note_width is not None and any(row.notes for row in rows):
         titles.append(note)
-    yield painter(GAP.join(titles).rstrip(), "bold")
+    yield painted(GAP.join(titles).rstrip(), "bold", colours=colours)
 
 
 def _lines(
-    columns: Sequence[Column], row: Row, plan: Layout, painter: _Painter, width: int | None
+    columns: Sequence[Column], row: Row, plan: Layout, width: int | None, *, colours: bool
 ) -> Iterator[str]:
     """Yield the lines of a row."""
     parts = [wrapped(row.cells[at], room) for at, room in zip(plan.shown, plan.widths, strict=True)]
@@ -153,7 +147,8 @@ def _lines(
         texts = []
         for at, cell, room in zip(plan.shown, cells, plan.widths, strict=True):
             text = _padded(cell, room, is_right=columns[at].is_number)
-            texts.append(painter(text, row.style if columns[at].is_styled else ""))
+            style = row.style if columns[at].is_styled else ""
+            texts.append(painted(text, style, colours=colours))
         yield GAP.join([*texts, aside]).rstrip()
     for line in below:
         yield INDENT + line

@@ -35,7 +35,7 @@ HELD = "Alder Lake 0050"
 # is the README's.
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = {
-    "docs/status-page.png": DESKTOP | {"height": 435},
+    "docs/status-page.png": DESKTOP | {"height": 512},
     "build/status-page-phone.png": PHONE,
 }
 PICTURED = ["Alder Valley", "Birch Hill", "Dogwood Bay", "Elm Springs"]
@@ -208,6 +208,9 @@ def test_text_and_states_filter(page: Page, rows: list[Row]) -> None:
 def test_a_district_opens_with_its_nights_and_the_approval(visit: Visit) -> None:
     page = visit.page
     page.get_by_label("Search").fill(HELD)
+    page.get_by_role("button", name="Show how to approve it").click()
+    assert page.get_by_role("dialog", name=HELD).is_visible()
+    page.keyboard.press("Escape")
     page.get_by_role("button", name=HELD).click()
     dialog = page.get_by_role("dialog", name=HELD)
     assert dialog.locator(".guard li").inner_text().startswith("users.student: 500 of 2,000")
@@ -373,7 +376,8 @@ def test_the_pictures_of_the_documents_can_be_made(browser: Browser, tmp_path: P
         feed = fleets.feed(10 + number, NIGHTS, PICTURED_FATES.get(number, "sent"))
         feed |= {"district": district, "feed": district.lower().replace(" ", "-")}
         text = json.dumps(fleets.report([feed]))
-        results[f"roster-{district.split()[0].lower()}"] = {"report": text}
+        name = f"roster-{district.split()[0].lower()}"
+        results[name] = {"report": text, "planned": [feed["feed"]]}
     rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
     path = write(rows, tmp_path)
     for name, size in PICTURES.items():

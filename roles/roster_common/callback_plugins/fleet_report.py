@@ -204,4 +204,4 @@ def text(title: str, rows: list[Row]) -> str:
         for row in sorted(rows, key=lambda row: not row["ok"])
     ]
     lines, _ = terminal_table.render(COLUMNS, listed, TERMINAL.measure(), colours=ANSIBLE_COLOR)
-    return "\n".join(["", title, *lines])
+    return "\n".join(["", terminal_table.painted(title, "bold", colours=ANSIBLE_COLOR), *lines])

@@ -15,11 +15,12 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import inventory as inventories
-from roster_fleet import report, terminal
+from roster_fleet import report
 from roster_fleet.status import cache as caches
 from roster_fleet.status import page
 from roster_fleet.status import rows as status
 from roster_fleet.status import table as tables
+from roster_fleet.terminal import TERMINAL
 
 DOCUMENTATION = r"""
 module: roster_page
@@ -83,9 +84,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         now = report.stamp(dt.datetime.now(dt.UTC))
         cache = caches.Cache(Path(args["cache"]))
         hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
-        sources = known.get("ansible_inventory_sources") or []
-        rows = status.build_rows(hosts, self.inventory(sources))
-        html = page.build(rows, now, self.inventory_name(known, sources))
+        rows = status.build_rows(hosts, self.inventory(known))
+        html = page.build(rows, now, self.inventory_name(known))
         try:
             result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
         except OSError as error:
@@ -95,10 +95,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         display = Display()
         for trouble in [] if self._task.check_mode else cache.keep(hosts):
             display.warning(trouble)
-        width = terminal.TERMINAL.width
-        display.display("\n" + tables.table(rows, width, colours=ANSIBLE_COLOR))
+        display.display("\n" + tables.table(rows, TERMINAL.width, colours=ANSIBLE_COLOR))
         if not self._task.check_mode:
-            display.display(f"The page: {shown_path(args['page'])}")
+            display.display(f"The page: {os.path.relpath(args['page'])}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
         # A slice, or a limited run, answers for its own hosts.
         asked = [row for row in rows if row.host.name in known["ansible_play_hosts_all"]]
@@ -118,20 +117,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         maximum, answer = int(values.get(MAXIMUM, MAXIMUM_DAYS)), values.get(registered) or {}
         return caches.host(name, answer, cache, now, maximum, answer.get("planned"))
 
-    def inventory_name(self, known: dict[str, Any], sources: list[str]) -> str:
-        """Return the inventory's name: `inventory_name`, or else that of its folder."""
-        if named := known.get("inventory_name"):
-            return str(self._templar.template(named))
+    @staticmethod
+    def inventory_name(known: dict[str, Any]) -> str:
+        """Return the name of the inventory's folder, or an empty text."""
+        sources = known.get("ansible_inventory_sources") or []
         folder = inventories.folder_of([str(source) for source in sources])
         return folder.name if folder else ""
 
     @staticmethod
-    def inventory(sources: list[str]) -> str:
-        """Return the inventory's path as an operator types it in this folder."""
-        return shown_path(str(sources[0])) if sources else "INVENTORY"
-
-
-def shown_path(text: str) -> str:
-    """Return a path from the current folder if it is inside of it."""
-    path, here = Path(os.path.normpath(Path.cwd() / text)), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    def inventory(known: dict[str, Any]) -> str:
+        """Return the inventory's path as an operator types it in the project's folder."""
+        sources = known.get("ansible_inventory_sources") or ["INVENTORY"]
+        root = Path(known["playbook_dir"]).parent
+        path = Path(str(sources[0]))
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -124,7 +124,7 @@
       (row) => [mark(states[row.state]), " ", STATE_WORDS[states[row.state]], row.stale ? [" ", under(`seen ${row.stale}`)] : []]],
     ["district", "District", "minmax(0, 1.5fr)", (row) => row.district,
       (row) => [h("button", { class: "open", type: "button", "aria-haspopup": "dialog" }, row.district), " ",
-        under([row.feed, row.host].filter((name) => name && name !== row.district).join(" on "))]],
+        row.feed ? [under(row.feed), " "] : [], row.host !== row.district ? under(`on ${row.host}`) : []]],
     ["night", "Last night", "124px", (row) => row.nights && last(row) + row.nights.end,
       (row) => (row.nights ? [last(row), under(nightName(row.nights.end, asked))] : [])],
     ["nights", "Nights", "158px", (row) => (row.nights ? missed(row) : undefined),
@@ -137,7 +137,8 @@
     ["next", "Next start", "116px", (row) => start(row) && start(row)[0],
       (row) => (start(row) ? [row.next, under(months.format(Date.parse(start(row)[0])))] : [])],
     ["note", "Note", "minmax(0, 3.4fr)", (row) => (row.problems ? row.problems[0][1] : undefined),
-      (row) => (row.problems || []).map(([, text]) => [h("span", {}, text), " "])],
+      (row) => [(row.problems || []).map(([, text]) => [h("span", {}, text), " "]),
+        row.command ? h("button", { class: "more", type: "button", onclick: () => open(row) }, "Show how to approve it") : ""]],
   ].filter(([name, , , by]) => ALWAYS.includes(name) || rows.some((row) => by(row) !== undefined));
 
   function tableRow(row) {

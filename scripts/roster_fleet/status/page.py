@@ -133,12 +133,12 @@ def source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def build(rows: Sequence[Row], asked: str, inventory: str = "") -> str:
-    """Return the page of an inventory, by its name.
+def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
+    """Return the page of an inventory.
 
     `asked` is the time of the questions to the hosts (ISO 8601, UTC).
     """
-    title = f"{inventory}: roster deliveries" if inventory else "Roster deliveries"
+    title = f"{inventory_name}: roster deliveries" if inventory_name else "Roster deliveries"
     script, style, source = (
         (ASSETS / name).read_text("utf-8") for name in ("page.js", "page.css", "page.html.j2")
     )

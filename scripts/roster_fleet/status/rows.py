@@ -128,10 +128,6 @@ def _is_new(feed: Mapping[str, Any], due: dt.datetime) -> bool:
     return moment(feed["configured"]) > opened
 
 
-def _time(text: str, feed: Mapping[str, Any]) -> str:
-    return time_text(text, feed["time_zone"])
-
-
 def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
     """Return every night from the first in the list to the last, which is `due` or later.
 
@@ -170,7 +166,7 @@ def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime
     if last.outcome == "missed":
         watch = feed.get("watch") or {}
         why = watch["message"] if watch.get("night") == last.night else "no delivery was tried"
-        return [Problem("red", f"missed {night_name(last.night, due.isoformat())}: {why}")]
+        return [Problem("red", f"missed {night_name(last.night)}: {why}")]
     text = str(newest.get("message") or last.outcome)
     return [Problem("red", text.removeprefix(f"{feed.get('district')}: "))]
 
@@ -228,7 +224,7 @@ def _by_hand(
     last = feed.get("last")
     if not last or not last.get("night") or (nights and last["night"] <= nights[-1].night):
         return problems
-    when = _time(last["finished"], feed)
+    when = time_text(last["finished"], feed["time_zone"])
     if last["outcome"] == "sent":
         if any(problem.state == "new" for problem in problems):
             return [Problem("green", f"was sent by hand, {when}, and {problems[0].text}")]

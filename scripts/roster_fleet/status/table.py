@@ -33,11 +33,11 @@ def table(listed: Sequence[Row], width: int | None, *, colours: bool) -> str:
     Without a width, every row is one line.
     """
     rows = [_row(entry) for entry in listed]
-    lines, left_out = terminal_table.render(
+    lines, hidden = terminal_table.render(
         COLUMNS, rows, width, colours=colours, note="Note", has_rule=True
     )
-    more = f"Also on the page: {', '.join(left_out)}"
-    below = terminal_table.wrapped(more, width) if left_out and width else []
+    more = f"Also on the page: {', '.join(hidden)}"
+    below = terminal_table.wrapped(more, width) if hidden and width else []
     return "\n".join([*lines, "", *below, summary(listed)])
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-# Ansible sets the operator's locale, in which strftime would name other months.
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+from roster_upload.records.night import MONTHS
 
 
 def short_day(date: dt.date) -> str:
     """Return a day: `27 Nov`."""
-    return f"{date.day} {MONTHS[date.month - 1]}"
+    return f"{date.day} {MONTHS[date.month - 1][:3]}"
 
 
 def short_night(night: str) -> str:
