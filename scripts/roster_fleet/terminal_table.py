@@ -51,11 +51,6 @@ class Layout:
     widths: Sequence[int]
     note_width: int | None  # of notes beside the rows. None: they are below them.
 
-    @property
-    def width(self) -> int:
-        """Return the width of the columns without the note."""
-        return sum(self.widths) + len(GAP) * (len(self.widths) - 1)
-
 
 def _occupied(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
     """Return the columns that have a value in any row."""
@@ -67,6 +62,10 @@ def _natural(columns: Sequence[Column], rows: Sequence[Row], shown: Sequence[int
     return [max(map(cell_len, column)) for column in texts]
 
 
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
 def layout(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> Layout:
     """Return the layout for a width. None: every row is one line, however long."""
     shown = _occupied(columns, rows)
@@ -74,16 +73,16 @@ def layout(columns: Sequence[Column], rows: Sequence[Row], width: int | None) ->
     longest = max((cell_len(note) for row in rows for note in row.notes), default=0)
     if width is None:
         return Layout(shown, widths, longest)
-    room = width - sum(widths) - len(GAP) * len(widths)
+    room = width - _total(widths) - len(GAP)
     if room >= min(longest, LEAST_NOTE):
         return Layout(shown, widths, room)
-    while sum(widths) + len(GAP) * (len(widths) - 1) > width:
+    while _total(widths) > width:
         rank = max(columns[at].rank for at in shown)
         if rank == KEPT:
             break
         last = next(i for i, at in enumerate(shown) if columns[at].rank == rank)
         del shown[last], widths[last]
-    while sum(widths) + len(GAP) * (len(widths) - 1) > width and max(widths) > NARROWEST:
+    while _total(widths) > width and max(widths) > NARROWEST:
         widths[widths.index(max(widths))] -= 1
     return Layout(shown, widths, None)
 
