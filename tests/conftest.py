@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remove the width that pytest-xdist gives to its workers, which have no terminal."""
+    if hasattr(config, "workerinput"):
+        os.environ.pop("COLUMNS", None)
 
 
 def pytest_collection_finish() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
+import struct
+import sys
+import termios
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible import context
+from rich.cells import cell_len
+from roster_fleet.terminal import TERMINAL
 
 ROOT = Path(__file__).resolve().parents[2]
 SUMS_UP = {"fleet_report_sums_up": True}
@@ -405,3 +412,47 @@ def test_a_playbook_with_its_own_table_has_no_second_one(report: Any, tmp_path: 
     report.v2_runner_on_failed(result("b", "it broke"))
     report.v2_playbook_on_stats(stats({}, {"a", "b"}, set()))
     assert "it broke" in report._display.text
+
+
+LONG = "the guard holds the export: users.student: 500 of 2,000 would be removed. Run approve.yml"
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_table_fits_the_terminal(
+    report: Any, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = {"district": "Maple Valley Unified School District", "did": "HELD", "note": LONG}
+    rows = [row | {"feed": "maple-valley", "ok": False}, row | {"feed": "東京", "note": "07:10"}]
+    report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), set(), set()))
+    table = report._display.text.partition("not. To retry")[0]
+    assert max(map(cell_len, table.splitlines()[:-1])) <= width
+    assert table.count("HELD") == 8
+    assert "".join(table.split()).count("".join(LONG.split())) == 4
+
+
+def test_without_a_terminal_a_row_is_a_line(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    report.v2_playbook_on_stats(stats({h: [{"note": LONG * 4}] for h in "abcd"}, set(), set()))
+    assert report._display.text.count(LONG * 4 + "\n") == 4
+
+
+def test_a_task_finds_the_width_that_the_main_process_saw(
+    report: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of Ansible has no terminal, and inherits the module."""
+    monkeypatch.setenv("COLUMNS", "100")
+    report.v2_playbook_on_task_start(SimpleNamespace(), is_conditional=False)
+    assert TERMINAL.width == 100
+    monkeypatch.setenv("COLUMNS", "0")
+    leader, follower = os.openpty()
+    with os.fdopen(follower, "w") as screen, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", screen)
+        for columns, width in ((132, 132), (0, 80)):
+            size = struct.pack("HHHH", 24, columns, 0, 0)
+            fcntl.ioctl(screen, termios.TIOCSWINSZ, size)
+            report.v2_playbook_on_task_start(SimpleNamespace(), is_conditional=False)
+            assert TERMINAL.width == width
+    os.close(leader)
+    report.v2_playbook_on_task_start(SimpleNamespace(), is_conditional=False)
+    assert TERMINAL.width is None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from roster_fleet.report import Night, parsed, stamp
 from roster_fleet.status import cache as caches
 from roster_fleet.status import page
@@ -95,8 +96,8 @@ def test_the_watchers_words_are_the_reason() -> None:
         ({"nights": [], "last": None}, "red", "nothing was ever delivered"),
         (
             {"nights": [], "last": None, "configured": stamp(NOW)},
-            "amber",
-            "waits for its first night",
+            "new",
+            "waits for its first night, the night of 24 to 25 November",
         ),
         ({"nights": []}, "amber", "no night yet, but sent by hand since, 2026-11-24 07:25 UTC"),
     ],
@@ -224,7 +225,7 @@ def test_an_unreachable_host_shows_what_was_seen_last(tmp_path: Path) -> None:
     assert row.name == told_district()
     assert len(row.nights) == 40
     assert row.problems[0].text.endswith("(last seen 2026-11-24 15:30 UTC)")
-    assert page.record(row)["stale"] == stamp(NOW)
+    assert page.record(row)["stale"] == "24 Nov 15:30"
     assert status.build_rows([caches.host(name, None, cache, stamp(NOW))], "")[0].state == "amber"
     broken = caches.host(name, {"failed": True, "msg": "no python"}, cache, stamp(NOW))
     assert broken.trouble
@@ -265,14 +266,48 @@ def replace_host(row: status.Row, name: str) -> status.Row:
 
 
 def test_the_table_shows_the_worst_first(tmp_path: Path) -> None:
-    text = tables.table(fleet(12, 30, tmp_path), 150, colours=False)
+    text = tables.table(fleet(12, 30, tmp_path), None, colours=False)
     lines = text.splitlines()
-    marks = [line[0] for line in lines[2:] if line[:1] in tuple(status.MARKS.values())]
-    assert "".join(marks) == "✗✗✗✗✗✗!!✓✓✓✓"
+    assert "".join(line[0] for line in lines[2:-2]) == "✗✗✗✗✗✗!!✓✓✓✓"
     assert lines[-1] == "6 red, 2 amber, 4 green"
-    assert max(map(len, lines)) <= 150
     assert "\x1b" not in text
     assert "\x1b[31m" in tables.table(fleet(12, 30, tmp_path), 150, colours=True)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_the_table_fits_the_terminal(tmp_path: Path, width: int) -> None:
+    rows = fleet(12, 30, tmp_path)
+    lines = tables.table(rows, width, colours=False).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    shown = re.sub(r"\s+", "", "".join(lines))
+    for row in rows:
+        for text in (row.host.name, row.outcome, *(problem.text for problem in row.problems)):
+            if width <= 100:  # otherwise a note has lines of its own beside other cells
+                assert re.sub(r"\s+", "", text) in shown
+    left_out = " ".join(lines).partition("Also on the page: ")[2].partition(" 6 red")[0]
+    assert (
+        left_out
+        == {
+            60: "Feed, Night, Students, Size, Cred., Next start (UTC)",
+            80: "Night, Students, Size, Cred., Next start (UTC)",
+            100: "Students, Size, Cred.",
+            160: "",
+        }[width]
+    )
+
+
+def test_the_table_of_the_first_day_has_no_empty_columns() -> None:
+    feed = fleets.feed(20, 0) | {"configured": stamp(NOW), "last": None, "last_sent": None}
+    text = tables.table([judged(feed)], None, colours=False)
+    head, _, row, *_, count = text.splitlines()
+    assert re.split(r"\s{2,}", head.strip()) == [
+        "District", "Feed", "Host", "Cred.", "Next start (UTC)", "Note",
+    ]  # fmt: skip
+    assert row.startswith("○  Alder Creek 0020  ")
+    assert row.endswith(
+        "25 Nov 07:30      waits for its first night, the night of 24 to 25 November"
+    )
+    assert count == "1 new"
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -332,17 +367,39 @@ def test_the_policy_lets_just_the_pages_own_script_and_style_run(tmp_path: Path)
     assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", html.partition('id="data"')[0])
 
 
-def test_a_page_without_news_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_page_without_news_has_only_another_time(tmp_path: Path) -> None:
     path, rows = tmp_path / "build" / "status.html", fleet(3, 20, tmp_path)
     assert page.write(path, page.build(rows, stamp(NOW)), is_check=True)
     assert not path.exists()
     assert page.write(path, page.build(rows, stamp(NOW)))
     assert path.stat().st_mode & 0o777 == 0o600
     before = path.read_bytes()
-    assert not page.write(path, page.build(rows, "2026-11-24T16:00:00Z"))
+    assert not page.write(path, page.build(rows, "2026-11-24T16:00:00Z"), is_check=True)
     assert path.read_bytes() == before
+    assert not page.write(path, page.build(rows, "2026-11-24T16:00:00Z"))
+    assert 'Written <time id="asked" datetime="2026-11-24T16:00:00Z">2026-11-24 16:00 UTC' in (
+        path.read_text("utf-8")
+    )
+    assert page.write(path, page.build(rows, "2026-11-24T16:00:00Z", "another"))
     assert page.write(path, page.build(fleet(4, 20, tmp_path), "2026-11-24T16:00:00Z"))
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_page_names_the_inventory(tmp_path: Path) -> None:
+    rows = fleet(1, 20, tmp_path)
+    html = page.build(rows, stamp(NOW), "<b>state</b>")
+    assert "<title>&lt;b&gt;state&lt;/b&gt;: roster deliveries</title>" in html
+    assert "<h1>&lt;b&gt;state&lt;/b&gt;: roster deliveries</h1>" in html
+    assert "<h1>Roster deliveries</h1>" in page.build(rows, stamp(NOW))
+
+
+def test_times_are_in_utc_and_in_the_districts_zone() -> None:
+    told = page.record(judged(fleets.feed(20, 40) | {"time_zone": "America/Denver"}))
+    assert told["next"] == "07:30 UTC (00:30 MST)"
+    assert told["sent"] == "2026-11-24 07:25 UTC (00:25 MST)"
+    assert told["starts"]["roster-rehearse"] == [
+        "2026-11-24T20:40:00Z", "2026-11-24 20:40 UTC (13:40 MST)",
+    ]  # fmt: skip
 
 
 def test_a_thousand_districts_fit_into_five_megabytes(tmp_path: Path) -> None:
@@ -462,6 +519,31 @@ def test_what_was_tried_by_hand_since(outcome: str, nights: str, state: str, fir
     assert row.state == state
     assert first in texts(row)
     assert ("by hand" in texts(row)) is (outcome != "skipped")
+
+
+@pytest.mark.parametrize(
+    ("configured", "state"),
+    [
+        ("2026-11-24T07:09:59Z", "red"),
+        ("2026-11-24T07:10:01Z", "new"),  # in its window, the start has passed
+        ("2026-11-24T09:00:01Z", "new"),
+    ],
+)
+def test_a_new_district_waits_for_the_first_window(configured: str, state: str) -> None:
+    feed = fleets.feed(20, 0) | {"configured": configured, "last": None, "last_sent": None}
+    assert judged(feed).state == state
+
+
+def test_a_new_district_that_was_sent_by_hand_is_green() -> None:
+    feed = fleets.feed(20, 0) | {"configured": stamp(NOW), "last": by_hand("sent")}
+    row = judged(feed | {"time_zone": "America/Denver"})
+    assert row.state == "green"
+    assert texts(row) == (
+        "was sent by hand, 2026-11-25 07:25 UTC (00:25 MST), "
+        "and waits for its first night, the night of 24 to 25 November"
+    )
+    assert judged(feed | {"last": by_hand("refused")}).state == "red"
+    assert judged(feed | {"starts": {}}).state == "amber"
 
 
 def test_a_start_without_a_night_is_none_by_hand() -> None:

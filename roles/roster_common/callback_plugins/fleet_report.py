@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,13 +12,14 @@ from typing import Any
 
 from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
-from rich.console import Console
-from rich.table import Table
+from ansible.utils.color import ANSIBLE_COLOR
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import outputs
+from roster_fleet import outputs, terminal_table
 from roster_fleet.folder import settings
+from roster_fleet.terminal import TERMINAL
+from roster_fleet.terminal_table import Column
 from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = """
@@ -50,7 +49,13 @@ CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
-WIDTH = 10_000  # without a terminal: a row a line, for searching
+# A failure is read first by the host and what was done.
+COLUMNS = (
+    Column("district", 2, is_styled=True),
+    Column("feed", 1, is_styled=True),
+    Column("host", is_styled=True),
+    Column("did", is_styled=True),
+)
 CHECKOUT = Path(__file__).resolve().parents[3]
 Row = dict[str, Any]
 
@@ -110,6 +115,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             self._display.warning(
                 f"{path} has the settings of another release. Run scripts/new-inventory . there"
             )
+
+    def v2_playbook_on_task_start(self, _task: Any, is_conditional: bool) -> None:
+        """Measure the terminal for the task, since its worker has none."""
+        TERMINAL.measure()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Remember the hosts of a play."""
@@ -238,18 +247,13 @@ def _hosts(limit: Path) -> set[str]:
 
 def text(title: str, rows: list[Row]) -> str:
     """Return the table as text. Failures come last, where they are read first."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    columns = [key for key in ("district", "feed", "host", "did") if any(r.get(key) for r in rows)]
-    for key in columns:
-        table.add_column(key, no_wrap=key != "district")
-    table.add_column("note", overflow="fold")
-    for row in sorted(rows, key=lambda row: not row["ok"]):
-        cells = [str(row.get(key, "")) for key in [*columns, "note"]]
-        table.add_row(*cells, style="" if row["ok"] else "red")
-    is_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal else WIDTH
-    out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=is_terminal, markup=False)
-    console.print()
-    console.print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
+    listed = [
+        terminal_table.Row(
+            [str(row.get(column.title, "")) for column in COLUMNS],
+            [str(row["note"])] if row.get("note") else [],
+            "" if row["ok"] else "red",
+        )
+        for row in sorted(rows, key=lambda row: not row["ok"])
+    ]
+    lines, _ = terminal_table.render(COLUMNS, listed, TERMINAL.measure(), colours=ANSIBLE_COLOR)
+    return "\n".join(["", terminal_table.painted(title, "bold", colours=ANSIBLE_COLOR), *lines])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,14 @@ from roster_fleet.status import cache as caches
 from roster_fleet.status import page
 from roster_fleet.status import rows as status
 from roster_fleet.status import table as tables
+from roster_fleet.terminal import TERMINAL
 
 DOCUMENTATION = r"""
 module: roster_page
 short_description: Show the fleet's status as a table on the terminal and one HTML page
 description:
   - Runs on the control node alone, once for all hosts.
-  - The page is not written if only the time has changed.
+  - The task is C(changed) if anything but the page's time differs.
 options:
   page:
     description: The page's path. By default C(build/INVENTORY/status.html) in your folder.
@@ -54,14 +54,13 @@ author: The Roster Delivery authors
 
 RETURN = r"""
 counts:
-  description: How many feeds are C(red), C(amber), C(green) and C(off).
+  description: How many feeds are C(red), C(amber), C(new), C(green) and C(off).
   type: dict
   returned: always
 """
 
 MAXIMUM = "roster_credentials_maximum_days"
 MAXIMUM_DAYS = 365  # if the inventory has no value
-LEAST_WIDTH = 160  # of a table that does not go to a terminal
 OPTIONS = {
     "page": {"type": "path", "default": ""},
     "cache": {"type": "path", "default": ""},
@@ -96,15 +95,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             advice = "Set roster_status_page to another path"
             message = f"the page cannot be written: {error}. {advice}"
             return result | {"failed": True, "msg": message}
-        display, is_terminal = Display(), sys.stdout.isatty()
+        display = Display()
         for trouble in [] if self._task.check_mode else cache.keep(hosts):
             display.warning(trouble)
-        width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
-        display.display("\n" + tables.table(rows, width, colours=ANSIBLE_COLOR))
+        display.display("\n" + tables.table(rows, TERMINAL.width, colours=ANSIBLE_COLOR))
         if text := status.other_builds(rows):
             display.display(text)
         if not self._task.check_mode:
-            display.display(f"The page: {os.path.relpath(path)}")
+            display.display(f"The page: {outputs.as_typed(path)}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
         # A slice, or a limited run, answers for its own hosts.
         asked = [row for row in rows if row.host.name in known["ansible_play_hosts_all"]]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.host import atomic
+from roster_upload.records.night import time_text
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import report as reports
@@ -93,7 +94,7 @@ def host(
         except UnfitError as error:
             trouble = Problem("red", f"report not understood: {error}")
     last = cache.load(name)
-    since = f"last seen {last.seen.replace('T', ' ')[:16]} UTC" if last.seen else "never seen"
+    since = f"last seen {time_text(last.seen)}" if last.seen else "never seen"
     return replace(last, trouble=trouble._replace(text=f"{trouble.text} ({since})"))
 
 

@@ -2,8 +2,9 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const { states, outcomes, series, meanings, rows } = data;
-  const DAY = 86400000, STRIP = 30, TREND = 60;
-  const STATE_WORDS = { red: "Red", amber: "Amber", green: "Green", off: "Off" };
+  const asked = document.getElementById("asked").dateTime;
+  const DAY = 86400000, HOUR = 3600000, STRIP = 30, TREND = 60;
+  const STATE_WORDS = { red: "Red", amber: "Amber", new: "New", green: "Green", off: "Off" };
   const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const VALUES = new Map([...DIGITS].map((digit, value) => [digit, value]));
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
@@ -48,8 +49,20 @@
   }
   const stateOf = (letter) => states[outcomes[letter][0]];
   const wordOf = (letter) => outcomes[letter][1];
+  const months = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", timeZone: "UTC" });
+  const yearOf = (time) => new Date(time).getUTCFullYear();
+
+  /** A night by both of its days, as records/night.py names it. `end` is the day of its deadline. */
+  function nightName(end, beside = end) {
+    const last = Date.parse(end), first = last - DAY;
+    const isOther = yearOf(last) !== yearOf(Date.parse(beside));
+    const [start, stop] = [months.format(first), months.format(last)];
+    const year = isOther ? ` ${yearOf(last)}` : "";
+    if (isOther && yearOf(first) !== yearOf(last)) return `${start} ${yearOf(first)} to ${stop}${year}`;
+    return `${start.split(" ")[1] === stop.split(" ")[1] ? start.split(" ")[0] : start} to ${stop}${year}`;
+  }
   const nightOf = (nights, index) =>
-    new Date(Date.parse(nights.end) - index * DAY).toISOString().slice(0, 10);
+    nightName(new Date(Date.parse(nights.end) - index * DAY).toISOString().slice(0, 10), nights.end);
 
   function bytes(size) {
     const units = ["bytes", "kB", "MB", "GB"];
@@ -57,7 +70,6 @@
     while (size >= 1000 && unit < 3) { size /= 1000; unit++; }
     return `${unit ? size.toFixed(1) : size} ${units[unit]}`;
   }
-  const minute = (text) => text.slice(0, 16).replace("T", " ");
   const isBad = (letter) => stateOf(letter) !== "green";
 
   // ---- small pictures ---------------------------------------------------------------------------
@@ -70,11 +82,11 @@
       const state = stateOf(letter);
       const height = { green: 8, amber: 13, red: 18 }[state];
       const kind = state === "green" ? "s" : state;
-      paths[kind] = `${paths[kind] || ""}M${index * 5} 18v-${height}h4v${height}z`;
+      paths[kind] = `${paths[kind] || ""}M${index * 4} 18v-${height}h3v${height}z`;
     });
     const bad = shown.filter(isBad).length;
     const told = `Last ${shown.length} nights: ${shown.length - bad} in order, ${bad} not`;
-    return s("svg", { class: "picture", width: 150, height: 18, role: "img", "aria-label": told },
+    return s("svg", { class: "picture", width: 120, height: 18, role: "img", "aria-label": told },
       Object.entries(paths).map(([kind, d]) => s("path", { class: `p-${kind}`, d })));
   }
 
@@ -103,37 +115,40 @@
 
   const missed = (row) => (row.nights ? [...row.nights.outcomes].filter(isBad).length : 0);
   const last = (row) => (row.nights ? wordOf(row.nights.outcomes[0]) : "");
-  // Name, title, what to sort by (what is undefined comes last), what to show.
+  const start = (row, unit = "roster-upload") => row.starts && row.starts[unit];
+  const under = (text) => h("span", { class: "small" }, text);
+  const ALWAYS = ["state", "district"];
+  // Name, title, width, what to sort by (what is undefined comes last), what to show.
   const columns = [
-    ["state", "State", (row) => row.state, (row) => [mark(states[row.state]), " ", STATE_WORDS[states[row.state]]]],
-    ["district", "District", (row) => row.district,
-      (row) => h("button", { class: "open", type: "button", "aria-haspopup": "dialog" }, row.district)],
-    ["host", "Host", (row) => row.host, (row) => [row.host, h("span", { class: "small" }, row.feed || "")]],
-    ["night", "Last night", (row) => row.nights && last(row) + row.nights.end,
-      (row) => (row.nights ? [last(row), h("span", { class: "small" }, row.nights.end)] : [])],
-    ["nights", "Nights", (row) => (row.nights ? missed(row) : undefined),
-      (row) => (row.nights ? [strip(row.nights), h("span", { class: "small" },
+    ["state", "State", "98px", (row) => row.state,
+      (row) => [mark(states[row.state]), " ", STATE_WORDS[states[row.state]], row.stale ? [" ", under(`seen ${row.stale}`)] : []]],
+    ["district", "District", "minmax(0, 1.5fr)", (row) => row.district,
+      (row) => [h("button", { class: "open", type: "button", "aria-haspopup": "dialog" }, row.district), " ",
+        row.feed ? [under(row.feed), " "] : [], row.host !== row.district ? under(`on ${row.host}`) : []]],
+    ["night", "Last night", "124px", (row) => row.nights && last(row) + row.nights.end,
+      (row) => (row.nights ? [last(row), under(nightName(row.nights.end, asked))] : [])],
+    ["nights", "Nights", "158px", (row) => (row.nights ? missed(row) : undefined),
+      (row) => (row.nights ? [strip(row.nights), under(
         `${missed(row) || "none"} of ${row.nights.outcomes.length} not in order`)] : [])],
-    ["students", "Students", (row) => row.students,
+    ["students", "Students", "98px", (row) => row.students,
       (row) => (row.students === undefined ? [] : [number(row.students), trend(row.nights)]), "number"],
-    ["size", "Size", (row) => row.bytes, (row) => (row.bytes === undefined ? [] : [bytes(row.bytes)]), "number"],
-    ["credential", "Credential", (row) => row.days,
-      (row) => (row.days === undefined ? [] : [`${row.days} d`, h("span", { class: "small" }, `of ${row.maximum} d`)]), "number"],
-    ["next", "Next start", (row) => row.starts && row.starts["roster-upload"],
-      (row) => (row.starts && row.starts["roster-upload"]
-        ? [row.starts["roster-upload"].slice(11, 16), " UTC", h("span", { class: "small" }, row.starts["roster-upload"].slice(0, 10))] : [])],
-    ["note", "Note", (row) => (row.problems ? row.problems[0][1] : undefined),
-      (row) => (row.problems ? h("span", {}, row.problems.map(([, text]) => text).join("; ")) : [])],
-  ];
+    ["credential", "Credential", "108px", (row) => row.days,
+      (row) => (row.days === undefined ? [] : [`${row.days} d`, under(`of ${row.maximum} d`)]), "number"],
+    ["next", "Next start", "116px", (row) => start(row) && start(row)[0],
+      (row) => (start(row) ? [row.next, under(months.format(Date.parse(start(row)[0])))] : [])],
+    ["note", "Note", "minmax(0, 3.4fr)", (row) => (row.problems ? row.problems[0][1] : undefined),
+      (row) => [(row.problems || []).map(([, text]) => [h("span", {}, text), " "]),
+        row.command ? h("button", { class: "more", type: "button", onclick: () => open(row) }, "Show how to approve it") : ""]],
+  ].filter(([name, , , by]) => ALWAYS.includes(name) || rows.some((row) => by(row) !== undefined));
 
   function tableRow(row) {
     row.text = [row.district, row.host, row.feed, last(row), states[row.state],
       ...(row.problems || []).map(([, text]) => text)].join(" ").toLowerCase();
-    row.element = h("tr", { role: "row" }, columns.map(([name, title, , show, kind]) =>
+    row.element = h("tr", { role: "row" }, columns.map(([name, title, , , show, kind]) =>
       h("td", {
         role: "cell",
         class: [name, kind, name === "state" ? states[row.state] : ""].filter(Boolean).join(" "),
-        "data-label": ["state", "district"].includes(name) ? undefined : title,
+        "data-label": ALWAYS.includes(name) ? undefined : title,
       }, show(row))));
     row.element.querySelector(".open").addEventListener("click", () => open(row));
     return row.element;
@@ -145,7 +160,7 @@
     order();
   }
   function order() {
-    const by = columns.find(([name]) => name === sorted.name)[2];
+    const by = columns.find(([name]) => name === sorted.name)[3];
     const keys = new Map(rows.map((row) => [row, by(row)]));
     const compare = (a, b) => {
       const left = keys.get(a), right = keys.get(b);
@@ -176,7 +191,7 @@
   }
   function chip(state, index) {
     const count = rows.filter((row) => row.state === index).length;
-    if (!count && state === "off") return "";
+    if (!count && ["new", "off"].includes(state)) return "";
     return h("button", {
       class: `chip ${state}`, type: "button", "aria-pressed": "false", "data-state": state,
       onclick(event) {
@@ -232,7 +247,7 @@
     for (const letter of nights.outcomes) counts[letter] = (counts[letter] || 0) + 1;
     return Object.entries(counts).sort((a, b) => b[1] - a[1]);
   }
-  const calendarText = (nights) => `Calendar of ${nights.outcomes.length} nights until ${nights.end}: ` +
+  const calendarText = (nights) => `Calendar of ${nights.outcomes.length} nights, the last of ${nightName(nights.end, asked)}: ` +
     counted(nights).map(([letter, count]) => `${count} ${wordOf(letter)}`).join(", ");
   const legend = (nights) => h("ul", { class: "legend" }, counted(nights).map(([letter, count]) =>
     h("li", {}, s("svg", { width: 11, height: 11, "aria-hidden": "true" }, cell(letter, stateOf(letter), 0, 0, 11)),
@@ -289,10 +304,11 @@
     const told = [
       ["Host", row.host], ["Feed", row.feed], ["Vendor's server", row.server],
       ["Window (UTC)", row.window],
-      ["Last sent", row.sent && `${minute(row.sent)} UTC`],
-      ["Next delivery", row.starts && row.starts["roster-upload"] && `${minute(row.starts["roster-upload"])} UTC`],
-      ["Next rehearsal", row.starts && row.starts["roster-rehearse"] && `${minute(row.starts["roster-rehearse"])} UTC`],
-      ["Next deadline watch", row.starts && row.starts["roster-watch"] && `${minute(row.starts["roster-watch"])} UTC`],
+      ["Size of the export", row.bytes === undefined ? undefined : bytes(row.bytes)],
+      ["Last sent", row.sent],
+      ["Next delivery", (start(row) || [])[1]],
+      ["Next rehearsal", (start(row, "roster-rehearse") || [])[1]],
+      ["Next deadline watch", (start(row, "roster-watch") || [])[1]],
       ["Credential's age", row.days !== undefined ? `${number(row.days)} of ${number(row.maximum)} days (${row.auth})` : undefined],
       ["Free on the host's disk", row.free !== undefined ? `${number(row.free)} GiB` : undefined],
       ["Host's clock", row.synced === undefined ? undefined : row.synced ? "synchronised" : "not synchronised"],
@@ -349,11 +365,16 @@
 
   // ---- start ------------------------------------------------------------------------------------
 
-  const age = Math.floor((Date.now() - Date.parse(byId("asked").dateTime)) / 3600000);
-  if (age >= 1) byId("age").textContent = age < 48 ? ` (${age} h ago)` : ` (${Math.floor(age / 24)} days ago: run status.yml again)`;
-  byId("age").classList.toggle("old", age >= 26);
+  function tellAge() {
+    const age = Math.floor((Date.now() - Date.parse(asked)) / HOUR);
+    if (age >= 1) byId("age").textContent = age < 48 ? ` (${age} h ago)` : ` (${Math.floor(age / 24)} days ago: run status.yml again)`;
+    byId("age").classList.toggle("old", age >= 26);
+  }
+  tellAge();
+  setInterval(tellAge, HOUR / 60);  // the page may stay open
+  byId("table").style.setProperty("--columns", columns.map(([, , width]) => width).join(" "));
   byId("states").append(...states.map(chip).filter(Boolean));
-  byId("head").append(...columns.map(([name, title, , , kind]) =>
+  byId("head").append(...columns.map(([name, title, , , , kind]) =>
     h("th", { role: "columnheader", scope: "col", "data-name": name, class: kind },
       h("button", { class: "sort", type: "button", onclick: () => sort(name) }, title))));
   order();

@@ -18,8 +18,10 @@ from markupsafe import Markup
 from roster_upload import version
 from roster_upload.exits import Exit
 from roster_upload.host import atomic
+from roster_upload.records.night import clock_text, time_text
 
 from roster_fleet.report import Night
+from roster_fleet.status import when
 from roster_fleet.status.rows import OUTCOMES, STATES, Row
 
 ASSETS = Path(__file__).parent
@@ -86,13 +88,16 @@ def history(nights: Sequence[Night]) -> dict[str, Any]:
 def record(row: Row) -> dict[str, Any]:
     """Return a row for the page's script, without empty values."""
     feed, report = row.feed, row.host.report or {}
-    newest = row.newest
+    newest, zone = row.newest, feed.get("time_zone", "")
+    starts = feed.get("starts") or {}
+    is_stale = row.host.trouble and row.host.seen
+    sent = (feed.get("last_sent") or {}).get("finished")
     values = {
         "state": STATES.index(row.state),
         "district": row.name,
         "feed": feed.get("feed"),
         "host": row.host.name,
-        "stale": row.host.seen if row.host.trouble else None,
+        "stale": when.short_moment(row.host.seen) if is_stale else None,
         "problems": [[STATES.index(problem.state), problem.text] for problem in row.problems],
         "students": newest.students if newest else None,
         "bytes": newest.bytes if newest else None,
@@ -101,9 +106,10 @@ def record(row: Row) -> dict[str, Any]:
         "auth": feed.get("auth"),
         "server": feed.get("remote_host"),
         "window": f"{feed['window_start']}–{feed['deadline']}" if feed.get("deadline") else None,
-        "starts": feed.get("starts"),
+        "starts": {unit: [at, time_text(at, zone)] for unit, at in starts.items()},
+        "next": clock_text(row.next_start, zone) if row.next_start else None,
         "last": (feed.get("last") or {}).get("message"),
-        "sent": (feed.get("last_sent") or {}).get("finished"),
+        "sent": time_text(sent, zone) if sent else None,
         "rehearsal": (feed.get("rehearsal") or {}).get("message"),
         "held": (feed.get("held") or {}).get("reasons"),
         "command": row.command,
@@ -133,6 +139,7 @@ def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
 
     `asked` is the time of the questions to the hosts (ISO 8601, UTC).
     """
+    title = f"{inventory_name}: roster deliveries" if inventory_name else "Roster deliveries"
     script, style, source = (
         (ASSETS / name).read_text("utf-8") for name in ("page.js", "page.css", "page.html.j2")
     )
@@ -146,7 +153,7 @@ def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
             "rows": [record(row) for row in rows],
         }
     )
-    content = hashlib.sha256("\0".join((source, script, style, data)).encode()).hexdigest()
+    content = hashlib.sha256("\0".join((title, source, script, style, data)).encode()).hexdigest()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(source).render(
         script=Markup(script),  # noqa: S704 - files of this package
@@ -156,8 +163,9 @@ def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
         data=data,
         content_mark=Markup(CONTENT_MARK),  # noqa: S704
         content=content,
+        title=title,
         asked=asked,
-        inventory_name=inventory_name,
+        written=time_text(asked),
         feeds=len(rows),
         hosts=len({row.host.name for row in rows}),
     )
@@ -169,15 +177,12 @@ def content_of(html: str) -> str:
 
 
 def write(path: Path, html: str, *, is_check: bool = False) -> bool:
-    """Write the page if its content differs from the existing one. Return whether it differs.
-
-    Raise OSError.
-    """
+    """Write the page with its new time. Return whether anything else differs. Raise OSError."""
     try:
         is_same = content_of(path.read_text("utf-8")) == content_of(html)
     except (OSError, ValueError):
         is_same = False
-    if not is_same and not is_check:
+    if not is_check:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace(path, html.encode())
     return not is_same

@@ -25,8 +25,9 @@ LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
 HOSTS_SHOWN = 5
-STATES = ("red", "amber", "green", "off")  # the worst first. A feed without deliveries is off.
-MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
+# The worst first. New waits for its first night. A feed that is no longer configured is off.
+STATES = ("red", "amber", "new", "green", "off")
+MARKS = {"red": "✗", "amber": "!", "new": "○", "green": "✓", "off": "–"}
 
 
 class Outcome(NamedTuple):
@@ -120,6 +121,14 @@ def last_deadline(feed: Mapping[str, Any], now: dt.datetime) -> dt.datetime:
     return deadline - dt.timedelta(days=deadline > now)
 
 
+def _is_new(feed: Mapping[str, Any], due: dt.datetime) -> bool:
+    """Return whether a feed was configured too late for the night that ended at `due`."""
+    hour, minute = map(int, (feed["window_start"] or feed["deadline"] or "09:00").split(":"))
+    opened = due.replace(hour=hour, minute=minute)
+    opened -= dt.timedelta(days=opened > due)
+    return moment(feed["configured"]) > opened
+
+
 def calendar(listed: Sequence[Sequence[Any]], due: str) -> list[Night]:
     """Return every night from the first in the list to the last, which is `due` or later.
 
@@ -144,9 +153,10 @@ def _ordinal(date: str) -> int:
 def _delivery(feed: Mapping[str, Any], nights: Sequence[Night], due: dt.datetime) -> list[Problem]:
     """Return the problems of the last night."""
     if not nights:
-        is_new = moment(feed["configured"]) > due
-        return [Problem("amber", "waits for its first night") if is_new else
-                Problem("red", "nothing was ever delivered")]  # fmt: skip
+        if not _is_new(feed, due):
+            return [Problem("red", "nothing was ever delivered")]
+        first = night_name((due + dt.timedelta(days=1)).date().isoformat())
+        return [Problem("new", f"waits for its first night, {first}")]
     last, newest = nights[-1], feed.get("last") or {}
     if OUTCOMES[last.outcome].state == "green":
         is_later = newest.get("night") == last.night and newest.get("outcome") != last.outcome
@@ -230,6 +240,8 @@ def _by_hand(
         return problems
     when = time_text(last["finished"], feed["time_zone"])
     if last["outcome"] == "sent":
+        if any(problem.state == "new" for problem in problems):
+            return [Problem("green", f"was sent by hand, {when}, and {problems[0].text}")]
         texts = [problem.text for problem in problems] if nights else ["no night yet"]
         return [Problem("amber", f"{text}, but sent by hand since, {when}") for text in texts]
     if OUTCOMES.get(last["outcome"], OUTCOMES["failed"]).state == "green":

@@ -2,54 +2,63 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
-from rich.text import Text
 
+from roster_fleet import terminal_table
+from roster_fleet.status import when
 from roster_fleet.status.rows import MARKS, STATES, Row
+from roster_fleet.terminal_table import Column
 
-STYLES = {"red": "red", "amber": "yellow", "green": "green", "off": "dim"}
+STYLES = {"red": "red", "amber": "yellow", "new": "cyan", "green": "green", "off": "dim"}
+# What an operator acts on stays: the district, its host and feed, and the outcome of the night.
+COLUMNS = (
+    Column("", is_styled=True),
+    Column("District"),
+    Column("Feed", 1),
+    Column("Host"),
+    Column("Night", 2),
+    Column("Outcome", is_styled=True),
+    Column("Students", 4, is_number=True),
+    Column("Size", 6, is_number=True),
+    Column("Cred.", 5, is_number=True),
+    Column("Next start (UTC)", 3),
+)
 
 
-def table(listed: Sequence[Row], width: int, *, colours: bool) -> str:
-    """Return the rows as a table `width` columns wide, with a line that counts them."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in ("", "District", "Feed", "Host", "Night", "Outcome"):
-        shown.add_column(title, no_wrap=title in ("", "Night"), overflow="fold")
-    for title in ("Students", "Size", "Cred."):
-        shown.add_column(title, justify="right", no_wrap=True)
-    shown.add_column("Next start", no_wrap=True)
-    shown.add_column("Note", overflow="fold", ratio=1)
-    for entry in listed:
-        newest = entry.newest
-        students = newest.students if newest else None
-        days = entry.credential_days
-        shown.add_row(
-            Text(MARKS[entry.state], style=STYLES[entry.state]),
-            Text(entry.name),
-            Text(str(entry.feed.get("feed", ""))),
-            Text(entry.host.name),
-            entry.nights[-1].night[5:] if entry.nights else "",
-            Text(entry.outcome, style=STYLES[entry.state]),
-            f"{students:,}" if students is not None else "",
-            decimal(newest.bytes) if newest and newest.bytes is not None else "",
-            f"{days} d" if days is not None else "",
-            entry.next_start.replace("T", " ")[5:16],
-            Text("; ".join(problem.text for problem in entry.problems)),
-        )
-    out = Console(
-        file=io.StringIO(), width=width, force_terminal=colours, no_color=not colours,
-        color_system="standard" if colours else None,
-    )  # fmt: skip
-    out.print(shown)
-    text: str = out.file.getvalue()  # type: ignore[attr-defined]
-    lines = [line.rstrip() for line in text.splitlines()]
-    return "\n".join([*lines, "", summary(listed)])
+def table(listed: Sequence[Row], width: int | None, *, colours: bool) -> str:
+    """Return the rows as a table of at most `width` columns, with a line that counts them.
+
+    Without a width, every row is one line.
+    """
+    rows = [_row(entry) for entry in listed]
+    lines, hidden = terminal_table.render(
+        COLUMNS, rows, width, colours=colours, note="Note", has_rule=True
+    )
+    more = f"Also on the page: {', '.join(hidden)}"
+    below = terminal_table.wrapped(more, width) if hidden and width else []
+    return "\n".join([*lines, "", *below, summary(listed)])
+
+
+def _row(entry: Row) -> terminal_table.Row:
+    newest, days = entry.newest, entry.credential_days
+    students, size = (newest.students, newest.bytes) if newest else (None, None)
+    cells = (
+        MARKS[entry.state],
+        entry.name,
+        str(entry.feed.get("feed", "")),
+        entry.host.name,
+        when.short_night(entry.nights[-1].night) if entry.nights else "",
+        entry.outcome,
+        f"{students:,}" if students is not None else "",
+        decimal(size) if size is not None else "",
+        f"{days} d" if days is not None else "",
+        when.short_moment(entry.next_start) if entry.next_start else "",
+    )
+    return terminal_table.Row(
+        cells, [problem.text for problem in entry.problems], STYLES[entry.state]
+    )
 
 
 def summary(listed: Sequence[Row]) -> str:

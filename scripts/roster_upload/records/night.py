@@ -12,6 +12,11 @@ from roster_upload.spec.values import Span, window_minutes
 # The last attempt starts this long before the deadline. All waits end then.
 MARGIN_SECONDS = 120
 OUTSIDE_THE_WINDOW_SECONDS = 3600
+# Ansible sets the operator's locale, in which strftime would name other months.
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def night_name(night: str, beside: str = "") -> str:
 
 
 def _day(date: dt.date) -> str:
-    return f"{date.day} {date:%B}"
+    return f"{date.day} {MONTHS[date.month - 1]}"
 
 
 def time_text(moment: dt.datetime | str, zone: str = "") -> str:
