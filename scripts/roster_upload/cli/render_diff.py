@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, groupby
 
 from roster_upload.diff.people import ACTIONS, Diff, Record
-from roster_upload.terminal.tables import fold, table
-from roster_upload.terminal.width import fitted
+from roster_upload.terminal.tables import table
+from roster_upload.terminal.width import fitted, fold
 
 TITLES = ("sourcedId", "Name", "School", "Grade")
 INDENT = " " * 4

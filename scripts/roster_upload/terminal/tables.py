@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from rich.cells import cell_len
+from roster_upload.terminal.width import cell_len, fold
 
 GAP = "  "
 NARROWEST = 4  # a column, in cells of the terminal
@@ -38,18 +38,3 @@ def _lines(row: Sequence[str], widths: Sequence[int], *, numbers: bool) -> list[
 def _padded(text: str, width: int, *, is_right: bool) -> str:
     blanks = " " * (width - cell_len(text))
     return blanks + text if is_right else text + blanks
-
-
-def fold(text: str, width: int) -> list[str]:
-    """Return a text in pieces of at most `width` cells."""
-    if cell_len(text) <= width:
-        return [text]
-    lines, used = [""], 0
-    for character in text:
-        size = cell_len(character)
-        if used + size > width:
-            lines.append("")
-            used = 0
-        lines[-1] += character
-        used += size
-    return lines

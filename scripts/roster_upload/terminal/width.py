@@ -42,12 +42,16 @@ def fitted(text: str, width: int | None) -> str:
     return "\n".join(part for line in text.split("\n") for part in _wrapped(line, width))
 
 
-def _wrapped(line: str, width: int) -> Iterator[str]:
-    if len(line) <= width and line.isascii():  # as most lines are
-        yield line
-        return
-    from rich.cells import cell_len  # noqa: PLC0415 - most outputs need no width of characters
+def cell_len(text: str) -> int:
+    """Return the number of columns of a printable text."""
+    if text.isascii():  # as most lines are
+        return len(text)
+    from rich import cells  # noqa: PLC0415 - it takes long to import
 
+    return cells.cell_len(text)
+
+
+def _wrapped(line: str, width: int) -> Iterator[str]:
     if cell_len(line) <= width:
         yield line
         return
@@ -65,8 +69,6 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
 
 def _head(line: str, most: int) -> tuple[str, str]:
     """Return the indent and the labels of a line, at most so many columns, and its text."""
-    from rich.cells import cell_len  # noqa: PLC0415 - as above
-
     ends = [match.end() for match in re.finditer(r"(?:^|(?<=\S)) {2,}(?=\S)|^ (?=\S)", line)]
     end = max((end for end in ends if cell_len(line[:end]) <= most), default=0)
     return line[:end], line[end:]
@@ -74,7 +76,20 @@ def _head(line: str, most: int) -> tuple[str, str]:
 
 def _pieces(text: str, width: int) -> Iterator[str]:
     """Yield the words of a text. A word that is wider than `width` is broken, if it may be."""
-    from roster_upload.terminal.tables import fold  # noqa: PLC0415 - as above
-
     for word in text.split():
         yield from [word] if WHOLE.fullmatch(word) else fold(word, width)
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Return a text in pieces of at most `width` cells."""
+    if cell_len(text) <= width:
+        return [text]
+    lines, used = [""], 0
+    for character in text:
+        size = cell_len(character)
+        if used + size > width:
+            lines.append("")
+            used = 0
+        lines[-1] += character
+        used += size
+    return lines

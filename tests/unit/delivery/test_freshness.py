@@ -75,8 +75,8 @@ def test_the_text_says_until_when_it_can_be_sent() -> None:
     feed = config.parse({**GOOD, "maximum_age_hours": 12})
     written = AFTERNOON - dt.timedelta(hours=18)
     assert require_tonights(feed, "/srv/OneRoster.zip", written, AFTERNOON) == (
-        "tonight's export is still to come. /srv/OneRoster.zip was written 2026-11-23T02:30:00Z, "
-        "and the limit is 12 h. So it is too old from 2026-11-23T14:30:00Z on"
+        "tonight's export is still to come. /srv/OneRoster.zip was written 2026-11-23 02:30 UTC, "
+        "and the limit is 12 h. So it is too old from 2026-11-23 14:30 UTC on"
     )
 
 
