@@ -48,10 +48,11 @@ def remove_item(text: str, key: str, name: str, value: str) -> str:
     An empty list is removed with its key.
     """
     before = _values(text)
-    kept = [item for item in before[key] if item.get(name) != value]
     pair = _pair(_root(text), key)
+    if pair is None:
+        return text
+    kept = [item for item in before[key] if item.get(name) != value]
     lines = _lines(text)
-    assert pair
     items = _block(pair[1], yaml.SequenceNode, key)
     if not kept:
         meant = {other: its for other, its in before.items() if other != key}

@@ -143,13 +143,21 @@ QUESTIONS = {
     "feed: ": "\r",
     "username: ": "rosters@pena.example\r",
     "password: ": "{{ it's }} hush\r",
+    "export: ": "\r",
+    "Enter to write, ": "\r",
 }
 
 
 def test_questions_about_one_district(inventory: Path) -> None:
+    before = content(inventory)
+    code, told = typed(inventory, QUESTIONS | {"Enter to write, ": "\x03"})
+    assert code != 0
+    assert "Nothing was written" in told
+    assert content(inventory) == before
     code, told = typed(inventory, QUESTIONS)
     assert code == 0, told
     assert "hush" not in told
+    assert f"ansible-playbook playbooks/site.yml -i {inventory} --limit pena --check" in told
     assert yaml.safe_load((inventory / "host_vars/pena/main.yml").read_text()) == {
         "district_name": 'Pe\u00f1a\'s "Blanca"',
         "district_site_code": "0012345",
@@ -189,7 +197,7 @@ def test_many_districts_from_a_csv(inventory: Path, tmp_path: Path) -> None:
     code, told = onboard(inventory, *extra)
     assert code == 0, told
     assert "changed=1" in told
-    assert told.count("site.yml") == SEVERAL
+    assert told.count("site.yml") == SEVERAL + 3  # and the next steps
     written = content(inventory)
     assert len(written) == len(untouched) + 2 * SEVERAL + 3  # three groups
 
@@ -327,14 +335,17 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         assert code != 0
         assert "Nothing was pinned" in flat(told)
         assert re.search(r"A +a +a +unchanged", told), told  # the rest is reported, too
+        assert "What comes next" not in told
         assert pins.read_text() == unpinned
         code, told = onboard(inventory, *values(fingerprint=shown), "--check", "--diff")
         assert code == 0, told
         assert "+roster_upload_host_keys" in told
         assert "host key would be pinned" in flat(told)
         assert pins.read_text() == unpinned
-        given = [*values(address="", product="", sis="", region="", feed="a")]
-        code, told = typed(inventory, {"password: ": "\r", "type yes after": f"{shown}\r"}, *given)
+        given = [*values(address="", product="", sis="", region="", feed="a", export="later")]
+        answers = {"password: ": "\r", "type yes after": f"{wrong}\r"}
+        again = {"is not a fingerprint of the server": f"{shown}\r", "Enter to write, ": "\r"}
+        code, told = typed(inventory, answers | again, *given)
         assert code == 0, told
         after = pins.read_text()
         assert after.startswith(unpinned.rstrip())

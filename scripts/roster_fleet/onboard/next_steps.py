@@ -1,0 +1,45 @@
+"""What comes after an onboarding, as the operator types it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from roster_fleet.onboard.passwords import shell_path
+
+LONGEST_LIMIT = 10  # hosts that a command names
+
+
+def lines(
+    folder: Path, hosts: Sequence[str], *, playbook: Path, is_default: bool, lacks_password: bool
+) -> list[str]:
+    """Return the next steps for these hosts of an inventory.
+
+    `playbook` is the path of onboard.yml as it was typed. `is_default` says whether ansible.cfg
+    names this inventory.
+    """
+    where = "" if is_default else f" -i {shell_path(folder)}"
+    limit = f" --limit {','.join(hosts)}" if len(hosts) <= LONGEST_LIMIT else ""
+
+    def run(name: str, words: str = "") -> str:
+        path = shlex.quote(str(playbook.with_name(f"{name}.yml")))
+        return f"ansible-playbook {path}{where}{words}"
+
+    steps = [
+        ("Look at the new lines, and commit them", f"git add {shell_path(folder)}"),
+        ("Check the inventory. This touches no host", run("site", " --tags validate")),
+        ("Preview the changes of the hosts", run("site", f"{limit} --check --diff")),
+        ("Make the changes", run("site", limit)),
+        ("See what is missing for the first delivery", run("verify", limit)),
+    ]
+    if lacks_password:
+        steps.insert(0, ("Store the missing passwords", "the table shows the commands"))
+    return [
+        "What comes next:",
+        *(
+            line
+            for number, (text, command) in enumerate(steps, start=1)
+            for line in (f"  {number}. {text}:", f"       {command}")
+        ),
+    ]
