@@ -366,6 +366,49 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         assert pins.read_text() == before
 
 
+def test_feeds_that_are_decommissioned_leave_the_inventory(inventory: Path, tmp_path: Path) -> None:
+    """The last tasks of decommission.yml, which change the inventory only, for two hosts."""
+    tasks = yaml.safe_load((ROOT / "playbooks/decommission.yml").read_text())[-1]["tasks"]
+    first = [task["name"] for task in tasks].index("Remember what has left this host")
+    going = {"roster-maple": "maple-grove", "roster-region7": "oak-county"}
+    feeds = {host: [{"feed": f, "district": f, "source": "/mnt/x"}] for host, f in going.items()}
+    play = {
+        "hosts": "district_hosts",
+        "connection": "local",
+        "gather_facts": False,
+        "roles": ["roster_common"],
+        "vars": {
+            "decommission_feeds": "{{ %s[inventory_hostname] }}" % feeds,  # noqa: UP031
+            "decommission_staying": "{{ [1] if inventory_hostname == 'roster-region7' else [] }}",
+            "decommission_inboxes": [],
+            "decommission_fetched": {"results": []},
+        },
+        "tasks": tasks[first:],
+    }
+    book = tmp_path / "decommission.yml"
+    book.write_text(yaml.safe_dump([play], sort_keys=False))
+    words = [book, "-i", inventory, "--diff"]
+    before = content(inventory)
+    filters = {"ANSIBLE_FILTER_PLUGINS": str(ROOT / "playbooks/filter_plugins")}
+    for extra in (["--check"], []):
+        code, told = forks.ansible("ansible-playbook", *words, *extra, **filters)
+        assert code == 0, told
+        for part in (
+            "-  - feed: oak-county",
+            "-        roster-maple:",
+            "-district_name: Maple Grove",
+        ):
+            assert part in told
+        assert "$ANSIBLE_VAULT" not in told
+        if extra:
+            assert content(inventory) == before
+            assert "roster-maple would be taken out of the inventory" in told
+    after = content(inventory)
+    gone = {path.name for path in before.keys() - after.keys()}
+    assert gone == {"main.yml", "maple-grove.vault", "oak-county.vault"}
+    assert "It is out of the inventory. Commit that" in told
+
+
 def rekey(*arguments: object) -> tuple[int, str]:
     key = {"ROSTER_VAULT_KEY_EXAMPLE_NEXT": NEW.bytes.decode()}
     add = "example-next@scripts/vault-client"

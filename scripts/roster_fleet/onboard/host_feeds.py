@@ -47,7 +47,7 @@ def with_feeds(
     changed: dict[Path, str] = {}
     if not any(feed.get("feed") for feed in host.feeds) and main not in texts:
         return {main: render_host(districts)}
-    path = _holder(texts, FEEDS)
+    path = holder(texts, FEEDS)
     if path is None and any(feed.get("feed") for feed in host.feeds):
         path, changed = _as_list(folder, texts, host)
     path = path or main
@@ -68,7 +68,7 @@ def _with_inboxes(
         account = district.inbox_account
         if account is None or any(it.get("user") == account["user"] for it in accounts):
             continue
-        path = _holder(texts, inbox.VARIABLE)
+        path = holder(texts, inbox.VARIABLE)
         if path is None and host.inboxes:
             raise EditError(f"{inbox.VARIABLE} is not in a file of this host")
         path = path or main
@@ -78,7 +78,7 @@ def _with_inboxes(
     return changed
 
 
-def _holder(texts: Mapping[Path, str], name: str) -> Path | None:
+def holder(texts: Mapping[Path, str], name: str) -> Path | None:
     """Return the file that sets a variable. Raise EditError if there are several."""
     found = [path for path, text in texts.items() if name in _values(text)]
     if len(found) > 1:
@@ -98,7 +98,7 @@ def _as_list(
     folder: Path, texts: dict[Path, str], host: inventory.Host
 ) -> tuple[Path, dict[Path, str]]:
     """Return the file of a host's only feed with a list of this feed. Raise EditError."""
-    path = _holder(texts, f"{PREFIX}feed")
+    path = holder(texts, f"{PREFIX}feed")
     if path is None or len(host.feeds) != 1:
         raise EditError("the host's present feed is described elsewhere")
     values, own = _values(texts[path]), {*schema.keys()} - SHARED

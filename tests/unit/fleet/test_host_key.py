@@ -38,7 +38,7 @@ def asking(*answers: str) -> tuple[Callable[[str, str, str], str], list[str]]:
 
     def ask(server: str, shown: str, problem: str) -> str:
         assert server == "sftp.example:22"
-        assert ED25519.split()[0] in shown
+        assert ED25519.split(maxsplit=1)[0] in shown
         problems.append(problem)
         return left.pop(0)
 
@@ -63,7 +63,7 @@ def test_a_mistyped_fingerprint_is_asked_for_again(
     confirming = keys(monkeypatch, ask, given)
     [file], [row] = confirming.pin(tmp_path, [SERVER])
     assert row["did"] == "host key pinned"
-    assert yaml.safe_load(file.data)[host_key.VARIABLE] == [ED25519]
+    assert yaml.safe_load(file.data or b"")[host_key.VARIABLE] == [ED25519]
     assert not file.path.exists()  # it is written with all other files
     assert "'SHA256:mistyped' is not a fingerprint of the server" in problems[-1]
     assert host_key.fingerprint(ED25519) in problems[-1]
