@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_fleet import inventory, vault, yamledit, yamlfile
-from roster_fleet.onboard import host_feeds, inbox
+from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
 from roster_fleet.onboard.writing import File
 
@@ -17,7 +17,7 @@ HIDDEN = "(encrypted; not shown)\n"
 
 @dataclass(frozen=True)
 class Gone:
-    """What has left a host: feeds, and accounts of inboxes. `stays` if it has other feeds."""
+    """Feeds and inboxes that have left a host. `stays` says whether it has other feeds."""
 
     host: str
     feeds: Sequence[str]
@@ -56,7 +56,7 @@ def make_plan(
             what = "It" if one.stays else one.host
             would = "would be taken out of" if is_check else "is out of"
             commit = "" if is_check else ". Commit that"
-            plan.notes[one.host] = f"{what} {would} the inventory{commit}"
+            plan.notes[one.host] = f"{what} {would} the inventory{commit}{_left(folder, one)}"
         home = Path(one.vault_folder)
         removed += [vault.path_of(home, feed) for feed in one.feeds]
     edited = [File(path, text.encode(), path.read_bytes()) for path, text in texts.items()]
@@ -65,6 +65,15 @@ def make_plan(
         hidden = HIDDEN if path.suffix == vault.SUFFIX else None
         plan.files.append(File(path, None, path.read_bytes(), hidden))
     return plan
+
+
+def _left(folder: Path | None, one: Gone) -> str:
+    """Return what is left to do about the inboxes of a host that stays."""
+    home = (folder or Path()) / "host_vars" / one.host
+    own = {path: path.read_text(encoding="utf-8") for path in yamlfile.variable_files(home)}
+    if not one.stays or not one.inboxes or more_feeds.holder(own, inbox.VARIABLE):
+        return ""
+    return f". Remove the inbox {' and '.join(one.inboxes)} from {inbox.VARIABLE} of its group"
 
 
 def _one(
@@ -93,10 +102,12 @@ def _one(
 def _without_feeds(own: Mapping[Path, str], one: Gone) -> dict[Path, str]:
     """Return a host's files without the feeds and the inboxes. Raise EditError."""
     edits: dict[Path, str] = {}
-    lists = [(host_feeds.FEEDS, "feed", name) for name in one.feeds]
+    lists = [(more_feeds.FEEDS, "feed", name) for name in one.feeds]
     lists += [(inbox.VARIABLE, "user", name) for name in one.inboxes]
     for variable, key, name in lists:
-        path = host_feeds.holder({**own, **edits}, variable)
+        path = more_feeds.holder({**own, **edits}, variable)
+        if path is None and variable == inbox.VARIABLE:
+            continue  # it is in a group, which other hosts may be in
         if path is None:
             raise yamledit.EditError(f"{variable} is not in a file of {one.host}")
         edits[path] = yamledit.remove_item(edits.get(path, own[path]), variable, key, name)

@@ -10,7 +10,7 @@ from typing import Any
 from roster_upload import config
 
 from roster_fleet import inventory, yamlfile
-from roster_fleet.onboard import host_feeds, inbox
+from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.districts import GROUP_COLUMNS, INBOX_COLUMNS, District, group_name
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
 
@@ -56,7 +56,7 @@ def host_conflicts(
     `before` is the host as it is, if it is there. `reason` says why no feed was added to it.
     """
     first, is_new = districts[0], before is None
-    added = {d.feed for d in (host_feeds.missing(before, districts) if before else districts)}
+    added = {d.feed for d in (more_feeds.missing(before, districts) if before else districts)}
     file = folder / "host_vars" / first.host / "main.yml"
     if host.problem:
         return [f"{first.where}, host: {first.host}'s variables cannot be resolved: {host.problem}"]
@@ -102,7 +102,7 @@ def host_conflicts(
     if before:
         found += [
             f"{first.where}, host: {change}. Nothing is overwritten. Add the feed by hand ({file})"
-            for change in (host_feeds.changed_feeds(before, host) if added else ())
+            for change in (more_feeds.changed_feeds(before, host) if added else ())
         ]
     if added and not found:
         found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]

@@ -43,11 +43,11 @@ def new_files(
     folder: Path,
     by_host: Mapping[str, Sequence[District]],
     known_hosts: Mapping[str, frozenset[str]],
-    more_feeds: Mapping[str, Sequence[District]],
+    joining_districts: Mapping[str, Sequence[District]],
 ) -> tuple[dict[Path, str], list[str]]:
     """Return the files of new hosts with their texts, and the problems.
 
-    Known hosts with more feeds are in `more_feeds`. They are added to the groups of these.
+    Known hosts with more feeds are in `joining_districts`. They are added to the groups of these.
     """
     texts: dict[Path, str] = {}
     problems, new_hosts = [], []
@@ -76,7 +76,7 @@ def new_files(
         problems += found
     joining = [
         districts
-        for host, districts in more_feeds.items()
+        for host, districts in joining_districts.items()
         if any(name not in known_hosts[host] for d in districts for name in d.groups)
     ]
     if new_hosts or joining:

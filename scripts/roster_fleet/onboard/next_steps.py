@@ -1,4 +1,4 @@
-"""What comes after an onboarding, as the operator types it."""
+"""The steps after an onboarding, as the operator types them."""
 
 from __future__ import annotations
 

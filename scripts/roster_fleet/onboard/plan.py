@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_fleet import inventory, vault, yamledit
-from roster_fleet.onboard import host_feeds, inbox
+from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.conflicts import duplicates, host_conflicts, row_conflicts
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.host_files import new_files
@@ -42,7 +42,7 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
     districts = [district for rows in by_host.values() for district in rows]
     problems = [problem for rows in by_host.values() for problem in row_conflicts(rows)]
     edited, reasons = _edited(folder, by_host, before)
-    more = {host: host_feeds.missing(before[host], by_host[host]) for host in edited}
+    more = {host: more_feeds.missing(before[host], by_host[host]) for host in edited}
     texts, found = new_files(folder, by_host, known_hosts, more)
     problems += found
     # First, since hosts.yml is written last.
@@ -102,10 +102,10 @@ def _edited(
     edited: dict[str, dict[Path, str]] = {}
     reasons: dict[str, str] = {}
     for host, known in before.items():
-        new = host_feeds.missing(known, by_host[host])
+        new = more_feeds.missing(known, by_host[host])
         if new and not known.problem:
             try:
-                edited[host] = host_feeds.with_feeds(folder, known, new)
+                edited[host] = more_feeds.with_feeds(folder, known, new)
             except yamledit.EditError as error:
                 reasons[host] = str(error)
     return edited, reasons

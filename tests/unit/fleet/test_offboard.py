@@ -76,6 +76,10 @@ def test_what_cannot_be_edited_stays_and_the_note_says_so(folder: Path, keys: va
     assert [file.path.name for file in plan.files if MAPLE in str(file.path)] == [
         "maple-grove.vault"
     ]
+    group.rename(main)
+    inbox = gone(folder, REGION, "oak-county", stays=True, inboxes=["sis-a"])
+    plan = offboard.make_plan(folder, [inbox], keys.secrets)
+    assert "Remove the inbox sis-a from sis_inbox_accounts of its group" in plan.notes[REGION]
     plan = offboard.make_plan(None, both[:1], [])
     assert "is not one folder" in plan.notes[MAPLE]
 

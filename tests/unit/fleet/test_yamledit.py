@@ -171,3 +171,10 @@ def test_a_host_leaves_all_its_groups() -> None:
     assert tree["all"]["children"]["district_hosts"]["hosts"] is None
     with pytest.raises(yamledit.EditError):
         yamledit.remove_hosts("all: {hosts: {fir: }}\n", ["fir"])
+
+
+def test_a_value_that_others_refer_to_stays() -> None:
+    text = "list:\n  - &a\n    feed: a\n  - feed: b\nother: *a\n"
+    with pytest.raises(yamledit.EditError, match="cannot be kept"):
+        yamledit.remove_item(text, "list", "feed", "a")
+    assert yaml.safe_load(yamledit.remove_item(text, "list", "feed", "b"))["other"] == {"feed": "a"}
