@@ -104,7 +104,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         def plan_of(districts: Sequence[District]) -> Plan:
             plan = make_plan(folder, districts, keys)
             files, report = host_keys.pin(folder, plan.servers)
-            return Plan([*files, *plan.files], [*plan.report, *report], plan.servers)
+            plan.files[:0] = files
+            plan.report += report
+            return plan
 
         if args["csv"]:
             return plan_of(from_file(Path(args["csv"]), keys))
@@ -122,7 +124,7 @@ def steps(folder: Path, plan: Plan) -> list[str]:
         list(dict.fromkeys(hosts)),
         playbook=Path(context.CLIARGS["args"][0]),
         is_default=default == folder,
-        lacks_password=any("no password yet" in row["note"] for row in plan.report),
+        for_later=plan.for_later,
     )
 
 

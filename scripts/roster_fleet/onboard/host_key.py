@@ -58,7 +58,7 @@ def offered(host: str, port: int) -> list[str]:
 
 def printable_lines(output: bytes) -> list[str]:
     """Return the lines that ssh-keyscan printed. The server chose parts of them."""
-    lines = (printable(line, LONGEST_LINE).strip() for line in output.split(b"\n"))
+    lines = (printable(line.strip(), LONGEST_LINE) for line in output.split(b"\n"))
     return [line for line in lines if line and not line.startswith("#")]
 
 

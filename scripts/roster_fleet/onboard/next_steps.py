@@ -6,18 +6,23 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from roster_fleet.onboard.passwords import shell_path
+from roster_fleet.onboard.passwords import LINES, shell_path
 
 LONGEST_LIMIT = 10  # hosts that a command names
 
 
 def lines(
-    folder: Path, hosts: Sequence[str], *, playbook: Path, is_default: bool, lacks_password: bool
+    folder: Path,
+    hosts: Sequence[str],
+    *,
+    playbook: Path,
+    is_default: bool,
+    for_later: Sequence[str],
 ) -> list[str]:
     """Return the next steps for these hosts of an inventory.
 
     `playbook` is the path of onboard.yml as it was typed. `is_default` says whether ansible.cfg
-    names this inventory.
+    names this inventory. `for_later` are the commands that store the missing passwords.
     """
     where = "" if is_default else f" -i {shell_path(folder)}"
     limit = f" --limit {','.join(hosts)}" if len(hosts) <= LONGEST_LIMIT else ""
@@ -33,8 +38,11 @@ def lines(
         ("Make the changes", run("site", limit)),
         ("See what is missing for the first delivery", run("verify", limit)),
     ]
-    if lacks_password:
-        steps.insert(0, ("Store the missing passwords", "the table shows the commands"))
+    if for_later:
+        shown = list(for_later[:LONGEST_LIMIT])
+        more = len(for_later) - len(shown)
+        shown += [f"and {more} more, which the table shows"] if more else []
+        steps.insert(0, (f"Store the missing passwords, each {LINES}", "\n       ".join(shown)))
     return [
         "What comes next:",
         *(

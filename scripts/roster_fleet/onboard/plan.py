@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.conflicts import duplicates, host_conflicts, row_conflicts
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.host_files import new_files
-from roster_fleet.onboard.passwords import vault_file
+from roster_fleet.onboard.passwords import command_for_later, vault_file
 from roster_fleet.onboard.writing import File
 
 
@@ -28,6 +28,8 @@ class Plan:
     files: list[File]
     report: list[dict[str, Any]]  # The servers whose host key is read, each with its pinned keys.
     servers: list[dict[str, Any]]
+    # The commands that store the missing passwords.
+    for_later: list[str] = field(default_factory=list)
 
 
 def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) -> Plan:
@@ -56,6 +58,7 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
     problems += duplicates(fleet, districts)
     secrets: list[File] = []
     report: list[dict[str, Any]] = []
+    for_later = []
     for district in districts:
         if district.host in fleet:
             try:
@@ -64,6 +67,7 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
                 problems.append(f"{district.where}, password: {error}")
                 continue
             secrets += sealed
+            for_later.append(command_for_later(district, fleet[district.host], folder))
             is_added = district.host not in before or district in more.get(district.host, ())
             did = "added" if sealed or is_added else "unchanged"
             if sealed and sealed[0].before:
@@ -78,7 +82,9 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
         for path, text in texts.items()
     ]
     changed = [file for file in files if file.data != file.before]
-    return Plan([*secrets, *changed], report, servers_of(fleet, by_host))
+    return Plan(
+        [*secrets, *changed], report, servers_of(fleet, by_host), [*filter(None, for_later)]
+    )
 
 
 def _by_host(
