@@ -46,7 +46,9 @@ def _problem(**part: Any) -> str | None:
     account = {"user": "sis", "networks": [], "authorized_keys": []} | part
     filter_loader.add_directory(str(inventory.ROLES / "roster_common" / "filter_plugins"))
     found = filter_loader.get("inbox_problems").j2_function([account], FOLDER)
-    return printable(str(found[0])).removeprefix(f"{VARIABLE}: ") if found else None
+    if not found:
+        return None
+    return printable(str(found[0])).removeprefix(f"{VARIABLE}: ").removeprefix("sis: ")
 
 
 def source(user: str, folder: str = FOLDER) -> str:

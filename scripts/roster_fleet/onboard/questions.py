@@ -33,8 +33,7 @@ def _export(value: str) -> str | None:
 
 EXPORT = Column(
     "export",
-    "how the SIS brings its export. path: it writes to a path of the host. "
-    "sftp: it logs in to the host. later: you decide later",
+    "how the SIS brings its export: path (it writes to the host itself), sftp, or later",
     _export,
 )
 SOURCE = Column(

@@ -19,7 +19,7 @@ HEAD = "host,district,site_code,username,source,inbox_user,inbox_key,inbox_netwo
     [
         (",Sis,k,203.0.113.0/28", '"Sis" is not a user such as sis-maple'),
         (",root,k,203.0.113.0/28", "'root' is the name of another account"),
-        (",sis,ssh-rsa,203.0.113.0/28", 'inbox_key: sis: "ssh-rsa..." is not a public key'),
+        (",sis,ssh-rsa,203.0.113.0/28", 'inbox_key: "ssh-rsa..." is not a public key'),
         (",sis,ssh-ed25519 AAAA,203.0.113.1/28", '"203.0.113.1/28" is not a network'),
         (",sis,,203.0.113.0/28", "inbox_key: is missing, since inbox_user is given"),
         (",,ssh-ed25519 AAAA,", "inbox_key: needs an inbox_user"),
