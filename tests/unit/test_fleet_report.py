@@ -340,3 +340,13 @@ def test_a_later_failure_is_not_summed_up_by_the_rows(report: Any) -> None:
     report.v2_runner_on_failed(result("a", "the disk is full"))
     report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
     assert "the disk is full" in report._display.text
+
+
+def test_the_next_steps_follow_the_table_and_only_the_control_node_gives_them(report: Any) -> None:
+    told = stats({"localhost": [{"note": "x"}], "a": [{"note": "y"}]}, set(), set())
+    told.custom["localhost"]["fleet_next"] = ["What comes next:", "  1. site.yml"]
+    told.custom["a"]["fleet_next"] = ["evil"]
+    report.meant = ["localhost", "a"]
+    report.v2_playbook_on_stats(told)
+    assert report._display.text.rstrip().endswith("What comes next:\n  1. site.yml")
+    assert "evil" not in report._display.text
