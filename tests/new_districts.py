@@ -33,7 +33,10 @@ COLUMN_VALUES = {
     "username": "x@x.example",
     "password": "pw",
     "next": "pw2",
-    "source": "/mnt/x.zip",
+    "inbox_user": "sis-x",
+    "inbox_key": "ssh-ed25519 AAAAC3Nz sis",
+    "inbox_networks": "203.0.113.0/28 198.51.100.7",
+    "source": "/srv/sis-inbox/sis-x/incoming/x.zip",
     "remote_dir": "imagine/1-X/p",
 }
 LINE_ENDS = ["\n", "\x85", "\u2028", "\u2029"]

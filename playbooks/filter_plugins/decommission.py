@@ -77,13 +77,14 @@ def removed_paths(
 def decommission_rows(
     going: Feeds,
     fetched: Sequence[Mapping[str, Any]],
-    host: str,
-    has_others: bool,
+    inventory_note: str,
     is_check: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the rows of the closing table, from the results of fetching the receipts."""
+    """Return the rows of the closing table, from the results of fetching the receipts.
+
+    `inventory_note` says what has become of the host's entries in the inventory.
+    """
     receipts = {it["item"]["item"]["feed"]: it.get("dest", "") for it in fetched if "item" in it}
-    entry = "the feed" if has_others else f"host_vars/{host} and the host"
     rows = []
     for feed in going:
         name, source = feed["feed"], feed["source"]
@@ -92,9 +93,7 @@ def decommission_rows(
         else:
             would = "its receipts would be fetched"
             note = would if is_check else f"its receipts: {receipts[name]}"
-        note += (
-            f". Now remove it from the inventory ({entry}), and ask the vendor to close its account"
-        )
+        note += f". {inventory_note}. Ask the vendor to close its account"
         if not source.startswith((EXPORTS, *INBOXES)):
             note += f". Its export at {source} stays, since site.yml did not make that folder"
         did = "would be removed" if is_check else "removed"

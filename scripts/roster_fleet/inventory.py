@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,18 @@ class Host:
     vault_id: str = ""
     product: str = ""  # as the groups say
     problem: str = ""
+    ssh_port: int = 22
+    inboxes: tuple[Mapping[str, Any], ...] = ()  # accounts of `sis_inbox`
+    inbox_folder: str = ""
+    inbox_problems: tuple[str, ...] = ()
+
+
+# What the role `sis_inbox` has on a host, and the port by which an SIS reaches it.
+INBOXES = """\
+{{ {'accounts': sis_inbox_accounts, 'folder': sis_inbox_folder,
+    'port': (district_hardening_ssh_ports | default([ansible_port | default(22)], true)) | first,
+    'problems': sis_inbox_accounts | inbox_problems(
+      sis_inbox_folder, roster_upload_resolved_feeds | map(attribute='source'))} }}"""
 
 
 def folder_of(sources: list[str]) -> Path | None:
@@ -50,23 +62,31 @@ def names(folder: Path, secrets: list[Any]) -> dict[str, frozenset[str]]:
     }
 
 
-def read(folder: Path, secrets: list[Any], home: Path | None = None) -> dict[str, Host]:
+def read(
+    folder: Path,
+    secrets: list[Any],
+    home: Path | None = None,
+    only: Container[str] | None = None,
+) -> dict[str, Host]:
     """Return the district hosts, resolved with the roles' own defaults and expressions.
 
-    If the folder is a copy, `home` is the value of `inventory_dir`.
+    If the folder is a copy, `home` is the value of `inventory_dir`. `only` names the hosts to
+    resolve, if not all.
     """
     filter_loader.add_directory(str(ROLES / "roster_common" / "filter_plugins"))
     lookup_loader.add_directory(str(ROLES / "roster_credentials" / "lookup_plugins"))
     loader = _loader(secrets)
     manager = InventoryManager(loader=loader, sources=[str(folder)], cache=False)
     variables = VariableManager(loader=loader, inventory=manager)
-    roles = ("roster_upload", "roster_credentials")
+    roles = ("roster_upload", "roster_credentials", "sis_inbox")
     defaults = _role_files(loader, [ROLES / role / "defaults" / "main.yml" for role in roles])
     fixed = _role_files(loader, [ROLES / "roster_upload" / "vars" / "main.yml"])
     fixed["inventory_dir"] = str(home or folder)
     group = manager.groups.get(DISTRICT_HOSTS)
     found = {}
     for host in group.get_hosts() if group else []:
+        if only is not None and host.name not in only:
+            continue
         groups = frozenset(group.name for group in host.get_groups())
         try:
             own = variables.get_vars(host=host, include_hostvars=False)
@@ -75,7 +95,18 @@ def read(folder: Path, secrets: list[Any], home: Path | None = None) -> dict[str
             vault_id = templar.template(trust_as_template("{{ roster_credentials_vault_id }}"))
             product = templar.template(trust_as_template("{{ district_product | default('') }}"))
             address = str(own.get("ansible_host", ""))
-            found[host.name] = Host(groups, address, tuple(feeds), str(vault_id), str(product))
+            inboxes = templar.template(trust_as_template(INBOXES))
+            found[host.name] = Host(
+                groups,
+                address,
+                tuple(feeds),
+                str(vault_id),
+                str(product),
+                ssh_port=int(inboxes["port"]),
+                inboxes=tuple(inboxes["accounts"]),
+                inbox_folder=str(inboxes["folder"]),
+                inbox_problems=tuple(inboxes["problems"]),
+            )
         except AnsibleError as error:
             found[host.name] = Host(groups, problem=str(error))
     return found

@@ -143,13 +143,21 @@ QUESTIONS = {
     "feed: ": "\r",
     "username: ": "rosters@pena.example\r",
     "password: ": "{{ it's }} hush\r",
+    "export: ": "\r",
+    "Enter to write, ": "\r",
 }
 
 
 def test_questions_about_one_district(inventory: Path) -> None:
+    before = content(inventory)
+    code, told = typed(inventory, QUESTIONS | {"Enter to write, ": "\x03"})
+    assert code != 0
+    assert "Nothing was written" in told
+    assert content(inventory) == before
     code, told = typed(inventory, QUESTIONS)
     assert code == 0, told
     assert "hush" not in told
+    assert f"ansible-playbook playbooks/site.yml -i {inventory} --limit pena --check" in told
     assert yaml.safe_load((inventory / "host_vars/pena/main.yml").read_text()) == {
         "district_name": 'Pe\u00f1a\'s "Blanca"',
         "district_site_code": "0012345",
@@ -189,7 +197,7 @@ def test_many_districts_from_a_csv(inventory: Path, tmp_path: Path) -> None:
     code, told = onboard(inventory, *extra)
     assert code == 0, told
     assert "changed=1" in told
-    assert told.count("site.yml") == SEVERAL
+    assert told.count("site.yml") == SEVERAL + 3  # and the next steps
     written = content(inventory)
     assert len(written) == len(untouched) + 2 * SEVERAL + 3  # three groups
 
@@ -327,14 +335,17 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         assert code != 0
         assert "Nothing was pinned" in flat(told)
         assert re.search(r"A +a +a +unchanged", told), told  # the rest is reported, too
+        assert "What comes next" not in told
         assert pins.read_text() == unpinned
         code, told = onboard(inventory, *values(fingerprint=shown), "--check", "--diff")
         assert code == 0, told
         assert "+roster_upload_host_keys" in told
         assert "host key would be pinned" in flat(told)
         assert pins.read_text() == unpinned
-        given = [*values(address="", product="", sis="", region="", feed="a")]
-        code, told = typed(inventory, {"password: ": "\r", "type yes after": f"{shown}\r"}, *given)
+        given = [*values(address="", product="", sis="", region="", feed="a", export="later")]
+        answers = {"password: ": "\r", "type yes after": f"{wrong}\r"}
+        again = {"is not a fingerprint of the server": f"{shown}\r", "Enter to write, ": "\r"}
+        code, told = typed(inventory, answers | again, *given)
         assert code == 0, told
         after = pins.read_text()
         assert after.startswith(unpinned.rstrip())
@@ -353,6 +364,49 @@ def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
         assert "host key IS ANOTHER" in told
         assert f"but {shown} is pinned" in flat(told)
         assert pins.read_text() == before
+
+
+def test_feeds_that_are_decommissioned_leave_the_inventory(inventory: Path, tmp_path: Path) -> None:
+    """The last tasks of decommission.yml, which change the inventory only, for two hosts."""
+    tasks = yaml.safe_load((ROOT / "playbooks/decommission.yml").read_text())[-1]["tasks"]
+    first = [task["name"] for task in tasks].index("Remember what has left this host")
+    going = {"roster-maple": "maple-grove", "roster-region7": "oak-county"}
+    feeds = {host: [{"feed": f, "district": f, "source": "/mnt/x"}] for host, f in going.items()}
+    play = {
+        "hosts": "district_hosts",
+        "connection": "local",
+        "gather_facts": False,
+        "roles": ["roster_common"],
+        "vars": {
+            "decommission_feeds": "{{ %s[inventory_hostname] }}" % feeds,  # noqa: UP031
+            "decommission_staying": "{{ [1] if inventory_hostname == 'roster-region7' else [] }}",
+            "decommission_inboxes": [],
+            "decommission_fetched": {"results": []},
+        },
+        "tasks": tasks[first:],
+    }
+    book = tmp_path / "decommission.yml"
+    book.write_text(yaml.safe_dump([play], sort_keys=False))
+    words = [book, "-i", inventory, "--diff"]
+    before = content(inventory)
+    filters = {"ANSIBLE_FILTER_PLUGINS": str(ROOT / "playbooks/filter_plugins")}
+    for extra in (["--check"], []):
+        code, told = forks.ansible("ansible-playbook", *words, *extra, **filters)
+        assert code == 0, told
+        for part in (
+            "-  - feed: oak-county",
+            "-        roster-maple:",
+            "-district_name: Maple Grove",
+        ):
+            assert part in told
+        assert "$ANSIBLE_VAULT" not in told
+        if extra:
+            assert content(inventory) == before
+            assert "roster-maple would be taken out of the inventory" in told
+    after = content(inventory)
+    gone = {path.name for path in before.keys() - after.keys()}
+    assert gone == {"main.yml", "maple-grove.vault", "oak-county.vault"}
+    assert "It is out of the inventory. Commit that" in told
 
 
 def rekey(*arguments: object) -> tuple[int, str]:

@@ -133,6 +133,7 @@ def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Pa
     done = play("decommission", inventory, *words, "-e", f"decommission_confirm={second}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "it had no receipts" in row(done.stdout, second, "removed")
+    assert yaml.safe_load(listed.read_text()) == {"roster_upload_feeds": [{}]}
     listed.unlink()
     assert not vault.exists()
     left = host.check_output("find /etc /var/lib /srv -name '*st-mary-s*' -o -name '*.zip'").split()
@@ -159,11 +160,10 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     nest = "import os\nfor _ in range(1100):\n    os.mkdir('d')\n    os.chdir('d')"
     connect(HOST).check_output("cd /srv/roster-upload/%s && python3 -c %s", FEED, nest)
 
-    for changes in (r"changed=[1-9]", "changed=0"):
-        done = play("decommission", inventory, *words, "-e", f"decommission_confirm={HOST}")
-        assert done.returncode == 0, done.stdout
-        assert "removed" in row(done.stdout, FEED)
-        assert re.search(rf"{HOST} .*{changes}", done.stdout), done.stdout
+    done = play("decommission", inventory, *words, "-e", f"decommission_confirm={HOST}")
+    assert done.returncode == 0, done.stdout
+    assert f"{HOST} is out of the inventory" in row(done.stdout, FEED, "removed")
+    assert re.search(rf"{HOST} .*changed=[1-9]", done.stdout), done.stdout
     [file] = (tmp_path / HOST).iterdir()
     assert file.name.startswith(f"{FEED}-20")
     kept = file.read_bytes()
@@ -179,7 +179,8 @@ def test_it_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     assert not host.file("/etc/cron.d/roster-upload").exists
     assert host.check_output("find /etc/roster-upload /var/lib/roster-upload -type f") == ""
     assert host.check_output("systemctl --failed --no-legend") == ""
-    assert not (inventory / "host_vars" / HOST / f"{FEED}.vault").exists()
+    assert not (inventory / "host_vars" / HOST).exists()
+    assert HOST not in (inventory / "hosts.yml").read_text()
     # It is still a hardened host, and the vendor has the last roster.
     assert host.check_output("nft list ruleset | grep -c skgid") != "0"
     assert sha256(vendor.host(), REMOTE) == there

@@ -88,23 +88,21 @@ def test_a_row_says_what_is_left_to_do() -> None:
     elm, fir = decommission_rows(
         [feed("elm", "/srv/sis-inbox/a/incoming/x.zip"), feed("fir", "/mnt/sis/x.zip")],
         FETCHED,
-        "host",
-        has_others=True,
+        "It is out of the inventory",
     )
     assert (elm["district"], elm["feed"], elm["did"]) == ("Elm", "elm", "removed")
     assert "its receipts: /receipts/elm.jsonl" in elm["note"]
-    assert "(the feed)" in elm["note"]
+    assert "It is out of the inventory. Ask the vendor" in elm["note"]
     assert "stays" not in elm["note"]
     assert "it had no receipts" in fir["note"]
     assert "Its export at /mnt/sis/x.zip stays" in fir["note"]
 
 
-def test_a_check_promises_and_the_last_feed_names_its_host() -> None:
-    [elm] = decommission_rows([feed("elm")], FETCHED, "host", has_others=False, is_check=True)
+def test_a_check_promises() -> None:
+    [elm] = decommission_rows([feed("elm")], FETCHED, "x", is_check=True)
     assert elm["did"] == "would be removed"
     assert "would be fetched" in elm["note"]
-    assert "host_vars/host and the host" in elm["note"]
     # In check mode the module says nothing of where.
     bare: list[dict[str, Any]] = [{"item": {"item": {"feed": "elm"}}}, {"skipped": True}]
-    [elm] = decommission_rows([feed("elm")], bare, "host", has_others=False, is_check=True)
+    [elm] = decommission_rows([feed("elm")], bare, "x", is_check=True)
     assert "would be fetched" in elm["note"]

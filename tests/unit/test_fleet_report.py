@@ -456,3 +456,13 @@ def test_a_task_finds_the_width_that_the_main_process_saw(
     os.close(leader)
     report.v2_playbook_on_task_start(SimpleNamespace(), is_conditional=False)
     assert TERMINAL.width is None
+
+
+def test_the_next_steps_follow_the_table_and_only_the_control_node_gives_them(report: Any) -> None:
+    told = stats({"localhost": [{"note": "x"}], "a": [{"note": "y"}]}, set(), set())
+    told.custom["localhost"]["fleet_next"] = ["What comes next:", "  1. site.yml"]
+    told.custom["a"]["fleet_next"] = ["evil"]
+    report.meant = ["localhost", "a"]
+    report.v2_playbook_on_stats(told)
+    assert report._display.text.rstrip().endswith("What comes next:\n  1. site.yml")
+    assert "evil" not in report._display.text

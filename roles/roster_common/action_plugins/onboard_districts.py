@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C  # noqa: N812 - as Ansible names it
+from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.vault import is_encrypted
 from ansible.plugins.action import ActionBase
@@ -13,9 +16,9 @@ from ansible.plugins.action import ActionBase
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import inventory, vault
-from roster_fleet.onboard import csv_file, questions, writing
-from roster_fleet.onboard.districts import District, OnboardError, from_values
-from roster_fleet.onboard.plan import make_plan
+from roster_fleet.onboard import csv_file, host_key, next_steps, questions, writing
+from roster_fleet.onboard.districts import District, OnboardError
+from roster_fleet.onboard.plan import Plan, make_plan
 
 DOCUMENTATION = r"""
 module: onboard_districts
@@ -23,7 +26,10 @@ short_description: Add new districts to the inventory
 description:
   - Takes districts from a CSV, or asks about one district. Checks everything that the upload
     program would check. Writes the hosts' files, their vault files and hosts.yml, or nothing.
-  - Existing values are compared and never overwritten.
+  - Existing values are compared and never overwritten. A host that delivers already gets more
+    feeds, and its present ones stay as they are.
+  - Reads the vendor's host key and shows its fingerprints. If no key is pinned, the confirmed key
+    is written into group_vars/district_hosts. A pinned key is compared and never changed.
 options:
   sources:
     description: The inventory of the run, a folder with hosts.yml.
@@ -38,6 +44,10 @@ options:
     description: Values of one district, by the CSV's column names. The playbook asks for the rest.
     type: dict
     default: {}
+  fingerprint:
+    description: The vendor's fingerprint of its host key. If it is empty, the playbook asks for it.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -58,6 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 "sources": {"type": "list", "elements": "str", "required": True},
                 "csv": {"type": "path", "default": ""},
                 "values": {"type": "dict", "default": {}},
+                "fingerprint": {"type": "str", "default": ""},
             }
         )
         folder = inventory.folder_of(args["sources"])
@@ -66,12 +77,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 "name one inventory folder for the districts: -i inventories/mydistrict"
             )
         try:
-            keys = vault.keys_of(self._loader, folder)
-            if args["csv"]:
-                districts = from_file(Path(args["csv"]), keys)
-            else:
-                districts = [from_values(questions.ask(args["values"]), "the district")]
-            plan = make_plan(folder, districts, keys)
+            plan = self._plan(folder, args)
             if self._task.check_mode:
                 for line in plan.report:
                     line["did"] = line["did"].replace("added", "would be added")
@@ -81,13 +87,45 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             raise AnsibleActionFail(f"{error}\nNothing was written.") from None
         result |= {
             "changed": bool(plan.files),
-            "inventory": str(folder),
             "report": plan.report,
-            "servers": plan.servers,
+            "next": [] if self._task.check_mode else steps(folder, plan),
         }
         if self._task.diff:
             result["diff"] = [file.diff() for file in plan.files]
         return result
+
+    def _plan(self, folder: Path, args: dict[str, Any]) -> Plan:
+        """Return the plan of a CSV, or of the answers. Raise OnboardError."""
+        keys = vault.keys_of(self._loader, folder)
+        host_keys = host_key.HostKeys(
+            args["fingerprint"], questions.ask_fingerprint, is_check=self._task.check_mode
+        )
+
+        def plan_of(districts: Sequence[District]) -> Plan:
+            plan = make_plan(folder, districts, keys)
+            files, report = host_keys.pin(folder, plan.servers)
+            plan.files[:0] = files
+            plan.report += report
+            return plan
+
+        if args["csv"]:
+            return plan_of(from_file(Path(args["csv"]), keys))
+        return questions.interview(args["values"], plan_of)
+
+
+def steps(folder: Path, plan: Plan) -> list[str]:
+    """Return the next steps after what was written."""
+    hosts = [row["host"] for row in plan.report if row["did"] in ("added", "next password added")]
+    if not hosts:
+        return []
+    default = inventory.folder_of(list(C.DEFAULT_HOST_LIST or []))
+    return next_steps.lines(
+        folder,
+        list(dict.fromkeys(hosts)),
+        playbook=Path(context.CLIARGS["args"][0]),
+        is_default=default == folder,
+        for_later=plan.for_later,
+    )
 
 
 def from_file(path: Path, keys: vault.Vault) -> list[District]:

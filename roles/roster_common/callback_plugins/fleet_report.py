@@ -28,7 +28,7 @@ type: aggregate
 short_description: Print a closing table of a playbook's results
 description:
   - Shows the rows of C(fleet_report), which tasks set by C(ansible.builtin.set_stats) with
-    C(per_host) and C(aggregate).
+    C(per_host) and C(aggregate). Prints the lines of C(fleet_next) after it.
   - A row has C(district), C(feed), C(did), C(note) and C(ok). By default, C(did) says whether
     anything changed. C(ok) is false if somebody must act.
   - Failed, unreachable and skipped hosts have a row. Their names go to a file for C(--limit).
@@ -39,6 +39,7 @@ author: The Roster Delivery authors
 """
 
 KEY = "fleet_report"
+NEXT = "fleet_next"
 CHANGED = {False: "changed", True: "would change"}
 # A variable of tasks that fail because a row is not `ok`. The rows explain such a failure.
 SUMS_UP = "fleet_report_sums_up"
@@ -235,6 +236,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
                 f"{good} in order, {len(left)} not. To retry only these, run the same command with "
                 f"{again}"
             )
+        self._show_next(stats)
+
+    def _show_next(self, stats: Any) -> None:
+        """Print the next steps that a task of the control node has left."""
+        for line in stats.custom.get(CONTROL_NODE, {}).get(NEXT, []):
+            self._display.display(str(line))
 
 
 def _hosts(limit: Path) -> set[str]:

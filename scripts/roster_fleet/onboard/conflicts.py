@@ -10,27 +10,53 @@ from typing import Any
 from roster_upload import config
 
 from roster_fleet import inventory, yamlfile
-from roster_fleet.onboard.districts import District
+from roster_fleet.onboard import inbox, more_feeds
+from roster_fleet.onboard.districts import GROUP_COLUMNS, INBOX_COLUMNS, District, group_name
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
 
 
 def row_conflicts(districts: Sequence[District]) -> list[str]:
     """Return the conflicts between the rows of one host."""
     first = districts[0]
-    return [
+    found = [
         f"{district.where}, {column}: {getattr(district, column)!r}, but {first.where} has "
         f"{getattr(first, column)!r} for the same host {first.host}"
         for column in ("address", "sis", "region")
         for district in districts[1:]
-        if getattr(district, column) != getattr(first, column)
+        if _comparable(district, column) != _comparable(first, column)
     ]
+    accounts: dict[str, District] = {}
+    for district in (it for it in districts if it.inbox_user):
+        other = accounts.setdefault(district.inbox_user, district)
+        found += [
+            f"{district.where}, {column}: differs from {other.where}, which has the same "
+            f"inbox_user {district.inbox_user}"
+            for column in INBOX_COLUMNS
+            if getattr(district, column) != getattr(other, column)
+        ]
+    return found
+
+
+def _comparable(district: District, column: str) -> str:
+    """Return what must be the same for all districts of a host."""
+    value: str = getattr(district, column)
+    return group_name(column, value) if column in GROUP_COLUMNS else value
 
 
 def host_conflicts(
-    host: inventory.Host, districts: Sequence[District], folder: Path, *, is_new: bool
+    host: inventory.Host,
+    districts: Sequence[District],
+    folder: Path,
+    *,
+    before: inventory.Host | None,
+    reason: str = "",
 ) -> list[str]:
-    """Return the problems of districts as the roles would resolve them on their host."""
-    first = districts[0]
+    """Return the problems of districts as the roles would resolve them on their host.
+
+    `before` is the host as it is, if it is there. `reason` says why no feed was added to it.
+    """
+    first, is_new = districts[0], before is None
+    added = {d.feed for d in (more_feeds.missing(before, districts) if before else districts)}
     file = folder / "host_vars" / first.host / "main.yml"
     if host.problem:
         return [f"{first.where}, host: {first.host}'s variables cannot be resolved: {host.problem}"]
@@ -48,29 +74,67 @@ def host_conflicts(
                     f"{district.where}, {column}: {first.host} is not in the districts {name}. Add "
                     f"it by hand ({folder / HOSTS_FILE})"
                 )
+            elif before and name not in before.groups and column != "product":
+                found += [
+                    f"{district.where}, {column}: {first.host} is in the group {other}. Leave the "
+                    "cell empty, and give the row what is different, such as source"
+                    for other in before.groups
+                    if other.startswith(f"{column}_")
+                ]
         if district.feed not in feeds:
             found.append(
-                f"{district.where}, host: {first.host} exists and delivers "
-                f"{', '.join(feeds)}. {manual_steps(district, host, file)}"
+                f"{district.where}, host: {first.host} delivers {', '.join(feeds)}, and no feed "
+                f"can be added to {file}: {reason}. {manual_steps(district, host, file)}"
             )
             continue
         feed = feeds[district.feed]
         found += differences(district, feed, file)
-        if is_new:
-            found += rule_violations(district, feed)
-        if (
-            is_new
-            and len(districts) > 1
-            and not district.product
-            and host.product not in ("", "product")
-        ):
+        found += inbox_conflicts(district, host)
+        if district.feed not in added:
+            continue
+        found += rule_violations(district, feed)
+        found += shared_sources(district, host)
+        if len(host.feeds) > 1 and not district.product and host.product not in ("", "product"):
             found.append(
                 f"{district.where}, product: is empty, but the groups say {host.product!r}. "
                 "If a host has several districts, each needs its own product"
             )
-    if is_new and not found:
+    if before:
+        found += [
+            f"{first.where}, host: {change}. Nothing is overwritten. Add the feed by hand ({file})"
+            for change in (more_feeds.changed_feeds(before, host) if added else ())
+        ]
+    if added and not found:
         found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]
+        found += [f"{first.where}: {problem}" for problem in host.inbox_problems]
     return found
+
+
+def inbox_conflicts(district: District, host: inventory.Host) -> list[str]:
+    """Return how the inbox of a district differs from the host's."""
+    account = district.inbox_account
+    if account is None:
+        return []
+    known = next((it for it in host.inboxes if it.get("user") == account["user"]), {})
+    columns = {"user": "user", "authorized_keys": "key", "networks": "networks"}
+    return [
+        f"{district.where}, inbox_{column}: differs from {inbox.VARIABLE} of {district.host}. "
+        "Nothing is overwritten"
+        for key, column in columns.items()
+        if known.get(key) != account[key]
+    ]
+
+
+def shared_sources(district: District, host: inventory.Host) -> list[str]:
+    """Return the other districts of a host whose export a district would read."""
+    sources = {feed.get("feed"): feed.get("source") for feed in host.feeds}
+    return [
+        f"{district.where}, source: {district.feed} would read the export of {feed.get('feed')}, "
+        f"{feed.get('source')}. Give the row another source"
+        for feed in host.feeds
+        if feed.get("source") == sources[district.feed]
+        and feed.get("district") != district.district
+    ]
 
 
 def manual_steps(district: District, host: inventory.Host, file: Path) -> str:

@@ -36,7 +36,7 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise OnboardError([f"{name}: is not a valid CSV: {error}"]) from None
-    names = [cell.strip().lower().replace(" ", "_") for cell in rows[0]] if rows else []
+    names = [_column(cell) for cell in rows[0]] if rows else []
     if problems := [f"{name}, row 1: {message}" for message in _header_problems(names)]:
         raise OnboardError(problems)
     districts: list[District] = []
@@ -46,6 +46,9 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
             continue
         if len(row) != len(names):
             problems.append(f"{where}: has {len(row)} cells, the first row {len(names)}")
+            continue
+        if [_column(cell) for cell in row] == names:
+            problems.append(f"{where}: repeats the names of the columns. Remove the row")
             continue
         values = dict(zip(names, row, strict=True))
         if not sealed and (exposed := [name for name in SECRET_COLUMNS if values.get(name)]):
@@ -64,6 +67,11 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
     if problems:
         raise OnboardError(problems)
     return districts
+
+
+def _column(cell: str) -> str:
+    """Return the column that a cell of the first row names."""
+    return cell.strip().lower().replace(" ", "_")
 
 
 def _header_problems(names: Sequence[str]) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from roster_upload.spec import schema
 
 from roster_fleet import vault, yamlfile
+from roster_fleet.onboard import inbox
 
 
 class OnboardError(Exception):
@@ -63,8 +65,13 @@ def _feed(value: str) -> str | None:
     return schema.problem("feed", value)
 
 
-def _group(value: str) -> str | None:
-    return None if slug(value) else f"{value!r} has no letter or digit to name a group by"
+def _group(column: str, value: str) -> str | None:
+    if not slug(value):
+        return f"{value!r} has no letter or digit to name a group by"
+    # The vendor's upload path may well end in `product`.
+    if column != "product" and slug(value) == column:
+        return f"{value!r} is the column's name. Name the {column}, or leave it empty"
+    return None
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,27 @@ COLUMNS = (
     ),
     Column("district", "the district's name in full", required=True),
     Column("site_code", "its site code in the vendor's upload path", _site_code, required=True),
-    Column("product", "the last part of the upload path; empty: product, or the group's", _group),
-    Column("sis", "its SIS, which names a group; may be empty", _group),
-    Column("region", "its region, which names a group; may be empty", _group),
+    Column(
+        "product",
+        "the last part of the upload path; empty: product, or the group's",
+        partial(_group, "product"),
+    ),
+    Column("sis", "its SIS, which names a group; may be empty", partial(_group, "sis")),
+    Column("region", "its region, which names a group; may be empty", partial(_group, "region")),
     Column("feed", "the feed's name; empty: derived from the district's name", _feed),
     Column("username", "the SFTP login, an e-mail address", required=True),
     Column("password", "the SFTP password, as set through the vendor's e-mail; empty: later"),
+    Column("inbox_user", "the account that the SIS gets on the host", inbox.user_problem),
+    Column(
+        "inbox_key", "the SIS's public key, as one line: ssh-ed25519 AAAA...", inbox.key_problem
+    ),
+    Column(
+        "inbox_networks",
+        "the networks that the SIS comes from, such as 203.0.113.0/28",
+        inbox.networks_problem,
+    ),
 )
+INBOX_COLUMNS = ("inbox_user", "inbox_key", "inbox_networks")
 GROUP_COLUMNS = ("product", "sis", "region")  # each names a group of hosts
 # In a CSV only: the password that the next rotation gives to a known district.
 NEXT = "next"
@@ -100,6 +121,13 @@ OWN_COLUMNS = (*(column.name for column in COLUMNS), NEXT)
 FEED_COLUMNS = tuple(
     name for name, key in schema.keys().items() if key.type == "str" and name not in OWN_COLUMNS
 )
+
+
+def value_problem(column: Column, value: str) -> str | None:
+    """Return why a column cannot have a value, or None."""
+    if not value:
+        return "must not be empty" if column.required else None
+    return column.check(value) or _cell_problem(column.name, value)
 
 
 @dataclass(frozen=True)
@@ -118,19 +146,42 @@ class District:
     region: str = ""
     password: str = field(default="", repr=False)
     next: str = field(default="", repr=False)
+    inbox_user: str = ""
+    inbox_key: str = ""
+    inbox_networks: str = ""
+    # The groups of the inventory. An existing group with a doubled prefix stays in use.
+    known_groups: frozenset[str] = frozenset()
     feed_values: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, str]:
         """Return the groups of its host, each with the column that names it."""
-        named = {column: getattr(self, column) for column in GROUP_COLUMNS}
-        return {f"{column}_{slug(value, '_')}": column for column, value in named.items() if value}
+        named = {
+            column: group_name(column, getattr(self, column), self.known_groups)
+            for column in GROUP_COLUMNS
+        }
+        return {name: column for column, name in named.items() if name}
 
     @property
     def remote_dir(self) -> str:
         """Return its upload path."""
         derived = f"imagine/{self.site_code}-{self.district}/{self.product or 'product'}"
         return self.feed_values.get("remote_dir", derived)
+
+    @property
+    def inbox_account(self) -> dict[str, Any] | None:
+        """Return the account of its SIS on the host, if the SIS brings its export by SFTP."""
+        if not self.inbox_user:
+            return None
+        return inbox.account(self.inbox_user, self.inbox_key, self.inbox_networks)
+
+    def at_inbox(self, folder: str) -> District:
+        """Return the district with its inbox in a host's parent folder of inboxes."""
+        source = self.feed_values.get("source", "")
+        if not (folder and self.inbox_user and source.startswith(f"{inbox.FOLDER}/")):
+            return self
+        moved = folder + source.removeprefix(inbox.FOLDER)
+        return replace(self, feed_values={**self.feed_values, "source": moved})
 
     def host_variables(self) -> dict[str, str]:
         """Return the variables of a host that delivers for this district only."""
@@ -153,6 +204,20 @@ class District:
         }
 
 
+def group_name(column: str, value: str, known: frozenset[str] = frozenset()) -> str:
+    """Return the group that a value of a column names, or "" for none.
+
+    The prefix is not doubled: `product_math` and `math` name the same group.
+    """
+    name = slug(value, "_")
+    group = f"{column}_{name}"
+    if group in known:
+        return group
+    if name in ("", column):
+        return ""
+    return name if name.startswith(f"{column}_") else group
+
+
 def slug(text: str, hyphen: str = "-") -> str:
     """Return a name in lower-case ASCII: `pena-blanca` for `Peña Blanca`. It may be empty."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
@@ -171,7 +236,9 @@ def from_values(values: Mapping[str, str], where: str) -> District:
         given.setdefault("feed", slug(given["district"]))
     if problems := [f"{where}, {column}: {message}" for column, message in _cell_problems(given)]:
         raise OnboardError(problems)
-    known = {key: value for key, value in given.items() if key in OWN_COLUMNS}
+    if "inbox_user" in given:
+        given.setdefault("source", inbox.source(given["inbox_user"]))
+    known: dict[str, Any] = {key: value for key, value in given.items() if key in OWN_COLUMNS}
     others = {key: value for key, value in given.items() if key not in OWN_COLUMNS}
     return District(where=where, feed_values=others, **known)
 
@@ -189,6 +256,14 @@ def _cell_problems(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, value in given.items():
         if message := _cell_problem(key, value):
             yield key, message
+    if "inbox_user" in given:
+        for name in ("inbox_key", "inbox_networks"):
+            if name not in given:
+                yield name, "is missing, since inbox_user is given"
+        if "source" in given and inbox.user_of(given["source"]) != given["inbox_user"]:
+            yield "source", "is not in the inbox, which is /srv/sis-inbox/<inbox_user>/incoming"
+    elif exposed := [name for name in INBOX_COLUMNS if name in given]:
+        yield exposed[0], "needs an inbox_user, the account that the SIS gets"
     path = rf"/?imagine/{re.escape(given.get('site_code', ''))}-"
     if "remote_dir" in given and not re.match(path, given["remote_dir"]):
         yield "remote_dir", "does not begin with imagine/<the site code>-"

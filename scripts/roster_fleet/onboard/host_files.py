@@ -12,11 +12,16 @@ from typing import Any
 import yaml
 
 from roster_fleet import inventory, yamlfile
-from roster_fleet.onboard.conflicts import row_conflicts
+from roster_fleet.onboard import inbox
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.hosts_file import HOSTS_FILE, NEW_HOSTS_FILE, add_hosts, groups_in
 
 SITE_CODE_COMMENT = "text: a leading zero counts"
+HEAD_ONE = "One district with a host of its own. Its groups say the rest."
+HEAD_SEVERAL = (
+    "Several districts on one host. The groups say what a feed does not.\n"
+    "# Each district has its own vault file."
+)
 # The comment of a new group's file, by the column that names the group. It contains a slug and no
 # cell, because a comment has no quotes that could protect a line break.
 GROUP_COMMENTS = {
@@ -38,15 +43,19 @@ def new_files(
     folder: Path,
     by_host: Mapping[str, Sequence[District]],
     known_hosts: Mapping[str, frozenset[str]],
+    joining_districts: Mapping[str, Sequence[District]],
 ) -> tuple[dict[Path, str], list[str]]:
-    """Return the files of new hosts with their texts, and the problems."""
+    """Return the files of new hosts with their texts, and the problems.
+
+    Known hosts with more feeds are in `joining_districts`. They are added to the groups of these.
+    """
     texts: dict[Path, str] = {}
     problems, new_hosts = [], []
     hosts_file = folder / HOSTS_FILE
     hosts_text = hosts_file.read_text(encoding="utf-8") if hosts_file.is_file() else NEW_HOSTS_FILE
     names = names_in_use(hosts_text, by_host, known_hosts)
     for host, districts in by_host.items():
-        found = row_conflicts(districts)
+        found: list[str] = []
         if host in known_hosts:
             if inventory.DISTRICT_HOSTS not in known_hosts[host]:
                 found.append(
@@ -65,10 +74,15 @@ def new_files(
                 texts[main] = text
                 new_hosts.append(districts)
         problems += found
-    if new_hosts:
-        texts |= _group_files(folder, new_hosts)
+    joining = [
+        districts
+        for host, districts in joining_districts.items()
+        if any(name not in known_hosts[host] for d in districts for name in d.groups)
+    ]
+    if new_hosts or joining:
+        texts |= _group_files(folder, [*new_hosts, *joining])
         # Written last: a host counts once this file names it.
-        texts[hosts_file] = add_hosts(hosts_text, new_hosts, hosts_file)
+        texts[hosts_file] = add_hosts(hosts_text, new_hosts, hosts_file, joining)
     return texts, problems
 
 
@@ -99,9 +113,12 @@ def verified(text: str, meant: object, path: Path) -> str:
 
 def host_values(districts: Sequence[District]) -> dict[str, Any]:
     """Return the variables of a host that delivers for these districts."""
-    if len(districts) == 1:
-        return dict(districts[0].host_variables())
-    return {"roster_upload_feeds": [district.feed_item() for district in districts]}
+    feeds = {"roster_upload_feeds": [district.feed_item() for district in districts]}
+    values: dict[str, Any] = feeds if len(districts) > 1 else {**districts[0].host_variables()}
+    accounts = {district.inbox_user: district.inbox_account for district in districts}
+    if found := [account for account in accounts.values() if account]:
+        values[inbox.VARIABLE] = found
+    return values
 
 
 def render_host(districts: Sequence[District]) -> str:
@@ -110,12 +127,7 @@ def render_host(districts: Sequence[District]) -> str:
     if len(districts) == 1:
         content["district_site_code"] = yamlfile.quoted(districts[0].site_code)
         content.yaml_add_eol_comment(SITE_CODE_COMMENT, "district_site_code")
-        head = "One district with a host of its own. Its groups say the rest."
-    else:
-        head = (
-            "Several districts on one host. The groups say what a feed does not.\n"
-            "# Each district has its own vault file."
-        )
+    head = HEAD_ONE if len(districts) == 1 else HEAD_SEVERAL
     return f"---\n# {head}\n{yamlfile.dump(content)}"
 
 

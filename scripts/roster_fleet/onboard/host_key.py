@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from roster_upload.spec import schema
 from roster_upload.spec.values import KEY_TYPES, parse_host_key
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import yamlfile
+from roster_fleet.onboard.writing import File
 
 VARIABLE = "roster_upload_host_keys"
 SECONDS = 10
@@ -56,7 +58,7 @@ def offered(host: str, port: int) -> list[str]:
 
 def printable_lines(output: bytes) -> list[str]:
     """Return the lines that ssh-keyscan printed. The server chose parts of them."""
-    lines = (printable(line, LONGEST_LINE).strip() for line in output.split(b"\n"))
+    lines = (printable(line.strip(), LONGEST_LINE) for line in output.split(b"\n"))
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -108,3 +110,105 @@ def with_pin(text: str, line: str) -> str:
 def pin_file(folder: Path) -> Path:
     """Return the file with an inventory's pinned keys."""
     return folder / "group_vars" / "district_hosts" / "main.yml"
+
+
+class HostKeys:
+    """The host keys of an onboarding's servers. Each is read once, and asked about once.
+
+    `ask` gets the server, its shown keys, and the problem of the previous answer. It returns the
+    operator's answer, or "" for none.
+    """
+
+    def __init__(
+        self, fingerprint: str, ask: Callable[[str, str, str], str], *, is_check: bool
+    ) -> None:
+        self._fingerprint = fingerprint
+        self._ask = ask
+        self._is_check = is_check
+        self._offered: dict[tuple[str, int], list[str] | HostKeyError] = {}
+        self._confirmed: dict[str, str] = {}
+
+    def pin(
+        self, folder: Path, servers: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[File], list[dict[str, Any]]]:
+        """Return the file with a new pin, if any, and a row of the closing table a server.
+
+        A pinned key is compared and never changed.
+        """
+        file = pin_file(folder)
+        files: list[File] = []
+        report = []
+        for server in servers:
+            name = f"{server['host']}:{server['port']}"
+            pinned = [str(line) for line in server["pinned"]]
+            try:
+                lines = self._lines(server["host"], int(server["port"]))
+                shown = _shown(lines)
+                if pinned:
+                    did, note = compared(lines, pinned, f"{name} shows {shown}")
+                elif len(servers) > 1:
+                    did = "NOT PINNED"
+                    note = (
+                        f"{name} shows {shown}. There are several servers, so pin the key by hand "
+                        "(roster_upload_host_keys) in the variables of its districts"
+                    )
+                else:
+                    line = self._confirmed[name] = self._choose(name, lines)
+                    before = file.read_bytes() if file.is_file() else None
+                    text = with_pin((before or b"").decode(), line)
+                    files.append(File(file, text.encode(), before))
+                    did = "would be pinned" if self._is_check else "pinned"
+                    note = f"{name}: {fingerprint(line)}, in {file}"
+            except (HostKeyError, ValueError) as error:
+                did, note = "not compared" if pinned else "NOT PINNED", str(error)
+            report.append({"did": f"host key {did}", "note": note, "ok": did == did.lower()})
+        return files, report
+
+    def _lines(self, host: str, port: int) -> list[str]:
+        """Return the keys of a server. Raise HostKeyError."""
+        if (host, port) not in self._offered:
+            try:
+                self._offered[host, port] = offered(host, port)
+            except HostKeyError as error:
+                self._offered[host, port] = error
+        found = self._offered[host, port]
+        if isinstance(found, HostKeyError):
+            raise found
+        return found
+
+    def _choose(self, name: str, lines: Sequence[str]) -> str:
+        """Return the confirmed key. A mistyped fingerprint is asked for again.
+
+        Raise HostKeyError without an answer.
+        """
+        if name in self._confirmed:
+            return self._confirmed[name]
+        shown = _shown(lines)
+        problem = ""
+        answer = self._fingerprint or self._ask(name, shown, problem)
+        while answer:
+            try:
+                return confirmed(lines, answer)
+            except HostKeyError as error:
+                problem = str(error)
+            answer = self._ask(name, shown, problem)
+        raise HostKeyError(
+            problem
+            or f"{name} shows {shown}, which nobody has confirmed. Run the same again with the "
+            "vendor's fingerprint: -e onboard_fingerprint=SHA256:..."
+        )
+
+
+def _shown(lines: Sequence[str]) -> str:
+    return ", ".join(f"{line.split()[0]} {fingerprint(line)}" for line in lines)
+
+
+def compared(lines: Sequence[str], pinned: Sequence[str], shown: str) -> tuple[str, str]:
+    """Return the report on a server with a pinned key: a result and a note."""
+    if is_pinned(lines, pinned):
+        return "is the pinned one", shown
+    known = ", ".join(fingerprint(line) for line in pinned)
+    return "IS ANOTHER", (
+        f"{shown}, but {known} is pinned. Nothing was changed, and nothing will be delivered. Ask "
+        "the vendor for the fingerprint, and put the right key into roster_upload_host_keys"
+    )

@@ -23,10 +23,16 @@ all:
 """
 
 
-def add_hosts(text: str, hosts: Sequence[Sequence[District]], path: Path) -> str:
+def add_hosts(
+    text: str,
+    hosts: Sequence[Sequence[District]],
+    path: Path,
+    known: Sequence[Sequence[District]] = (),
+) -> str:
     """Return the text of hosts.yml with more hosts. Raise OnboardError.
 
-    Everything else in it stays the same.
+    Hosts in `known` are only added to the groups of their districts. Everything else in it stays
+    the same.
     """
     try:
         tree, expected = yamlfile.load(text), yamlfile.plain(text)
@@ -37,11 +43,13 @@ def add_hosts(text: str, hosts: Sequence[Sequence[District]], path: Path) -> str
     for target in (tree, expected):
         for districts in hosts:
             _add_host(target, districts)
+        for districts in known:
+            _add_to_groups(target, districts)
     out = yamlfile.dump(tree, text)
     if not yamlfile.says(out, expected):
         raise OnboardError(
             f"{path} has a form that cannot be kept. Add {districts[0].host} by hand"
-            for districts in hosts
+            for districts in (*hosts, *known)
         )
     return out
 
@@ -49,19 +57,29 @@ def add_hosts(text: str, hosts: Sequence[Sequence[District]], path: Path) -> str
 def _add_host(tree: Any, districts: Sequence[District]) -> None:
     """Add a host to district_hosts and to the groups of its districts."""
     host, address = yamlfile.text(districts[0].host), districts[0].address
-    parent = _parent_of(tree, inventory.DISTRICT_HOSTS)
-    if parent is None:
-        parent = _child(_child(tree, "all"), "children")
-    home = _child(parent, inventory.DISTRICT_HOSTS)
     entry = _empty(tree)
     if address:
         entry["ansible_host"] = yamlfile.text(address)
-    _child(home, "hosts")[host] = entry if address else None
+    _child(_home(tree), "hosts")[host] = entry if address else None
+    _add_to_groups(tree, districts)
+
+
+def _home(tree: Any) -> Any:
+    """Return the content of district_hosts, which is made if it is missing."""
+    parent = _parent_of(tree, inventory.DISTRICT_HOSTS)
+    if parent is None:
+        parent = _child(_child(tree, "all"), "children")
+    return _child(parent, inventory.DISTRICT_HOSTS)
+
+
+def _add_to_groups(tree: Any, districts: Sequence[District]) -> None:
+    """Add a host to the groups of its districts."""
+    host, home = yamlfile.text(districts[0].host), _home(tree)
     for name in sorted({name for district in districts for name in district.groups}):
         parent = _parent_of(tree, name)
         if parent is None:
             parent = _child(home, "children")
-        _child(_child(parent, name), "hosts")[host] = None
+        _child(_child(parent, name), "hosts").setdefault(host, None)
 
 
 def _parent_of(tree: Any, group: str) -> Any:

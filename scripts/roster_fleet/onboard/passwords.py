@@ -10,6 +10,8 @@ from roster_fleet import inventory, vault
 from roster_fleet.onboard.districts import NEXT, District
 from roster_fleet.onboard.writing import File
 
+LINES = "with the lines secret: '...' and since: 'YYYY-MM-DD'"
+
 
 def vault_file(
     district: District, host: inventory.Host, folder: Path, keys: vault.Vault
@@ -43,13 +45,18 @@ def vault_file(
         since = dt.datetime.now(dt.UTC).date().isoformat()
         entry = vault.Entry({"secret": district.password, "since": since})
         return [encrypted(path, entry, host.vault_id, keys)], ready
-    if feeds.get(district.feed, {}).get("auth") == "key":
-        return [], ready
-    return [], (
-        "no password yet: ansible-vault create --encrypt-vault-id "
-        f"{host.vault_id} {shell_path(path)} "
-        "with the lines secret: '...' and since: 'YYYY-MM-DD'"
-    )
+    if command := command_for_later(district, host, folder):
+        return [], f"no password yet: {command} {LINES}"
+    return [], ready
+
+
+def command_for_later(district: District, host: inventory.Host, folder: Path) -> str:
+    """Return the command that stores a district's password, or "" if it needs none."""
+    path = vault.path_of(folder / "host_vars" / district.host, district.feed)
+    feed = next((feed for feed in host.feeds if feed.get("feed") == district.feed), {})
+    if path.exists() or district.password or feed.get("auth") == "key":
+        return ""
+    return f"ansible-vault create --encrypt-vault-id {host.vault_id} {shell_path(path)}"
 
 
 def encrypted(path: Path, entry: vault.Entry, vault_id: str, keys: vault.Vault) -> File:

@@ -2,26 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.utils.display import Display
+from roster_upload.spec import schema
 
-from roster_fleet.onboard.districts import COLUMNS, FEED_COLUMNS, Column, OnboardError, slug
+from roster_fleet.onboard.districts import (
+    COLUMNS,
+    FEED_COLUMNS,
+    INBOX_COLUMNS,
+    Column,
+    District,
+    OnboardError,
+    from_values,
+    slug,
+    value_problem,
+)
+
+WHERE = "the district"
+LONGEST_USER = 31  # characters of the name of an inbox's account
+T = TypeVar("T")
 
 
-def ask(values: dict[str, Any]) -> dict[str, str]:
-    """Return the given values with the answers to all other questions. Raise OnboardError."""
-    if "password" in values:
+def _export(value: str) -> str | None:
+    return None if value in ("path", "sftp", "later") else f"{value!r} is not path, sftp or later"
+
+
+EXPORT = Column(
+    "export",
+    "how the SIS brings its export: path (it writes to the host itself), sftp, or later",
+    _export,
+)
+SOURCE = Column(
+    "source",
+    "the path of the export on the host; empty: the group's, or /srv/roster-upload/FEED/"
+    "OneRoster.zip",
+    partial(schema.problem, "source"),
+)
+
+
+def interview(values: Mapping[str, Any], plan_of: Callable[[Sequence[District]], T]) -> T:
+    """Return the plan for a district, from given values and the answers to all other questions.
+
+    The operator sees all answers and may correct them before this returns. Raise OnboardError.
+    """
+    given = {name: str(value) for name, value in values.items()}
+    _refuse_given(given)
+    asked = ask(given)
+    while True:
+        problems: Sequence[str] = ()
+        plan: T | None = None
+        try:
+            plan = plan_of([from_values(_answers(given), WHERE)])
+        except OnboardError as error:
+            if not asked or _INTERRUPTED in error.problems:
+                raise
+            problems = error.problems
+        if plan is not None and not asked:
+            return plan
+        choice = _choice(given, problems)
+        if choice is not None:
+            _change(choice, given)
+        elif plan is not None:
+            return plan
+
+
+_INTERRUPTED = "interrupted"
+
+
+def _refuse_given(given: Mapping[str, str]) -> None:
+    """Raise OnboardError for values that cannot be, before anything is asked."""
+    if "password" in given:
         raise OnboardError(
             ["onboard_password is not allowed, because others can see it. The playbook asks for it"]
         )
-    given = {name: str(value) for name, value in values.items()}
-    known = {*FEED_COLUMNS, *(column.name for column in COLUMNS)}
+    columns = {column.name: column for column in (*COLUMNS, EXPORT)}
+    known = {*FEED_COLUMNS, *columns}
     if unknown := sorted(set(given) - known):
         names = ", ".join(sorted(known))
         raise OnboardError(f"onboard_{name} is unknown. There are: {names}" for name in unknown)
-    for column in COLUMNS:
+    problems = {
+        name: value_problem(columns[name], value)
+        for name, value in given.items()
+        if value and name in columns
+    }
+    if found := [f"onboard_{name}: {problem}" for name, problem in problems.items() if problem]:
+        raise OnboardError(found)
+
+
+def questions(given: Mapping[str, str]) -> Iterator[Column]:
+    """Yield the questions about a district. The later ones depend on the earlier answers."""
+    by_name = {column.name: column for column in COLUMNS}
+    yield from (column for column in COLUMNS if column.name not in INBOX_COLUMNS)
+    if "export" in given or not any(given.get(name) for name in ("source", "inbox_user")):
+        yield EXPORT
+    if given.get("export") == "path":
+        yield SOURCE
+    elif given.get("export") == "sftp" or given.get("inbox_user"):
+        yield from (by_name[name] for name in INBOX_COLUMNS)
+
+
+def ask(given: dict[str, str]) -> bool:
+    """Ask for all missing values and add them. Return whether somebody has answered."""
+    asked = False
+    for column in questions(given):
         if column.name not in given:
             answer = prompt(column, given)
             if answer is None:
@@ -30,31 +117,117 @@ def ask(values: dict[str, Any]) -> dict[str, str]:
                     "-e onboard_NAME=..., or many districts as a CSV: -e onboard_csv=FILE"
                 )
                 break
+            asked = True
             given[column.name] = answer
-    return given
+    return asked
 
 
-def prompt(column: Column, given: dict[str, str]) -> str | None:
-    """Return a valid answer to a question, or None without a terminal. Raise OnboardError."""
-    display = Display()
+def _answers(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the values that describe the district."""
+    return {name: value for name, value in given.items() if name != EXPORT.name}
+
+
+def _default(column: Column, given: Mapping[str, str]) -> str:
+    """Return the answer that Enter gives to a question."""
+    defaults = {
+        "feed": slug(given.get("district", "")),
+        "export": "later",
+        "inbox_user": f"sis-{given.get('feed', '')}"[:LONGEST_USER].strip("-"),
+    }
+    return defaults.get(column.name, "")
+
+
+def prompt(column: Column, given: Mapping[str, str]) -> str | None:
+    """Return a valid answer to a question, or None without a terminal. Raise OnboardError.
+
+    A wrong answer is asked for again.
+    """
     is_secret = column.name == "password"
-    default = slug(given.get("district", "")) if column.name == "feed" else ""
+    default = _default(column, given)
     hint = f" [{default}]" if default else ""
     question = f"{column.name}: {column.meaning}{hint}{' (hidden)' if is_secret else ''}: "
+    is_needed = column.name == "feed" or column.name in INBOX_COLUMNS
+    while True:
+        answer = typed(question, is_secret=is_secret)
+        if answer is None:
+            return None
+        answer = answer if is_secret else answer.strip() or default
+        problem = value_problem(column, answer)
+        if not answer and is_needed:
+            problem = "must not be empty"
+        if problem is None:
+            return answer
+        Display().display(f"{column.name}: {problem}")
+
+
+def typed(question: str, *, is_secret: bool = False) -> str | None:
+    """Return what is typed, or None without a terminal. Raise OnboardError for Ctrl-C."""
+    display = Display()
     while True:
         try:
-            answer = display.prompt_until(question, private=is_secret).decode("utf-8")
+            return str(display.prompt_until(question, private=is_secret).decode("utf-8"))
         except AnsiblePromptNoninteractive:
             return None
         except AnsiblePromptInterrupt:
-            raise OnboardError(["interrupted"]) from None
+            raise OnboardError([_INTERRUPTED]) from None
         except UnicodeDecodeError:
             display.display("The answer is not UTF-8. Try again")
-            continue
-        answer = answer if is_secret else answer.strip() or default
-        if not answer and column.required:
-            display.display("The answer must not be empty")
-        elif answer and (problem := column.check(answer)):
-            display.display(problem)
-        else:
-            return answer
+
+
+def ask_fingerprint(server: str, shown: str, problem: str) -> str:
+    """Return the answer to a server's shown keys, or "" for none. Raise OnboardError for Ctrl-C."""
+    if problem:
+        Display().display(problem)
+    return (
+        typed(
+            f"{server} shows {shown}.\nAsk the vendor for the fingerprint, but not over this "
+            "network. Type it here, or type yes after you have compared it (empty: pin nothing): "
+        )
+        or ""
+    ).strip()
+
+
+def _choice(given: Mapping[str, str], problems: Sequence[str]) -> Column | None:
+    """Show all answers. Return the one to change, or None for Enter. Raise OnboardError for q."""
+    columns = list(questions(given))
+    display = Display()
+    display.display(f"\n{summary(columns, given)}")
+    for problem in problems:
+        display.display(f"Not possible yet: {problem}")
+    enter = "" if problems else "Enter to write, "
+    while True:
+        answer = typed(f"{enter}a number to change, q to quit: ")
+        answer = "q" if answer is None else answer.strip().lower()
+        if answer in ("q", "quit"):
+            raise OnboardError(["you have quit"])
+        if not answer and not problems:
+            return None
+        if answer.isdecimal() and 1 <= int(answer) <= len(columns):
+            return columns[int(answer) - 1]
+        display.display(f"{answer!r} is not a number from 1 to {len(columns)}")
+
+
+def summary(columns: Sequence[Column], given: Mapping[str, str]) -> str:
+    """Return all answers as numbered lines. The password is hidden."""
+    shown = {name: value or "-" for name, value in given.items()}
+    shown["password"] = "(hidden)" if given.get("password") else "- (later)"
+    return "\n".join(
+        f"{number:>3}  {column.name:<14}  {shown.get(column.name, '-')}"
+        for number, column in enumerate(columns, start=1)
+    )
+
+
+def _change(column: Column, given: dict[str, str]) -> None:
+    """Ask one question again, and those that its answer opens."""
+    name = column.name
+    was_derived = given.get("feed") == slug(given.get("district", ""))
+    answer = prompt(column, given)
+    if answer is None:
+        return
+    given[name] = answer
+    if name == "district" and was_derived:
+        given["feed"] = slug(answer)
+    if name == "export":
+        for other in (SOURCE.name, *INBOX_COLUMNS):
+            given.pop(other, None)
+    ask(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ DIFFERENT = {
     "region": (OAK.replace("North,,", "South,,"), "region_south"),
     "login": (OAK.replace("r@oak", "s@oak"), "s@oak.example"),
     "password": (OAK + "other", "rotate_credentials.yml"),
-    "feed": (OAK.replace("North,,", "North,second,"), "- feed: second"),
+    "feed": (OAK.replace("North,,", "North,second,"), "delivers to the same remote file"),
 }
 
 
@@ -37,16 +38,18 @@ def test_a_row_that_differs_from_the_inventory_is_refused(
     assert "'pw'" not in message
 
 
-def test_another_district_for_a_host_is_added_by_hand(folder: Path, keys: vault.Vault) -> None:
-    """The message has the whole list, so that the first district stays."""
+def test_a_file_that_cannot_be_edited_is_edited_by_hand(folder: Path, keys: vault.Vault) -> None:
+    """The message has the reason and the whole list, so that the first district stays."""
     write(make_plan(folder, rows(OAK), keys).files)
+    main = folder / "host_vars/oak/main.yml"
+    main.write_text(json.dumps(yaml.safe_load(main.read_text())))
     message = refused(folder, keys, rows("oak,,Fir,0000009,,,,,f@fir.example,"))
+    assert "its values are not one on a line" in message
     assert "replace the lines district_name, district_site_code" in message
-    written = yaml.safe_load(message.partition(":\n")[2])
+    written = yaml.safe_load(message.partition("by:\n")[2])
     feeds = written["roster_upload_feeds"]
     assert [feed["feed"] for feed in feeds] == ["oak-north-county", "fir"]
     assert feeds[0]["remote_dir"] == 'imagine/0012345-Oak "North" County/literacy'
-    main = folder / "host_vars/oak/main.yml"
     main.write_text(yaml.safe_dump(written))
     fleet = inventory.read(folder, keys.secrets)
     assert [feed["feed"] for feed in fleet["oak"].feeds] == ["oak-north-county", "fir"]
@@ -69,7 +72,6 @@ TAKEN = {
     "feed": ("x,,X,1,,,,maple-grove,x@x.example,", "roster-maple has a feed with the same name"),
     "remote file": ("x,,Maple Grove,1234567,,,,x,rosters@maplegrove.example,", "same remote file"),
     "login": ("x,,X,1,,,,,Rosters@MapleGrove.example,", "another district (Maple Grove)"),
-    "host": ("roster-maple,,X,1,,,,,x@x.example,", "roster_upload_feeds"),
     "no feed name": ("x,,東京,1,,,,,x@x.example,", "feed: cannot be derived"),
     "site code of a spreadsheet": ("x,,X,1.23E+06,,,,,x@x.example,", "spreadsheet"),
     "a template": ("x,,{{ x }},1,,,,,x@x.example,", "{{"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from new_districts import OAK, rows
+from new_districts import HEAD, OAK, rows
 from roster_fleet.onboard.csv_file import from_csv
 from roster_fleet.onboard.districts import (
     OnboardError,
@@ -33,3 +33,8 @@ def test_csv_as_spreadsheets_write_it() -> None:
         from_csv("host\nPeña".encode("cp1252"), "x.csv", sealed=False)
     with pytest.raises(OnboardError, match="Did you mean site_code"):
         from_csv(b"host,sitecode,district,username\n", "x.csv", sealed=False)
+
+
+def test_a_repeated_header_is_no_district() -> None:
+    with pytest.raises(OnboardError, match="row 3: repeats the names of the columns"):
+        rows(OAK, HEAD.upper())

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 from new_districts import COLUMN_VALUES, LINE_ENDS, rows
-from roster_fleet import vault
+from roster_fleet import inventory, vault
 from roster_fleet.onboard.districts import (
     COLUMNS,
     SECRET_COLUMNS,
     OnboardError,
     from_values,
+    group_name,
 )
+from roster_fleet.onboard.plan import make_plan
+from roster_fleet.onboard.writing import write
 
 # YAML ends a line at the first four. A terminal obeys the next two. The rest is invisible.
 FOREIGN = [*LINE_ENDS, "\x1b", "\x9b", "\0", "\x7f", "\u202e", "\u200b", "\xa0", "\ufeff"]
@@ -49,3 +52,41 @@ def test_no_feed_is_called_alerts(folder: Path, keys: vault.Vault) -> None:
         rows("oak,,Oak,1,,,,alerts,r@oak.example,")
     with pytest.raises(OnboardError, match="row 2, feed: 'alerts' is reserved"):
         rows("oak,,Alerts,1,,,,,r@oak.example,")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "group"),
+    [
+        ("product", "math", "product_math"),
+        ("product", "product_math", "product_math"),
+        ("product", "product", ""),
+        ("product", "Product", ""),
+        ("sis", "PowerSchool", "sis_powerschool"),
+        ("sis", "sis_powerschool", "sis_powerschool"),
+        ("sis", "SIS-PowerSchool", "sis_powerschool"),
+        ("region", "region_north", "region_north"),
+        ("region", "Region 7", "region_7"),
+        ("region", "Regional", "region_regional"),
+    ],
+)
+def test_no_group_doubles_its_prefix(column: str, value: str, group: str) -> None:
+    assert group_name(column, value) == group
+    doubled = f"{column}_{group}"
+    # A group of an earlier release stays in use.
+    assert group_name(column, value, frozenset({doubled})) in (group, doubled)
+
+
+def test_a_group_of_an_earlier_release_stays_in_use(folder: Path, keys: vault.Vault) -> None:
+    hosts = folder / "hosts.yml"
+    old = "      children: {region_region_7: {hosts: {roster-region7: }}}\n"
+    hosts.write_text(hosts.read_text() + old)
+    write(make_plan(folder, rows("x,,X,1,product,,Region 7,,x@x.example,"), keys).files)
+    assert "region_region_7" in inventory.names(folder, [])["x"]
+    assert "region_7:" not in hosts.read_text().replace("region_region_7", "")
+    assert "product_" not in hosts.read_text()
+
+
+@pytest.mark.parametrize("column", ["sis", "region"])
+def test_the_name_of_a_column_is_no_value(column: str) -> None:
+    with pytest.raises(OnboardError, match=f"{column}: '{column.upper()}' is the column's name"):
+        from_values(COLUMN_VALUES | {column: column.upper(), "next": ""}, "new.csv, row 7")

@@ -1,0 +1,53 @@
+"""The steps after an onboarding, as the operator types them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from roster_fleet.onboard.passwords import LINES, shell_path
+
+LONGEST_LIMIT = 10  # hosts that a command names
+
+
+def lines(
+    folder: Path,
+    hosts: Sequence[str],
+    *,
+    playbook: Path,
+    is_default: bool,
+    for_later: Sequence[str],
+) -> list[str]:
+    """Return the next steps for these hosts of an inventory.
+
+    `playbook` is the path of onboard.yml as it was typed. `is_default` says whether ansible.cfg
+    names this inventory. `for_later` are the commands that store the missing passwords.
+    """
+    where = "" if is_default else f" -i {shell_path(folder)}"
+    limit = f" --limit {','.join(hosts)}" if len(hosts) <= LONGEST_LIMIT else ""
+
+    def run(name: str, words: str = "") -> str:
+        path = shlex.quote(str(playbook.with_name(f"{name}.yml")))
+        return f"ansible-playbook {path}{where}{words}"
+
+    steps = [
+        ("Look at the new lines, and commit them", f"git add {shell_path(folder)}"),
+        ("Check the inventory. This touches no host", run("site", " --tags validate")),
+        ("Preview the changes of the hosts", run("site", f"{limit} --check --diff")),
+        ("Make the changes", run("site", limit)),
+        ("See what is missing for the first delivery", run("verify", limit)),
+    ]
+    if for_later:
+        shown = list(for_later[:LONGEST_LIMIT])
+        more = len(for_later) - len(shown)
+        shown += [f"and {more} more, which the table shows"] if more else []
+        steps.insert(0, (f"Store the missing passwords, each {LINES}", "\n       ".join(shown)))
+    return [
+        "What comes next:",
+        *(
+            line
+            for number, (text, command) in enumerate(steps, start=1)
+            for line in (f"  {number}. {text}:", f"       {command}")
+        ),
+    ]
