@@ -136,3 +136,12 @@ def test_every_locked_package_has_its_hashes() -> None:
     for lock in sorted((ROOT / "requirements").glob("*.txt")):
         for package in re.split(r"\n(?=\S)", lock.read_text().strip()):
             assert re.match(r"\S+==\S+.*\\\n +--hash=sha256:[0-9a-f]{64}", package), package
+
+
+def test_a_clone_fits_a_file_system_that_is_case_insensitive() -> None:
+    """macOS and Windows have such ones. A second name would replace the first one's file."""
+    paths = [path.relative_to(ROOT) for path in tracked()]
+    names = {part for path in paths for part in (path, *path.parents)}
+    assert len({str(name).casefold() for name in names}) == len(names)
+    refused = re.compile(r'[:*?"<>|\\]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+    assert not [path for path in paths if any(map(refused.search, path.parts))]
