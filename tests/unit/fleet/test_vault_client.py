@@ -180,6 +180,48 @@ def test_the_caller_is_known_without_proc(monkeypatch: pytest.MonkeyPatch) -> No
     assert Path(shown[0]).name.startswith("python")
 
 
+@pytest.fixture
+def folder(client: Client, tmp_path: Path) -> Path:
+    """Return an operator's own folder, with a link to the client and a key."""
+    folder = tmp_path / "my rosters"
+    home = folder / "inventories" / "mine"
+    home.mkdir(parents=True)
+    (folder / "scripts").symlink_to(client.checkout / "scripts")
+    (home / "vault-key.txt").write_text("in my folder\n")
+    (home / "vault-key.txt").chmod(0o600)
+    return folder
+
+
+def test_the_key_in_the_folder_of_the_link(client: Client, folder: Path) -> None:
+    assert client("--vault-id", "mine")[0] == 2, "the checkout knows nothing of the folder"
+    client.script = folder / "scripts" / "vault-client"
+    assert client("--vault-id", "mine") == (0, "in my folder\n", "")
+    other = client.checkout / "inventories" / "mine"
+    other.mkdir()
+    (other / "vault-key.txt").write_text("in checkout\n")
+    (other / "vault-key.txt").chmod(0o600)
+    assert client("--vault-id", "mine")[1] == "in my folder\n", "the link's folder comes first"
+    shutil.rmtree(other)
+    new = folder / "inventories" / "mine" / "vault-key-next.txt"
+    new.write_text("the next\n")
+    new.chmod(0o600)
+    assert client("--promote", "mine")[0] == 0
+    assert client("--vault-id", "mine")[1] == "the next\n"
+    assert client("--vault-id", "mine-old")[1] == "in my folder\n"
+
+
+def test_the_key_in_the_folder_of_the_settings(client: Client, folder: Path) -> None:
+    client.environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
+    assert client("--vault-id", "mine") == (0, "in my folder\n", "")
+
+
+def test_the_ids_of_an_inventory_elsewhere(client: Client, folder: Path) -> None:
+    home = folder / "inventories" / "mine"
+    (home / "a.vault").write_text("$ANSIBLE_VAULT;1.2;AES256;mine\n61\n")
+    beside = folder / "scripts" / "vault-client"
+    assert client("--ids", str(home)) == (0, f"mine@{beside}\n", "")
+
+
 def test_the_ids_of_an_inventory(client: Client) -> None:
     code, out, error = client("--ids", str(ROOT / "inventories"))
     assert (code, out) == (0, f"inventories@{client.script}\n")  # Ansible takes no empty list
