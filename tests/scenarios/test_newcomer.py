@@ -121,17 +121,19 @@ def test_the_district_is_added(way: Way) -> None:
         ["ssh-keygen", "-lf", "-"], input=key, capture_output=True, text=True, check=True
     )
     answers = {
-        "^host:": HOST,
-        "^district:": DISTRICT,
-        "^site_code:": SITE_CODE,
-        "^username:": USER,
-        "^password:": password(),
+        r"\bhost:": HOST,
+        r"\bdistrict:": DISTRICT,
+        r"\bsite_code:": SITE_CODE,
+        r"\busername:": USER,
+        r"\bpassword:": password(),
         "(?i)fingerprint": shown.stdout.split()[1],
         r"\byes\b": "yes",
     }
     [typed] = way.follow("Add your district", answers)
     assert password() not in typed.shown
-    assert (way.folder / f"inventories/mydistrict/host_vars/{HOST}/{FEED}.vault").exists()
+    assert (way.folder / f"inventories/mydistrict/host_vars/{HOST}/{FEED}.vault").exists(), (
+        typed.shown
+    )
 
 
 def test_the_host_is_checked_and_made(way: Way) -> None:

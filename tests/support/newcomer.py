@@ -21,6 +21,7 @@ QUIET = 0.1  # seconds without output, after which a program waits for an answer
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
 SSH = """#!/bin/sh
 # What a newcomer has in ~/.ssh/config. OpenSSH reads the home folder of the account, not $HOME.
+export CONTAINERS_CONF={lab}  # tells the lab's own commands that they are inside
 exec /usr/bin/ssh -F {config} "$@"
 """
 GIT = "[user]\n\tname = Newcomer\n\temail = newcomer@example.org\n[init]\n\tdefaultBranch = main\n"
@@ -40,7 +41,12 @@ class Newcomer:
         self.home = home
         programs = home / "bin"
         programs.mkdir()
-        (programs / "ssh").write_text(SSH.format(config=shlex.quote(str(ssh_config))))
+        (programs / "ssh").write_text(
+            SSH.format(
+                config=shlex.quote(str(ssh_config)),
+                lab=shlex.quote(os.environ.get("CONTAINERS_CONF", "")),
+            )
+        )
         (programs / "ssh").chmod(0o755)
         (home / ".gitconfig").write_text(GIT)
         venv = Path(sys.executable).parent
