@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from ansible import constants
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from roster_fleet import outputs
 
 Feeds = Sequence[Mapping[str, Any]]
 EXPORTS = "/srv/roster-upload/"
@@ -94,6 +102,11 @@ def decommission_rows(
     return rows
 
 
+def receipts_folder(sources: Sequence[str]) -> str:
+    """Return the folder for the receipts of an inventory's hosts."""
+    return str(outputs.of(sources, constants.CONFIG_FILE).receipts)
+
+
 class FilterModule:
     """Ansible's entry point."""
 
@@ -102,4 +115,5 @@ class FilterModule:
         return {
             "removed_paths": removed_paths,
             "decommission_rows": decommission_rows,
+            "receipts_folder": receipts_folder,
         }

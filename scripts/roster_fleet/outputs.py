@@ -66,6 +66,12 @@ def of(sources: Sequence[str], settings_file: str | Path | None = None) -> Outpu
     return found
 
 
+def as_typed(path: Path) -> str:
+    """Return a path as an operator types it in the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def _inventory_of(source: str) -> tuple[Path | None, str]:
     """Return the folder of a source and the inventory's name. A list of hosts has no folder."""
     if "," in source:

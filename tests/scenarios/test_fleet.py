@@ -74,7 +74,7 @@ def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
     assert "FAILED" in row(done.stdout, HOSTS[0])
     for host in HOSTS[1:]:
         assert "the run stopped before it reached this host" in row(done.stdout, host)
-    left = (ROOT / "build" / "site.limit").read_text().split()
+    left = lab_fleet.outputs_of(fleet).limit("site").read_text().split()
     assert left == HOSTS
 
 
@@ -159,7 +159,7 @@ def test_the_others_deliver(troubled: Path, play: Play) -> None:
         assert sha256(vendor.host(), remote) == sha256(connect(host), source)
     assert re.search(r"\d+ ?% of [\d,]+ bytes", done.stdout), "it shows how far it is"
     assert "2 in order, 3 not" in done.stdout
-    limit = (ROOT / "build" / "send.limit").read_text().split()
+    limit = lab_fleet.outputs_of(troubled).limit("send").read_text().split()
     assert limit == [SILENT, REFUSED, HELD]
 
 
@@ -197,7 +197,7 @@ def test_status_tells_them_apart(troubled: Path, play: Play) -> None:
     assert "held" in lines[HELD]
     for host in (GOOD, ALSO_GOOD):
         assert "sent" in lines[host]
-    page = (ROOT / "build" / "status.html").read_text()
+    page = lab_fleet.outputs_of(troubled).page.read_text()
     digest = sha256(connect(HELD), f"/srv/roster-upload/{lab_fleet.feed_of(HELD)}/OneRoster.zip")
     assert digest[:16] in page
     assert play("status", troubled, "-e", "roster_status_fail=true").returncode != 0
@@ -242,7 +242,7 @@ def test_what_is_held_is_approved_and_what_is_left_is_run_again(troubled: Path, 
     vendor.take(f"rosters@{lab_fleet.feed_of(REFUSED)}.example", good)
     done = ansible("ansible", SILENT, "-i", troubled, "-m", "ansible.builtin.wait_for_connection")
     assert done.returncode == 0, done.stdout
-    done = play("send", troubled, "--limit", "@build/send.limit")
+    done = play("send", troubled, "--limit", f"@{lab_fleet.outputs_of(troubled).limit('send')}")
     assert done.returncode == 0, done.stdout
     for host in (SILENT, REFUSED, HELD):
         assert " sent " in row(done.stdout, host)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from roster_fleet.report import stamp
 from scenarios.conftest import Play, Played, row
-from support import fleets
+from support import fleets, lab_fleet
 from support.lab_hosts import INVENTORY, ROOT, Host, connect
 
 EVIL, GOOD = "lab-trixie", "lab-bookworm"
@@ -109,7 +109,7 @@ def shown(play: Play, *arguments: str) -> tuple[str, str]:
 
 
 def page() -> str:
-    return (ROOT / "build" / "status.html").read_text()
+    return lab_fleet.outputs_of(INVENTORY).page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def _having_ansible(settings: tuple[tuple[str, str], ...]) -> Forks:
 
 
 def of_ansible(
-    program: str, *arguments: object, env: Mapping[str, str]
+    program: str, *arguments: object, env: Mapping[str, str], cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run one of Ansible's programs in an environment, without a terminal."""
     name = "adhoc" if program == "ansible" else program.removeprefix("ansible-")
@@ -149,7 +149,7 @@ def of_ansible(
         f"sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
     )
     settings = tuple(sorted((k, v) for k, v in env.items() if k.startswith("ANSIBLE_")))
-    return _having_ansible(settings).run(code, *arguments, env=env)
+    return _having_ansible(settings).run(code, *arguments, env=env, cwd=cwd)
 
 
 def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 from ansible.parsing.vault import VaultSecret
-from roster_fleet import vault
+from roster_fleet import outputs, vault
 
 from support.lab_hosts import INVENTORY, ROOT, minutes_ahead
 
@@ -66,6 +66,11 @@ def write(name: str, hosts: Sequence[str], *, with_lab: bool = False) -> Path:
         first = {"secret": secret, "since": "2026-11-01"}
         keys().write(vault.path_of(home, feed), first, VAULT_ID)
     return folder
+
+
+def outputs_of(folder: Path) -> outputs.Outputs:
+    """Return the outputs of runs with an inventory."""
+    return outputs.of([str(folder)], ROOT / "ansible.cfg")
 
 
 def entry(folder: Path, host: str) -> vault.Entry:

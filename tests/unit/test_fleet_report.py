@@ -32,8 +32,10 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "FOLDER", tmp_path / "build")
-    monkeypatch.setattr(context, "CLIARGS", {"check": False})
+    inventory = tmp_path / "inventories" / "east"
+    inventory.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(context, "CLIARGS", {"check": False, "inventory": (str(inventory),)})
     callback = module.CallbackModule()
     callback._display = Shown()
     callback.playbook = "send"
@@ -74,7 +76,7 @@ def test_all_are_told_and_the_rest_is_left_in_a_file(report: Any, tmp_path: Path
     assert any("c     UNREACHABLE  not reached: no route" in line for line in lines)
     assert any("d     not begun" in line for line in lines)
     assert "1 in order, 3 not" in report._display.text
-    assert (tmp_path / "build" / "send.limit").read_text() == "b\nc\nd\n"
+    assert (tmp_path / "build" / "east" / "send.limit").read_text() == "b\nc\nd\n"
 
 
 def test_a_project_that_is_read_only(report: Any, tmp_path: Path) -> None:
@@ -125,15 +127,15 @@ def test_a_command_that_failed_speaks_for_itself(report: Any) -> None:
 
 
 def test_a_check_says_what_would_be(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "CLIARGS", {"check": True})
+    monkeypatch.setattr(context, "CLIARGS", {**context.CLIARGS, "check": True})
     report.v2_playbook_on_stats(stats({"a": [{"feed": "maple"}]}, set(), set()))
     assert "send: planned changes" in report._display.text
     assert "would change" in report._display.text
 
 
 def test_a_good_run_leaves_no_hosts_for_another(report: Any, tmp_path: Path) -> None:
-    limit = tmp_path / "build" / "send.limit"
-    limit.parent.mkdir()
+    limit = tmp_path / "build" / "east" / "send.limit"
+    limit.parent.mkdir(parents=True)
     limit.write_text("a\n")
     report.v2_playbook_on_stats(stats({host: [{}] for host in "abcd"}, set(), set()))
     assert not limit.exists()
@@ -142,13 +144,13 @@ def test_a_good_run_leaves_no_hosts_for_another(report: Any, tmp_path: Path) -> 
 def test_a_check_and_a_run_of_others_leave_what_is_left(
     report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = tmp_path / "build" / "send.limit"
-    limit.parent.mkdir()
+    limit = tmp_path / "build" / "east" / "send.limit"
+    limit.parent.mkdir(parents=True)
     limit.write_text("a\nz\n")
     good = stats({host: [{}] for host in "abcd"}, set(), set())
     report.v2_playbook_on_stats(good)
     assert limit.read_text() == "a\nz\n"
-    monkeypatch.setattr(context, "CLIARGS", {"check": True})
+    monkeypatch.setattr(context, "CLIARGS", {**context.CLIARGS, "check": True})
     report.meant = [*"abcd", "z"]
     report.v2_playbook_on_stats(good)
     report.v2_playbook_on_stats(stats({}, {"a"}, set()))
@@ -227,7 +229,7 @@ def test_troubles_stand_last_whatever_the_order_of_hosts(report: Any) -> None:
     assert any(line.split() == ["beech", "b", "no", "change"] for line in lines)
     assert any(line.split() == ["dogwood", "d", "sent"] for line in lines), "its own word counts"
     assert "2 in order, 2 not" in report._display.text, "hosts are counted, not rows"
-    assert "--limit @build/send.limit" in report._display.text
+    assert "--limit @build/east/send.limit" in report._display.text
 
 
 def test_a_host_with_its_trouble_told_is_told_once(report: Any) -> None:
@@ -247,7 +249,7 @@ def test_the_controller_is_no_host_of_the_fleet(report: Any, tmp_path: Path) -> 
     report.v2_runner_on_failed(result("localhost", "it broke"))
     report.v2_playbook_on_stats(stats({"a": [{"feed": "alder"}]}, {"localhost"}, set()))
     assert "FAILED" in report._display.text
-    assert not (tmp_path / "build" / "send.limit").exists()
+    assert not (tmp_path / "build" / "east" / "send.limit").exists()
 
 
 def test_hosts_of_all_plays_are_meant(report: Any) -> None:
@@ -268,9 +270,9 @@ def test_hosts_of_all_plays_are_meant(report: Any) -> None:
 def test_only_a_run_takes_the_limit_away(
     report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_check: bool, stays: bool
 ) -> None:
-    monkeypatch.setattr(context, "CLIARGS", {"check": is_check})
-    limit = tmp_path / "build" / "send.limit"
-    limit.parent.mkdir()
+    monkeypatch.setattr(context, "CLIARGS", {**context.CLIARGS, "check": is_check})
+    limit = tmp_path / "build" / "east" / "send.limit"
+    limit.parent.mkdir(parents=True)
     limit.write_text("a\n")
     report.meant = ["a"]
     report.v2_playbook_on_stats(stats({"a": [{}]}, set(), set()))
@@ -297,10 +299,10 @@ def test_a_row_belongs_to_its_own_host(report: Any, tmp_path: Path) -> None:
     rows: dict[str, Any] = {host: [{"feed": host}] for host in "bcd"}
     rows["a"] = [{"host": "b", "feed": "beech", "ok": False}]
     report.v2_playbook_on_stats(stats(rows, set(), set()))
-    assert "--limit @build/send.limit" in report._display.text
+    assert "--limit @build/east/send.limit" in report._display.text
     lines = [line.split() for line in report._display.text.splitlines()]
     assert ["beech", "a", "changed"] in lines
-    assert (tmp_path / "build" / "send.limit").read_text() == "a\n"
+    assert (tmp_path / "build" / "east" / "send.limit").read_text() == "a\n"
 
 
 def test_the_control_node_tells_of_all_hosts(report: Any) -> None:

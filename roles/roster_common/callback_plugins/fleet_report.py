@@ -12,13 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible import context
+from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
+from roster_fleet import outputs
+from roster_fleet.folder import settings
 from roster_upload.terminal.printable import printable
 
 DOCUMENTATION = """
@@ -46,7 +48,7 @@ LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
 WIDTH = 10_000  # without a terminal: a row a line, for searching
-FOLDER = Path(__file__).resolve().parents[3] / "build"
+CHECKOUT = Path(__file__).resolve().parents[3]
 Row = dict[str, Any]
 
 
@@ -86,8 +88,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self.meant: list[str] = []  # all hosts of the plays, even of steps that were skipped
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Remember which playbook it is."""
+        """Remember which playbook it is. Warn about settings of an older release."""
         self.playbook = Path(playbook._file_name).stem
+        path = constants.CONFIG_FILE
+        if path and settings.is_outdated(Path(path), CHECKOUT):
+            self._display.warning(
+                f"{path} has the settings of another release. Run scripts/new-inventory . there"
+            )
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Remember the hosts of a play."""
@@ -145,6 +152,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
                     found.append({"host": host, "did": "not begun", "note": note, "ok": False})
         return found
 
+    def limit(self) -> Path:
+        """Return the file with the hosts that are left. Each inventory has its own."""
+        sources = context.CLIARGS.get("inventory") or constants.DEFAULT_HOST_LIST
+        return outputs.of(sources, constants.CONFIG_FILE).limit(self.playbook)
+
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the table, and the command for the hosts that are left."""
         is_check = bool(context.CLIARGS.get("check"))
@@ -157,7 +169,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self._display.display(text(title, rows))
         left = sorted({row["host"] for row in rows if not row["ok"]} - {CONTROL_NODE})
         good = len({row["host"] for row in rows} - set(left))
-        limit = FOLDER / f"{self.playbook}.limit"
+        limit = self.limit()
         if not left and not is_check and _hosts(limit) <= set(self.meant):
             with suppress(OSError):
                 limit.unlink(missing_ok=True)
@@ -166,9 +178,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             # A check keeps the file of a run. A controller's project may be read-only.
             with suppress(OSError):
                 if not is_check:
-                    FOLDER.mkdir(exist_ok=True)
+                    limit.parent.mkdir(parents=True, exist_ok=True)
                     limit.write_text("\n".join(left) + "\n")
-                    again = shlex.join(["--limit", f"@{limit.relative_to(FOLDER.parent)}"])
+                    again = shlex.join(["--limit", f"@{outputs.as_typed(limit)}"])
             self._display.display(
                 f"{good} in order, {len(left)} not. To retry only these, run the same command with "
                 f"{again}"

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import ANSIBLE_COLOR
 from ansible.utils.display import Display
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import report
+from roster_fleet import outputs, report
 from roster_fleet.status import cache as caches
 from roster_fleet.status import page
 from roster_fleet.status import rows as status
@@ -28,13 +29,13 @@ description:
   - The page is not written if only the time has changed.
 options:
   page:
-    description: The page's path.
+    description: The page's path. By default C(build/INVENTORY/status.html) in your folder.
     type: path
-    required: true
+    default: ""
   cache:
-    description: Folder that keeps each host's last report.
+    description: Folder that keeps each host's last report. By default C(status) beside that page.
     type: path
-    required: true
+    default: ""
   hosts:
     description: The hosts to show.
     type: list
@@ -62,8 +63,8 @@ MAXIMUM = "roster_credentials_maximum_days"
 MAXIMUM_DAYS = 365  # if the inventory has no value
 LEAST_WIDTH = 160  # of a table that does not go to a terminal
 OPTIONS = {
-    "page": {"type": "path", "required": True},
-    "cache": {"type": "path", "required": True},
+    "page": {"type": "path", "default": ""},
+    "cache": {"type": "path", "default": ""},
     "hosts": {"type": "list", "elements": "str", "required": True},
     "registered": {"type": "str", "required": True},
     "fail": {"type": "bool", "default": False},
@@ -81,12 +82,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         _, args = self.validate_argument_spec(argument_spec=OPTIONS)
         known = task_vars or {}
         now = report.stamp(dt.datetime.now(dt.UTC))
-        cache = caches.Cache(Path(args["cache"]))
+        own = outputs.of(known["ansible_inventory_sources"], constants.CONFIG_FILE)
+        path, cache = (
+            Path(args["page"] or own.page),
+            caches.Cache(Path(args["cache"] or own.reports)),
+        )
         hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
         rows = status.build_rows(hosts, self.inventory(known))
-        html = page.build(rows, now)
+        html = page.build(rows, now, own.name)
         try:
-            result["changed"] = page.write(Path(args["page"]), html, is_check=self._task.check_mode)
+            result["changed"] = page.write(path, html, is_check=self._task.check_mode)
         except OSError as error:
             advice = "Set roster_status_page to another path"
             message = f"the page cannot be written: {error}. {advice}"
@@ -97,7 +102,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
         display.display("\n" + tables.table(rows, width, colours=ANSIBLE_COLOR))
         if not self._task.check_mode:
-            display.display(f"The page: {os.path.relpath(args['page'])}")
+            display.display(f"The page: {os.path.relpath(path)}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
         # A slice, or a limited run, answers for its own hosts.
         asked = [row for row in rows if row.host.name in known["ansible_play_hosts_all"]]
@@ -119,8 +124,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
     @staticmethod
     def inventory(known: dict[str, Any]) -> str:
-        """Return the inventory's path as an operator types it in the project's folder."""
+        """Return the inventory's path as an operator types it in the current folder."""
         sources = known.get("ansible_inventory_sources") or ["INVENTORY"]
-        root = Path(known["playbook_dir"]).parent
-        path = Path(str(sources[0]))
-        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+        return outputs.as_typed(Path(str(sources[0])))

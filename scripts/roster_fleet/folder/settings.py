@@ -61,10 +61,11 @@ def refreshed(text: str, project: Settings, where: object = FILE) -> str:
     """Return an ansible.cfg with the project's present settings in its blocks."""
     own = own_part(text)
     known = parsed(own, where)
-    for section, values in project.items():
+    # New sections come last. Otherwise their headers would end an earlier one.
+    for section in sorted(project, key=lambda section: section not in known):
         lines = [
             f"{key} = {_below_link(value)}"
-            for key, value in values.items()
+            for key, value in project[section].items()
             if key not in OWN and key not in known.get(section, {})
         ]
         if lines:

@@ -127,8 +127,11 @@ def source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def build(rows: Sequence[Row], asked: str) -> str:
-    """Return the page. `asked` is the time of the questions to the hosts (ISO 8601, UTC)."""
+def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
+    """Return the page of an inventory.
+
+    `asked` is the time of the questions to the hosts (ISO 8601, UTC).
+    """
     script, style, source = (
         (ASSETS / name).read_text("utf-8") for name in ("page.js", "page.css", "page.html.j2")
     )
@@ -152,6 +155,7 @@ def build(rows: Sequence[Row], asked: str) -> str:
         content_mark=Markup(CONTENT_MARK),  # noqa: S704
         content=content,
         asked=asked,
+        inventory_name=inventory_name,
         feeds=len(rows),
         hosts=len({row.host.name for row in rows}),
     )
