@@ -145,3 +145,14 @@ def test_a_clone_fits_a_file_system_that_is_case_insensitive() -> None:
     assert len({str(name).casefold() for name in names}) == len(names)
     refused = re.compile(r'[:*?"<>|\\]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
     assert not [path for path in paths if any(map(refused.search, path.parts))]
+
+
+def test_git_on_windows_changes_no_line_ends(tmp_path: Path) -> None:
+    """Its default is core.autocrlf. A script with such line ends does not start."""
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "script").write_bytes(b"#!/bin/sh\nexit 0\n")
+    (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "A"], ["rm", "-q", "script"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    subprocess.run([*git, "checkout", "-q", "HEAD", "script"], cwd=tmp_path, check=True)
+    assert (tmp_path / "script").read_bytes() == b"#!/bin/sh\nexit 0\n"
