@@ -124,6 +124,7 @@ def test_the_district_is_added(way: Way) -> None:
         r"\bhost:": HOST,
         r"\bdistrict:": DISTRICT,
         r"\bsite_code:": SITE_CODE,
+        r"\bexport:": "path",
         r"\busername:": USER,
         r"\bpassword:": password(),
         "(?i)fingerprint": shown.stdout.split()[1],
