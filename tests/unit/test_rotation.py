@@ -437,4 +437,4 @@ def test_a_run_on_macos_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = rotation_lock.token_of(os.getpid())
     assert mine == rotation_lock.token_of(os.getpid()) != linux
     assert mine != rotation_lock.token_of(os.getppid())
-    assert not any(map(rotation_lock.has_ended, (mine, mine + "0", linux + "0")))
+    assert not any(map(rotation_lock.has_ended, (mine, mine + "0", linux + "0", "1 5")))
