@@ -22,6 +22,7 @@ from roster_fleet.report import (
     UnfitError,
     flag,
     other_release,
+    release_of,
     several,
     table,
     text,
@@ -31,7 +32,7 @@ from roster_fleet.report import (
 SECONDS = 60  # for a quick question
 LONGEST_ANSWER = 1_000_000  # characters
 NOT_FOUND = 127  # a shell's exit code
-VERSION_NUMBER = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}")
+VERSION_NUMBER = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}(\+[0-9a-f]{1,40})?")
 VERSION = re.compile(rf"roster-upload ({VERSION_NUMBER.pattern})")
 CHECK = table({"check": text, "ok": flag, "exit_code": whole, "text": text})
 VERIFIED = table({"feeds": several(table({"feed": text, "checks": several(CHECK)}))})
@@ -145,7 +146,7 @@ def _unreadable(action: Any, answer: Answer, found: object) -> AnsibleActionFail
     if not isinstance(program, str):
         version = VERSION.fullmatch(ask(action, "roster-upload --version").output.strip())
         program = version[1] if version else ""
-    if VERSION_NUMBER.fullmatch(program) and program != __version__:
+    if VERSION_NUMBER.fullmatch(program) and release_of(program) != __version__:
         return OtherReleaseError(program)
     return AnsibleActionFail(answer.message)
 

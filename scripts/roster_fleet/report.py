@@ -53,8 +53,14 @@ class UnfitError(ValueError):
 
 def other_release(program: str) -> str:
     """Return the message for a host with another release, with the remedy."""
+    program = release_of(program)
     remedy = "Update this checkout" if _numbers(program) > _numbers(__version__) else "Run site.yml"
     return f"the host runs release {program}, this control node {__version__}. {remedy}"
+
+
+def release_of(program: str) -> str:
+    """Return the release in a version such as 0.2.0+3f9c2a1."""
+    return program.partition("+")[0]
 
 
 def _numbers(release: str) -> list[int]:

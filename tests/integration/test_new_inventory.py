@@ -45,7 +45,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def changes(checkout: Path) -> str:
-    words = ["git", "-C", checkout, "status", "--porcelain"]
+    words = ["git", "-C", str(checkout), "status", "--porcelain"]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 

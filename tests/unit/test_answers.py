@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it carries no types
 import pytest
-from roster_upload import __version__
+from roster_upload import version
 from roster_upload.cli import parser as cli
 from roster_upload.exits import Exit
 from roster_upload.records.ledger import Ledger
@@ -123,7 +123,7 @@ def test_an_answer_is_as_the_schema_says(
     found = answer(host, capsys, *words)
     schema = {**DOCUMENT, "$ref": f"#/$defs/{words[0]}"}
     jsonschema.Draft202012Validator(schema).validate(found)
-    assert (found["schema"], found["program"]) == (SCHEMA, __version__)
+    assert (found["schema"], found["program"]) == (SCHEMA, version())
 
 
 def test_a_feed_without_receipts_has_an_answer_too(

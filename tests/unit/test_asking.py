@@ -63,6 +63,7 @@ def test_an_answer_of_this_schema_is_read_whatever_the_exit_code() -> None:
         ({"command": (0, "[]"), "version": (0, f"roster-upload {OLD}\n")}, OLD, "site.yml"),
         ({"command": (0, json.dumps({"schema": 2, "program": NEW}))}, NEW, "Update this checkout"),
         ({"command": (1, ""), "version": (0, f"roster-upload {NEW}")}, NEW, "Update this checkout"),
+        ({"command": (2, ""), "version": (0, f"roster-upload {OLD}+3f9c2a1")}, OLD, "site.yml"),
     ],
 )
 def test_another_release_is_shown_as_what_it_is(

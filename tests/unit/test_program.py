@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from roster_upload import build_of, version
 from support import rosters
 
 LOOKUP = (
@@ -41,6 +42,15 @@ def test_it_runs_by_itself(tmp_path: Path) -> None:
     done = run("check", "--file", str(package))
     assert done.returncode == 4, done.stderr
     assert "[csv.row-width]" in done.stdout
+    assert run("--version").stdout == f"roster-upload {version()}\n", "the same as here"
     done = run("--help")
     assert done.returncode == 0
     assert "exit codes:" in done.stdout
+
+
+def test_a_build_is_told_by_its_files() -> None:
+    files = {"a.py": b"1", "b.py": b"2"}
+    known = build_of(files)
+    assert build_of(dict(reversed(files.items()))) == known, "in any order"
+    others = [{"a.py": b"1"}, {"a.py": b"2", "b.py": b"1"}, {"a.py": b"12", "b.py": b""}]
+    assert known not in map(build_of, [*others, {"a.py": b"1", "c.py": b"2"}])

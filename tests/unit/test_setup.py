@@ -62,7 +62,7 @@ def test_it_needs_only_what_every_unix_has(checkout: Checkout, shell: list[str])
     shell[0] = str(shutil.which(shell[0]))
     done = checkout.setup(shell=shell)
     assert done.returncode == 0, done.stderr
-    assert "Now run: . .venv/bin/activate" in done.stderr
+    assert "Now run: . './.venv/bin/activate'" in done.stderr
     done = checkout.setup(shell=shell)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -74,6 +74,23 @@ def test_it_works_from_another_folder(checkout: Checkout) -> None:
     done = checkout.setup(folder="elsewhere", path="../scripts/setup")
     assert done.returncode == 0, done.stderr
     assert "requirements/dev.txt" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["scripts/setup", "roster-delivery/scripts/setup"])
+@pytest.mark.parametrize("option", [[], ["--dev"]])
+def test_the_checkout_is_found_through_a_link(
+    checkout: Checkout, script: str, option: list[str]
+) -> None:
+    folder = checkout.root.with_name("my rosters")
+    folder.mkdir()
+    (folder / "roster-delivery").symlink_to(checkout.root)
+    (folder / "scripts").symlink_to("roster-delivery/scripts")
+    done = checkout.setup(*option, folder=str(folder), path=script)
+    assert done.returncode == 0, done.stderr
+    assert f". '{checkout.root}/.venv/bin/activate'" in done.stderr
+    done = checkout.setup(folder=str(folder), path=script)  # more than needed is good, too
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (folder / ".venv").exists()
 
 
 def test_an_environment_of_a_moved_checkout_is_made_again(checkout: Checkout) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from roster_fleet.status import page
 from roster_fleet.status import rows as status
 from roster_fleet.status import table as tables
 from roster_fleet.status.cache import Cache
+from roster_upload import __version__, version
 from roster_upload.terminal.printable import printable
 from support import fleets
 from support.fleets import DIGEST, NOW
@@ -242,6 +244,24 @@ def fleet(count: int, nights: int, folder: Path) -> list[status.Row]:
     return status.build_rows(
         fleets.hosts(fleets.results(count, nights), Cache(folder)), "inventories/mine"
     )
+
+
+def test_another_build_is_named_but_no_problem() -> None:
+    own, other = (judged(fleets.feed(30, 1), program=p) for p in (version(), f"{__version__}+0a"))
+    assert other.problems == own.problems
+    assert status.other_builds([own]) == ""
+    said = status.other_builds([own, other, replace_host(other, "roster-2"), other])
+    assert "roster-1" not in status.other_builds([replace_host(own, "roster-1")])
+    assert f"({version()}): roster-1 ({__version__}+0a), roster-2 ({__version__}+0a)" in said
+    many = [replace_host(other, f"h{n}") for n in range(7)]
+    assert "h4 " in status.other_builds(many)
+    assert "and 2 more" in status.other_builds(many)
+    old = judged(fleets.feed(30, 1), program="0.1.0")
+    assert status.other_builds([old]) == "", "another release is a problem of its own"
+
+
+def replace_host(row: status.Row, name: str) -> status.Row:
+    return replace(row, host=replace(row.host, name=name))
 
 
 def test_the_table_shows_the_worst_first(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             display.warning(trouble)
         width = display.columns if is_terminal else max(display.columns, LEAST_WIDTH)
         display.display("\n" + tables.table(rows, width, colours=ANSIBLE_COLOR))
+        if text := status.other_builds(rows):
+            display.display(text)
         if not self._task.check_mode:
             display.display(f"The page: {os.path.relpath(path)}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}

@@ -8,11 +8,16 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.lookup import LookupBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+import roster_upload
 
 DOCUMENTATION = """
 name: roster_program
@@ -39,7 +44,6 @@ _raw:
   elements: str
 """
 
-SOURCE = Path(__file__).resolve().parents[3] / "scripts" / "roster_upload"
 # Isolated (-I): the environment and the user's own packages cannot change what runs.
 INTERPRETER = b"#!/usr/bin/python3 -I\n"
 MAIN = b"import sys\n\nfrom roster_upload.cli.parser import main\n\nsys.exit(main())\n"
@@ -48,10 +52,9 @@ MAIN = b"import sys\n\nfrom roster_upload.cli.parser import main\n\nsys.exit(mai
 @functools.cache
 def build() -> bytes:
     """Return the program: the interpreter's line, then a zip that Python can run."""
-    members = {"__main__.py": MAIN}
-    for path in sorted(SOURCE.rglob("*")):
-        if path.suffix in {".py", ".toml"}:
-            members[path.relative_to(SOURCE.parent).as_posix()] = path.read_bytes()
+    files = roster_upload.sources()
+    build = roster_upload.build_of(files).encode()
+    members = {"__main__.py": MAIN, **files, f"roster_upload/{roster_upload.BUILD_FILE}": build}
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:
         for name, content in members.items():

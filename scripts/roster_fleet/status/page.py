@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from roster_upload import version
 from roster_upload.exits import Exit
 from roster_upload.host import atomic
 
@@ -141,6 +142,7 @@ def build(rows: Sequence[Row], asked: str, inventory_name: str = "") -> str:
             "outcomes": {o.letter: [STATES.index(o.state), o.word] for o in OUTCOMES.values()},
             "series": [[title, unit] for _, title, unit in SERIES],
             "meanings": {int(code): code.meaning for code in Exit},
+            "program": version(),
             "rows": [record(row) for row in rows],
         }
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rich.filesize import decimal
-from roster_upload import __version__
+from roster_upload import __version__, version
 from roster_upload.records.night_result import Verdict, verdict
 from roster_upload.records.receipt import Receipt
 from roster_upload.records.summary import cautions
@@ -23,6 +23,7 @@ SKEW_SECONDS = 60
 LOW_FREE_BYTES: int = spec("host")["low_free_bytes"]
 LONGEST_CALENDAR = 1100  # nights: three years
 UNITS_SHOWN = 5
+HOSTS_SHOWN = 5
 STATES = ("red", "amber", "green", "off")  # the worst first. A feed without deliveries is off.
 MARKS = {"red": "✗", "amber": "!", "green": "✓", "off": "–"}
 
@@ -198,12 +199,25 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     if free is not None and free < LOW_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
     program = report["program"]
-    if program and program != __version__:
+    if program and reports.release_of(program) != __version__:
         yield Problem("amber", reports.other_release(program))
     if failed := report["failed_units"]:
         more = len(failed) - UNITS_SHOWN
         names = ", ".join(failed[:UNITS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
         yield Problem("amber", f"failed on the host: {names}. See systemctl status")
+
+
+def other_builds(rows: Sequence[Row]) -> str:
+    """Return which hosts run another build of this release, or an empty text."""
+    own = version()
+    found = {row.host.name: str((row.host.report or {}).get("program") or "") for row in rows}
+    others = [f"{host} ({program})" for host, program in found.items()
+              if program != own and reports.release_of(program) == __version__]  # fmt: skip
+    if not others:
+        return ""
+    more = len(others) - HOSTS_SHOWN
+    names = ", ".join(others[:HOSTS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    return f"Not the program of this checkout ({own}): {names}. site.yml installs it"
 
 
 def _by_hand(

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from roster_upload import __version__
+from roster_upload import version
 from roster_upload.cli import through_unit
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
@@ -61,6 +61,15 @@ def exit_codes() -> str:
     return "exit codes:\n" + "\n".join(lines)
 
 
+class ShowVersion(argparse.Action):
+    """Read the version only if it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print the version and exit."""
+        print(f"roster-upload {version()}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     formatter = argparse.RawDescriptionHelpFormatter
@@ -73,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"{EXAMPLES}\n{exit_codes()}",
         formatter_class=formatter,
     )
-    main.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    main.add_argument("--version", action=ShowVersion, nargs=0, help="show the release and build")
     main.add_argument(
         "--config-dir", type=Path, default=through_unit.CONFIG_DIR, help="default: %(default)s"
     )

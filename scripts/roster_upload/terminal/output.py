@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import IO
 
-from roster_upload import __version__
+from roster_upload import version
 from roster_upload.terminal.printable import printable_lines
 
 SCHEMA = 1  # version of the answers in JSON
@@ -28,7 +28,7 @@ def show_json(answer: Mapping[str, object], indent: int | None = 2) -> None:
 
     `spec/answers.schema.json` describes the answers. A change that breaks readers raises SCHEMA.
     """
-    known = {"schema": SCHEMA, "program": __version__, **answer}
+    known = {"schema": SCHEMA, "program": version(), **answer}
     print(json.dumps(known, indent=indent).replace("\x7f", r"\u007f"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from roster_upload import __version__
+from roster_upload import __version__, version
 from roster_upload.cli import parser as cli
 from roster_upload.cli import through_unit
 
@@ -75,4 +76,7 @@ def test_the_version_has_one_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert project["version"] == __version__
     with pytest.raises(SystemExit):
         cli.main(["--version"])
-    assert capsys.readouterr().out == f"roster-upload {__version__}\n"
+    assert capsys.readouterr().out == f"roster-upload {version()}\n"
+    release, _, build = version().partition("+")
+    assert release == __version__
+    assert re.fullmatch("[0-9a-f]{7}", build)

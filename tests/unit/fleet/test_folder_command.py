@@ -45,6 +45,6 @@ def test_a_refusal_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_the_script_needs_nothing_but_python(tmp_path: Path) -> None:
-    words = ["/usr/bin/env", "-i", "python3", "-S", ROOT / "scripts/new-inventory", tmp_path, "a"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    words = ["/usr/bin/env", "-i", "python3", "-S", str(ROOT / "scripts/new-inventory")]
+    done = subprocess.run([*words, str(tmp_path), "a"], capture_output=True, text=True, check=True)
     assert "made the vault key inventories/a/vault-key.txt" in done.stdout

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from roster_upload import __version__
+from roster_upload import version
 from roster_upload.exits import Exit
 from roster_upload.terminal import output
 
@@ -30,7 +30,7 @@ def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     output.show_json(value)
     told = capsys.readouterr().out
     assert all(" " <= character <= "~" for line in told.splitlines() for character in line)
-    head = {"schema": output.SCHEMA, "program": __version__}
+    head = {"schema": output.SCHEMA, "program": version()}
     assert json.loads(told) == {**head, **value}
 
 
