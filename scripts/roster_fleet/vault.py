@@ -242,7 +242,7 @@ def keys_of(loader: Any, inventory: Path) -> Vault:
 def secrets_of(loader: Any) -> list[tuple[str, VaultSecret]]:
     """Return the keys of an Ansible run, with the public ones.
 
-    Raise VaultError if a setting of Ansible would show the secrets.
+    Raise VaultError if a setting of Ansible would show the secrets, or for a program as a key.
     """
     if shown := [setting for setting in SHOWS_SECRETS if getattr(C, setting)]:
         origin = ", ".join(
@@ -250,11 +250,16 @@ def secrets_of(loader: Any) -> list[tuple[str, VaultSecret]]:
             for name in shown
         )
         raise VaultError(f"Ansible would show the secrets, so none is opened. Unset {origin}")
-    return [
-        (name, secret)
-        for name, secret in loader._vault.secrets or []
-        if not secret.bytes.startswith(NO_KEY)
-    ]
+    found = list(loader._vault.secrets or [])
+    for name, secret in found:
+        if secret.bytes.startswith(b"#!"):  # Ansible reads a client that it cannot run
+            raise VaultError(
+                f"the key of the vault id {name!r} would be the text of scripts/vault-client, "
+                "which everybody knows, because the file is not executable. Run: chmod +x "
+                "scripts/vault-client. If that changes nothing, as below /mnt/c of WSL, move the "
+                "checkout to your home folder"
+            )
+    return [(name, secret) for name, secret in found if not secret.bytes.startswith(NO_KEY)]
 
 
 def is_public(secret: VaultSecret) -> bool:

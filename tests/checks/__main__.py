@@ -87,6 +87,7 @@ PARTS = [
     ),
     verified("delivery"),  # mostly waits for its minutes
     verified("rotation", "--only=lab-trixie,lab-sftp"),
+    verified("newcomer", "--only=lab-trixie,lab-sftp"),
     verified("safety"),
     verified("fleet", "--only=lab-sftp"),
     verified("hostile"),

@@ -48,7 +48,7 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
     "playbooks/shared/options.yml": (
         "Why the change is right",
         "Why the change is wrong",
-        ["README.md"],
+        ["docs/playbooks.md"],
     ),
     "tests/support/damages.py": (
         "a person of one name",

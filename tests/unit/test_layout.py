@@ -136,3 +136,23 @@ def test_every_locked_package_has_its_hashes() -> None:
     for lock in sorted((ROOT / "requirements").glob("*.txt")):
         for package in re.split(r"\n(?=\S)", lock.read_text().strip()):
             assert re.match(r"\S+==\S+.*\\\n +--hash=sha256:[0-9a-f]{64}", package), package
+
+
+def test_a_clone_fits_a_file_system_that_is_case_insensitive() -> None:
+    """macOS and Windows have such ones. A second name would replace the first one's file."""
+    paths = [path.relative_to(ROOT) for path in tracked()]
+    names = {part for path in paths for part in (path, *path.parents)}
+    assert len({str(name).casefold() for name in names}) == len(names)
+    refused = re.compile(r'[:*?"<>|\\]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+    assert not [path for path in paths if any(map(refused.search, path.parts))]
+
+
+def test_git_on_windows_changes_no_line_ends(tmp_path: Path) -> None:
+    """Its default is core.autocrlf. A script with such line ends does not start."""
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "script").write_bytes(b"#!/bin/sh\nexit 0\n")
+    (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "A"], ["rm", "-q", "script"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    subprocess.run([*git, "checkout", "-q", "HEAD", "script"], cwd=tmp_path, check=True)
+    assert (tmp_path / "script").read_bytes() == b"#!/bin/sh\nexit 0\n"

@@ -428,3 +428,13 @@ def test_a_run_that_has_ended_is_known_by_its_process() -> None:
     assert rotation_lock.has_ended(mine + "0")  # the number is another process's by now
     for foreign in ("", "x", "another-boot pid:[1] 99999999 1", mine.replace("[", "[9")):
         assert not rotation_lock.has_ended(foreign)
+
+
+def test_a_run_on_macos_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no /proc. Such a lock expires, since nobody sees that its run has ended."""
+    linux = rotation_lock.token_of(os.getpid())
+    monkeypatch.setattr(rotation_lock, "Path", lambda name: Path("/missing" + name))
+    mine = rotation_lock.token_of(os.getpid())
+    assert mine == rotation_lock.token_of(os.getpid()) != linux
+    assert mine != rotation_lock.token_of(os.getppid())
+    assert not any(map(rotation_lock.has_ended, (mine, mine + "0", linux + "0", "1 5")))

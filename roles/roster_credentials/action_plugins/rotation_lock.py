@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,23 @@ def who() -> str:
 
 
 def here() -> str:
-    """Return a name for this boot of the machine or container, in which process numbers count."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    """Return a name for this boot of the machine or container, in which process numbers count.
+
+    It is empty where there is no /proc, as on macOS.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 def token_of(pid: int) -> str:
-    """Return a name that no other process ever has."""
-    return f"{here()} {pid} {start_of(pid)}"
+    """Return a name that no other process ever has. It stays the same for a process."""
+    if place := here():
+        return f"{place} {pid} {start_of(pid)}"
+    # No other run can learn whether this process has ended. Its lock expires after a while.
+    return f"{socket.gethostname()} - {pid} {shown_start_of(pid)}"
 
 
 def start_of(pid: int) -> str:
@@ -96,10 +106,18 @@ def start_of(pid: int) -> str:
     return text.rpartition(")")[2].split()[19]
 
 
+def shown_start_of(pid: int) -> str:
+    """Return the start time of a process as `ps` shows it, without blanks."""
+    shown = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return "-".join(shown.stdout.split())
+
+
 def has_ended(token: str) -> bool:
     """Return whether a token names a process of this machine that has ended."""
     place, _, process = token.rpartition(" ")[0].rpartition(" ")
-    if place != here() or not process.isdecimal():
+    if not place or place != here() or not process.isdecimal():
         return False
     try:
         return token_of(int(process)) != token

@@ -10,6 +10,8 @@ import base64
 import os
 import re
 import secrets
+import shlex
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -104,6 +106,7 @@ class Folder:
             )
         if self.root.exists() and not self.root.is_dir():
             raise LayoutError(f"{self.root} is not a folder. Choose another path")
+        self._check_mode()
         self._check_links()
         path = self.root / settings.FILE
         if path.exists() and not settings.is_ours(text := path.read_text("utf-8")):
@@ -111,6 +114,15 @@ class Folder:
             raise LayoutError(
                 f"{path} is your own. Rename it, run this command again, then copy your settings "
                 "into the new file, above the marked lines"
+            )
+
+    def _check_mode(self) -> None:
+        """Raise LayoutError if everybody can write to the folder, as to all of WSL's /mnt/c."""
+        if self.root.is_dir() and self.root.stat().st_mode & stat.S_IWOTH:
+            raise LayoutError(
+                f"everybody can write to {self.root}, so Ansible would ignore its {settings.FILE}. "
+                f"Run: chmod o-w {shlex.quote(str(self.root))}. In WSL, choose a folder below your "
+                "home folder of Linux instead of /mnt/c"
             )
 
     def _check_links(self) -> None:
@@ -135,6 +147,7 @@ class Folder:
         """
         self.check(name)
         self.root.mkdir(parents=True, exist_ok=True)
+        self._check_mode()
         if not (self.root / LINK).exists():
             (self.root / LINK).unlink(missing_ok=True)  # it led to a checkout that is gone
             self._link(LINK, str(self.checkout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def test_a_new_folder_is_complete(folder: Folder) -> None:
     second.lay_out("east")
     assert (second.made, second.has_new_key) == ([], False)
     assert content(folder) == before
+
+
+def test_a_folder_that_everybody_can_write_to_is_refused(folder: Folder) -> None:
+    """Ansible ignores the settings in it. All folders below WSL's /mnt/c are such ones."""
+    folder.root.mkdir()
+    folder.root.chmod(0o777)
+    with pytest.raises(LayoutError, match=r"everybody can write to .* In WSL, choose"):
+        folder.lay_out("east")
+    assert list(folder.root.iterdir()) == []
+    folder.root.rmdir()
+    before = os.umask(0)  # as there, a new folder is writable for everybody, too
+    try:
+        with pytest.raises(LayoutError, match="chmod o-w"):
+            folder.lay_out("east")
+    finally:
+        os.umask(before)
+    folder.root.chmod(0o775)
+    folder.lay_out("east")
 
 
 def test_the_values_to_fill_in_are_of_the_project(folder: Folder) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from ansible import constants
-from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret
 from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import vault
@@ -147,6 +148,18 @@ def test_the_answer_for_a_missing_key_is_not_a_key(tmp_path: Path) -> None:
     path.write_bytes(VaultLib().encrypt("secret: 'x'", none, "mine"))
     with pytest.raises(vault.VaultError, match="no key for the vault id 'mine'"):
         keys.read(path)
+
+
+def test_a_client_that_cannot_be_run_is_not_a_key(tmp_path: Path) -> None:
+    """Ansible takes the text of a file that is not executable for the key."""
+    client = tmp_path / "vault-client"
+    client.write_bytes((ROOT / "scripts" / "vault-client").read_bytes())
+    client.chmod(0o644)
+    secret = get_file_vault_secret(str(client), "mine", loader=DataLoader())
+    secret.load()
+    assert secret.bytes.startswith(b"#!")
+    with pytest.raises(vault.VaultError, match=r"'mine' would be the text .* chmod \+x"):
+        vault.keys_of(Loader(("mine", secret)), tmp_path)
 
 
 def test_no_feed_takes_the_file_of_the_alerts(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -165,6 +166,18 @@ def test_no_key_is_taken_for_a_host(client: Client) -> None:
     )
     assert "--a" in listed.stdout
     assert "key" not in listed.stdout
+
+
+def test_the_caller_is_known_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS, `ps` knows the program that asks for the key."""
+    client = runpy.run_path(str(ROOT / "scripts" / "vault-client"))
+    known = client["command_line_of"](os.getpid())
+    monkeypatch.setitem(
+        client["command_line_of"].__globals__, "Path", lambda name: Path("/missing" + name)
+    )
+    shown = client["command_line_of"](os.getpid())
+    assert shown[:2] == known[:2]
+    assert Path(shown[0]).name.startswith("python")
 
 
 @pytest.fixture
