@@ -43,38 +43,43 @@ def fitted(text: str, width: int | None) -> str:
 
 
 def _wrapped(line: str, width: int) -> Iterator[str]:
-    if len(line) <= width and line.isascii():  # as most lines are
-        yield line
-        return
-    from rich.cells import cell_len  # noqa: PLC0415 - most outputs need no width of characters
-
-    if cell_len(line) <= width:
+    if _cells(line) <= width:
         yield line
         return
     head, rest = _head(line, int(width * DEEPEST))
-    shown, indent = head, " " * cell_len(head) or MARGIN
+    shown, indent = head, " " * _cells(head) or MARGIN
     for word in _pieces(rest, width - len(indent)):
         gap = " " if shown not in (head, indent) and shown.strip() else ""
-        if shown.strip() and cell_len(shown + gap + word) > width:
+        if shown.strip() and _cells(shown + gap + word) > width:
             yield shown.rstrip()
             # A wide word starts further to the left.
-            shown, gap = indent[: max(width - cell_len(word), 0)], ""
+            shown, gap = indent[: max(width - _cells(word), 0)], ""
         shown += gap + word
     yield shown.rstrip()
 
 
 def _head(line: str, most: int) -> tuple[str, str]:
     """Return the indent and the labels of a line, at most so many columns, and its text."""
-    from rich.cells import cell_len  # noqa: PLC0415 - as above
-
     ends = [match.end() for match in re.finditer(r"(?:^|(?<=\S)) {2,}(?=\S)|^ (?=\S)", line)]
-    end = max((end for end in ends if cell_len(line[:end]) <= most), default=0)
+    end = max((end for end in ends if _cells(line[:end]) <= most), default=0)
     return line[:end], line[end:]
 
 
 def _pieces(text: str, width: int) -> Iterator[str]:
     """Yield the words of a text. A word that is wider than `width` is broken, if it may be."""
-    from roster_upload.terminal.tables import fold  # noqa: PLC0415 - as above
-
     for word in text.split():
-        yield from [word] if WHOLE.fullmatch(word) else fold(word, width)
+        if _cells(word) <= width or WHOLE.fullmatch(word):
+            yield word
+        else:
+            from roster_upload.terminal.tables import fold  # noqa: PLC0415 - as below
+
+            yield from fold(word, width)
+
+
+def _cells(text: str) -> int:
+    """Return the columns that a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - most outputs have only ASCII
+
+    return cell_len(text)
