@@ -245,6 +245,18 @@ def test_credentials_are_sealed(host: Host, secrets: list[str]) -> None:
         assert not any(secret in kept.content_string for secret in secrets)
 
 
+def test_bash_completes_feeds_for_anybody_and_the_manual_is_there(host: Host) -> None:
+    share = "/usr/local/share"
+    line = (
+        f". {share}/bash-completion/completions/roster-upload; COMP_WORDS=(roster-upload send ''); "
+        "COMP_CWORD=2; _roster_upload; echo ${COMPREPLY[*]}"
+    )
+    feeds = host.check_output("basename -s .toml /etc/roster-upload/*.toml").split()
+    offered = host.check_output("runuser -u nobody -- bash -c %s", line).split()
+    assert sorted(offered) == sorted(feeds)
+    assert host.file(f"{share}/man/man8/roster-upload.8").contains("ROSTER")
+
+
 # Runs in place of the program, in the real unit. It may write to any writable place, except for the
 # sandbox. Only a read-only file system counts as a refusal, since a missing right would be another.
 PROBE_UNIT = """[Service]

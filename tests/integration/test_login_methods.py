@@ -117,7 +117,7 @@ def test_a_host_that_is_ready(district: District, said: dict[str, str]) -> None:
     os.utime(district.export, (NOW.timestamp(), NOW.timestamp()))
     checked = found(district)
     assert [c.text for c in checked.values() if c.code] == []
-    assert checked["next start"].text == "2026-11-24T07:20:00Z, 100 min before the deadline"
+    assert checked["next start"].text == "2026-11-24 07:20 UTC, 100 min before the deadline"
     assert f"{district.export.stat().st_size:,} bytes" in checked["export"].text
 
 

@@ -8,9 +8,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from roster_upload.delivery.job import Draft
+from roster_upload.delivery.sending import Sender
+from roster_upload.delivery.steps import Step, Steps
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.records.night import MARGIN_SECONDS, Night
+from roster_upload.records.receipt import Receipt
 from roster_upload.records.state import State
 from roster_upload.transfer import connect, upload
 from roster_upload.transfer import probe as prober
@@ -247,3 +251,41 @@ def test_another_version_of_the_server_is_probed_behind_the_delivery(
         assert probe.call_args.kwargs == {"limit": 60}
     is_learned = isinstance(found, Profile)
     assert Profile.from_json(file.read_text()) == (found if is_learned else old)
+
+
+def test_each_step_is_shown_from_the_first_byte_on(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, float, int]] = []
+    monkeypatch.setattr(Steps, "show", lambda _steps, at: seen.append((at.name, at.until, at.size)))
+    assert host.send() == Exit.OK
+    names = [name for name, _, _ in seen]
+    assert names == ["settle", "snapshot", "package", "validate", "guard", "guard", "slot"]
+    assert seen[0][1] > 0, "its limit is known"
+
+
+def test_the_bar_begins_with_the_first_byte_and_a_retry_has_its_limit(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int, int, bool]] = []
+
+    def note(_steps: Steps, at: Step) -> None:
+        seen.append((at.name, at.done, at.size, at.until > 0))
+
+    monkeypatch.setattr(Steps, "show", note)
+    sender = Sender(mock.Mock(draft=Draft(Receipt())))
+    for phase in ("tcp", "kex", "write", "rename", "close"):
+        sender._begin(phase, 100)
+    sender._begin("write", 0)  # of a probe, which sends no package
+    assert seen == [
+        ("tcp", 0, 0, False),
+        ("kex", 0, 0, False),
+        ("write", 0, 100, False),
+        ("rename", 100, 100, False),
+        ("write", 0, 0, False),
+    ]
+    seen.clear()
+    host.configure(attempts=2)
+    host.ends = [Failure(Exit.NETWORK, "no")]
+    assert host.send() == Exit.OK
+    assert ("retry", 0, 0, True) in seen
