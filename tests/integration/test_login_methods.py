@@ -110,7 +110,8 @@ def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
 def found(district: District) -> dict[str, checks.Check]:
     """The findings of the checks before the vendor's usual night."""
     district.configure_more(window_start="07:10", deadline="09:00")
-    return {check.name: check for check in checks.of_host(feed_of(district), NOW)}
+    feed = feed_of(district)
+    return {check.name: check for check in [*checks.of_host(feed, NOW), checks.export(feed, NOW)]}
 
 
 def test_a_host_that_is_ready(district: District, said: dict[str, str]) -> None:

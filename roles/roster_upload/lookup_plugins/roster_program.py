@@ -13,11 +13,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+# A role that is installed elsewhere finds the program by PYTHONPATH.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
-
-import roster_upload
 
 DOCUMENTATION = """
 name: roster_program
@@ -51,7 +51,16 @@ MAIN = b"import sys\n\nfrom roster_upload.cli.parser import main\n\nsys.exit(mai
 
 @functools.cache
 def build() -> bytes:
-    """Return the program: the interpreter's line, then a zip that Python can run."""
+    """Return the program: the interpreter's line, then a zip that Python can run.
+
+    Raise AnsibleLookupError.
+    """
+    try:
+        import roster_upload  # noqa: PLC0415 - a lookup without it must load
+    except ModuleNotFoundError:
+        raise AnsibleLookupError(
+            "the upload program's sources were not found. Set PYTHONPATH=CHECKOUT/scripts"
+        ) from None
     files = roster_upload.sources()
     build = roster_upload.build_of(files).encode()
     members = {"__main__.py": MAIN, **files, f"roster_upload/{roster_upload.BUILD_FILE}": build}
