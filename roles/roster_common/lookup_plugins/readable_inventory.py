@@ -1,0 +1,63 @@
+"""Lookup: the hosts of a play, if the inventory can be read and has some."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet.check import readable
+
+DOCUMENTATION = """
+name: readable_inventory
+short_description: The hosts of a play, if the inventory can be read and has some
+description:
+  - For a play's C(hosts). Ansible evaluates it before it loads the variables of any host. Later a
+    file that is not YAML ends the run without the file's name.
+  - Returns the group, or fails with all problems. Problems of hosts outside of C(--limit) are
+    warnings.
+author: The Roster Delivery authors
+options:
+  _terms:
+    description: The group that must have hosts.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = """
+- name: Do something with the districts
+  hosts: "{{ lookup('readable_inventory', 'district_hosts') }}"
+"""
+
+RETURN = """
+_raw:
+  description: One item, the group.
+  type: list
+  elements: str
+"""
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
+    """Ansible's entry point."""
+
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
+        """Return the group as the only item. Raise AnsibleLookupError with all problems."""
+        limited = variables.get("ansible_play_hosts_all", ())
+        found = readable.problems(
+            variables.get("ansible_inventory_sources") or (),
+            variables.get("groups") or {},
+            terms[0],
+            limited,
+        )
+        for text in readable.others(found, limited):
+            Display().warning(f"{text} (not in this run's --limit)")
+        if texts := readable.blocking(found, limited):
+            raise AnsibleLookupError("\n".join(["no host was touched.", *texts]))
+        return [terms[0]]
