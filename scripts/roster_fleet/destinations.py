@@ -1,4 +1,4 @@
-"""Where feeds deliver to at the vendor. No two feeds of a fleet may deliver to the same file."""
+"""The places at the vendor that feeds deliver to. No two feeds of a fleet may deliver to the same file."""
 
 from __future__ import annotations
 

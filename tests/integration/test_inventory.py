@@ -162,6 +162,81 @@ def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
             assert part in plain
 
 
+# By a playbook: what an operator adds to files, and parts of one message each.
+SLIPS = {
+    "host_vars/roster-maple/main.yml": "\
+roster_upload_blackout: [2026-12-24]\nroster_upload_window_start: 16:00\n",
+    "host_vars/roster-region7/zz.yml": "roster_upload_feeds:\n- {feed: oak, remote_dri: x}\n",
+    "group_vars/district_hosts/zz.yml": "rosterupload_deadline: '10:00'\n",
+    "more.yml": "district_hosts: {hosts: {twin: }}\n",
+    "host_vars/twin.yml": "\
+district_name: Maple Grove\ndistrict_site_code: '1234567'\nroster_upload_feed: twin\n",
+}
+SENTENCES = (
+    "-e: roster_feeds: there is no such variable. Did you mean roster_feed?",
+    ":1:1: group district_hosts: rosterupload_deadline: there is no such variable. Did you mean",
+    ":14:1: host roster-maple: roster_upload_blackout: there is no such variable. Did you mean",
+    ":15:29: host roster-maple: roster_upload_window_start: YAML reads 16:00 as the number 960.",
+    ":2:15: host roster-region7: roster_upload_feeds: remote_dri is not a key of a feed. Did you",
+    "maple-grove of roster-maple and twin of twin deliver to the same file, imagine/1234567-Maple",
+)
+
+
+def test_all_mistakes_are_named_at_once_before_any_host(inventory: Path) -> None:
+    for name, text in SLIPS.items():
+        with (inventory / name).open("a") as file:
+            file.write(text)
+    words = ["-i", inventory, "-e", "roster_feeds=x"]
+    code, told = forks.ansible("ansible-playbook", "playbooks/send.yml", *words)
+    assert code == 2, told
+    plain = " ".join(told.partition("fatal: ")[2].split())
+    for sentence in SENTENCES:
+        assert plain.count(sentence) == 1, sentence
+    assert "PLAY [Send]" not in told
+    assert "send: no host was touched. The message above says why" in told
+    assert "not begun" not in told
+    # Those of other hosts do not stop a run, and two of one place stop either.
+    only = ["--tags", "validate", "--limit"]
+    (inventory / "group_vars/district_hosts/zz.yml").unlink()
+    code, told = site(inventory, *only, "roster-region7")
+    assert "[WARNING]: " in told
+    assert "roster_upload_blackout: there is no such" in told.replace("\n", " ")
+    assert "remote_dri is not a key" in told.partition("fatal: ")[2]
+    assert "roster-maple" not in told.partition("fatal: ")[2].partition("PLAY RECAP")[0]
+    assert code == 2
+    code, told = site(inventory, *only, "twin")
+    assert code == 2
+    assert "deliver to the same file" in told.partition("fatal: ")[2]
+
+
+def test_a_file_that_is_not_yaml_is_named_with_its_host(inventory: Path) -> None:
+    path = inventory / "host_vars/roster-maple/main.yml"
+    path.write_text(path.read_text() + "  x: [1\n")
+    code, told = site(inventory, "--tags", "validate")
+    assert code == 4
+    assert f"{path}:14:3: host roster-maple: this is not YAML: " in told
+    assert "no host was touched" in told
+    code, told = site(inventory, "--tags", "validate", "--limit", "roster-region7")
+    assert code == 0, told
+    assert f"[WARNING]: {path}:14:3: host roster-maple: this is not YAML: " in " ".join(
+        told.split()
+    )
+    assert "(not in this run's --limit)" in told
+
+
+def test_an_inventory_without_hosts_is_refused(inventory: Path) -> None:
+    hosts = inventory / "hosts.yml"
+    hosts.write_text("all: {children: {district_hosts: }}\n")
+    code, told = site(inventory, "--tags", "validate")
+    assert code == 4
+    assert f"{inventory}: no host is in the group district_hosts" in told
+    hosts.write_text("all: [\n")
+    for more in ([], ["--limit", "roster-maple"]):
+        code, told = site(inventory, "--tags", "validate", *more)
+        assert code == 4
+        assert f"{hosts}:2:1: list of hosts: this is not YAML" in told
+
+
 def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     (inventory / "host_vars" / "roster-region7" / "pine-ridge.vault").unlink()
     code, told = site(inventory)

@@ -340,3 +340,18 @@ def test_a_later_failure_is_not_summed_up_by_the_rows(report: Any) -> None:
     report.v2_runner_on_failed(result("a", "the disk is full"))
     report.v2_playbook_on_stats(stats(dict.fromkeys("abcd", rows), {"a"}, set()))
     assert "the disk is full" in report._display.text
+
+
+def test_a_refused_run_has_no_rows_that_hide_its_message(report: Any, tmp_path: Path) -> None:
+    refused = {"fleet_report_stops_all": True}
+    report.v2_runner_on_failed(result("a", "x.yml:1:1: wrong", vars=refused))
+    report.v2_playbook_on_stats(stats({}, {"a"}, set()))
+    assert report._display.text == "send: no host was touched. The message above says why\n"
+    assert not (tmp_path / "build" / "send.limit").exists()
+
+
+def test_a_loop_that_cannot_begin_has_its_reason(report: Any) -> None:
+    report.v2_runner_on_failed(result("b", "no such list", loop="{{ x }}", action="debug"))
+    report.v2_playbook_on_stats(stats({}, {"b"}, set()))
+    assert "b     FAILED" in report._display.text
+    assert "no such list" in report._display.text

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
@@ -49,6 +50,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
 
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[str]:
         """Return the group as the only item. Raise AnsibleLookupError with all problems."""
+        if context.CLIARGS.get("syntax"):  # it reads the playbooks only
+            return [terms[0]]
         limited = variables.get("ansible_play_hosts_all", ())
         found = readable.problems(
             variables.get("ansible_inventory_sources") or (),

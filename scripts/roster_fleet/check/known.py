@@ -20,7 +20,7 @@ FEED_PREFIX = "roster_upload_"
 
 @dataclass(frozen=True)
 class Spec:
-    """What a variable may hold. `parts` describe a mapping, or each item of a list."""
+    """Describe what a variable may hold. `parts` describe a mapping, or each item of a list."""
 
     type: str = ""
     elements: str = ""

@@ -12,11 +12,10 @@ from roster_fleet.check import files
 from roster_fleet.check.files import Problem, Variable
 from roster_fleet.check.known import FEED_PREFIX, FEEDS, Known
 
-FACTS = "district_"  # an inventory may have more facts of this prefix
-# How similar a name must be to a known one: with the prefix of its role, with the prefix of the
-# facts, without a prefix of ours, and given by -e. Variables of other people's roles are less
+# How similar a name must be to a known one: with the prefix of its role, without it, and given by
+# -e. Variables of other people's roles and an inventory's own facts (`district_contact`) are less
 # similar.
-OWN, FACT, FOREIGN, EXTRA = 0.65, 0.75, 0.9, 0.85
+OWN, FOREIGN, EXTRA = 0.65, 0.9, 0.85
 
 
 class Names:
@@ -36,12 +35,7 @@ class Names:
             return ""
         if name.startswith(known.prefixes):
             return _unknown(name, self._of_prefix(name))
-        if name.startswith(FACTS):
-            shorts = [fact.removeprefix(FACTS) for fact in known.facts]
-            near = _nearest(name.removeprefix(FACTS), shorts, FACT)
-            near = FACTS + near if near else _nearest(name, known.variables, FOREIGN)
-        else:
-            near = _nearest(name, [*known.variables, *known.facts], FOREIGN)
+        near = _nearest(name, [*known.variables, *known.facts], FOREIGN)
         return _unknown(name, near) if near else ""
 
     def _of_prefix(self, name: str) -> str:

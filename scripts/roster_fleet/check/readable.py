@@ -1,4 +1,4 @@
-"""Whether an inventory can be read and has hosts, before Ansible loads the variables of one."""
+"""Check that an inventory can be read and has hosts, before Ansible loads the variables of one."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ def test_hosts_of_different_files_or_of_unknown_ones(oak: str, tmp_path: Path) -
 
 
 def test_nothing_is_known_about_encrypted_files(tmp_path: Path) -> None:
-    assert messages(tmp_path, of(MAPLE, "$ANSIBLE_VAULT;1.2;AES256;x\n61\n")) == []
+    sealed = {"host_vars/oak/vault.yml": "$ANSIBLE_VAULT;1.2;AES256;x\n61\n"}
+    assert messages(tmp_path, of(MAPLE, OTHER, **sealed)) == []
 
 
 def test_groups_say_the_rest(tmp_path: Path) -> None:
