@@ -78,7 +78,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not args["only_extra"]:
             found += written_problems(ours, task_vars)
             shared = self.shared_destinations(task_vars)
-        limited = task_vars.get("ansible_play_hosts_all", ())
+        limited = hosts_within_limit(task_vars)
         stops = found + shared if args["destinations"] else found
         warnings = readable.others(found + shared, limited)
         if not args["destinations"]:
@@ -103,6 +103,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         group = manager.groups.get("district_hosts")
         hosts = group.get_hosts() if group else []
         return list(targets.problems(targets.Targets(written(task_vars), template), hosts))
+
+
+def hosts_within_limit(task_vars: Mapping[str, Any]) -> set[str]:
+    """Return the hosts of the inventory within `--limit`. The play itself has one of them."""
+    hosts = task_vars["hostvars"]._inventory.get_hosts("all", ignore_restrictions=True)
+    return {host.name for host in hosts}
 
 
 def written(task_vars: Mapping[str, Any]) -> files.Inventory:
