@@ -1,4 +1,4 @@
-"""The places at the vendor that feeds deliver to. No two feeds of a fleet may deliver to the same file."""
+"""The places at the vendor that feeds deliver to: a file belongs to one feed of a fleet only."""
 
 from __future__ import annotations
 

@@ -118,9 +118,12 @@ def written(task_vars: Mapping[str, Any]) -> files.Inventory:
 
 def written_problems(ours: Known, task_vars: Mapping[str, Any]) -> list[files.Problem]:
     """Return the problems of names and values."""
-    variables = list(written(task_vars).variables())
-    found = [*names.Names(ours).problems(variables), *values.problems(ours, variables)]
-    return sorted(found, key=_in_order)
+    inventory, manager = written(task_vars), task_vars["hostvars"]._inventory
+    variables, compared = list(inventory.variables()), names.Names(ours)
+    inline = [(inventory.groups[name], group.vars) for name, group in manager.groups.items()]
+    inline += [(inventory.hosts[name], host.vars) for name, host in manager.hosts.items()]
+    found = [*compared.problems(variables), *compared.unwritten(inline, variables)]
+    return sorted([*found, *values.problems(ours, variables)], key=_in_order)
 
 
 def _in_order(problem: files.Problem) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import yaml
 
 from roster_fleet.check import files
-from roster_fleet.check.files import Problem, Variable
+from roster_fleet.check.files import Owner, Problem, Variable
 from roster_fleet.check.known import FEED_PREFIX, FEEDS, Known
 
 # How similar a name must be to a known one: with the prefix of its role, without it, and given by
@@ -71,6 +71,19 @@ class Names:
                 yield Problem(f"{variable.where()}: {owner}: {message}", owner.hosts)
             if variable.name == FEEDS:
                 yield from self._feeds(variable)
+
+    def unwritten(
+        self, inline: Iterable[tuple[Owner, Iterable[str]]], written: Iterable[Variable]
+    ) -> Iterator[Problem]:
+        """Yield the problems of names that are in no YAML file, as those of an INI or a script.
+
+        `inline` are the names that Ansible has read for hosts and groups.
+        """
+        seen = {variable.name for variable in written}
+        for owner, given in inline:
+            for name in given:
+                if name not in seen and (message := self.message(name)):
+                    yield Problem(f"{owner}: {message}", owner.hosts)
 
     def _feeds(self, variable: Variable) -> Iterator[Problem]:
         if not isinstance(variable.node, yaml.SequenceNode):

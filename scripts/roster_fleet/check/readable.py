@@ -8,6 +8,7 @@ from pathlib import Path
 
 from roster_fleet.check.files import Inventory, Problem
 
+MOST = 100  # messages of one run
 EVERYBODY: frozenset[str] = frozenset()  # a problem of no known host stops every run
 
 
@@ -67,4 +68,6 @@ def _concerns(problem: Problem, limited: Collection[str]) -> bool:
 
 
 def _texts(found: Iterable[Problem]) -> list[str]:
-    return list(dict.fromkeys(problem.text for problem in found))
+    texts = list(dict.fromkeys(problem.text for problem in found))
+    more = len(texts) - MOST
+    return texts if more <= 0 else [*texts[:MOST], f"... and {more:,} more"]

@@ -105,3 +105,14 @@ def test_keys_of_feeds_and_all_files_are_looked_at(tmp_path: Path) -> None:
         )
     ]
     assert [problem.hosts for problem in found] == [{"maple", "oak"}, {"maple"}, {"maple"}]
+
+
+def test_names_of_other_inventories_have_no_file(tmp_path: Path) -> None:
+    inventory = written.inventory(tmp_path, {"host_vars/maple.yml": "roster_upload_sourc: x\n"})
+    inline = [
+        (inventory.hosts["oak"], ["roster_upload_blackout", "ansible_host"]),
+        (inventory.hosts["maple"], ["roster_upload_sourc"]),  # reported with its file
+    ]
+    (problem,) = NAMES.unwritten(inline, inventory.variables())
+    assert problem.text.startswith("host oak: roster_upload_blackout: there is no such variable.")
+    assert problem.hosts == {"oak"}

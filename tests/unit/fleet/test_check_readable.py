@@ -54,3 +54,9 @@ def test_problems_of_other_hosts_do_not_stop_a_run() -> None:
     assert readable.blocking(found, ["maple"]) == ["own", "both", "nobody's"]
     assert readable.others(found, ["maple"]) == ["other"]
     assert readable.others(found, []) == []
+
+
+def test_a_mistake_on_thousands_of_hosts_does_not_flood_the_screen() -> None:
+    found = [Problem(f"{number}", frozenset()) for number in range(2_100)]
+    texts = readable.blocking(found, ["maple"])
+    assert texts[99:] == ["99", "... and 2,000 more"]
