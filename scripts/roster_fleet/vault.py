@@ -75,6 +75,11 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
         ) from None
     if not isinstance(loaded, dict) or set(loaded) - set(keys):
         raise VaultError(f"{where} may contain the keys {', '.join(keys)} and nothing else")
+    if cut := _cut_keys(text):
+        raise VaultError(
+            f"{where}: {', '.join(cut)}: YAML reads the # in it and what follows as a comment. Put "
+            f"the whole secret in single quotes (ansible-vault edit {where})"
+        )
     if isinstance(loaded.get("since"), dt.date):
         loaded["since"] = loaded["since"].isoformat()
     for key, value in loaded.items():
@@ -83,6 +88,19 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
     if "since" in loaded and not _is_day(loaded["since"]):
         raise VaultError(f"{where}: since is not a day such as 2026-08-31")
     return Entry(loaded)
+
+
+def _cut_keys(text: str) -> list[str]:
+    """Return the keys of secrets without quotes that end at a comment."""
+    lines, node = text.split("\n"), yaml.compose(text, yaml.SafeLoader)
+    return [
+        key.value
+        for key, value in (node.value if node else ())
+        if key.value != "since"
+        and isinstance(value, yaml.ScalarNode)
+        and not value.style
+        and lines[value.end_mark.line][value.end_mark.column :].lstrip().startswith("#")
+    ]
 
 
 def _is_day(text: str) -> bool:

@@ -80,17 +80,12 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
                     {**TWO_FEEDS[1], "remote_dir": TWO_FEEDS[0]["remote_dir"]},
                 ]
             },
-            ["roster_upload_feeds", "imagine/1-oak/product"],
+            ["roster_upload_feeds", "-oak/product"],
         ),
         "a value of a feed in a list": (
             "roster-region7",
             {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "auth": "smartcard"}]},
             ["roster_upload_feeds[1].auth", "smartcard", "password"],
-        ),
-        "a misspelt key": (
-            "roster-region7",
-            {"roster_upload_feeds": [TWO_FEEDS[0], {**TWO_FEEDS[1], "remote_dri": "x"}]},
-            ["roster_upload_feeds[1].remote_dri", "remote_dir"],
         ),
     },
     "the hardening": {
@@ -98,11 +93,6 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
             "roster-maple",
             {"district_hardening_inbound_networks": ["everywhere"]},
             ["district_hardening_inbound_networks", "everywhere", "10.0.0.0/8"],
-        ),
-        "an old name of a switch": (
-            "roster-maple",
-            {"district_hardening_time": False},
-            ["district_hardening_time", "district_hardening_time_enabled"],
         ),
         "root, who is about to be locked out": (
             "roster-maple",
@@ -118,11 +108,6 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
         ),
     },
     "the inboxes": {
-        "an old name": (
-            "roster-maple",
-            {"district_hardening_dropboxes": []},
-            ["district_hardening_dropboxes", "sis_inbox_accounts"],
-        ),
         "a user that is none": (
             "roster-maple",
             {"sis_inbox_accounts": [{"user": "SIS", "networks": [], "authorized_keys": []}]},
@@ -155,9 +140,12 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
 def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
     """Each is on a host of its own."""
     cases = {case.replace(" ", "-").replace(",", ""): told for case, told in WRONG[task].items()}
-    for name, (host, values, _) in cases.items():
+    for number, (name, (host, values, _)) in enumerate(cases.items()):
         folder = shutil.copytree(inventory / "host_vars" / host, inventory / "host_vars" / name)
-        (folder / "zz_wrong.yml").write_text(json.dumps(values))
+        # No two hosts deliver to the same place.
+        feeds = {"roster_upload_feeds": TWO_FEEDS} if host == "roster-region7" else {}
+        text = json.dumps({"district_site_code": f"{number}", **feeds, **values})
+        (folder / "zz_wrong.yml").write_text(text.replace("imagine/1-", f"imagine/{number}-"))
     hosts = {name: {"ansible_host": f"{name}.example.org"} for name in cases}
     groups = {"district_hosts": {"hosts": hosts}}
     (inventory / "more.json").write_text(json.dumps({"all": {"children": groups}}))
@@ -172,6 +160,81 @@ def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
         plain = " ".join(rest.partition("fatal: [")[0].partition("PLAY RECAP")[0].split())
         for part in named:
             assert part in plain
+
+
+# By a playbook: what an operator adds to files, and parts of one message each.
+SLIPS = {
+    "host_vars/roster-maple/main.yml": "\
+roster_upload_blackout: [2026-12-24]\nroster_upload_window_start: 16:00\n",
+    "host_vars/roster-region7/zz.yml": "roster_upload_feeds:\n- {feed: oak, remote_dri: x}\n",
+    "group_vars/district_hosts/zz.yml": "rosterupload_deadline: '10:00'\n",
+    "more.yml": "district_hosts: {hosts: {twin: }}\n",
+    "host_vars/twin.yml": "\
+district_name: Maple Grove\ndistrict_site_code: '1234567'\nroster_upload_feed: twin\n",
+}
+SENTENCES = (
+    "-e: roster_feeds: there is no such variable. Did you mean roster_feed?",
+    ":1:1: group district_hosts: rosterupload_deadline: there is no such variable. Did you mean",
+    ":14:1: host roster-maple: roster_upload_blackout: there is no such variable. Did you mean",
+    ":15:29: host roster-maple: roster_upload_window_start: YAML reads 16:00 as the number 960.",
+    ":2:15: host roster-region7: roster_upload_feeds: remote_dri is not a key of a feed. Did you",
+    "maple-grove of roster-maple and twin of twin deliver to the same file, imagine/1234567-Maple",
+)
+
+
+def test_all_mistakes_are_named_at_once_before_any_host(inventory: Path) -> None:
+    for name, text in SLIPS.items():
+        with (inventory / name).open("a") as file:
+            file.write(text)
+    words = ["-i", inventory, "-e", "roster_feeds=x"]
+    code, told = forks.ansible("ansible-playbook", "playbooks/send.yml", *words)
+    assert code == 2, told
+    plain = " ".join(told.partition("fatal: ")[2].split())
+    for sentence in SENTENCES:
+        assert plain.count(sentence) == 1, sentence
+    assert "PLAY [Send]" not in told
+    assert "send: no host was touched. The message above says why" in told
+    assert "not begun" not in told
+    # Those of other hosts do not stop a run, and two of one place stop either.
+    only = ["--tags", "validate", "--limit"]
+    (inventory / "group_vars/district_hosts/zz.yml").unlink()
+    code, told = site(inventory, *only, "roster-region7")
+    assert "[WARNING]: " in told
+    assert "roster_upload_blackout: there is no such" in told.replace("\n", " ")
+    assert "remote_dri is not a key" in told.partition("fatal: ")[2]
+    assert "roster-maple" not in told.partition("fatal: ")[2].partition("PLAY RECAP")[0]
+    assert code == 2
+    code, told = site(inventory, *only, "twin")
+    assert code == 2
+    assert "deliver to the same file" in told.partition("fatal: ")[2]
+
+
+def test_a_file_that_is_not_yaml_is_named_with_its_host(inventory: Path) -> None:
+    path = inventory / "host_vars/roster-maple/main.yml"
+    path.write_text(path.read_text() + "  x: [1\n")
+    code, told = site(inventory, "--tags", "validate")
+    assert code == 4
+    assert f"{path}:14:3: host roster-maple: this is not YAML: " in told
+    assert "no host was touched" in told
+    code, told = site(inventory, "--tags", "validate", "--limit", "roster-region7")
+    assert code == 0, told
+    assert f"[WARNING]: {path}:14:3: host roster-maple: this is not YAML: " in " ".join(
+        told.split()
+    )
+    assert "(not in this run's --limit)" in told
+
+
+def test_an_inventory_without_hosts_is_refused(inventory: Path) -> None:
+    hosts = inventory / "hosts.yml"
+    hosts.write_text("all: {children: {district_hosts: }}\n")
+    code, told = site(inventory, "--tags", "validate")
+    assert code == 4
+    assert f"{inventory}: no host is in the group district_hosts" in told
+    hosts.write_text("all: [\n")
+    for more in ([], ["--limit", "roster-maple"]):
+        code, told = site(inventory, "--tags", "validate", *more)
+        assert code == 4
+        assert f"{hosts}:2:1: list of hosts: this is not YAML" in told
 
 
 def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:

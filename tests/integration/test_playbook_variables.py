@@ -50,6 +50,21 @@ def test_a_playbook_refuses_old_names(playbook: str, inventory: Path) -> None:
     assert "UNREACHABLE" not in told
 
 
+@pytest.mark.parametrize("playbook", sorted(set(OPTIONS["playbook_options"])))
+def test_the_inventory_is_checked_first(playbook: str) -> None:
+    """The two others bring hosts into the inventory, or read none."""
+    first, *_ = yaml.safe_load((ROOT / f"playbooks/{playbook}.yml").read_text())
+    imported = first.get("ansible.builtin.import_playbook") == "shared/check_inventory.yml"
+    assert imported == (playbook not in ("onboard", "rekey_vault"))
+
+
+@pytest.mark.parametrize("playbook", ["onboard", "rekey_vault"])
+def test_a_playbook_refuses_misspelt_names(playbook: str, inventory: Path) -> None:
+    told = play(playbook, inventory, onboard_cvs="x", rekey_vaultid="x")
+    assert "onboard_cvs: there is no such variable. Did you mean onboard_csv?" in told
+    assert "Did you mean rekey_vault_id?" in told
+
+
 def renamed_of(role: str) -> dict[str, str]:
     """Return the old and new names of a role's variables, or {} if it has renamed none."""
     for path in sorted((ROOT / "roles" / role / "vars").rglob("*.yml")):

@@ -124,6 +124,17 @@ def test_a_feed_of_the_list_has_a_scope_and_limits_of_its_own() -> None:
     assert told[0].startswith("roster_upload_feeds[0].guard_limits: ")
 
 
+def test_a_problem_has_the_name_that_the_operator_wrote() -> None:
+    """A flat value is every feed's, and is reported once."""
+    flat = {**FEED, "deadline": 600}
+    items: list[dict[str, Any]] = [{"feed": "elm"}, {"feed": "fir", "attempts": 0}]
+    texts = feed_problems(resolve_feeds(items, flat), items)
+    assert [t for t in texts if "deadline" in t] == ["roster_upload_deadline: must be a text"]
+    assert any(text.startswith("roster_upload_feeds[1].attempts: ") for text in texts)
+    # It is missing in each feed.
+    assert any(text.startswith("roster_upload_feeds[1].username: is missing") for text in texts)
+
+
 @pytest.mark.parametrize("time", ["00:00", "07:10", "23:59", "24:00", "7:10", "07:60", "x"])
 def test_times_are_those_of_the_program(time: str) -> None:
     def read(by: Callable[[str], int]) -> int | None:

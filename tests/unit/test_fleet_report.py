@@ -466,3 +466,18 @@ def test_the_next_steps_follow_the_table_and_only_the_control_node_gives_them(re
     report.v2_playbook_on_stats(told)
     assert report._display.text.rstrip().endswith("What comes next:\n  1. site.yml")
     assert "evil" not in report._display.text
+
+
+def test_a_refused_run_has_no_rows_that_hide_its_message(report: Any, tmp_path: Path) -> None:
+    refused = {"fleet_report_stops_all": True}
+    report.v2_runner_on_failed(result("a", "x.yml:1:1: wrong", vars=refused))
+    report.v2_playbook_on_stats(stats({}, {"a"}, set()))
+    assert report._display.text == "send: no host was touched. The message above says why\n"
+    assert not (tmp_path / "build" / "send.limit").exists()
+
+
+def test_a_loop_that_cannot_begin_has_its_reason(report: Any) -> None:
+    report.v2_runner_on_failed(result("b", "no such list", loop="{{ x }}", action="debug"))
+    report.v2_playbook_on_stats(stats({}, {"b"}, set()))
+    assert "b     FAILED" in report._display.text
+    assert "no such list" in report._display.text

@@ -44,6 +44,8 @@ CHANGED = {False: "changed", True: "would change"}
 # A variable of tasks that fail because a row is not `ok`. The rows explain such a failure.
 SUMS_UP = "fleet_report_sums_up"
 FAIL = "fail"  # In a rescue section, its message explains the failure of the block.
+# A variable of tasks that refuse the whole run. Rows of hosts would only hide their message.
+STOPS_ALL = "fleet_report_stops_all"
 # Modules with output that is more useful than Ansible's message.
 COMMANDS = ("command", "shell", "raw", "script")
 CELLS = ("district", "feed", "did", "note")  # of a row
@@ -106,6 +108,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self.troubles: dict[str, str] = {}
         self.rescuing: dict[str, str] = {}  # the block that may still rescue a host's failure
         self.summed_up: set[str] = set()  # hosts whose failure the rows explain
+        self.is_refused = False  # the whole run
         self.meant: list[str] = []  # all hosts of the plays, even of steps that were skipped
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -137,11 +140,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         if not is_secret and task.action.rpartition(".")[2] in COMMANDS and done.get("rc"):
             output = (first_line(str(done.get(key, ""))) for key in ("stderr", "stdout"))
             message = next(filter(None, output), message)
-        if task.loop and not is_secret:  # the first that failed
+        if task.loop and "results" in done and not is_secret:  # the first that failed
             failed = [first_line(str(r.get("msg", ""))) for r in done["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
             self.note_failure(result._host.get_name(), task, message)
+            self.is_refused |= bool(task.vars.get(STOPS_ALL))
 
     def note_failure(self, host: str, task: Any, message: str) -> None:
         """Remember a failure, unless it comes after another one and may be its consequence."""
@@ -211,6 +215,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the table, and the command for the hosts that are left."""
         is_check = bool(context.CLIARGS.get("check"))
+        if self.is_refused:
+            self._display.display(
+                f"{self.playbook}: no host was touched. The message above says why"
+            )
+            return
         rows = self.rows(stats, is_check=is_check)
         if not self.meant:
             self._display.display(f"{self.playbook}: this inventory has no host for it yet")

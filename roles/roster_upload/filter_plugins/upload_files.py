@@ -44,11 +44,14 @@ def feed_problems(
         )
     for index, (feed, item) in enumerate(zip(resolved, feeds, strict=True)):
         for problem in config.problems(feed):
-            several = problem.key in item or len(feeds) > 1
-            name = f"{PREFIX}feeds[{index}].{problem.key}" if several else PREFIX + problem.key
+            # A feed lacks it, or has it from the host's or a group's variable of this name.
+            is_lacking = len(feeds) > 1 and not feed.get(problem.key)
+            is_own = problem.key in item or is_lacking
+            name = f"{PREFIX}feeds[{index}].{problem.key}" if is_own else PREFIX + problem.key
             found.append(f"{name}: {problem.message}")
     between = config.cross_problems(resolved)
-    return found + [f"{PREFIX}feeds: {problem.message}" for problem in between]
+    found += [f"{PREFIX}feeds: {problem.message}" for problem in between]
+    return list(dict.fromkeys(found))
 
 
 def shared_locks(feeds: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from roster_upload import config
 
 from roster_fleet import inventory, yamlfile
+from roster_fleet.destinations import remote_file
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.districts import GROUP_COLUMNS, INBOX_COLUMNS, District, group_name
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
@@ -179,12 +180,6 @@ def rule_violations(district: District, feed: Mapping[str, Any]) -> list[str]:
         for problem in config.problems(feed)
         if not (problem.key == "host_keys" and not feed.get("host_keys"))
     ]
-
-
-def remote_file(feed: Mapping[str, Any]) -> tuple[str, ...]:
-    parts = (str(feed.get(key, "")) for key in ("remote_host", "remote_port"))
-    path = (str(feed.get(key, "")).strip("/") for key in ("remote_dir", "remote_name"))
-    return (*(part.lower() for part in parts), *path)
 
 
 # These are unique in a fleet, by the column that they come from.

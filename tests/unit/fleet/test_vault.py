@@ -182,3 +182,24 @@ def test_a_setting_that_shows_secrets_keeps_all_closed(
     for use in (lambda: vault.secrets_of(Loader()), lambda: vault.keys_of(Loader(), ROOT)):
         with pytest.raises(vault.VaultError, match=vault.SHOWS_SECRETS[setting]):
             use()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_cut"),
+    [
+        ("secret: abc #def\n", True),
+        ("next: abc # the new one\nsecret: 'x'\n", True),
+        ("secret: abc#def\n", False),
+        ("secret: 'abc' # the vendor's\nsince: 2026-08-31 # by mail\n", False),
+        ("# a comment\nsecret: |\n  abc #def\n", False),
+    ],
+)
+def test_a_secret_that_ends_at_a_comment_is_refused(text: str, is_cut: bool) -> None:
+    if not is_cut:
+        assert vault.parse(text, "x.vault")["secret"]
+        return
+    with pytest.raises(vault.VaultError) as refused:
+        vault.parse(text, "x.vault")
+    assert "YAML reads the # in it and what follows as a comment" in str(refused.value)
+    assert "single quotes" in str(refused.value)
+    assert "abc" not in str(refused.value)

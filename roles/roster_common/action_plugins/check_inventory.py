@@ -1,0 +1,133 @@
+"""Ansible action: refuse misspelt names, misread values and shared destinations of an inventory."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import Templar, trust_as_template
+from ansible.utils.vars import load_extra_vars
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet.check import files, names, readable, targets, values
+from roster_fleet.check.known import Known, known
+
+NUMBER = re.compile(r"(\d+)")
+DOCUMENTATION = r"""
+module: check_inventory
+short_description: Check the names, values and destinations in a whole inventory
+description:
+  - Runs once, on the control node, and connects to no host. It reads the inventory as it is
+    written, so its messages name the file and the line.
+  - Refuses misspelt and old names of variables, values that YAML reads otherwise, and feeds of
+    different hosts that deliver to the same file.
+  - Problems of hosts outside of C(--limit) are warnings.
+options:
+  facts:
+    description: The facts of the fleet, as an argument specification.
+    type: dict
+    required: true
+  options:
+    description: The variables of the playbooks, as argument specifications by playbook.
+    type: dict
+    required: true
+  destinations:
+    description: Whether feeds that deliver to the same file are refused, or are warnings.
+    type: bool
+    default: true
+  only_extra:
+    description: Whether only the variables of C(-e) are checked.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+author: The Roster Delivery authors
+"""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return Ansible's result, which fails with all problems."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "facts": {"type": "dict", "required": True},
+                "options": {"type": "dict", "required": True},
+                "destinations": {"type": "bool", "default": True},
+                "only_extra": {"type": "bool", "default": False},
+            }
+        )
+        ours = known(args["facts"], args["options"])
+        found = [
+            files.Problem(text, frozenset())
+            for text in names.Names(ours).given(load_extra_vars(self._loader))
+        ]
+        shared: list[files.Problem] = []
+        if not args["only_extra"]:
+            found += written_problems(ours, task_vars)
+            shared = self.shared_destinations(task_vars)
+        limited = hosts_within_limit(task_vars)
+        stops = found + shared if args["destinations"] else found
+        warnings = readable.others(found + shared, limited)
+        if not args["destinations"]:
+            warnings += readable.blocking(shared, limited)
+        texts = readable.blocking(stops, limited)
+        result |= {"changed": False, "warnings": warnings}
+        if texts:
+            result |= {"failed": True, "msg": "\n".join(texts)}
+        return result
+
+    def shared_destinations(self, task_vars: Mapping[str, Any]) -> list[files.Problem]:
+        """Return the problems of feeds that deliver to the same file."""
+
+        def template(text: str, variables: Mapping[str, Any]) -> Any:
+            templar = Templar(loader=self._loader, variables=dict(variables))
+            try:
+                return templar.template(trust_as_template(text))
+            except AnsibleError:
+                raise targets.Unresolved from None
+
+        manager = task_vars["hostvars"]._inventory
+        group = manager.groups.get("district_hosts")
+        hosts = group.get_hosts() if group else []
+        return list(targets.problems(targets.Targets(written(task_vars), template), hosts))
+
+
+def hosts_within_limit(task_vars: Mapping[str, Any]) -> set[str]:
+    """Return the hosts of the inventory within `--limit`. The play itself has one of them."""
+    hosts = task_vars["hostvars"]._inventory.get_hosts("all", ignore_restrictions=True)
+    return {host.name for host in hosts}
+
+
+def written(task_vars: Mapping[str, Any]) -> files.Inventory:
+    """Return the inventory of a run as it is written."""
+    return files.Inventory(task_vars["ansible_inventory_sources"], task_vars["groups"])
+
+
+def written_problems(ours: Known, task_vars: Mapping[str, Any]) -> list[files.Problem]:
+    """Return the problems of names and values."""
+    inventory, manager = written(task_vars), task_vars["hostvars"]._inventory
+    variables, compared = list(inventory.variables()), names.Names(ours)
+    inline = [(inventory.groups[name], group.vars) for name, group in manager.groups.items()]
+    inline += [(inventory.hosts[name], host.vars) for name, host in manager.hosts.items()]
+    found = [*compared.problems(variables), *compared.unwritten(inline, variables)]
+    return sorted([*found, *values.problems(ours, variables)], key=_in_order)
+
+
+def _in_order(problem: files.Problem) -> list[tuple[int, str]]:
+    """Return a key that sorts line 9 before line 10."""
+    return [
+        (int(part), "") if part.isdecimal() else (0, part) for part in NUMBER.split(problem.text)
+    ]

@@ -1,0 +1,138 @@
+"""Feeds of different hosts that deliver to the same file at the vendor.
+
+Only the few values that decide are resolved. Those of a whole fleet would take minutes.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from ansible.inventory.helpers import sort_groups
+from roster_upload.spec import schema
+
+from roster_fleet import destinations
+from roster_fleet.check import files
+from roster_fleet.check.files import Inventory, Owner, Problem
+from roster_fleet.check.known import FEED_PREFIX, FEEDS, ROLES
+
+KEYS = ("feed", *destinations.KEYS)
+# The only templates that are common: the role's default of the upload path, and similar ones.
+SIMPLE = re.compile(r"\{\{ *(\w+) *(?:\| *default\((['\"])([^'\"{}]*)\2\) *)?\}\}")
+Template = Callable[[str, Mapping[str, Any]], Any]
+
+
+class Unresolved(Exception):
+    """A value cannot be resolved here. The checks of its host report the reason."""
+
+
+@functools.cache
+def defaults() -> Mapping[str, Any]:
+    """Return the role's defaults of the values that decide."""
+    text = (ROLES / "roster_upload" / "defaults" / "main.yml").read_text(encoding="utf-8")
+    nodes = files.entries(yaml.compose(text, files.LOADER))
+    return {name: files.value_of(nodes[f"{FEED_PREFIX}{name}"]) for name in KEYS}
+
+
+class Targets:
+    """Resolve the feeds of hosts, as far as their destinations need it."""
+
+    def __init__(self, inventory: Inventory, template: Template | None = None) -> None:
+        """Take a function that resolves a template with a host's variables."""
+        self.inventory = inventory
+        self.template = template
+        self._written = functools.cache(self._values)
+
+    def _values(self, owner: Owner) -> Mapping[str, Any]:
+        """Return the values of an owner's files."""
+        found: dict[str, Any] = {}
+        for file in self.inventory.files.get(owner, ()):
+            if file.is_sealed:
+                raise Unresolved
+            for name, node in files.entries(file.node).items():
+                try:
+                    found[name] = files.value_of(node)
+                except yaml.YAMLError:
+                    found[name] = Unresolved
+        return found
+
+    def variables(self, host: Any) -> dict[str, Any]:
+        """Return the variables of one of Ansible's hosts, in Ansible's order of precedence."""
+        inventory = self.inventory
+        groups = sort_groups(host.get_groups())
+        owners = [
+            inventory.groups[group.name] for group in groups if group.name in inventory.groups
+        ]
+        found: dict[str, Any] = {}
+        for group in groups:
+            found |= group.vars
+        for owner in owners:
+            found |= self._written(owner)
+        found |= host.vars
+        found |= self._written(inventory.hosts[host.name])
+        return found
+
+    def feeds(self, host: Any) -> list[dict[str, Any]]:
+        """Return a host's feeds with the values that decide. Raise Unresolved."""
+        own = self.variables(host)
+        values = {**own, "inventory_hostname": host.name}
+        flat = {name: own.get(f"{FEED_PREFIX}{name}", value) for name, value in defaults().items()}
+        listed = own.get(FEEDS, [{}])
+        if not isinstance(listed, Sequence) or isinstance(listed, str):
+            raise Unresolved
+        return [self._feed({**flat, **item}, values) for item in listed if isinstance(item, dict)]
+
+    def _feed(self, feed: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        keys = schema.keys()
+        return {
+            name: keys[name].default if feed[name] is None else self._resolve(feed[name], values)
+            for name in KEYS
+        }
+
+    def _resolve(self, value: Any, values: Mapping[str, Any]) -> Any:
+        if value is Unresolved:
+            raise Unresolved
+        if not isinstance(value, str) or "{" not in value:
+            return value
+        simple = SIMPLE.sub(lambda found: _simple(found, values), value)
+        if "{{" not in simple and "{%" not in simple:
+            return simple
+        if self.template is None:
+            raise Unresolved
+        needed = {name: item for name, item in values.items() if item is not Unresolved}
+        return self.template(value, needed)
+
+
+def _simple(found: re.Match[str], values: Mapping[str, Any]) -> str:
+    """Return the value of a simple template, or the template if its value is not a plain one."""
+    name, _, fallback = found.groups()
+    value = values.get(name, fallback)
+    is_plain = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value) if is_plain and "{" not in str(value) else found[0]
+
+
+def problems(targets: Targets, hosts: Iterable[Any]) -> Iterator[Problem]:
+    """Yield the feeds of different hosts that deliver to the same file."""
+    feeds: list[tuple[str, Mapping[str, Any]]] = []
+    for host in hosts:
+        try:
+            feeds += [(host.name, feed) for feed in targets.feeds(host) if feed["feed"]]
+        except Unresolved:
+            continue
+    for file, users in destinations.shared(feeds).items():
+        names = frozenset(host for host, _ in users)
+        if len(names) > 1:  # the program's rules compare the feeds of one host
+            yield Problem(_message(file, users), names)
+
+
+def _message(file: tuple[str, ...], users: Sequence[tuple[str, str]]) -> str:
+    server, _, folder, name = file
+    who = " and ".join(f"{feed} of {host}" for host, feed in users)
+    return (
+        f"{who} deliver to the same file, {folder}/{name} on {server}. The later one would "
+        f"overwrite the roster of the other. Correct {FEED_PREFIX}remote_dir, or the "
+        "district_name and district_site_code that it is made of, or remove one of the hosts"
+    )

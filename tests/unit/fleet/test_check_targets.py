@@ -1,0 +1,98 @@
+"""Hosts that deliver to the same file at the vendor are found without resolving everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from roster_fleet.check import targets
+from support import written
+
+MAPLE = "district_name: Elm\ndistrict_site_code: '1'\nroster_upload_feed: elm\n"
+OTHER = MAPLE.replace("elm", "fir")
+
+
+def messages(folder: Path, texts: Mapping[str, str], template: Any = None) -> list[str]:
+    inventory = written.inventory(folder, texts)
+    manager = InventoryManager(loader=DataLoader(), sources=[str(folder)], cache=False)
+    hosts = manager.groups["district_hosts"].get_hosts()
+    found = targets.problems(targets.Targets(inventory, template), hosts)
+    return [problem.text for problem in found]
+
+
+def of(maple: str, oak: str, **more: str) -> dict[str, str]:
+    return {"host_vars/maple.yml": maple, "host_vars/oak/main.yml": oak, **more}
+
+
+ITEM = "{feed: oak, remote_dir: /imagine/1-Elm/product/}"
+
+
+@pytest.mark.parametrize(
+    "oak",
+    [
+        OTHER,
+        f"roster_upload_feeds: [{ITEM}]\n",
+        "roster_upload_feed: oak\nroster_upload_remote_dir: imagine/1-Elm/product\n",
+        OTHER + "roster_upload_remote_host: SFTP.imaginelearning.com\n",
+        OTHER + "roster_upload_remote_name: null\n",
+        "roster_upload_feed: oak\ndistrict_name: Elm\ndistrict_site_code: 1\n",
+    ],
+)
+def test_two_hosts_of_one_file(oak: str, tmp_path: Path) -> None:
+    (text,) = messages(tmp_path, of(MAPLE, oak))
+    for part in (
+        "elm of maple and ",
+        " of oak deliver to the same file, imagine/1-Elm/product/OneRoster.zip on sftp.imagine",
+        "roster_upload_remote_dir",
+        "district_site_code",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    "oak",
+    [
+        OTHER + "roster_upload_remote_port: 2222\n",
+        OTHER + "roster_upload_remote_name: other.zip\n",
+        OTHER.replace("'1'", "'2'"),
+        OTHER.replace("fir", "''"),  # no feed
+        OTHER + "district_product: math\n",
+        f"roster_upload_feeds: [{ITEM}, {ITEM}]\n".replace("1-Elm", "2-Elm"),  # one host's own
+        OTHER + "roster_upload_remote_dir: !vault x\n",
+        OTHER + "roster_upload_feeds: '{{ x }}'\n",
+        OTHER + "roster_upload_remote_dir: imagine/1-{{ x | lower }}/product\n",
+    ],
+)
+def test_hosts_of_different_files_or_of_unknown_ones(oak: str, tmp_path: Path) -> None:
+    assert messages(tmp_path, of(MAPLE, oak)) == []
+
+
+def test_nothing_is_known_about_encrypted_files(tmp_path: Path) -> None:
+    sealed = {"host_vars/oak/vault.yml": "$ANSIBLE_VAULT;1.2;AES256;x\n61\n"}
+    assert messages(tmp_path, of(MAPLE, OTHER, **sealed)) == []
+
+
+def test_groups_say_the_rest(tmp_path: Path) -> None:
+    oak = "roster_upload_feed: oak\ndistrict_name: Elm\n"
+    groups = {"group_vars/all.yml": "district_site_code: '2'\ndistrict_product: math\n",
+              "group_vars/sis_elm.yml": "district_site_code: '1'\n"}  # fmt: skip
+    assert len(messages(tmp_path, of(MAPLE, oak, **groups))) == 1
+    hosts = written.HOSTS_FILE.replace("        oak:\n", "        oak: {district_name: Fir}\n", 1)
+    texts = of(MAPLE, "roster_upload_feed: oak\n", **groups, **{"hosts.yml": hosts})
+    assert messages(tmp_path, texts) == []
+
+
+def test_another_template_is_resolved_by_ansible(tmp_path: Path) -> None:
+    oak = OTHER + "roster_upload_remote_dir: imagine/1-{{ district_name | title }}/product\n"
+    seen = []
+
+    def template(text: str, variables: Mapping[str, Any]) -> str:
+        seen.append((text, variables["district_name"]))
+        return "imagine/1-Elm/product"
+
+    assert len(messages(tmp_path, of(MAPLE, oak), template)) == 1
+    assert seen == [("imagine/1-{{ district_name | title }}/product", "Elm")]
