@@ -89,6 +89,19 @@ def test_all_are_told_and_the_rest_is_left_in_a_file(report: Any, tmp_path: Path
     assert (tmp_path / "build" / "east" / "send.limit").read_text() == "b\nc\nd\n"
 
 
+def test_an_unreachable_host_has_a_reason_in_a_loop_and_for_a_secret(report: Any) -> None:
+    items = [{"msg": "fine"}, {"unreachable": True, "msg": "Task failed: no route"}]
+    looped = result("a", "All items completed", results=items, loop=[1])
+    censored = result("b", "", censored="the output has been hidden")
+    for one in (looped, censored, result("c", "no route to x", no_log=True)):
+        report.v2_runner_on_unreachable(one)
+    report.v2_playbook_on_stats(stats({}, set(), {"a", "b", "c"}))
+    text = " ".join(report._display.text.split())
+    assert "not reached: no route" in text
+    assert text.count("the reason is hidden") == 2
+    assert "route to x" not in text
+
+
 def test_a_project_that_is_read_only(report: Any, tmp_path: Path) -> None:
     (tmp_path / "build").write_text("no folder")
     report.v2_runner_on_failed(result("b", "it broke"))

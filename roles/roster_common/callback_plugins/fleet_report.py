@@ -81,6 +81,15 @@ def first_line(text: str) -> str:
     return f"{shown} (and more, above)" if more else shown
 
 
+def why_dark(result: Any) -> str:
+    """Return why a host was unreachable. A secret task hides it, and a loop has it in its items."""
+    done = result._result
+    if result._task.no_log or done.get("_ansible_no_log") or "censored" in done:
+        return "the reason is hidden, since the task uses a secret. verify.yml shows it"
+    items = [item for item in done.get("results", ()) if item.get("unreachable")]
+    return first_line(str((items or [done])[0].get("msg", "")))
+
+
 def rows_of(host: str, left: Any) -> Iterator[Row]:
     """Yield the rows that a host's tasks have left, with printable texts.
 
@@ -178,8 +187,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Remember why a host was unreachable, unless it has failed before."""
         if not getattr(result._task, "ignore_unreachable", False):
-            why = first_line(str(result._result.get("msg", "")))
-            self.troubles.setdefault(result._host.get_name(), f"not reached: {why}")
+            self.troubles.setdefault(result._host.get_name(), f"not reached: {why_dark(result)}")
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """Return the rows of all hosts in the inventory's order. Failures come last."""
