@@ -39,6 +39,38 @@ def test_a_wrong_path_is_named(tmp_path: Path) -> None:
     assert text.startswith(f"{tmp_path / 'gone'}: there is no such inventory")
 
 
+def test_a_run_without_an_inventory_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside of the operator's folder, or with several inventories in it, nobody typed -i."""
+    monkeypatch.chdir(tmp_path)
+    nowhere = tmp_path / "hosts"  # as Ansible's own, which Debian's package makes without hosts
+    monkeypatch.setattr(readable, "NOT_NAMED", str(nowhere))
+    (text,) = texts(nowhere, {"all": []}, [])
+    assert text.startswith("no inventory is named. Run the command in your own folder")
+    for name in ("west", "east", "example"):
+        (tmp_path / "inventories" / name).mkdir(parents=True)
+    nowhere.write_text("# no host\n")
+    (text,) = texts(nowhere, {"all": []}, [])
+    assert text.endswith("Choose one: -i inventories/east, -i inventories/west")
+    assert texts(nowhere, written.GROUPS) == []
+
+
+def test_an_inventory_without_its_folder_is_suggested(tmp_path: Path) -> None:
+    (tmp_path / "inventories" / "east").mkdir(parents=True)
+    (text,) = texts(tmp_path / "east", {"all": []}, [])
+    assert text.endswith("there is no such inventory. Did you mean -i inventories/east?")
+
+
+def test_the_folder_of_all_inventories_is_not_one(tmp_path: Path) -> None:
+    home = tmp_path / "inventories"
+    written.write(home / "east", {})
+    (text,) = texts(home, written.GROUPS)
+    assert text == f"{home} is the folder of all inventories. Choose one: -i inventories/east"
+    (home / "hosts.yml").write_text("all:\n")
+    assert texts(home, written.GROUPS) == []
+
+
 def test_a_good_inventory_has_no_problem(tmp_path: Path) -> None:
     assert texts(written.write(tmp_path, {}), written.GROUPS) == []
 
