@@ -203,9 +203,10 @@ class Vault:
             else f"there is no key for the vault id {vault_id!r}."
         )
         return (
-            f"{problem} Is {vault_id}@scripts/vault-client in vault_identity_list (ansible.cfg)? "
-            "The client takes the key from an environment variable, a file or a command. Run "
-            f"scripts/vault-client --vault-id {vault_id} to see which (README, Vault keys)."
+            f"{problem} The client takes the key from an environment variable, a file or a "
+            'command (docs/credentials.md, "Where a vault key comes from"). To see where it '
+            f"looked, run in your folder: scripts/vault-client --vault-id {vault_id} >/dev/null. "
+            f"Is {vault_id}@scripts/vault-client in vault_identity_list (ansible.cfg)?"
         )
 
     def is_open_to_all(self, data: bytes) -> bool:
@@ -222,7 +223,7 @@ class Vault:
         if not wanted and any(known == vault_id for known, _ in self.barred):
             raise VaultError(
                 f"the key of the vault id {vault_id!r} is in git and known to everybody. Make a "
-                "key of your own, for the vault id of your inventory (README)"
+                "key of your own with scripts/new-inventory (README)"
             )
         if not wanted:
             raise VaultError(self.lack_of(vault_id))

@@ -216,6 +216,11 @@ class Folder:
 
 def _check_name(name: str) -> None:
     """Raise LayoutError if an inventory cannot have this name."""
+    if "/" in name:
+        raise LayoutError(
+            f"{name!r} is a path. Give your folder first, then the inventory's name alone: "
+            "scripts/new-inventory ~/rosters mydistrict"
+        )
     if not NAME.fullmatch(name) or name.endswith(ENDINGS):
         raise LayoutError(
             f"{name!r} cannot name an inventory. Use letters, digits, '_', '.' and '-', and "

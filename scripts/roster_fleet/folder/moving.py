@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -121,7 +122,7 @@ class Move:
             found.append(
                 f"your settings were copied. These tracked files of {self.old_root} are still "
                 f"changed: {', '.join(names)}. See git diff there. Then restore them, so that git "
-                f"pull works: git -C {self.old_root} restore ."
+                f"pull works: git -C {shlex.quote(str(self.old_root))} restore ."
             )
         if not self._is_alone():
             found.append(

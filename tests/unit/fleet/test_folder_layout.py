@@ -147,7 +147,7 @@ def test_a_link_to_a_checkout_that_is_gone_is_made_anew(folder: Folder) -> None:
 )
 def test_a_name_that_is_no_vault_id_is_refused(folder: Folder, name: str) -> None:
     if name:
-        with pytest.raises(LayoutError, match=r"letters|public key"):
+        with pytest.raises(LayoutError, match=r"letters|public key|is a path"):
             folder.lay_out(name)
         assert not folder.root.exists()
 

@@ -40,7 +40,7 @@ CROSS_DEVICE = OSError(errno.EXDEV, "another file system")
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Make a checkout with an operator's inventory, as earlier releases wanted it."""
-    checkout = tmp_path / "checkout"
+    checkout = tmp_path / "my checkout"  # commands in messages quote it
     for name in ("lab", "example"):
         (checkout / "inventories" / name).mkdir(parents=True)
         (checkout / "inventories" / name / "hosts.yml").touch()
@@ -105,7 +105,7 @@ def test_all_of_an_inventory_is_moved(
     assert move(root, checkout) == 0
     assert_moved(root, checkout)
     said = capsys.readouterr().out
-    assert f"git -C {checkout} restore ." in said
+    assert f"git -C '{checkout}' restore ." in said
     assert "Keep a copy" not in said, "its key is not new"
     assert move(root, checkout) == 0, "the next run finds nothing to move"
     assert_moved(root, checkout)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from roster_fleet import vault
 
 ROOT = Path(__file__).resolve().parents[3]
+PAGE = 'docs/credentials.md, "Where a vault key comes from"'
 KEYS = vault.Vault([("mine", VaultSecret(b"a key of some length"))])
 
 
@@ -86,8 +87,11 @@ def test_a_missing_key_is_named_by_its_id(tmp_path: Path) -> None:
         other.read(path)
     with pytest.raises(vault.VaultError, match="no key for the vault id 'yours'") as failed:
         KEYS.write(path, {"secret": "y"}, "yours")
-    for way in ("vault_identity_list", "vault-client --vault-id yours", "environment", "README"):
+    for way in ("vault_identity_list", "vault-client --vault-id yours", "environment", PAGE):
         assert way in str(failed.value)
+    document, section = PAGE.split(", ")
+    heading = f"## {section.strip(chr(34))}\n"
+    assert heading in (ROOT / document).read_text()
     assert vault.parse(KEYS.read(path)[1], path) == {"secret": "x"}
 
 

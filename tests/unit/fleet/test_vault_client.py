@@ -22,6 +22,7 @@ class Client:
     """The vault client in a checkout of its own, with a home of its own."""
 
     def __init__(self, root: Path) -> None:
+        root /= "my home"  # commands in messages quote it
         self.checkout = root / "checkout"
         (self.checkout / "scripts").mkdir(parents=True)
         (self.checkout / "inventories").mkdir()
@@ -83,7 +84,7 @@ def test_a_file_that_others_can_read_is_refused(mode: int, client: Client) -> No
     path = client.file("mine", "known", mode)
     code, out, error = client("--vault-id", "mine")
     assert (code, out) == (1, "")
-    assert f"chmod 600 {path}" in error
+    assert f"chmod 600 '{path}'." in error
     assert "known" not in error
     # Those in git are no secrets; a file of the operator's own for such an id is one.
     home = client.checkout / "inventories" / "lab"
