@@ -79,9 +79,9 @@ def run(folder: Folder, name: str, source: Path | None) -> str:
             f"the inventory keeps its name, {source.name}, since its vault files name it. Omit "
             f"{name!r}"
         )
-    folder.check(source.name)
     move = moving.Move(source, folder)
     move.check()
+    folder.check(source.name)
     move.run()
     folder.lay_out(source.name, move.vault_ids(), move.own_settings())
     folder.made += move.remarks()

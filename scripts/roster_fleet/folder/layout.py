@@ -104,6 +104,11 @@ class Folder:
                 f"{self.root} is in the checkout. Choose a folder outside, such as ~/rosters, so "
                 "that updates never touch your files"
             )
+        if found := re.search(r"[$,]|\{[{%#]", str(self.root)):
+            raise LayoutError(
+                f"Ansible does not take {found[0]!r} in a path as it is: {self.root}. Choose "
+                "another folder"
+            )
         if self.root.exists() and not self.root.is_dir():
             raise LayoutError(f"{self.root} is not a folder. Choose another path")
         self._check_mode()

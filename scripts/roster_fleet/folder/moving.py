@@ -63,6 +63,17 @@ class Move:
 
     def check(self) -> None:
         """Raise LayoutError if there is nothing to move, or if a file would be overwritten."""
+        if self.source.parent.name != INVENTORIES:  # such as the checkout, or a folder of several
+            raise LayoutError(
+                f"{self.source} is not an inventory, so nothing was moved. Name a folder in the "
+                f"checkout's folder {INVENTORIES}, such as --move {INVENTORIES}/mydistrict"
+            )
+        if self.source.name in settings.PUBLIC_IDS:
+            raise LayoutError(
+                f"{self.source} belongs to the project, and its key is public. Lay out an "
+                "inventory of your own. Then copy your hosts and variables into it, and encrypt "
+                "each secret anew"
+            )
         target = self.folder.inventory(self.source.name)
         if self.source == target:
             raise LayoutError(f"{self.source} is in {self.folder.root} already")

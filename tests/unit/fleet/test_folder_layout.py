@@ -176,3 +176,10 @@ def test_what_is_in_the_way_is_named_before_anything_is_written(folder: Folder) 
     (folder.root / "file").touch()
     with pytest.raises(LayoutError, match="is not a folder"):
         Folder(folder.root / "file", ROOT).lay_out("east")
+
+
+@pytest.mark.parametrize("name", ["a$HOME", "a,b", "a {{ b }}"])
+def test_a_path_that_ansible_reads_otherwise_is_refused(name: str, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / name, ROOT)
+    with pytest.raises(LayoutError, match="Choose another folder"):
+        folder.check()

@@ -178,3 +178,23 @@ def test_a_wrong_source_is_refused(root: Path, checkout: Path, tmp_path: Path) -
         with pytest.raises(LayoutError):
             moving.Move(source, Folder(root, checkout)).check()
     assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (".", "is not an inventory"),
+        ("inventories", "is not an inventory"),
+        ("..", "is not an inventory"),
+        ("inventories/example", "its key is public"),
+    ],
+)
+def test_only_an_inventory_of_the_operator_is_moved(
+    root: Path, checkout: Path, source: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole checkout, or a folder with other things in it, must stay where it is."""
+    before = set(files(checkout))
+    assert command.main([str(root), "--move", str(checkout / source)], checkout) == 1
+    assert words in capsys.readouterr().err
+    assert set(files(checkout)) == before
+    assert not root.exists()
