@@ -50,8 +50,17 @@ def main(arguments: Sequence[str] | None = None, checkout: Path = CHECKOUT) -> i
     folder = Folder(given.folder.expanduser(), checkout)
     try:
         name = run(folder, given.name, given.move)
-    except (LayoutError, SettingsError, OSError) as error:
+    except (LayoutError, SettingsError) as error:
         print(f"new-inventory: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        path = error.filename2 or error.filename or folder.root  # of a link, its own path
+        reason = (error.strerror or str(error)).lower()
+        print(
+            f"new-inventory: {path} cannot be read or written: {reason}. Correct its owner or "
+            "mode, or choose another folder. Then run this command again",
+            file=sys.stderr,
+        )
         return 1
     for line in folder.made or ["nothing to do. Everything is there already"]:
         print(f"new-inventory: {line}")

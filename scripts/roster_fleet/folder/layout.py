@@ -104,6 +104,11 @@ class Folder:
                 f"{self.root} is in the checkout. Choose a folder outside, such as ~/rosters, so "
                 "that updates never touch your files"
             )
+        if real == Path.home().resolve():
+            raise LayoutError(
+                f"{self.root} is your home folder. Choose a folder of its own, such as ~/rosters, "
+                "since all of it belongs into git"
+            )
         if found := re.search(r"[$,]|\{[{%#]", str(self.root)):
             raise LayoutError(
                 f"Ansible does not take {found[0]!r} in a path as it is: {self.root}. Choose "

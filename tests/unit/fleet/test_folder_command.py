@@ -44,6 +44,30 @@ def test_a_refusal_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not (tmp_path / "new").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/checkout", None, str(self))
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    assert command.main([str(tmp_path), "east"], ROOT) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/roster-delivery cannot be read or written: permission denied" in error
+    (tmp_path / "file").touch()
+    assert command.main([str(tmp_path / "file" / "x"), "east"], ROOT) == 1
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_a_home_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command.main([str(tmp_path), "east"], ROOT) == 1
+    assert "is your home folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_script_needs_nothing_but_python(tmp_path: Path) -> None:
     words = ["/usr/bin/env", "-i", "python3", "-S", str(ROOT / "scripts/new-inventory")]
     done = subprocess.run([*words, str(tmp_path), "a"], capture_output=True, text=True, check=True)
