@@ -32,12 +32,14 @@ def lines(
         return f"ansible-playbook {path}{where}{words}"
 
     steps = [
-        ("Look at the new lines, and commit them", f"git add {shell_path(folder)}"),
         ("Check the inventory. This touches no host", run("site", " --tags validate")),
         ("Preview the changes of the hosts", run("site", f"{limit} --check --diff")),
         ("Make the changes", run("site", limit)),
         ("See what is missing for the first delivery", run("verify", limit)),
     ]
+    # Before the README's last step the folder is not in git yet.
+    if any((home / ".git").exists() for home in folder.absolute().parents):
+        steps.insert(0, ("Look at the new lines, and commit them", f"git add {shell_path(folder)}"))
     if for_later:
         shown = list(for_later[:LONGEST_LIMIT])
         more = len(for_later) - len(shown)

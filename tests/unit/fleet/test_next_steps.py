@@ -12,6 +12,7 @@ def test_the_steps_name_hosts_and_inventory_as_they_were_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
     folder = tmp_path / "inventories" / "north"
     lines = next_steps.lines(
         folder,
@@ -39,4 +40,4 @@ def test_the_inventory_of_ansible_cfg_needs_no_option(tmp_path: Path) -> None:
         tmp_path, many, playbook=Path("my books/onboard.yml"), is_default=True, for_later=[]
     )
     assert lines[-1].strip() == "ansible-playbook 'my books/verify.yml'"
-    assert "1. Look at" in lines[1]
+    assert "1. Check the inventory" in lines[1], "a folder outside of git has nothing to commit"
