@@ -200,6 +200,21 @@ def test_a_loop_says_what_failed_first(report: Any) -> None:
     assert report.troubles == {"b": "no room", "c": "All items failed"}
 
 
+@pytest.mark.parametrize("command", ["/no/such 'a b'", ["/no/such", "a b"]])
+def test_a_command_without_output_is_named(report: Any, command: Any) -> None:
+    report.v2_runner_on_failed(result("b", "Error executing command.", cmd=command, stderr=""))
+    secret = result("c", "Error executing command.", cmd=command, no_log=True)
+    report.v2_runner_on_failed(secret)
+    assert report.troubles["b"] == "Error executing command: /no/such 'a b'"
+    assert report.troubles["c"] == "failed at: the task"
+
+
+def test_a_file_that_cannot_be_included_is_named(report: Any) -> None:
+    told = result("b", "", action="ansible.builtin.include_tasks", reason="no file x.yml\nmore")
+    report.v2_runner_on_failed(told)
+    assert report.troubles == {"b": "no file x.yml (and more, above)"}
+
+
 def test_an_item_of_a_loop_speaks_like_a_command(report: Any) -> None:
     failed = {"failed": True, "msg": "non-zero return code", "rc": 1, "stderr": "no room"}
     for host, item in {"b": failed, "c": failed | {"_ansible_no_log": True}}.items():

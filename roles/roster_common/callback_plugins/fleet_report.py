@@ -92,12 +92,19 @@ def failure_message(task: Any, done: Mapping[str, Any]) -> str:
     """Return the first line that says why a task, or one item of its loop, failed, or ""."""
     if is_secret(task, done):
         return ""
-    message = first_line(str(done.get("msg", "")))
+    message = first_line(str(done.get("msg") or done.get("reason") or ""))  # reason: of an include
     module = task.action.rpartition(".")[2]
     if module in COMMANDS and done.get("rc"):
         keys = ("stdout", "stderr") if module in IN_TERMINAL else ("stderr", "stdout")
-        return next(filter(None, (first_line(str(done.get(key, ""))) for key in keys)), message)
+        output = next(filter(None, (first_line(str(done.get(key, ""))) for key in keys)), "")
+        return output or _with_command(message, done.get("cmd"))
     return message
+
+
+def _with_command(message: str, command: Any) -> str:
+    """Return the message about a command without output, such as one that is missing."""
+    words = shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
+    return f"{message.rstrip('.')}: {first_line(words)}" if words else message
 
 
 def rows_of(host: str, left: Any) -> Iterator[Row]:
