@@ -80,8 +80,12 @@ def judged(feed: Feed, config_file: Path, ledger: Ledger) -> Receipt | None:
     try:
         since = stamp(dt.datetime.fromtimestamp(config_file.stat().st_mtime, dt.UTC))
         history = ledger.history()
-    except OSError:
+    except (FileNotFoundError, PermissionError):  # of another account, which may be no fault
         return None
+    except OSError as error:  # a delivery stops there, too
+        raise Failure(
+            Exit.LOCAL, f"{error.filename} cannot be read ({error.strerror}). Look at this file"
+        ) from None
     if any(receipt.source.sha256 for receipt in history):
         digest = _digest(feed)
         return _last_judgement(history, digest, since) if digest else None

@@ -147,3 +147,11 @@ def test_a_check_that_takes_too_long_is_not_ready(host: Host) -> None:
     host.patch.setattr(content, "answer_as_owner", slow)
     assert is_open(host)
     assert look(host).text.startswith("not checked: the answer took too long")
+
+
+def test_a_ledger_that_stops_a_delivery_is_a_fault(host: Host) -> None:
+    (host.state / "receipts.jsonl").mkdir()
+    found = look(host)
+    assert (found.code, found.is_ok) == (Exit.LOCAL, False)
+    assert "receipts.jsonl cannot be read (is not a plain file)" in found.text
+    assert host.run("rehearse") == Exit.LOCAL
