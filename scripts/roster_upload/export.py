@@ -129,7 +129,8 @@ def _instead(folder: Path, wanted: str, subject: str = "Its folder") -> str:
         key=lambda name: (-difflib.SequenceMatcher(None, key, _plain(name)).ratio(), name),
     )
     shown = ", ".join(_quoted(folder / name, is_folder=found[name]) for name in nearest[:NAMED])
-    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    least = "at least " if len(found) == MOST_LOOKED_AT else ""
+    more = f" and {least}{len(found) - NAMED:,} more" if len(found) > NAMED else ""
     return (
         f"{subject} holds {shown}{more}. If one of them is the export, correct its name or the "
         "path of the source"
