@@ -6,6 +6,7 @@ Widths are counted in the terminal's cells. A wide character takes two, a combin
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -22,6 +23,10 @@ INDENT = "  "  # of a note below its row
 NARROWEST = 8  # a column whose cells wrap
 LEAST_NOTE = 40  # a note beside its row. A longer one that has less room goes below the row.
 KEPT = 0  # the rank of a column that is always shown
+
+# A command in a note, with adjacent marks. People copy it, so it is broken only if it is too wide.
+COMMAND = re.compile(r"[^\s`]*`[^`]+`[^\s`]*")
+NO_BREAK = "\ue000"  # in place of a blank of a command. Printable texts do not contain it.
 
 _CONSOLE = Console(file=io.StringIO(), width=80)
 
@@ -162,5 +167,10 @@ def wrapped(text: str, width: int) -> list[str]:
     """Return a text in lines of at most `width` cells, broken between words if possible."""
     if cell_len(text) <= width:
         return [text]
+    text = COMMAND.sub(lambda found: _unbroken(found[0], width), text)
     lines = Text(text).wrap(_CONSOLE, width, overflow="fold")
-    return [text for line in lines if (text := line.plain.rstrip())]
+    return [text.replace(NO_BREAK, " ") for line in lines if (text := line.plain.rstrip())]
+
+
+def _unbroken(command: str, width: int) -> str:
+    return command.replace(" ", NO_BREAK) if cell_len(command) <= width else command

@@ -129,7 +129,8 @@ def _instead(folder: Path, wanted: str, subject: str = "Its folder") -> str:
         key=lambda name: (-difflib.SequenceMatcher(None, key, _plain(name)).ratio(), name),
     )
     shown = ", ".join(_quoted(folder / name, is_folder=found[name]) for name in nearest[:NAMED])
-    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    least = "at least " if len(found) == MOST_LOOKED_AT else ""
+    more = f" and {least}{len(found) - NAMED:,} more" if len(found) > NAMED else ""
     return (
         f"{subject} holds {shown}{more}. If one of them is the export, correct its name or the "
         "path of the source"
@@ -314,13 +315,23 @@ def _refuse_too_large(
         )
     if total > most:
         raise _too_large(path_text(export.path), total, most)
+    require_room(export, total, folder.parent)
+
+
+def require_room(export: Export, size: int, folder: Path) -> int:
+    """Return the free bytes of a folder's disk. Raise Failure if no copy of the export fits.
+
+    A folder of CSV files is compressed, so it may fit as long as there is any room.
+    """
     free = shutil.disk_usage(folder).free
-    if not export.is_folder and total > free:
+    needed = min(size, 1) if export.is_folder else size
+    if needed > free:
         raise Failure(
             Exit.LOCAL,
-            f"no room for a private copy in {folder.parent}: {total:,} bytes are needed, "
-            f"{free:,} are free",
+            f"no room for a private copy in {folder}: {needed:,} bytes are needed, {free:,} are "
+            "free",
         )
+    return free
 
 
 def _too_large(what: str, size: int, most: int) -> Failure:

@@ -116,7 +116,7 @@ def test_a_feed_of_one_is_asked_for_among_all(fleet: Path, play: Play) -> None:
     feed = lab_fleet.feed_of(GOOD)
     done = play("verify", fleet, "-e", f"roster_feed={feed}")
     assert done.returncode == 0, done.stdout
-    assert "not rehearsed" in row(done.stdout, feed)
+    assert "ready" in row(done.stdout, feed)
     assert f" {lab_fleet.feed_of(ALSO_GOOD)} " not in done.stdout
     assert "not begun" not in done.stdout
     done = play("send", fleet, "-e", f"roster_feed={feed}", "--check")

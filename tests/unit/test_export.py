@@ -652,6 +652,15 @@ def test_the_nearest_three_names_come_first(tmp_path: Path) -> None:
     assert 'holds "OneRoster (2).zip", "oneroster.zip", "Oneroster.tmp" and 3 more. If' in told
 
 
+def test_a_folder_of_many_files_is_not_counted_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "MOST_LOOKED_AT", 5)
+    for number in range(9):
+        (tmp_path / f"{number}.log").write_bytes(b"x")
+    assert " and at least 2 more. If" in told_of(tmp_path / "OneRoster.zip")
+
+
 def test_a_name_steers_no_terminal(tmp_path: Path) -> None:
     (tmp_path / "\x1b]0;x\x07\u202eRoster.zip").write_bytes(b"x")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.zip")).write_bytes(b"x")

@@ -213,6 +213,56 @@ def test_a_loop_says_what_failed_first(report: Any) -> None:
     assert report.troubles == {"b": "no room", "c": "All items failed"}
 
 
+@pytest.mark.parametrize("command", ["/no/such 'a b'", ["/no/such", "a b"]])
+def test_a_command_without_output_is_named(report: Any, command: Any) -> None:
+    report.v2_runner_on_failed(result("b", "Error executing command.", cmd=command, stderr=""))
+    secret = result("c", "Error executing command.", cmd=command, no_log=True)
+    report.v2_runner_on_failed(secret)
+    assert report.troubles["b"] == "Error executing command: /no/such 'a b'"
+    assert report.troubles["c"] == "failed at: the task"
+
+
+def test_a_file_that_cannot_be_included_is_named(report: Any) -> None:
+    told = result("b", "", action="ansible.builtin.include_tasks", reason="no file x.yml\nmore")
+    report.v2_runner_on_failed(told)
+    assert report.troubles == {"b": "no file x.yml (and more, above)"}
+
+
+def test_an_item_of_a_loop_speaks_like_a_command(report: Any) -> None:
+    failed = {"failed": True, "msg": "non-zero return code", "rc": 1, "stderr": "no room"}
+    for host, item in {"b": failed, "c": failed | {"_ansible_no_log": True}}.items():
+        told = result(host, "One or more items failed", results=[{"msg": "fine"}, item], loop=[1])
+        report.v2_runner_on_failed(told)
+    assert report.troubles == {"b": "no room", "c": "failed at: the task"}
+
+
+def test_the_words_of_ssh_are_not_the_hosts(report: Any) -> None:
+    """As the look at a session of an account that cannot log in."""
+    streams = {"stdout": "This account is locked.\r\n", "stderr": "Shared connection closed.\r\n"}
+    report.v2_runner_on_failed(result("b", "non-zero", action="ansible.builtin.raw", **streams))
+    streams["stdout"] = ""
+    report.v2_runner_on_failed(result("c", "non-zero", action="ansible.builtin.raw", **streams))
+    assert report.troubles == {"b": "This account is locked.", "c": "Shared connection closed."}
+
+
+def test_the_reason_of_an_unreachable_host_is_shown_not_its_banner(report: Any) -> None:
+    begin = "Failed to connect to the host via ssh: Authorized use only\r\n"
+    report.v2_runner_on_unreachable(result("b", f"{begin}m@b: Permission denied\r\n"))
+    report.v2_runner_on_unreachable(result("c", ""))
+    assert report.troubles == {
+        "b": "not reached: m@b: Permission denied",
+        "c": "not reached: no reason is known",
+    }
+
+
+def test_a_host_that_was_left_in_the_middle_was_begun(report: Any) -> None:
+    """Too many hosts of its batch failed."""
+    report.v2_runner_on_failed(result("b", "it broke"))
+    report.v2_playbook_on_stats(stats({}, {"b"}, set()))
+    assert "a     STOPPED    the run stopped before this host was finished" in report._display.text
+    assert "c     not begun  the run stopped before it reached" in report._display.text
+
+
 @pytest.mark.parametrize(
     ("streams", "told"),
     [
@@ -409,6 +459,14 @@ def test_a_failure_that_was_rescued_hides_no_other(report: Any, is_ok: bool) -> 
         assert report.troubles == {}
     report.v2_runner_on_failed(result("a", "the disk is full", parent=role))
     assert report.troubles == {"a": "the disk is full"}
+
+
+def test_a_failure_that_was_rescued_does_not_explain_a_lost_connection(report: Any) -> None:
+    role = block("role", is_rescued=False)
+    rescued = block("rescued", is_rescued=True, parent=role)
+    report.v2_runner_on_failed(result("a", "refused", parent=rescued))
+    report.v2_runner_on_unreachable(result("a", "no route", parent=role))
+    assert report.troubles == {"a": "not reached: no route"}
 
 
 def test_a_host_that_may_be_unreachable_is_no_trouble(report: Any) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 from ansible import context
 from live_session import host_notes, host_problems, kept_packages, read_session
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "roles/district_hardening/files/look.sh"
+ROLE = ROOT / "roles/district_hardening"
+SCRIPT = ROLE / "files/look.sh"
 GOOD = """\
+user maria logs in
+begin
 connection 10.7.0.9 50122 10.7.1.1 22
 user maria
 group maria
@@ -87,6 +94,10 @@ def test_a_host_in_order_is_begun_without_a_note() -> None:
         ("203.0.113.7", {"inbox_users": ["sis"]}, False),
         # sshd keeps to the networks without the firewall, too, if there are inboxes.
         ("198.51.100.7", {"is_firewall": False}, True),
+        # The end of a tunnel on the host. The firewall lets it in.
+        ("127.0.0.1", {}, True),
+        ("::1", {}, True),
+        ("127.0.0.1", {"inbox_users": ["sis"]}, False),
         ("198.51.100.7", {"is_firewall": False, "inbox_users": ["sis"]}, False),
         ("198.51.100.7", {"check_session": False}, True),
     ],
@@ -176,7 +187,9 @@ def test_programs_that_are_missing_are_named() -> None:
     assert problems(("has sudo\nhas root\n", "")) == [
         "sudo is missing on the host. Run `apt install sudo && adduser maria sudo` there as root"
     ]
-    assert problems(("has sudo\nhas root\n", ""), become_method="doas") == []
+    for method in ("doas", "community.general.doas", "su"):
+        assert problems(("has sudo\nhas root\n", ""), become_method=method) == []
+    assert problems(("has sudo\nhas root\n", ""), become_method="ansible.builtin.sudo")
 
 
 def test_sudo_with_a_password_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +200,12 @@ def test_sudo_with_a_password_needs_one(monkeypatch: pytest.MonkeyPatch) -> None
     (found,) = problems(asks, ("group sudo\n", "group staff\n"), allow_groups=["staff"])
     assert "run `adduser maria sudo` there as root and add --ask-become-pass" in found
     assert problems(asks, has_become_password=True) == []
-    monkeypatch.setattr(context, "CLIARGS", {"become_ask_pass": True})
+    for options in ({"become_ask_pass": True}, {"become_method": "su"}):
+        monkeypatch.setattr(context, "CLIARGS", options)
+        assert problems(asks, become_method="") == []
+    monkeypatch.setattr(context, "CLIARGS", {"become_method": "sudo"})
+    assert len(problems(asks, become_method="")) == 1
+    monkeypatch.setenv("ANSIBLE_BECOME_PASS", "x")
     assert problems(asks) == []
 
 
@@ -198,7 +216,7 @@ def test_an_answer_that_breaks_off_is_no_answer() -> None:
 
 @pytest.mark.parametrize("line", ["connection", "connection a b c d", "system X='", "socket tcp x"])
 def test_a_host_that_answers_anything_else_ends_nothing(line: str) -> None:
-    hostile = [line, "user \x1b]0;x\x07", *GOOD.splitlines()]
+    hostile = ["begin", line, "user \x1b]0;x\x07", *GOOD.splitlines()[2:]]
     session = read_session(hostile)
     assert session["user"].isprintable()
     host_notes(session, VALUES)
@@ -281,3 +299,43 @@ def test_the_script_finds_the_session_above_sudo() -> None:
     )
     session = read_session(done.stdout.splitlines())
     assert (session["client"], session["user"]) == ("10.7.0.9", "root")
+
+
+def test_the_command_is_one_line_for_every_login_shell() -> None:
+    """A quoted text ends with the line in csh. A login shell's own files may print before."""
+    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - a command
+    environment.filters["quote"] = shlex.quote
+    environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
+    values = yaml.safe_load((ROLE / "vars/main/session.yml").read_text())
+    command = environment.from_string(values["__district_hardening_look"]).render(
+        role_path=ROLE,
+        district_hardening_packages_removed=["no-such", "a b"],
+        lookup=lambda _, path, rstrip: Path(path).read_text(),
+    )
+    assert command.isprintable()
+    assert not set("'!") & set(command.replace("'a b'", ""))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"printf 'connection to maria\nend'; {command}"],
+        env={"PATH": "/usr/bin:/bin", "SSH_CONNECTION": "::ffff:10.7.0.9 50122 10.7.1.1 22"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    session = read_session(done.stdout.splitlines())
+    assert (session["is_complete"], session["client"]) == (True, "10.7.0.9")
+    assert done.stderr == ""
+
+
+def test_the_system_is_read_from_its_second_place(tmp_path: Path) -> None:
+    release = tmp_path / "os-release"
+    release.write_text("PRETTY_NAME='Debian GNU/Linux 12 (bookworm)'\nID='debian'\nVERSION_ID=12\n")
+    script = SCRIPT.read_text().replace("/etc/os-release", "/no/such/file")
+    script = script.replace("/usr/lib/os-release", str(release))
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    session = read_session(done.stdout.splitlines())
+    assert (session["release"], session["system"]) == ("12", "Debian GNU/Linux 12 (bookworm)")
+
+
+def test_what_comes_before_the_answer_is_no_answer() -> None:
+    assert look()["user"] == "maria"
+    assert "incomplete" in problems(("begin\n", ""))[0]

@@ -1,6 +1,9 @@
 # Prints what the role has to know of a host before the first change, a line `WORD VALUE...` each.
 # It runs as the account that logs in, and changes nothing. It needs neither Python nor sudo.
-# The arguments are packages that the role may remove.
+# The arguments are packages that the role may remove. A login shell's own files may print before.
+
+echo
+echo "begin"
 
 connection=$SSH_CONNECTION
 pid=$$
@@ -16,7 +19,11 @@ user=${SUDO_USER:-$(id -un)}
 echo "user $user"
 # As sshd asks for a new login. The groups of this session may be older.
 id -Gnz "$user" 2>/dev/null | tr '\0' '\n' | sed 's/^/group /'
-grep -hE '^(ID|VERSION_ID|PRETTY_NAME)=' /etc/os-release 2>/dev/null | sed 's/^/system /'
+for release in /etc/os-release /usr/lib/os-release; do
+  [ -e "$release" ] || continue
+  sed -nE 's/^(ID|VERSION_ID|PRETTY_NAME)=/system &/p' "$release"
+  break
+done
 command -v python3 >/dev/null && echo "has python3"
 
 root=none

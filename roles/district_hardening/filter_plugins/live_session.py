@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ PREFIX = "district_hardening_"
 RELEASES = ("12", "13")  # of Debian
 LONGEST = 100  # characters of a text from the host
 MOST_SERVICES = 20
+LOOPBACK = ("127.0.0.0/8", "::1/128")  # also a tunnel's end on the host
+PASSWORDS = ("ANSIBLE_BECOME_PASS", "ANSIBLE_SUDO_PASS")  # of Ansible's plugin for sudo
 # Ports on which a client waits for answers, which the firewall lets in.
 CLIENTS = {("udp", 68), ("udp", 546)}
 # `ss` shows its own address and, for root, the programs: users:(("sshd",pid=1,fd=3)).
@@ -25,11 +28,14 @@ Session = dict[str, Any]
 def read_session(lines: Sequence[str]) -> Session:
     """Return what `files/look.sh` has printed. Its lines are `WORD VALUE...`.
 
-    The answer comes from the host. A compromised one can print anything.
+    The answer comes from the host. A compromised one can print anything. What is before `begin` is
+    of the login shell, such as a banner.
     """
     found: dict[str, list[str]] = {}
-    for line in lines:
-        word, _, value = line.strip().partition(" ")
+    texts = [line.strip() for line in lines]
+    begun = max((at for at, text in enumerate(texts) if text == "begin"), default=len(texts))
+    for text in texts[begun:]:
+        word, _, value = text.partition(" ")
         found.setdefault(word, []).append(value)
     client, port = _connection(_first(found, "connection"))
     system = _system(found.get("system", []))
@@ -133,7 +139,7 @@ def _program_problems(session: Session, values: Mapping[str, Any]) -> Iterator[s
     user = session["user"]
     if "python3" not in session["has"]:
         yield "python3 is missing on the host. Run `apt install python3` there as root"
-    if "root" in session["has"] or values["become_method"] != "sudo":
+    if "root" in session["has"] or not _is_sudo(values["become_method"]):
         return
     if "sudo" not in session["has"]:
         yield (
@@ -147,10 +153,18 @@ def _program_problems(session: Session, values: Mapping[str, Any]) -> Iterator[s
         yield f"{user} cannot use sudo without a password. To go on, {advice}"
 
 
+def _is_sudo(method: str) -> bool:
+    """Return whether sudo changes the account: by the inventory, command line or ansible.cfg."""
+    chosen = method or context.CLIARGS.get("become_method") or "sudo"
+    return str(chosen).rpartition(".")[2] == "sudo"
+
+
 def is_password_asked() -> bool:
-    """Return whether the command line brings a password for sudo."""
+    """Return whether the command line, the environment or ansible.cfg brings sudo's password."""
     options = context.CLIARGS
-    return bool(options.get("become_ask_pass") or options.get("become_password_file"))
+    if options.get("become_ask_pass") or options.get("become_password_file"):
+        return True
+    return any(os.environ.get(name) for name in PASSWORDS)
 
 
 def _session_problems(session: Session, values: Mapping[str, Any]) -> Iterator[str]:
@@ -187,7 +201,7 @@ def _networks(values: Mapping[str, Any]) -> list[str] | None:
     if values["inbox_users"]:  # sshd lets in only an SIS from elsewhere
         return list(values["inbound_networks"])
     if values["is_firewall"]:
-        return [*values["inbound_networks"], *values["inbox_networks"]]
+        return [*values["inbound_networks"], *values["inbox_networks"], *LOOPBACK]
     return None
 
 

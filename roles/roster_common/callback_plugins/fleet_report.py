@@ -16,7 +16,7 @@ from ansible.utils.color import ANSIBLE_COLOR
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import outputs, terminal_table
+from roster_fleet import outputs, terminal_table, unreachable
 from roster_fleet.folder import settings
 from roster_fleet.terminal import TERMINAL
 from roster_fleet.terminal_table import Column
@@ -48,6 +48,8 @@ FAIL = "fail"  # In a rescue section, its message explains the failure of the bl
 STOPS_ALL = "fleet_report_stops_all"
 # Modules with output that is more useful than Ansible's message.
 COMMANDS = ("command", "shell", "raw", "script")
+# They run in a terminal, so stderr is that of ssh. The host's answer is on stdout.
+IN_TERMINAL = ("raw", "script")
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
@@ -81,13 +83,38 @@ def first_line(text: str) -> str:
     return f"{shown} (and more, above)" if more else shown
 
 
+def is_secret(task: Any, done: Mapping[str, Any]) -> bool:
+    """Return whether a result must not be shown."""
+    return bool(task.no_log or done.get("_ansible_no_log"))
+
+
+def failure_message(task: Any, done: Mapping[str, Any]) -> str:
+    """Return the first line that says why a task, or one item of its loop, failed, or ""."""
+    if is_secret(task, done):
+        return ""
+    message = first_line(str(done.get("msg") or done.get("reason") or ""))  # reason: of an include
+    module = task.action.rpartition(".")[2]
+    if module in COMMANDS and done.get("rc"):
+        keys = ("stdout", "stderr") if module in IN_TERMINAL else ("stderr", "stdout")
+        output = next(filter(None, (first_line(str(done.get(key, ""))) for key in keys)), "")
+        return output or _with_command(message, done.get("cmd"))
+    return message
+
+
+def _with_command(message: str, command: Any) -> str:
+    """Return the message about a command without output, such as one that is missing."""
+    words = shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
+    return f"{message.rstrip('.')}: {first_line(words)}" if words else message
+
+
 def why_dark(result: Any) -> str:
     """Return why a host was unreachable. A secret task hides it, and a loop has it in its items."""
     done = result._result
-    if result._task.no_log or done.get("_ansible_no_log") or "censored" in done:
+    if is_secret(result._task, done) or "censored" in done:
         return "the reason is hidden, since the task uses a secret. verify.yml shows it"
     items = [item for item in done.get("results", ()) if item.get("unreachable")]
-    return first_line(str((items or [done])[0].get("msg", "")))
+    message = str((items or [done])[0].get("msg", ""))
+    return first_line(unreachable.reason(message)) or "no reason is known"
 
 
 def rows_of(host: str, left: Any) -> Iterator[Row]:
@@ -144,13 +171,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         """Remember why a host failed. A secret task shows only its name."""
         task = result._task
         done = result._result
-        is_secret = task.no_log or done.get("_ansible_no_log")
-        message = "" if is_secret else first_line(str(done.get("msg", "")))
-        if not is_secret and task.action.rpartition(".")[2] in COMMANDS and done.get("rc"):
-            output = (first_line(str(done.get(key, ""))) for key in ("stderr", "stdout"))
-            message = next(filter(None, output), message)
-        if task.loop and "results" in done and not is_secret:  # the first that failed
-            failed = [first_line(str(r.get("msg", ""))) for r in done["results"] if r.get("failed")]
+        message = failure_message(task, done)
+        if task.loop and "results" in done and not is_secret(task, done):  # the first that failed
+            failed = [failure_message(task, r) for r in done["results"] if r.get("failed")]
             message = failed[0] if failed else message
         if not ignore_errors:
             self.note_failure(result._host.get_name(), task, message)
@@ -187,7 +210,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Remember why a host was unreachable, unless it has failed before."""
         if not getattr(result._task, "ignore_unreachable", False):
-            self.troubles.setdefault(result._host.get_name(), f"not reached: {why_dark(result)}")
+            host = result._host.get_name()
+            self.drop_rescued(host, result._task)
+            self.troubles.setdefault(host, f"not reached: {why_dark(result)}")
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """Return the rows of all hosts in the inventory's order. Failures come last."""
@@ -209,10 +234,16 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             h for h in stats.custom if KEY in stats.custom[h]
         }
         if reported:
-            note = "the run stopped before it reached this host"
             for host in self.meant:
                 if host not in reported | {CONTROL_NODE}:
-                    found.append({"host": host, "did": "not begun", "note": note, "ok": False})
+                    note = "the run stopped before it reached this host"
+                    row = {"did": "not begun", "note": note}
+                    if stats.changed.get(host):  # others in its batch failed
+                        row = {
+                            "did": "STOPPED",
+                            "note": "the run stopped before this host was finished",
+                        }
+                    found.append({"host": host, **row, "ok": False})
         return found
 
     def limit(self) -> Path:

@@ -48,6 +48,7 @@ OPEN = {
     "calendar": "nothing planned tonight",
     "export": "waits for the export",
     "content": "not rehearsed",
+    "free space": "low on disk space",
 }
 
 
@@ -60,7 +61,8 @@ def row(feed: str, checks: list[Any]) -> dict[str, Any]:
     if wrong:
         did = ", ".join(check["check"] for check in wrong)
     elif left:
-        did = next((OPEN[check["check"]] for check in left if check["check"] in OPEN), did)
+        names = {check["check"] for check in left}
+        did = next((text for name, text in OPEN.items() if name in names), did)
     return {
         "feed": feed,
         "did": did,

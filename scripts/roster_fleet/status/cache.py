@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import urllib.parse
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from roster_upload.records.night import time_text
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import report as reports
+from roster_fleet import unreachable
 from roster_fleet.report import LONGEST_MESSAGE, UnfitError, loaded, parsed
 from roster_fleet.status.rows import Host, Problem
 
@@ -99,13 +99,12 @@ def host(
 
 
 def _reason(result: Mapping[str, Any]) -> str:
-    """Return why a host gave no report. The last line of ssh has the reason."""
+    """Return why a host gave no report."""
     lines = [line.strip() for line in str(result.get("msg", "")).splitlines() if line.strip()]
     if result.get("problem") in (NO_PROGRAM, OTHER_RELEASE):
         return printable(" ".join(lines), LONGEST_MESSAGE)
     if not result.get("unreachable"):
         reason = printable(" ".join(lines), LONGEST_MESSAGE)
         return f"could not be read: {reason or 'no reason is known'}"
-    last = lines[-1] if lines else ""
-    reason = printable(re.sub(r".*\b(via|over) ssh: ", "", last, flags=re.IGNORECASE))
+    reason = unreachable.reason(str(result.get("msg", "")))
     return f"unreachable: {reason or 'no reason is known'}"

@@ -116,6 +116,8 @@
   const missed = (row) => (row.nights ? [...row.nights.outcomes].filter(isBad).length : 0);
   const last = (row) => (row.nights ? wordOf(row.nights.outcomes[0]) : "");
   const start = (row, unit = "roster-upload") => row.starts && row.starts[unit];
+  /** A time whose local part stays on one line: `07:10 UTC (01:10 CST)`. */
+  const whole = (time) => time && time.replace(/\(.*\)/, (local) => local.replaceAll(" ", "\u00a0"));
   const under = (text) => h("span", { class: "small" }, text);
   const ALWAYS = ["state", "district"];
   // Name, title, width, what to sort by (what is undefined comes last), what to show.
@@ -129,13 +131,14 @@
       (row) => (row.nights ? [last(row), under(nightName(row.nights.end, asked))] : [])],
     ["nights", "Nights", "158px", (row) => (row.nights ? missed(row) : undefined),
       (row) => (row.nights ? [strip(row.nights), under(
-        `${missed(row) || "none"} of ${row.nights.outcomes.length} not in order`)] : [])],
+        missed(row) ? `${missed(row)} of ${row.nights.outcomes.length} not in order`
+          : `all in order (${row.nights.outcomes.length})`)] : [])],
     ["students", "Students", "98px", (row) => row.students,
       (row) => (row.students === undefined ? [] : [number(row.students), trend(row.nights)]), "number"],
     ["credential", "Credential", "108px", (row) => row.days,
       (row) => (row.days === undefined ? [] : [`${row.days} d`, under(`of ${row.maximum} d`)]), "number"],
     ["next", "Next start", "116px", (row) => start(row) && start(row)[0],
-      (row) => (start(row) ? [row.next, under(months.format(Date.parse(start(row)[0])))] : [])],
+      (row) => (start(row) ? [whole(row.next), under(months.format(Date.parse(start(row)[0])))] : [])],
     ["note", "Note", "minmax(0, 3.4fr)", (row) => (row.problems ? row.problems[0][1] : undefined),
       (row) => [(row.problems || []).map(([, text]) => [h("span", {}, text), " "]),
         row.command ? h("button", { class: "more", type: "button", onclick: () => open(row) }, "Show how to approve it") : ""]],
@@ -305,10 +308,10 @@
       ["Host", row.host], ["Feed", row.feed], ["Vendor's server", row.server],
       ["Window (UTC)", row.window],
       ["Size of the export", row.bytes === undefined ? undefined : bytes(row.bytes)],
-      ["Last sent", row.sent],
-      ["Next delivery", (start(row) || [])[1]],
-      ["Next rehearsal", (start(row, "roster-rehearse") || [])[1]],
-      ["Next deadline watch", (start(row, "roster-watch") || [])[1]],
+      ["Last sent", whole(row.sent)],
+      ["Next delivery", whole((start(row) || [])[1])],
+      ["Next rehearsal", whole((start(row, "roster-rehearse") || [])[1])],
+      ["Next deadline watch", whole((start(row, "roster-watch") || [])[1])],
       ["Credential's age", row.days !== undefined ? `${number(row.days)} of ${number(row.maximum)} days (${row.auth})` : undefined],
       ["Free on the host's disk", row.free !== undefined ? `${number(row.free)} GiB` : undefined],
       ["Host's clock", row.synced === undefined ? undefined : row.synced ? "synchronised" : "not synchronised"],

@@ -205,7 +205,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     if skew > SKEW_SECONDS:
         yield Problem("amber", f"the host's clock is {skew / 60:.0f} min off")
     if report["clock_synced"] is False:
-        yield Problem("amber", "the host's clock is not synchronised. See chronyc tracking")
+        yield Problem("amber", "the host's clock is not synchronised. Run `chronyc tracking` there")
     free = report["free_bytes"]
     if free is not None and free < LOW_FREE_BYTES:
         yield Problem("amber", f"the host has {decimal(free)} left on its disk")
@@ -215,7 +215,7 @@ def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     if failed := report["failed_units"]:
         more = len(failed) - UNITS_SHOWN
         names = ", ".join(failed[:UNITS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-        yield Problem("amber", f"failed on the host: {names}. See systemctl status")
+        yield Problem("amber", f"failed on the host: {names}. Run `systemctl --failed` there")
 
 
 def other_builds(rows: Sequence[Row]) -> str:

@@ -28,7 +28,9 @@ OF_THE_EXPORT = (Exit.REFUSED, Exit.HELD)  # their letters are about the SIS's o
 def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str, Any]:
     """Return cause, evidence, who must act and a letter to them, as JSON values."""
     texts: Mapping[str, str] = spec("exits")[str(int(code))]
-    step = next_step(receipt, code)
+    # A sent roster whose removals wait asks for the same decision as a held one.
+    asks = Exit.HELD if code is Exit.OK and receipt and receipt.waiting else code
+    step = next_step(receipt, asks)
     if feed:
         step = step.replace("FEED", feed.feed)
     return {
@@ -36,7 +38,7 @@ def explain(code: Exit, receipt: Receipt | None, feed: Feed | None) -> dict[str,
         "meaning": code.meaning,
         "cause": texts["cause"],
         "evidence": _evidence(receipt) if receipt else [],
-        "who": texts["who"],
+        "who": spec("exits")[str(int(asks))]["who"],
         "do": step,
         "letter": _letter(texts["letter"], _facts(code, receipt, feed)) if receipt else "",
     }
@@ -128,4 +130,5 @@ def _paragraphs(letter: str, width: int | None) -> Iterator[str]:
             yield ""
         is_list = paragraph.startswith("- ")
         for text in paragraph.split("\n") if is_list else [" ".join(paragraph.split("\n"))]:
-            yield from fitted(text, most).replace("\n  ", "\n").split("\n")
+            lines = fitted(text, most)
+            yield from (lines if is_list else lines.replace("\n  ", "\n")).split("\n")

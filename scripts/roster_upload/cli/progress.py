@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from roster_upload.terminal.output import say
 
 FIRST_SECONDS = 2.0  # before the first plain line, so that a quick command writes none
 LINE_SECONDS = 30.0  # between two plain lines of a step
+DUMB = ("dumb", "unknown")  # values of TERM, of terminals that only take lines
 LONGEST_NAME = 24  # columns of a feed's name beside a bar
 
 
@@ -32,7 +34,7 @@ class Bar(Steps):
 
     def show(self, step: Step) -> None:
         """Show a step from now on. A thread shows the time that it takes."""
-        is_bar = step.name == "write"
+        is_bar = step.name == "write" and step.size > 0
         if is_bar is not self._kind:
             self.close()
             self._kind, self._shown = is_bar, self._display(is_bar=is_bar)
@@ -127,10 +129,15 @@ class Lines(Steps):
             self._thread.join()
 
 
+def _redraws() -> bool:
+    """Return whether the error output is a terminal that can draw its last line anew."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("", *DUMB)
+
+
 @contextlib.contextmanager
 def shown(feed: str, zone: str = "", name: str = "") -> Iterator[Steps]:
     """Show the steps of a command that does its work itself, the step `name` first."""
-    steps = Bar(feed, zone) if sys.stderr.isatty() else Lines(feed, zone, by_itself=True)
+    steps = Bar(feed, zone) if _redraws() else Lines(feed, zone, by_itself=True)
     with contextlib.closing(steps):
         if name:
             steps.begin(name)
@@ -146,9 +153,7 @@ def follow(
     """
     began = time.time()
     since = began if since is None else since
-    with contextlib.closing(
-        Bar(feed, zone) if sys.stderr.isatty() else Lines(feed, zone)
-    ) as steps:  # fmt: skip
+    with contextlib.closing(Bar(feed, zone) if _redraws() else Lines(feed, zone)) as steps:
         last: Step | None = None
         while is_over() is None:
             found = _read(path, since) or last

@@ -56,7 +56,7 @@ def _after(last: Receipt | None, approval: Receipt | None) -> str:
         return ""
     if approval:
         return f"{approval.message}: systemctl start roster-upload@{last.feed_name}.service"
-    return next_step(last, Exit.HELD if last.waiting else None)
+    return next_step(last, Exit.HELD if last.waiting and not last.exit_code else None)
 
 
 def status_text(entries: Sequence[Mapping[str, Any]]) -> str:

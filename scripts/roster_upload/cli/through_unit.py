@@ -70,16 +70,18 @@ def relay(given: argparse.Namespace) -> int:
 
 
 def _of_host(given: argparse.Namespace) -> int:
-    """Show what may stop a rehearsed delivery on this host. Return the exit code of the first.
+    """Show what may stop a rehearsed delivery on this host, and warnings.
+
+    Return the exit code of the first that stops it.
 
     The unit's sandbox hides clock and schedule.
     """
     # Only a rehearsal needs it.
     from roster_upload.delivery import readiness  # noqa: PLC0415
 
-    checks = readiness.of_host(config.load(config_file(given)), dt.datetime.now(dt.UTC))
+    checks = list(readiness.of_host(config.load(config_file(given)), dt.datetime.now(dt.UTC)))
     wrong = [check for check in checks if not check.is_ok]
-    for check in wrong:
+    for check in wrong or [check for check in checks if check.is_open]:
         say(f"{check.name}: {check.text}")
     return wrong[0].code if wrong else Exit.OK
 

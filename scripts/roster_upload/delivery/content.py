@@ -21,7 +21,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.host.confined import answer_as_owner
 from roster_upload.records.history import History
 from roster_upload.records.ledger import Ledger
-from roster_upload.records.night import Night, stamp
+from roster_upload.records.night import Night, stamp, time_text
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
 
@@ -61,7 +61,7 @@ def _as_owner(feed: Feed, config_file: Path, state: Path, now: dt.datetime) -> b
 def of_export(feed: Feed, config_file: Path, ledger: Ledger, now: dt.datetime) -> Check:
     """Return the check of an export's content, by its receipts or by validation. Raise Failure."""
     if last := judged(feed, config_file, ledger):
-        return from_receipt(last, ledger)
+        return from_receipt(last, ledger, feed.time_zone)
     # Without receipts of this export alone the rules are needed.
     from roster_upload.delivery.judging import refusal  # noqa: PLC0415
     from roster_upload.diff.compare import check_export  # noqa: PLC0415
@@ -80,8 +80,12 @@ def judged(feed: Feed, config_file: Path, ledger: Ledger) -> Receipt | None:
     try:
         since = stamp(dt.datetime.fromtimestamp(config_file.stat().st_mtime, dt.UTC))
         history = ledger.history()
-    except OSError:
+    except (FileNotFoundError, PermissionError):  # of another account, which may be no fault
         return None
+    except OSError as error:  # a delivery stops there, too
+        raise Failure(
+            Exit.LOCAL, f"{error.filename} cannot be read ({error.strerror}). Look at this file"
+        ) from None
     if any(receipt.source.sha256 for receipt in history):
         digest = _digest(feed)
         return _last_judgement(history, digest, since) if digest else None
@@ -104,11 +108,11 @@ def _last_judgement(history: History, sha256: str, since: str) -> Receipt | None
     return None
 
 
-def from_receipt(last: Receipt, ledger: Ledger) -> Check:
-    """Return the check from the receipt that judges the export."""
+def from_receipt(last: Receipt, ledger: Ledger, zone: str = "") -> Check:
+    """Return the check from the receipt that judges the export. `zone` is the district's."""
     if last.outcome is not Outcome.HELD:
         did = "rehearsed" if last.command == "rehearse" else last.outcome.value
-        return Check(NAME, Exit.OK, f"this export was {did} at {last.finished}")
+        return Check(NAME, Exit.OK, f"this export was {did} {time_text(last.finished, zone)}")
     if approval := ledger.approval(last.source.sha256):
         return Check(NAME, Exit.OK, f"held, but {approval.message}")
     return Check(NAME, Exit.HELD, last.message)

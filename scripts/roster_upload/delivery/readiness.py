@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shutil
 from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
             yield Check(name, Exit.OK, look(feed, now))
         except Failure as failure:
             yield Check(name, failure.code, failure.message)
+    yield room(feed)
 
 
 def pause(feed: Feed, now: dt.datetime) -> str:
@@ -109,23 +111,33 @@ def _next(feed: Feed, now: dt.datetime) -> str:
     )
 
 
-def _room(feed: Feed, _now: dt.datetime) -> str:
-    """Return the free space for copies and stored packages. Raise Failure."""
+def room(feed: Feed) -> Check:
+    """Return the check of the free space for copies and stored packages.
+
+    It is a fault only if it stops a delivery. Little space is a warning.
+    """
+    copies, state = "/var/tmp", "/var/lib"  # noqa: S108 - they are only measured
+    size = 0
+    free = {folder: shutil.disk_usage(folder).free for folder in (copies, state)}
+    if not free[state]:
+        return Check("free space", Exit.LOCAL, f"{state} is full: no delivery can be recorded")
     try:
-        size, _ = exports.find(feed.source, is_opaque=feed.is_opaque).written()
-    except Failure:  # its own check reports it
-        size = 0
+        with contextlib.suppress(Failure):  # its own check reports it
+            found = exports.find(feed.source, is_opaque=feed.is_opaque)
+            size, _ = found.written()
+        if 0 < size <= feed.maximum_bytes:  # a larger one is refused before it is copied
+            exports.require_room(found, size, Path(copies))
+    except Failure as failure:
+        return Check("free space", failure.code, failure.message)
+    text = ", ".join(f"{folder} {left // 10**6:,} MB" for folder, left in free.items())
     needed = max(LEAST_FREE_BYTES, 3 * size)
-    texts = []
-    for folder in ("/var/tmp", "/var/lib"):  # noqa: S108 - it is only measured
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            raise Failure(
-                Exit.LOCAL,
-                f"{folder} has {free // 10**6:,} MB free, but {needed // 10**6:,} MB are needed",
-            )
-        texts.append(f"{folder} {free // 10**6:,} MB")
-    return ", ".join(texts)
+    is_low = min(free.values()) < needed
+    if is_low:
+        text += (
+            f". A disk should have {needed // 10**6:,} MB. Tonight's delivery is tried in any "
+            "case. Make room on the disk"
+        )
+    return Check("free space", Exit.OK, text, is_open=is_low)
 
 
 def export(feed: Feed, now: dt.datetime) -> Check:
@@ -169,7 +181,6 @@ LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {
     "clock": _clock,
     "next start": _next,
     "calendar": _blackout,
-    "free space": _room,
 }
 
 

@@ -17,6 +17,7 @@ from roster_upload.host.locks import transfer_slot
 from roster_upload.records.night import MARGIN_SECONDS
 from roster_upload.records.parts import Remote
 from roster_upload.records.receipt import Outcome
+from roster_upload.records.summary import waiting_text
 from roster_upload.terminal import output
 
 LONGEST_WAIT_SECONDS = 600
@@ -53,7 +54,8 @@ class Sender:
         self.job.draft.update(outcome=Outcome.REHEARSED)
         if to_come:
             return f"{feed.district}: {to_come}. The rehearsal found no fault. Nothing was sent"
-        return f"{feed.district}: this export can be delivered tonight. Nothing was sent"
+        notes = waiting_text(self.job.receipt)
+        return f"{feed.district}: this export can be delivered tonight. {notes}Nothing was sent"
 
     def transfer(self, package: Outgoing, begin: Callable[[], None]) -> None:
         """Send a package. Raise Failure.

@@ -54,7 +54,9 @@ class Step:
 
     def text(self, seconds: float, zone: str = "") -> str:
         """Return the step after so many seconds: `validating the package, 12 s`."""
-        words = f"{WORDS[self.name]}, {seconds:.0f} s"
+        # Without a size it is a test, which a rehearsal makes, too.
+        is_test = self.name == "write" and not self.size
+        words = f"{'writing to the server' if is_test else WORDS[self.name]}, {seconds:.0f} s"
         if self.size:
             words += f", {self.done / self.size:.0%} of {self.size:,} bytes"
         if self.until:

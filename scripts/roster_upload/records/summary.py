@@ -107,10 +107,15 @@ def _notes(receipt: Receipt) -> Iterator[str]:
         yield several(faulty, "faulty row")
     if warnings := sum(f.severity == "warning" for f in receipt.notified_findings):
         yield several(warnings, "new warning")
-    if receipt.waiting:
-        yield f"Removals wait: {_by_kind(receipt.waiting.counts)}"
+    if waits := waiting_text(receipt):
+        yield waits.removesuffix(". ")
     if changed := receipt.remote.server_changed:
         yield f"The server has changed: {', '.join(changed)}"
+
+
+def waiting_text(receipt: Receipt) -> str:
+    """Return a sentence with the removals that wait, "" if none does."""
+    return f"Removals wait: {_by_kind(receipt.waiting.counts)}. " if receipt.waiting else ""
 
 
 def _by_kind(counts: Mapping[str, int]) -> str:

@@ -14,6 +14,13 @@ MARGIN = "  "  # of the further lines of a text without an indent
 # Values that people copy, such as a path, an address or a digest. They are never broken.
 WHOLE = re.compile(r"[!-~]*[/@=0-9_.:][!-~]+|[0-9]+[!-~]?")
 
+# A command to copy: it stays on one line, with its options and their values.
+COMMAND = (
+    r"[(`\"]?(?:roster-upload|systemctl|journalctl|timedatectl|chronyc|df) -?[a-z-]+(?: [!-~]+)?"
+    r"(?: --?[a-z][a-z-]* (?:\"[^\"]*\"|[!-~]+)| /[!-~]+)*"
+)
+WORD = re.compile(rf"{COMMAND}\S*|\S+")
+
 
 def columns(out: IO[str] | None) -> int | None:
     """Return the width of a terminal in columns, or that in COLUMNS. None without a terminal.
@@ -35,7 +42,8 @@ def columns(out: IO[str] | None) -> int | None:
 def fitted(text: str, width: int | None) -> str:
     """Return text with its long lines broken at blanks. Without a width, return it as it is.
 
-    Further lines start below the last column of a line such as `next step  Run …`.
+    A command is never broken, so that people can copy it. Further lines start below the last
+    column of a line such as `next step  Run …`.
     """
     if width is None:
         return text
@@ -75,9 +83,9 @@ def _head(line: str, most: int) -> tuple[str, str]:
 
 
 def _pieces(text: str, width: int) -> Iterator[str]:
-    """Yield the words of a text. A word that is wider than `width` is broken, if it may be."""
-    for word in text.split():
-        yield from [word] if WHOLE.fullmatch(word) else fold(word, width)
+    """Yield the words and commands of a text. A word wider than `width` is broken, if it may be."""
+    for word in WORD.findall(text):
+        yield from [word] if " " in word or WHOLE.fullmatch(word) else fold(word, width)
 
 
 def fold(text: str, width: int) -> list[str]:

@@ -248,6 +248,29 @@ def test_a_held_export_is_held_everywhere_once_it_was_rehearsed(
     assert "the guard holds the export" in told["note"]
 
 
+def test_a_delivery_that_fits_the_disk_is_not_stopped(
+    night: Night,
+    capsys: pytest.CaptureFixture[str],
+    row: Callable[[str, list[Any]], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All commands warn of little space, or none stops."""
+    night.free = len(ROSTER)
+    assert night.run("rehearse") == Exit.OK
+    commands = ("check", "verify")
+    assert night.codes(capsys, *commands) == dict.fromkeys(commands, Exit.OK)
+    told = row(FEED, night.checks(capsys))
+    assert (told["did"], told["ok"]) == ("low on disk space", True)
+    monkeypatch.setattr(through_unit, "run", lambda *_: Exit.OK)
+    said: list[str] = []
+    monkeypatch.setattr(through_unit, "say", said.append)
+    given = argparse.Namespace(command="rehearse", feed=FEED, config_dir=night.folder)
+    assert through_unit.relay(given) == Exit.OK
+    assert [text.partition(":")[0] for text in said] == ["free space"]
+    assert night.run("send") == Exit.OK
+    assert night.sent
+
+
 def test_a_good_export_is_ready_after_its_rehearsal(
     night: Night,
     capsys: pytest.CaptureFixture[str],

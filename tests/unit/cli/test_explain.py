@@ -14,7 +14,7 @@ from roster_upload.exits import Exit
 from roster_upload.notify.channels import webhook
 from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
-from support.stored import DIGEST, FINDING, HELD, KNOWN, explain, feed
+from support.stored import DIGEST, FINDING, HELD, KNOWN, SENT, WAITS, explain, feed, status
 
 WHO = {
     "nobody",
@@ -150,3 +150,25 @@ def test_what_is_ignored_is_told_to_nobody(finding: dict[str, Any]) -> None:
 def test_mails_and_views_agree_on_what_to_do() -> None:
     news = json.loads(webhook.content(feed(), "failure", Receipt.parse(HELD)))
     assert news["action"] == explain(Exit.HELD, HELD, feed())["do"]
+
+
+def test_removals_that_wait_ask_for_a_decision() -> None:
+    """The roster is sent, but somebody has to look."""
+    found = explain(Exit.OK, {**SENT, "waiting": WAITS}, feed())
+    held = spec("exits")[str(int(Exit.HELD))]
+    assert found["who"] == held["who"]
+    assert "roster-upload diff maple-grove" in found["do"]
+    assert found["letter"] == ""
+    failed = {**SENT, "outcome": "failed", "exit_code": int(Exit.NETWORK), "waiting": WAITS}
+    network = spec("exits")[str(int(Exit.NETWORK))]
+    assert explain(Exit.NETWORK, failed, feed())["do"] == network["do"]
+    assert status("maple-grove", [failed], None)["next_step"] == network["do"]
+
+
+def test_a_reason_in_a_letter_is_indented() -> None:
+    long = "users.student: 1,200 of 2,000 would be removed (60.0 %, the limit is 10 %) in all"
+    text = explaining.explain_text(explain(Exit.HELD, {**HELD, "held": [long]}, feed()))
+    letter = text.partition("A text to send")[2]
+    first, _, rest = letter.partition("- users.student")
+    assert first
+    assert rest.splitlines()[1].startswith("    ")

@@ -90,6 +90,30 @@ def test_a_command_that_is_busy_itself_is_not_silent(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("term", ["dumb", "unknown", "", None])
+def test_a_terminal_that_takes_only_lines_gets_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, term: str | None
+) -> None:
+    """A bar would show nothing there, and leave empty lines."""
+    monkeypatch.delenv("TERM", raising=False)
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.shown("ash", name="validate") as steps:
+        assert isinstance(steps, progress.Lines)
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_size_there_is_no_bar() -> None:
+    """A rehearsal writes only a small file, as a test."""
+    console = screen(80)
+    bar = progress.Bar("ash", "", console)
+    bar.begin("write")
+    bar.close()
+    assert "writing to the server, 0 s" in shown_on(console)
+    assert "bytes" not in shown_on(console)
+
+
 def test_who_started_a_unit_sees_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +137,7 @@ def test_who_started_a_unit_sees_how_far_it_is(
 
     monkeypatch.setattr(progress, "Bar", Quiet)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(progress, "LOOK_SECONDS", 0.01)
     progress.follow("maple-grove", path, is_over)
     assert seen == [("write", 0, 400), ("write", 100, 400), ("write", 400, 400)]

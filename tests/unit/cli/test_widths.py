@@ -18,6 +18,7 @@ from roster_upload.exits import Exit
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.receipt import Receipt
 from roster_upload.terminal import output
+from roster_upload.terminal.width import COMMAND
 from support import rosters
 from support.receipts import append
 from support.stored import APPROVED, HELD, REHEARSED, SENT, WAITS, YESTERDAY, nights
@@ -33,7 +34,7 @@ DISTRICTS = {
     "combining": "Académie de Guérande-sur-Mer " * 5,
 }
 # What may stand alone on a line that is too long.
-ALONE = re.compile(r"\s*[!-~]*[/\d@=][!-~]*\s*")
+ALONE = re.compile(rf"\s*(?:[!-~]*[/\d@=][!-~]*|{COMMAND}[!-~]*)\s*")
 
 
 class Host:

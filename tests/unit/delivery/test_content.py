@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 
 import pytest
 from roster_upload import __version__, config
@@ -43,9 +44,16 @@ def test_an_export_that_was_not_rehearsed_is_not_known(host: Host) -> None:
     assert host.run("rehearse") == Exit.OK
     assert not is_open(host)
     assert look(host).is_ready
-    assert look(host).text.startswith("this export was rehearsed at 20")
+    told = re.compile(r"this export was (\w+) \d{4}-\d\d-\d\d \d\d:\d\d UTC \(.*\d\d:\d\d JST\)")
+    host.configure(time_zone="Asia/Tokyo")
+    assert host.run("rehearse") == Exit.OK
+    seen = told.fullmatch(look(host).text)
+    assert seen
+    assert seen[1] == "rehearsed"
     assert host.send() == Exit.OK
-    assert look(host).text.startswith("this export was sent at 20")
+    seen = told.fullmatch(look(host).text)
+    assert seen
+    assert seen[1] == "sent"
 
 
 def test_another_content_is_another_export(host: Host) -> None:
@@ -139,3 +147,11 @@ def test_a_check_that_takes_too_long_is_not_ready(host: Host) -> None:
     host.patch.setattr(content, "answer_as_owner", slow)
     assert is_open(host)
     assert look(host).text.startswith("not checked: the answer took too long")
+
+
+def test_a_ledger_that_stops_a_delivery_is_a_fault(host: Host) -> None:
+    (host.state / "receipts.jsonl").mkdir()
+    found = look(host)
+    assert (found.code, found.is_ok) == (Exit.LOCAL, False)
+    assert "receipts.jsonl cannot be read (is not a plain file)" in found.text
+    assert host.run("rehearse") == Exit.LOCAL

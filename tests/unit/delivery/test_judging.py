@@ -37,6 +37,7 @@ from support.delivery_host import (
     waiting,
 )
 from support.receipts import append
+from support.sftp_server import Server
 
 
 def test_the_rows_of_a_roster_are_recorded(host: Host) -> None:
@@ -206,6 +207,13 @@ def test_what_stays_is_as_in_the_last_accepted_package(host: Host) -> None:
     steps = waiting(host)
     assert host.send(SMALL) == Exit.OK
     assert steps.previous[-1] == OLD
+
+
+def test_a_rehearsal_says_which_removals_wait(host: Host) -> None:
+    waiting(host)
+    host.at(Server())
+    assert host.run("rehearse") == Exit.OK
+    assert "can be delivered tonight. Removals wait: 600 bytes. Noth" in host.message
 
 
 def test_several_starts_of_a_night_wait_for_one(host: Host) -> None:

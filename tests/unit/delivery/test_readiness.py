@@ -37,7 +37,7 @@ class Host:
         monkeypatch.setattr(checks, "output", self._said)
         monkeypatch.setattr(checks, "next_starts", lambda _now: {"maple-grove": self.starts})
         monkeypatch.setattr(
-            shutil, "disk_usage", lambda path: SimpleNamespace(free=self.free[path])
+            shutil, "disk_usage", lambda path: SimpleNamespace(free=self.free[str(path)])
         )
 
     def _said(self, command: str, *words: str) -> str:
@@ -128,9 +128,11 @@ def test_the_next_start_lies_in_the_window(
         (300_000_000, 100_000_000, True),
         (299_999_999, 100_000_000, False),
         (200_000_000, None, True),  # a missing export is reported by its own check
+        (1000, 1000, False),
+        (1, None, False),
     ],
 )
-def test_there_is_room_for_three_exports(
+def test_little_room_is_a_warning(
     host: Host, folder: str, free: int, size: int | None, is_enough: bool
 ) -> None:
     host.free[folder] = free
@@ -139,8 +141,43 @@ def test_there_is_room_for_three_exports(
     else:
         os.truncate(host.export, size)
         host.write(1)
-    assert ("free space" not in host.wrong()) is is_enough
-    assert is_enough or host.look()["free space"].text.startswith(f"{folder} has ")
+    looked = host.look()["free space"]
+    assert (looked.code, looked.is_ok, looked.is_ready) == (Exit.OK, True, is_enough)
+    assert ("Make room on the disk" in looked.text) is not is_enough
+    assert f"{folder} {free // 10**6} MB" in looked.text
+
+
+@pytest.mark.parametrize(
+    ("folder", "free", "is_folder", "is_fault"),
+    [
+        ("/var/tmp", 999, False, True),  # noqa: S108 - measured only
+        ("/var/tmp", 999, True, False),  # noqa: S108 - it is compressed
+        ("/var/tmp", 0, True, True),  # noqa: S108
+        ("/var/lib", 1, False, False),
+        ("/var/lib", 0, False, True),
+    ],
+)
+def test_room_is_a_fault_only_if_a_delivery_would_stop(
+    host: Host, folder: str, free: int, is_folder: bool, is_fault: bool
+) -> None:
+    if is_folder:
+        host.export.unlink()
+        host.export.mkdir()
+        (host.export / "users.csv").write_bytes(b"x" * 1000)
+    host.free[folder] = free
+    looked = host.look()["free space"]
+    assert (looked.code is Exit.LOCAL, looked.is_ok) == (is_fault, not is_fault)
+    told = {"/var/tmp": "no room for a private copy in", "/var/lib": "is full"}  # noqa: S108
+    assert (told[folder] in looked.text) is is_fault
+    assert folder in looked.text
+
+
+def test_an_export_over_the_limit_is_refused_and_not_measured(host: Host) -> None:
+    os.truncate(host.export, 2000)
+    host.write(1)
+    host.free["/var/tmp"] = 1999  # noqa: S108 - measured only
+    assert host.look(maximum_bytes=1999)["free space"].is_ok
+    assert not host.look(maximum_bytes=2000)["free space"].is_ok
 
 
 @pytest.mark.parametrize(

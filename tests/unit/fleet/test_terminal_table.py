@@ -88,3 +88,14 @@ def test_only_what_has_a_style_has_colours() -> None:
     assert "\x1b" not in lines[2]
     assert "\x1b" not in "".join(terminal_table.render(COLUMNS, ROWS, 200)[0])
     assert terminal_table.render(COLUMNS, [], 80) == ([], [])
+
+
+def test_a_command_is_not_broken_if_it_fits() -> None:
+    text = "sudo is missing. Run `apt install sudo && adduser maria sudo`, then (`id -u`) again"
+    assert terminal_table.wrapped(text, 45) == [
+        "sudo is missing. Run",
+        "`apt install sudo && adduser maria sudo`,",
+        "then (`id -u`) again",
+    ]
+    assert max(map(len, terminal_table.wrapped(text, 24))) <= 24
+    assert " ".join(terminal_table.wrapped(text, 24)) == text

@@ -43,6 +43,30 @@ def test_what_people_copy_stays_whole(width: int, value: str) -> None:
         assert max(map(cell_len, lines)) <= width
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("before", ["", "If it is right, run ", "  next step  Run "])
+@pytest.mark.parametrize(
+    ("command", "after"),
+    [
+        ("roster-upload diff maple-grove", " to see who is affected."),
+        (
+            'roster-upload approve maple-grove --digest 3f1c9a7d3f1c9a7d --reason "snow days"',
+            ". It",
+        ),
+        ("systemctl start roster-upload@maple-grove.service", ", and wait."),
+        ("journalctl -u roster-upload@maple-grove.service", " shows it."),
+        ("df -h /var/lib/roster-upload /var/tmp", ". If memory was short, …"),
+    ],
+)
+def test_a_command_stays_on_one_line(width: int, before: str, command: str, after: str) -> None:
+    line = f"{before}{command}{after} {before}{command}"
+    lines = fitted(line, width).split("\n")
+    assert "\n".join(lines).count(command) == 2
+    for shown in lines:
+        assert cell_len(shown) <= width or shown.strip().rstrip(".,") == command
+    assert "".join("".join(lines).split()) == "".join(line.split())
+
+
 def test_further_lines_start_below_the_text() -> None:
     line = "maple-grove  BAD  export         it was written too early, and it is too old"
     assert fitted(line, 70).split("\n") == [
