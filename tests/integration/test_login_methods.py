@@ -159,13 +159,13 @@ def test_an_export_that_is_missing_or_old(district: District, said: dict[str, st
     assert found(district)["export"].code == Exit.SOURCE
 
 
-def test_a_disk_without_room(
+def test_little_room_stops_nothing_and_is_no_readiness(
     district: District, said: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 10**18)
     check = found(district)["free space"]
-    assert check.code == Exit.LOCAL
-    assert "MB are needed" in check.text
+    assert (check.code, check.is_ready) == (Exit.OK, False)
+    assert "Make room" in check.text
 
 
 def test_a_blackout_is_told(district: District, said: dict[str, str]) -> None:
