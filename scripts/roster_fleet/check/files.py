@@ -181,21 +181,22 @@ class Inventory:
         }
         self.folders = folders(sources)
 
+    def owners(self) -> list[Owner]:
+        """Return the groups and the hosts."""
+        return [*self.groups.values(), *self.hosts.values()]
+
     def files_of(self, owner: Owner) -> list[Path]:
         """Return the files of a host's or a group's variables."""
-        homes = (folder / f"{owner.kind}_vars" / owner.name for folder in self.folders)
-        return [
-            path
-            for home in homes
-            for path in yamlfile.variable_files(home)
-            if not path.name.startswith(".") and not path.name.endswith("~")
-        ]
+        return [path for home in self.homes(owner) for path in yamlfile.variable_files(home)]
+
+    def homes(self, owner: Owner) -> list[Path]:
+        """Return the folders for a host's or a group's variables."""
+        return [folder / f"{owner.kind}_vars" / owner.name for folder in self.folders]
 
     @functools.cached_property
     def files(self) -> dict[Owner, list[File]]:
         """Return the files of variables that exist, by their owner."""
-        owners = [*self.groups.values(), *self.hosts.values()]
-        found = {owner: [read(path) for path in self.files_of(owner)] for owner in owners}
+        found = {owner: [read(path) for path in self.files_of(owner)] for owner in self.owners()}
         return {owner: files for owner, files in found.items() if files}
 
     def slips(self) -> Iterator[Problem]:
@@ -207,6 +208,9 @@ class Inventory:
             for file in files:
                 if file.slip:
                     yield _problem(file.path, file.slip, str(owner), owner.hosts)
+        for owner in self.owners():
+            for home in self.homes(owner):
+                yield from _ignored(home, owner)
 
     def variables(self) -> Iterator[Variable]:
         """Yield all variables, first those of the lists of hosts."""
@@ -226,6 +230,15 @@ class Inventory:
                 # A range such as `roster-[01:20]` stands for many.
                 yield self.hosts.get(host) or Owner("host", host, self.every), values
             yield from self._inline(parts.get("children"))
+
+
+def _ignored(home: Path, owner: Owner) -> Iterator[Problem]:
+    for path in yamlfile.ignored_files(home):
+        yield Problem(
+            f"{path}: {owner}: Ansible ignores this file, since {home} exists, too. Move its lines "
+            f"to {home / 'main.yml'}",
+            owner.hosts,
+        )
 
 
 def _problem(path: Path, slip: Slip, what: str, hosts: frozenset[str]) -> Problem:

@@ -83,3 +83,18 @@ def test_the_folder_beside_a_file_of_hosts_counts(tmp_path: Path) -> None:
     written.write(tmp_path, {MAIN: "a: 1\n"})
     inventory = files.Inventory([str(tmp_path / "hosts.yml"), "gone", "x,"], written.GROUPS)
     assert [v.name for v in inventory.variables()] == ["a"]
+
+
+def test_a_file_beside_its_folder_is_refused(tmp_path: Path) -> None:
+    texts = {"host_vars/maple.yml": "a: 1\n", "host_vars/maple/x.vault": ""}
+    texts |= {"group_vars/all.yaml": "b: 1\n", "group_vars/all/main.yml": "c: 1\n"}
+    inventory = written.inventory(tmp_path, texts)
+    assert [v.name for v in inventory.variables()] == ["c"]  # as Ansible reads it
+    group, host = inventory.slips()
+    assert group.text == (
+        f"{tmp_path}/group_vars/all.yaml: group all: Ansible ignores this file, since "
+        f"{tmp_path}/group_vars/all exists, too. Move its lines to "
+        f"{tmp_path}/group_vars/all/main.yml"
+    )
+    assert host.text.startswith(f"{tmp_path}/host_vars/maple.yml: host maple: Ansible ignores")
+    assert host.hosts == {"maple"}
