@@ -10,7 +10,7 @@ from typing import Any
 from roster_fleet import inventory, vault, yamledit, yamlfile
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
-from roster_fleet.onboard.writing import File
+from roster_fleet.onboard.writing import File, with_text
 
 HIDDEN = "(encrypted; not shown)\n"
 
@@ -59,7 +59,7 @@ def make_plan(
             plan.notes[one.host] = f"{what} {would} the inventory{commit}{_left(folder, one)}"
         home = Path(one.vault_folder)
         removed += [vault.path_of(home, feed) for feed in one.feeds]
-    edited = [File(path, text.encode(), path.read_bytes()) for path, text in texts.items()]
+    edited = [with_text(path, text) for path, text in texts.items()]
     plan.files = [file for file in edited if file.data != file.before]
     for path in dict.fromkeys(path for path in removed if path.is_file()):
         hidden = HIDDEN if path.suffix == vault.SUFFIX else None
