@@ -84,6 +84,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not args["destinations"]:
             warnings += readable.blocking(shared, limited)
         texts = readable.blocking(stops, limited)
+        if not args["only_extra"]:
+            warnings += written(task_vars).unused()
         result |= {"changed": False, "warnings": warnings}
         if texts:
             result |= {"failed": True, "msg": "\n".join(texts)}

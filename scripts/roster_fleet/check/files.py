@@ -24,6 +24,7 @@ SEALED = "$ANSIBLE_VAULT"
 # Ansible reads no hosts from these entries of an inventory's folder.
 NOT_HOSTS = ("host_vars", "group_vars", "vars_plugins")
 GROUP_PARTS = ("hosts", "children", "vars")
+NEAR = 0.8  # how similar the name of a host or a group must be to another one
 INVENTORY_ENDINGS = (".yml", ".yaml", ".json")
 MERGE = "tag:yaml.org,2002:merge"
 # What YAML may fail to read, such as 2026-11-31.
@@ -160,8 +161,9 @@ def _value_slip(node: yaml.ScalarNode) -> Slip | None:
     try:
         value_of(node)
     except ValueError:  # the value may be a secret
-        what = "date" if node.tag.endswith("timestamp") else "number"
-        return _at(node, f"this looks like a {what}, but is no valid one. Put it in quotes")
+        if node.tag.endswith("timestamp"):
+            return _at(node, "this date does not exist. Correct it, and put it in quotes")
+        return _at(node, "this looks like a number, but is not a valid one. Put it in quotes")
     return None
 
 
@@ -274,6 +276,19 @@ class Inventory:
         for owner in self.owners():
             for home in self.homes(owner):
                 yield from _ignored(home, owner)
+
+    def unused(self) -> Iterator[str]:
+        """Yield files of variables whose name is nearly that of a host or group, but not one."""
+        for kind, owners in (("host", self.hosts), ("group", self.groups)):
+            for home in sorted(path for it in self.folders for path in it.glob(f"{kind}_vars/*")):
+                name = home.stem if home.suffix in yamlfile.ENDINGS else home.name
+                if name in owners or not yamlfile.variable_files(home.with_name(name)):
+                    continue
+                if near := difflib.get_close_matches(name, owners, 1, NEAR):
+                    yield (
+                        f"{home}: no host reads this, since the inventory has no {kind} {name}. "
+                        f"Did you mean {near[0]}?"
+                    )
 
     def variables(self) -> Iterator[Variable]:
         """Yield all variables, first those of the lists of hosts."""

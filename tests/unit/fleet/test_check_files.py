@@ -43,7 +43,7 @@ TWICE = "is also in line {}. Only the last one would count"
 @pytest.mark.parametrize(
     ("name", "text", "place", "reason"),
     [
-        (MAIN, "a: [2026-11-31]\n", ":1:5: ", "this looks like a date, but is no valid one"),
+        (MAIN, "a: [2026-11-31]\n", ":1:5: ", "this date does not exist"),
         (MAIN, "a: 0x_\n", ":1:4: ", "this looks like a number"),
         (MAIN, "a: &a [*a]\n", ":1:4: ", "this value contains itself"),
         (MAIN, "a: 1\nb: 1\na: 2\n", ":3:1: ", f"a {TWICE.format(1)}"),
@@ -164,3 +164,19 @@ def test_a_file_beside_its_folder_is_refused(tmp_path: Path) -> None:
     )
     assert host.text.startswith(f"{tmp_path}/host_vars/maple.yml: host maple: Ansible ignores")
     assert host.hosts == {"maple"}
+
+
+def test_files_of_a_misspelt_host_or_group_are_named(tmp_path: Path) -> None:
+    texts = {
+        "host_vars/mapel/main.yml": "a: 1\n",
+        "host_vars/elm/main.yml": "a: 1\n",  # decommissioned by hand
+        "host_vars/maples/x.vault": "",
+        "group_vars/district_host.yml": "a: 1\n",
+        "group_vars/all.yml": "a: 1\n",
+    }
+    assert list(written.inventory(tmp_path, texts).unused()) == [
+        f"{tmp_path}/host_vars/mapel: no host reads this, since the inventory has no host mapel. "
+        "Did you mean maple?",
+        f"{tmp_path}/group_vars/district_host.yml: no host reads this, since the inventory has no "
+        "group district_host. Did you mean district_hosts?",
+    ]
