@@ -54,7 +54,9 @@ def refuse_old_homes(homes: Sequence[Path], variables: dict[str, Any], keys: vau
         raise vault.VaultError(f"{REMOVED} was removed. {NEW_HOME}")
     if VARIABLE not in variables:
         return
-    for path in (path for home in homes for path in yamlfile.variable_files(home)):
+    used = (path for home in homes for path in yamlfile.variable_files(home))
+    ignored = (path for home in homes for path in yamlfile.ignored_files(home))
+    for path in (*used, *ignored):
         data = path.read_bytes()
         is_sealed = is_encrypted(data)
         if is_sealed or b"!vault" in data or b"__ansible_vault" in data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,9 +13,9 @@ KEYS = ("remote_host", "remote_port", "remote_dir", "remote_name")
 
 def remote_file(feed: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the server and the path of a feed's file, the same for each way to write them."""
-    parts = (str(feed.get(key, "")) for key in KEYS[:2])
-    path = (str(feed.get(key, "")).strip("/") for key in KEYS[2:])
-    return (*(part.lower() for part in parts), *path)
+    host, port, folder, name = (str(feed.get(key, "")) for key in KEYS)
+    path = posixpath.normpath(f"/{folder}/{name}").lstrip("/")
+    return (host.lower().rstrip("."), port, *posixpath.split(path))
 
 
 def shared(

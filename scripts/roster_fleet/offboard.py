@@ -10,7 +10,7 @@ from typing import Any
 from roster_fleet import inventory, vault, yamledit, yamlfile
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
-from roster_fleet.onboard.writing import File
+from roster_fleet.onboard.writing import File, with_text
 
 HIDDEN = "(encrypted; not shown)\n"
 
@@ -59,7 +59,7 @@ def make_plan(
             plan.notes[one.host] = f"{what} {would} the inventory{commit}{_left(folder, one)}"
         home = Path(one.vault_folder)
         removed += [vault.path_of(home, feed) for feed in one.feeds]
-    edited = [File(path, text.encode(), path.read_bytes()) for path, text in texts.items()]
+    edited = [with_text(path, text) for path, text in texts.items()]
     plan.files = [file for file in edited if file.data != file.before]
     for path in dict.fromkeys(path for path in removed if path.is_file()):
         hidden = HIDDEN if path.suffix == vault.SUFFIX else None
@@ -70,7 +70,7 @@ def make_plan(
 def _left(folder: Path | None, one: Gone) -> str:
     """Return what is left to do about the inboxes of a host that stays."""
     home = (folder or Path()) / "host_vars" / one.host
-    own = {path: path.read_text(encoding="utf-8") for path in yamlfile.variable_files(home)}
+    own = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
     if not one.stays or not one.inboxes or more_feeds.holder(own, inbox.VARIABLE):
         return ""
     return f". Remove the inbox {' and '.join(one.inboxes)} from {inbox.VARIABLE} of its group"
@@ -83,7 +83,7 @@ def _one(
     if folder is None:
         raise yamledit.EditError("the inventory is not one folder")
     home = folder / "host_vars" / one.host
-    own = {path: path.read_text(encoding="utf-8") for path in yamlfile.variable_files(home)}
+    own = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
     if one.stays:
         edits = _without_feeds(own, one)
         _check_others(folder, one, edits, secrets)
@@ -91,12 +91,12 @@ def _one(
     hosts_file = folder / HOSTS_FILE
     if not hosts_file.is_file():
         raise yamledit.EditError(f"there is no {hosts_file}")
-    text = texts.get(hosts_file, hosts_file.read_text(encoding="utf-8"))
+    text = texts.get(hosts_file, yamlfile.read(hosts_file))
     edits = {hosts_file: yamledit.remove_hosts(text, [one.host])}
     with inventory.with_files(folder, {**texts, **edits}) as copy:
         if one.host in inventory.names(copy, secrets):
             raise yamledit.EditError(f"another file than {hosts_file} names {one.host}")
-    return edits, [*own, home / f"{vault.ALERTS}{vault.SUFFIX}"]
+    return edits, [*own, *yamlfile.ignored_files(home), home / f"{vault.ALERTS}{vault.SUFFIX}"]
 
 
 def _without_feeds(own: Mapping[Path, str], one: Gone) -> dict[Path, str]:

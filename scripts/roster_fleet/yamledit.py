@@ -51,19 +51,23 @@ def remove_item(text: str, key: str, name: str, value: str) -> str:
     pair = _pair(_root(text), key)
     if pair is None:
         return text
-    kept = [item for item in before[key] if item.get(name) != value]
+    kept = [item for item in before[key] if not _has(item, name, value)]
     lines = _lines(text)
     items = _block(pair[1], yaml.SequenceNode, key)
     if not kept:
         meant = {other: its for other, its in before.items() if other != key}
         return _checked(_without(lines, pair[0].start_mark.line, _last_line(items, lines)), meant)
-    numbers = [i for i, item in enumerate(before[key]) if item.get(name) == value]
+    numbers = [i for i, item in enumerate(before[key]) if _has(item, name, value)]
     for number in reversed(numbers):
         start = _dash_line(items.value[number], items.start_mark.column, lines)
         if number:
             start = _with_comments(start, lines)
         lines = _without(lines, start, _last_line(items.value[number], lines))
     return _checked(lines, before | {key: kept})
+
+
+def _has(item: object, name: str, value: str) -> bool:
+    return isinstance(item, dict) and item.get(name) == value
 
 
 def into_item(
@@ -86,7 +90,7 @@ def into_item(
         name = node.value
         if name not in moved and name not in gone:
             continue
-        start, end = node.start_mark.line, _last_line(value, lines)
+        start, end = node.start_mark.line, _last_of((node, value), lines)
         if name in moved:
             top = _with_comments(start, lines)
             head = lines[start].replace(name, moved[name], 1)
@@ -138,7 +142,7 @@ def _host_spans(text: str, host: str) -> Iterator[tuple[int, int]]:
                 _block(pair[1], yaml.MappingNode, "hosts")
                 start = node.start_mark.line
                 top = _with_comments(start, lines) if number else start
-                yield top, _last_line(value, lines)
+                yield top, _last_of((node, value), lines)
 
 
 def _groups(tree: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -168,7 +172,10 @@ def _values(text: str) -> dict[str, Any]:
 
 
 def _root(text: str) -> yaml.MappingNode:
-    root = yaml.compose(text, yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+    except yaml.YAMLError:  # an alias whose anchor is removed
+        raise EditError("its form cannot be kept") from None
     if root is None or root.start_mark == root.end_mark:
         return yaml.MappingNode("tag:yaml.org,2002:map", [])
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
@@ -187,6 +194,11 @@ def _pair(node: yaml.MappingNode, key: str) -> Pair | None:
 def _block(node: yaml.Node, kind: type[yaml.CollectionNode], key: str) -> yaml.CollectionNode:
     if not isinstance(node, kind) or node.flow_style:
         raise EditError(f"{key} is not written one on a line")
+    if any(
+        isinstance(it, yaml.Node) and it.start_mark.index < node.start_mark.index
+        for it in node.value
+    ):
+        raise EditError(f"{key} has an alias as an item")
     return node
 
 
@@ -194,13 +206,19 @@ def _last_line(node: yaml.Node, lines: Sequence[str]) -> int:
     """Return the last line of a node, without the comments and empty lines after it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
-        return _last_line(last[1] if isinstance(last, tuple) else last, lines)
+        return _last_of(last, lines) if isinstance(last, tuple) else _last_line(last, lines)
     line: int = node.end_mark.line
     if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
         line = min(line, len(lines)) - 1
         while line > node.start_mark.line and not lines[line].strip():
             line -= 1
     return line
+
+
+def _last_of(pair: Pair, lines: Sequence[str]) -> int:
+    """Return the last line of a key and its value. An alias is on the line of its key."""
+    line: int = pair[0].start_mark.line
+    return max(line, _last_line(pair[1], lines))
 
 
 def _dash_line(node: yaml.Node, column: int, lines: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
@@ -19,11 +20,27 @@ ENDINGS = (".yml", ".yaml", ".json")
 
 
 def variable_files(home: Path) -> list[Path]:
-    """Return the files that Ansible reads for a host or a group, given its folder."""
-    endings = ("", *ENDINGS)
-    beside = (home.with_name(home.name + ending) for ending in endings)
-    below = (path for path in home.rglob("*") if path.suffix in endings)
-    return sorted(path for path in (*beside, *below) if path.is_file())
+    """Return the files that Ansible reads for a host or a group, given its folder.
+
+    Later ones override earlier ones.
+    """
+    return [Path(name) for name in DataLoader().find_vars_files(str(home.parent), home.name)]
+
+
+def ignored_files(home: Path) -> list[Path]:
+    """Return the files of a host or a group that Ansible ignores, since the folder is there."""
+    if not home.exists():
+        return []
+    beside = (home.with_name(home.name + ending) for ending in ENDINGS)
+    return [path for path in beside if path.is_file()]
+
+
+def read(path: Path) -> str:
+    """Return the text of a file, with LF at the ends of lines. Raise OSError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise OSError(f"{path} is not UTF-8. Save it as UTF-8") from None
 
 
 def load(text: str) -> Any:

@@ -84,6 +84,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not args["destinations"]:
             warnings += readable.blocking(shared, limited)
         texts = readable.blocking(stops, limited)
+        if not args["only_extra"]:
+            warnings += written(task_vars).unused()
         result |= {"changed": False, "warnings": warnings}
         if texts:
             result |= {"failed": True, "msg": "\n".join(texts)}
@@ -102,7 +104,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         manager = task_vars["hostvars"]._inventory
         group = manager.groups.get("district_hosts")
         hosts = group.get_hosts() if group else []
-        return list(targets.problems(targets.Targets(written(task_vars), template), hosts))
+        found = targets.Targets(written(task_vars), template, self.decrypt)
+        return list(targets.problems(found, hosts))
+
+    def decrypt(self, path: Path) -> Mapping[str, Any]:
+        """Return the variables of an encrypted file. Raise Unresolved."""
+        try:
+            return self._loader.load_from_file(str(path), cache="vaulted") or {}
+        except AnsibleError:
+            raise targets.Unresolved from None
 
 
 def hosts_within_limit(task_vars: Mapping[str, Any]) -> set[str]:

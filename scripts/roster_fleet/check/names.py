@@ -10,7 +10,7 @@ import yaml
 
 from roster_fleet.check import files
 from roster_fleet.check.files import Owner, Problem, Variable
-from roster_fleet.check.known import FEED_PREFIX, FEEDS, Known
+from roster_fleet.check.known import FEED_PREFIX, FEEDS, Known, Spec
 
 # How similar a name must be to a known one: with the prefix of its role, without it, and given by
 # -e. Variables of other people's roles and an inventory's own facts (`district_contact`) are less
@@ -64,13 +64,13 @@ class Names:
         return _unknown(name, near) if near else ""
 
     def problems(self, variables: Iterable[Variable]) -> Iterator[Problem]:
-        """Yield the problems of variables, and of the keys of feeds."""
+        """Yield the problems of variables, and of the keys within their values."""
         for variable in variables:
             owner = variable.owner
             if message := self.message(variable.name):
                 yield Problem(f"{variable.where()}: {owner}: {message}", owner.hosts)
-            if variable.name == FEEDS:
-                yield from self._feeds(variable)
+            if spec := self.known.spec(variable.name):
+                yield from self._keys(variable, variable.node, spec)
 
     def unwritten(
         self, inline: Iterable[tuple[Owner, Iterable[str]]], written: Iterable[Variable]
@@ -85,19 +85,22 @@ class Names:
                 if name not in seen and (message := self.message(name)):
                     yield Problem(f"{owner}: {message}", owner.hosts)
 
-    def _feeds(self, variable: Variable) -> Iterator[Problem]:
-        if not isinstance(variable.node, yaml.SequenceNode):
-            return
-        allowed = self.known.variables[FEEDS].parts
-        for item in variable.node.value:
-            for key, _ in files.pairs(item):
-                if key.value not in allowed:
-                    near = _nearest(str(key.value).removeprefix(FEED_PREFIX), allowed, OWN)
-                    yield Problem(
-                        f"{variable.where(key)}: {variable.owner}: {FEEDS}: "
-                        f"{key.value} is not a key of a feed. {_meant(near)}",
-                        variable.owner.hosts,
-                    )
+    def _keys(self, variable: Variable, node: yaml.Node, spec: Spec) -> Iterator[Problem]:
+        """Yield the misspelt keys of a mapping, or of the mappings in a list."""
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self._keys(variable, item, spec.item)
+        for key, value in files.pairs(node) if spec.parts else ():
+            if key.value in spec.parts:
+                yield from self._keys(variable, value, spec.parts[key.value])
+                continue
+            near = _nearest(str(key.value).removeprefix(FEED_PREFIX), spec.parts, OWN)
+            what = "a feed" if spec.parts == self.known.variables[FEEDS].parts else variable.name
+            yield Problem(
+                f"{variable.where(key)}: {variable.owner}: {variable.name}: "
+                f"{key.value} is not a key of {what}. {_meant(near)}",
+                variable.owner.hosts,
+            )
 
     def given(self, names: Iterable[str]) -> list[str]:
         """Return the problems of variables given by -e."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ KEYS = ("feed", *destinations.KEYS)
 # The only templates that are common: the role's default of the upload path, and similar ones.
 SIMPLE = re.compile(r"\{\{ *(\w+) *(?:\| *default\((['\"])([^'\"{}]*)\2\) *)?\}\}")
 Template = Callable[[str, Mapping[str, Any]], Any]
+Decrypt = Callable[[Path], Mapping[str, Any]]
 
 
 class Unresolved(Exception):
@@ -40,10 +42,16 @@ def defaults() -> Mapping[str, Any]:
 class Targets:
     """Resolve the feeds of hosts, as far as their destinations need it."""
 
-    def __init__(self, inventory: Inventory, template: Template | None = None) -> None:
-        """Take a function that resolves a template with a host's variables."""
+    def __init__(
+        self,
+        inventory: Inventory,
+        template: Template | None = None,
+        decrypt: Decrypt | None = None,
+    ) -> None:
+        """Take a function that resolves a template, and one that reads an encrypted file."""
         self.inventory = inventory
         self.template = template
+        self.decrypt = decrypt
         self._written = functools.cache(self._values)
 
     def _values(self, owner: Owner) -> Mapping[str, Any]:
@@ -51,13 +59,18 @@ class Targets:
         found: dict[str, Any] = {}
         for file in self.inventory.files.get(owner, ()):
             if file.is_sealed:
-                raise Unresolved
+                found |= self._decrypted(file.path)
             for name, node in files.entries(file.node).items():
                 try:
                     found[name] = files.value_of(node)
                 except yaml.YAMLError:
                     found[name] = Unresolved
         return found
+
+    def _decrypted(self, path: Path) -> Mapping[str, Any]:
+        if self.decrypt is None:
+            raise Unresolved
+        return self.decrypt(path)
 
     def variables(self, host: Any) -> dict[str, Any]:
         """Return the variables of one of Ansible's hosts, in Ansible's order of precedence."""

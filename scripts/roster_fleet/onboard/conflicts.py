@@ -142,7 +142,7 @@ def manual_steps(district: District, host: inventory.Host, file: Path) -> str:
     """Return how to add a feed to a host with other feeds, whose file stays as it is."""
     items = [district.feed_item()]
     step = f"Add this feed by hand to roster_upload_feeds in {file}"
-    written = yamlfile.plain(file.read_text(encoding="utf-8")) if file.is_file() else None
+    written = yamlfile.plain(yamlfile.read(file)) if file.is_file() else None
     if "roster_upload_feeds" not in (written or {}):
         keys = {"feed", "district", "username", "remote_dir"}
         items = [{key: str(feed[key]) for key in sorted(keys)} for feed in host.feeds] + items

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from roster_fleet.onboard.districts import (
@@ -30,20 +31,25 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
         raise OnboardError(
             [f"{name}, line {line}: is not UTF-8. Save it as 'CSV UTF-8' in the spreadsheet"]
         ) from None
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
+    text, hint = _without_hint(text)
+    head = text.lstrip().partition("\n")[0]
+    separator = hint or max(",;\t", key=head.count)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise OnboardError([f"{name}: is not a valid CSV: {error}"]) from None
-    names = [_column(cell) for cell in rows[0]] if rows else []
-    if problems := [f"{name}, row 1: {message}" for message in _header_problems(names)]:
+    numbered = [
+        (number, row)
+        for number, row in enumerate(rows, start=2 if hint else 1)
+        if any(cell.strip() for cell in row)
+    ]
+    first, head_row = numbered[0] if numbered else (1, [])
+    names = [_column(cell) for cell in _cut(head_row, 0)]
+    if problems := [f"{name}, row {first}: {message}" for message in _header_problems(names)]:
         raise OnboardError(problems)
     districts: list[District] = []
-    for number, row in enumerate(rows[1:], start=2):
-        where = f"{name}, row {number}"
-        if not any(cell.strip() for cell in row):
-            continue
+    for number, cells in numbered[1:]:
+        where, row = f"{name}, row {number}", _cut(cells, len(names))
         if len(row) != len(names):
             problems.append(f"{where}: has {len(row)} cells, the first row {len(names)}")
             continue
@@ -69,6 +75,18 @@ def from_csv(data: bytes, name: str, *, sealed: bool) -> list[District]:
     return districts
 
 
+def _without_hint(text: str) -> tuple[str, str]:
+    """Return a text without the line `sep=;` of Excel, and its separator or ""."""
+    found = re.match(r'"?sep=([,;\t])"?\r?\n', text)
+    return (text[found.end() :], found[1]) if found else (text, "")
+
+
+def _cut(row: Sequence[str], length: int) -> list[str]:
+    """Return a row without empty cells at its end, which spreadsheets add, down to a length."""
+    last = max((number for number, cell in enumerate(row, start=1) if cell.strip()), default=0)
+    return list(row[: max(last, length)])
+
+
 def _column(cell: str) -> str:
     """Return the column that a cell of the first row names."""
     return cell.strip().lower().replace(" ", "_")
@@ -77,7 +95,9 @@ def _column(cell: str) -> str:
 def _header_problems(names: Sequence[str]) -> Iterator[str]:
     """Yield the problems of the column names of a CSV."""
     for index, column in enumerate(names):
-        if column not in (*OWN_COLUMNS, *FEED_COLUMNS):
+        if not column:
+            yield f"column {index + 1} has no name"
+        elif column not in (*OWN_COLUMNS, *FEED_COLUMNS):
             near = difflib.get_close_matches(column, (*OWN_COLUMNS, *FEED_COLUMNS), 1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(OWN_COLUMNS)}"
             yield f"{column!r} is not a column. {hint}"

@@ -52,7 +52,7 @@ def new_files(
     texts: dict[Path, str] = {}
     problems, new_hosts = [], []
     hosts_file = folder / HOSTS_FILE
-    hosts_text = hosts_file.read_text(encoding="utf-8") if hosts_file.is_file() else NEW_HOSTS_FILE
+    hosts_text = yamlfile.read(hosts_file) if hosts_file.is_file() else NEW_HOSTS_FILE
     names = names_in_use(hosts_text, by_host, known_hosts)
     for host, districts in by_host.items():
         found: list[str] = []
@@ -61,6 +61,8 @@ def new_files(
                 found.append(
                     f"{districts[0].where}, host: {host} exists, but is not a district host"
                 )
+            if joining_districts.get(host) or any(district.password for district in districts):
+                found += files_beside(folder / "host_vars" / host, districts[0])
         else:
             main = folder / "host_vars" / host / "main.yml"
             text = verified(render_host(districts), host_values(districts), main)
@@ -155,9 +157,14 @@ def obstacles(main: Path, text: str, district: District) -> list[str]:
             f"{district.where}, host: {main} exists with other content, but hosts.yml does not "
             "name the host. Nothing is overwritten"
         ]
-    home = main.parent
+    return files_beside(main.parent, district)
+
+
+def files_beside(home: Path, district: District) -> list[str]:
+    """Return the problems of files that Ansible ignores once a host has a folder."""
     return [
-        f"{district.where}, host: {home.name} has its variables in {path}. Move that file to {main}"
+        f"{district.where}, host: {home.name} has its variables in {path}. Ansible ignores that "
+        f"file once {home} has a vault file. Move it to {home / 'main.yml'}"
         for path in (home.with_name(home.name + end) for end in yamlfile.ENDINGS)
         if path.exists()
     ]

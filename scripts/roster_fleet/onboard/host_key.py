@@ -14,7 +14,7 @@ from roster_upload.spec.values import KEY_TYPES, parse_host_key
 from roster_upload.terminal.printable import printable
 
 from roster_fleet import yamlfile
-from roster_fleet.onboard.writing import File
+from roster_fleet.onboard.writing import File, with_text
 
 VARIABLE = "roster_upload_host_keys"
 SECONDS = 10
@@ -154,9 +154,8 @@ class HostKeys:
                     )
                 else:
                     line = self._confirmed[name] = self._choose(name, lines)
-                    before = file.read_bytes() if file.is_file() else None
-                    text = with_pin((before or b"").decode(), line)
-                    files.append(File(file, text.encode(), before))
+                    before = yamlfile.read(file) if file.is_file() else ""
+                    files.append(with_text(file, with_pin(before, line)))
                     did = "would be pinned" if self._is_check else "pinned"
                     note = f"{name}: {fingerprint(line)}, in {file}"
             except (HostKeyError, ValueError) as error:

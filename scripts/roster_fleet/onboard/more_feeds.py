@@ -43,7 +43,7 @@ def with_feeds(
     """Return the changed files of a host with more feeds. Raise EditError."""
     home = folder / "host_vars" / districts[0].host
     main = home / "main.yml"
-    texts = {path: path.read_text(encoding="utf-8") for path in yamlfile.variable_files(home)}
+    texts = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
     changed: dict[Path, str] = {}
     if not any(feed.get("feed") for feed in host.feeds) and main not in texts:
         return {main: render_host(districts)}

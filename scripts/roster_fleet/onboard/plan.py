@@ -18,7 +18,7 @@ from roster_fleet.onboard.conflicts import duplicates, host_conflicts, row_confl
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.host_files import new_files
 from roster_fleet.onboard.passwords import command_for_later, vault_file
-from roster_fleet.onboard.writing import File
+from roster_fleet.onboard.writing import File, with_text
 
 
 @dataclass
@@ -60,7 +60,7 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
     report: list[dict[str, Any]] = []
     for_later = []
     for district in districts:
-        if district.host in fleet:
+        if district.host in fleet and not fleet[district.host].problem:
             try:
                 sealed, note = vault_file(district, fleet[district.host], folder, keys)
             except vault.VaultError as error:
@@ -77,10 +77,7 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
                 report.append(_inbox_row(district, account["user"], fleet[district.host]))
     if problems:
         raise OnboardError(problems)
-    files = [
-        File(path, text.encode(), path.read_bytes() if path.is_file() else None)
-        for path, text in texts.items()
-    ]
+    files = [with_text(path, text) for path, text in texts.items()]
     changed = [file for file in files if file.data != file.before]
     return Plan(
         [*secrets, *changed], report, servers_of(fleet, by_host), [*filter(None, for_later)]

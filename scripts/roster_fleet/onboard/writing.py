@@ -32,6 +32,14 @@ class File:
         return header | {"before": before, "after": after}
 
 
+def with_text(path: Path, text: str) -> File:
+    """Return a file with a new text. It keeps the ends of lines (CRLF) of the present one."""
+    before = path.read_bytes() if path.is_file() else None
+    lines = (before or b"").count
+    is_crlf = lines(b"\r\n") == lines(b"\n") > 0
+    return File(path, (text.replace("\n", "\r\n") if is_crlf else text).encode(), before)
+
+
 def write(files: Sequence[File]) -> None:
     """Write or remove files in their order. If one of them fails, restore all."""
     done: list[Path] = []
@@ -50,7 +58,7 @@ def write(files: Sequence[File]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             new_folders += new
             mode = modes.get(file.path, 0o666 & ~mask)
-            atomic.replace(file.path, file.data)
+            atomic.replace(file.path.resolve(), file.data)  # a link stays one
             done.append(file.path)
             file.path.chmod(0o600 if file.placeholder is not None else mode)
     except BaseException:
@@ -59,7 +67,7 @@ def write(files: Sequence[File]) -> None:
                 if file.before is None:
                     file.path.unlink(missing_ok=True)
                 else:
-                    atomic.replace(file.path, file.before)
+                    atomic.replace(file.path.resolve(), file.before)
                     file.path.chmod(modes[file.path])
         for path in sorted(new_folders, key=lambda path: len(path.parts), reverse=True):
             with suppress(OSError):

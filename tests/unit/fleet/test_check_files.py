@@ -36,6 +36,72 @@ def test_a_slip_has_its_file_line_column_and_owner(
     )
 
 
+HOSTS = "all:\n  children:\n    district_hosts:\n"
+TWICE = "is also in line {}. Only the last one would count"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place", "reason"),
+    [
+        (MAIN, "a: [2026-11-31]\n", ":1:5: ", "this date does not exist"),
+        (MAIN, "a: 0x_\n", ":1:4: ", "this looks like a number"),
+        (MAIN, "a: &a [*a]\n", ":1:4: ", "this value contains itself"),
+        (MAIN, "a: 1\nb: 1\na: 2\n", ":3:1: ", f"a {TWICE.format(1)}"),
+        (MAIN, "a:\n  - b: 1\n    b: 2\n", ":3:5: ", f"b {TWICE.format(2)}"),
+        (MAIN, "- a: 1\n", ":1:1: ", "this file holds no variables"),
+        ("hosts.yml", f"{HOSTS}    district_hosts:\n", ":4:5: ", TWICE.format(3)),
+        ("hosts.yml", f"{HOSTS}      host:\n        oak:\n", ":4:7: ", "Did you mean hosts?"),
+        ("hosts.yml", f"{HOSTS}      oak:\n", ":4:7: ", "oak cannot be in district_hosts"),
+        ("hosts.yml", f"{HOSTS}      hosts: [oak]\n", ":4:7: ", "must be names with a colon"),
+        ("hosts.yml", "all:\n  children:\n    sis_elm: oak\n", ":3:5: ", "sis_elm is no group"),
+    ],
+)  # fmt: skip
+def test_what_ansible_would_skip_or_misread_is_refused(
+    name: str, text: str, place: str, reason: str, tmp_path: Path
+) -> None:
+    (found,) = written.inventory(tmp_path, {name: text}).slips()
+    assert found.text.startswith(f"{tmp_path / name}{place}")
+    assert reason in found.text
+
+
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    inventory = written.inventory(tmp_path, {MAIN: ""})
+    (tmp_path / MAIN).write_bytes("a: 1\nb: Peña\n".encode("latin-1"))
+    (found,) = inventory.slips()
+    assert found.text.startswith(f"{tmp_path / MAIN}:2:1: host maple: the file is not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (MAIN, "\ufeffa: 1\r\nb: 2\r\n"),
+        (MAIN, "a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  61\nb: !unsafe '{{ x'\n"),
+        (MAIN, "a: &a {x: 1}\nb: [*a, *a]\nc: {<<: *a, x: 2}\nd: {1: a, '1': b}\n"),
+        (MAIN, "# nothing yet\n"),
+        (MAIN, "---\n~\n"),
+        ("sis.yml", "plugin: constructed\ngroups: {sis_x: 'a in b'}\ncompose: {vars: x}\n"),
+        ("hosts.yml", "x-a: &c {port: 22}\nall: {vars: {a: *c}, hosts: {oak: , maple: *c}}\n"),
+    ],
+)  # fmt: skip
+def test_other_forms_are_good(name: str, text: str, tmp_path: Path) -> None:
+    assert list(written.inventory(tmp_path, {name: text}).slips()) == []
+
+
+def test_merged_keys_count_once_and_the_nearest_wins(tmp_path: Path) -> None:
+    text = "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\n<<: [*y, *x]\nc: 3\n"
+    found = [
+        (variable.name, files.value_of(variable.node))
+        for variable in written.inventory(tmp_path, {MAIN: text}).variables()
+    ]
+    assert found == [
+        ("b", 2),
+        ("a", 1),
+        ("x", {"a": 1, "b": 1}),
+        ("y", {"b": 2, "c": 2}),
+        ("c", 3),
+    ]
+
+
 def test_other_files_are_not_read(tmp_path: Path) -> None:
     texts = {
         "host_vars/maple/elm.vault": "a: [",
@@ -83,3 +149,34 @@ def test_the_folder_beside_a_file_of_hosts_counts(tmp_path: Path) -> None:
     written.write(tmp_path, {MAIN: "a: 1\n"})
     inventory = files.Inventory([str(tmp_path / "hosts.yml"), "gone", "x,"], written.GROUPS)
     assert [v.name for v in inventory.variables()] == ["a"]
+
+
+def test_a_file_beside_its_folder_is_refused(tmp_path: Path) -> None:
+    texts = {"host_vars/maple.yml": "a: 1\n", "host_vars/maple/x.vault": ""}
+    texts |= {"group_vars/all.yaml": "b: 1\n", "group_vars/all/main.yml": "c: 1\n"}
+    inventory = written.inventory(tmp_path, texts)
+    assert [v.name for v in inventory.variables()] == ["c"]  # as Ansible reads it
+    group, host = inventory.slips()
+    assert group.text == (
+        f"{tmp_path}/group_vars/all.yaml: group all: Ansible ignores this file, since "
+        f"{tmp_path}/group_vars/all exists, too. Move its lines to "
+        f"{tmp_path}/group_vars/all/main.yml"
+    )
+    assert host.text.startswith(f"{tmp_path}/host_vars/maple.yml: host maple: Ansible ignores")
+    assert host.hosts == {"maple"}
+
+
+def test_files_of_a_misspelt_host_or_group_are_named(tmp_path: Path) -> None:
+    texts = {
+        "host_vars/mapel/main.yml": "a: 1\n",
+        "host_vars/elm/main.yml": "a: 1\n",  # decommissioned by hand
+        "host_vars/maples/x.vault": "",
+        "group_vars/district_host.yml": "a: 1\n",
+        "group_vars/all.yml": "a: 1\n",
+    }
+    assert list(written.inventory(tmp_path, texts).unused()) == [
+        f"{tmp_path}/host_vars/mapel: no host reads this, since the inventory has no host mapel. "
+        "Did you mean maple?",
+        f"{tmp_path}/group_vars/district_host.yml: no host reads this, since the inventory has no "
+        "group district_host. Did you mean district_hosts?",
+    ]

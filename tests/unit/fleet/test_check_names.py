@@ -116,3 +116,24 @@ def test_names_of_other_inventories_have_no_file(tmp_path: Path) -> None:
     (problem,) = NAMES.unwritten(inline, inventory.variables())
     assert problem.text.startswith("host oak: roster_upload_blackout: there is no such variable.")
     assert problem.hosts == {"oak"}
+
+
+def test_keys_within_other_variables_are_looked_at(tmp_path: Path) -> None:
+    text = """\
+sis_inbox_accounts:
+  - user: sis-elm
+    netwroks: [192.0.2.0/24]
+roster_upload_guard_limits: {student: {removd: 5}}
+roster_upload_rules: {any.rule: ignore}
+district_own: {user: 1}
+"""
+    found = NAMES.problems(written.inventory(tmp_path, {"host_vars/oak.yml": text}).variables())
+    assert [problem.text.partition(": host oak: ")[2] for problem in found] == [
+        "sis_inbox_accounts: netwroks is not a key of sis_inbox_accounts. Did you mean networks?"
+    ]
+
+
+def test_feeds_may_merge_what_they_share(tmp_path: Path) -> None:
+    text = "x: &x {deadline: '09:00', sourc: y}\nroster_upload_feeds:\n  - <<: *x\n    feed: elm\n"
+    (found,) = NAMES.problems(written.inventory(tmp_path, {"host_vars/oak.yml": text}).variables())
+    assert "sourc is not a key of a feed. Did you mean source?" in found.text

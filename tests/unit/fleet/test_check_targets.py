@@ -16,11 +16,13 @@ MAPLE = "district_name: Elm\ndistrict_site_code: '1'\nroster_upload_feed: elm\n"
 OTHER = MAPLE.replace("elm", "fir")
 
 
-def messages(folder: Path, texts: Mapping[str, str], template: Any = None) -> list[str]:
+def messages(
+    folder: Path, texts: Mapping[str, str], template: Any = None, decrypt: Any = None
+) -> list[str]:
     inventory = written.inventory(folder, texts)
     manager = InventoryManager(loader=DataLoader(), sources=[str(folder)], cache=False)
     hosts = manager.groups["district_hosts"].get_hosts()
-    found = targets.problems(targets.Targets(inventory, template), hosts)
+    found = targets.problems(targets.Targets(inventory, template, decrypt), hosts)
     return [problem.text for problem in found]
 
 
@@ -74,6 +76,19 @@ def test_hosts_of_different_files_or_of_unknown_ones(oak: str, tmp_path: Path) -
 def test_nothing_is_known_about_encrypted_files(tmp_path: Path) -> None:
     sealed = {"host_vars/oak/vault.yml": "$ANSIBLE_VAULT;1.2;AES256;x\n61\n"}
     assert messages(tmp_path, of(MAPLE, OTHER, **sealed)) == []
+
+
+def test_an_encrypted_file_of_all_hosts_hides_no_feeds(tmp_path: Path) -> None:
+    sealed = {"group_vars/all/vault.yml": "$ANSIBLE_VAULT;1.2;AES256;x\n61\n"}
+    texts = of(MAPLE, "roster_upload_feed: oak\ndistrict_name: Elm\n", **sealed)
+    read = []
+
+    def decrypt(path: Path) -> Mapping[str, Any]:
+        read.append(path.name)
+        return {"ansible_become_password": "x", "district_site_code": "1"}
+
+    assert len(messages(tmp_path, texts, decrypt=decrypt)) == 1
+    assert read == ["vault.yml"]
 
 
 def test_groups_say_the_rest(tmp_path: Path) -> None:

@@ -38,3 +38,28 @@ def test_csv_as_spreadsheets_write_it() -> None:
 def test_a_repeated_header_is_no_district() -> None:
     with pytest.raises(OnboardError, match="row 3: repeats the names of the columns"):
         rows(OAK, HEAD.upper())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n ,,\n{head},,\n{row},,\n",
+        "{head}\n{row},,,\n\n",
+        "sep=,\r\n{head}\r\n{row}\r\n",
+        "\ufeffsep=;\n{head};;\n\n{row};\n",
+    ],
+)
+def test_what_spreadsheets_add_is_skipped(text: str) -> None:
+    separator = ";" if "sep=;" in text else ","
+    head = separator.join(("host", "district", "site_code", "username"))
+    row = separator.join(("oak", "Oak", "1", "a@b.example"))
+    data = text.format(head=head, row=row).encode()
+    (district,) = from_csv(data, "new.csv", sealed=False)
+    assert (district.host, district.username) == ("oak", "a@b.example")
+    number = data.decode().split("\n").index(next(x for x in data.decode().split("\n") if row in x))
+    assert district.where == f"new.csv, row {number + 1}"
+
+
+def test_a_column_without_a_name_is_refused() -> None:
+    with pytest.raises(OnboardError, match=r"row 1: column 2 has no name"):
+        from_csv(b"host,,district,site_code,username\noak,x,Oak,1,a\n", "new.csv", sealed=False)

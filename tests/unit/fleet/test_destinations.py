@@ -18,3 +18,10 @@ def test_the_server_is_case_insensitive_and_the_path_is_not() -> None:
     other = {**FEED, "remote_dir": "imagine/1-elm/product"}
     found = destinations.shared([("x", FEED), ("y", same), ("z", other)])
     assert [*found.values()] == [[("x", "elm"), ("y", "oak")]]
+
+
+def test_a_path_has_many_forms() -> None:
+    forms = ("./imagine/1-Elm/product", "imagine//1-Elm/./product", "//imagine/1-Elm/x/../product")
+    found = {destinations.remote_file({**FEED, "remote_dir": form}) for form in forms}
+    found.add(destinations.remote_file({**FEED, "remote_host": "a.example."}))
+    assert found == {destinations.remote_file(FEED)}

@@ -167,3 +167,19 @@ def test_the_first_password_of_a_second_feed_is_stored_first(
     names = [file.path.name for file in make_plan(folder, rows(SECOND, OAK), keys).files]
     assert names[0] == "elm.vault"
     assert names[-1] == "hosts.yml"
+
+
+def test_a_file_that_ansible_would_then_ignore_is_moved_first(
+    folder: Path, keys: vault.Vault
+) -> None:
+    main = folder / "host_vars/roster-maple/main.yml"
+    alone = folder / "host_vars/roster-maple.yml"
+    alone.write_text(main.read_text())
+    for path in main.parent.iterdir():
+        path.unlink()
+    main.parent.rmdir()
+    before = content(folder)
+    message = refused(folder, keys, rows(SECOND))
+    assert f"roster-maple has its variables in {alone}. Ansible ignores that file once" in message
+    assert f"Move it to {main}" in message
+    assert content(folder) == before

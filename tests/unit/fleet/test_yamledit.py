@@ -178,3 +178,20 @@ def test_a_value_that_others_refer_to_stays() -> None:
     with pytest.raises(yamledit.EditError, match="cannot be kept"):
         yamledit.remove_item(text, "list", "feed", "a")
     assert yaml.safe_load(yamledit.remove_item(text, "list", "feed", "b"))["other"] == {"feed": "a"}
+
+
+def test_a_host_whose_value_is_an_alias_leaves() -> None:
+    text = "all:\n  hosts:\n    a: &a {x: 1}\n    b: *a\n    c: *a\n"
+    assert yamledit.remove_hosts(text, ["b"]) == text.replace("    b: *a\n", "")
+    with pytest.raises(yamledit.EditError, match="cannot be kept"):
+        yamledit.remove_hosts(text, ["a"])  # the others need its anchor
+
+
+def test_items_with_aliases() -> None:
+    text = "x: &x [1]\nF:\n  - feed: a\n    x: *x\nz: 1\n"
+    more = yamledit.append_item(text, "F", {"feed": "b"})
+    assert more == text.replace("z:", "  - feed: b\nz:")
+    assert yamledit.remove_item(more, "F", "feed", "b") == text
+    with pytest.raises(yamledit.EditError, match="alias"):
+        yamledit.append_item("x: &x {a: 1}\nF:\n  - *x\n", "F", {"feed": "b"})
+    assert yamledit.remove_item("F:\n  - a\n  - feed: b\n", "F", "feed", "b") == "F:\n  - a\n"
