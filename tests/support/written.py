@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-from roster_fleet.check import files
+from roster_fleet.check import files, nodes
 from roster_fleet.check.known import Known, known
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def write(folder: Path, texts: Mapping[str, str]) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    files.read.cache_clear()  # a test may write a path again
+    nodes.read.cache_clear()  # a test may write a path again
     return folder
 
 

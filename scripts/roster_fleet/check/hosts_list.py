@@ -2,64 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import difflib
+from collections.abc import Iterator
 
 import yaml
 
-from roster_fleet.check.files import entries, hosts_files, pairs, read
+from roster_fleet.check.nodes import Slip, entries, is_empty, pairs, slip_at
 
 PARTS = ("hosts", "children", "vars")  # of a group
-MERGE = "<<"
-NULL = "tag:yaml.org,2002:null"
 
 
-def problems(sources: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong in the YAML files that list the hosts."""
-    for path in hosts_files(sources):
-        tree = read(path).node
-        if _lists_hosts(tree):
-            yield from _groups(path, tree)
-
-
-def _lists_hosts(tree: yaml.Node | None) -> bool:
-    """Return whether a file has groups. Plugins have files of another form."""
-    groups = entries(tree)
-    return "plugin" not in groups and any(
-        set(entries(node)) & set(PARTS) for node in groups.values()
-    )
-
-
-def _groups(path: Path, tree: yaml.Node | None) -> Iterator[str]:
-    for key, group in pairs(tree):
-        if key.value == MERGE:
-            continue
-        if not _is_mapping(group):
-            yield f"{_at(path, group)}: the group {key.value} must hold {', '.join(PARTS)}"
-        for name, part in pairs(group):
-            if name.value not in (*PARTS, MERGE):
-                yield (
-                    f"{_at(path, name)}: the group {key.value} holds {name.value!r}, which is not "
-                    f"one of {', '.join(PARTS)}. Correct the word or the indentation"
+def slips(tree: yaml.Node | None, *, is_below: bool = False) -> Iterator[Slip]:
+    """Yield what Ansible would skip in groups, such as `host:` instead of `hosts:`."""
+    for name, content in pairs(tree):
+        if is_below and not is_empty(content) and not isinstance(content, yaml.MappingNode):
+            yield slip_at(
+                name, f"{name.value} is no group. Write {name.value}: and its hosts: below"
+            )
+        parts = entries(content)
+        # A mapping at the top may be there for its anchors only.
+        is_group = is_below or any(part in parts for part in PARTS)
+        for key, value in pairs(content):
+            part = str(key.value)
+            near = difflib.get_close_matches(part, PARTS, 1)
+            if part in PARTS:
+                if not is_empty(value) and not isinstance(value, yaml.MappingNode):
+                    text = f"{part} of {name.value} must be names with a colon, one on a line"
+                    yield slip_at(key, text)
+            elif is_group or near:
+                hint = f"Did you mean {near[0]}?" if near else "Indent it below one of these"
+                text = f"{part} cannot be in {name.value}, only {', '.join(PARTS)}. {hint}"
+                yield slip_at(key, text)
+        for host, lines in pairs(parts.get("hosts")):
+            if not is_empty(lines) and not isinstance(lines, yaml.MappingNode):
+                text = (
+                    f"the host {host.value} must hold lines such as 'ansible_host: 192.0.2.1'. "
+                    "Look for a missing colon, or a blank after it"
                 )
-            elif isinstance(part, yaml.SequenceNode):
-                yield (
-                    f"{_at(path, part)}: the {name.value} of the group {key.value} are a list. "
-                    "Write each name with a colon, without a '-' or a bracket"
-                )
-        parts = entries(group)
-        for name, host in pairs(parts.get("hosts")):
-            if name.value != MERGE and not _is_mapping(host):
-                yield (
-                    f"{_at(path, host)}: the host {name.value} must hold lines such as "
-                    "'ansible_host: 192.0.2.1'. Look for a missing colon, or a blank after it"
-                )
-        yield from _groups(path, parts.get("children"))
-
-
-def _is_mapping(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.MappingNode) or node.tag == NULL
-
-
-def _at(path: Path, node: yaml.Node) -> str:
-    return f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+                yield slip_at(lines, text)
+        yield from slips(parts.get("children"), is_below=True)

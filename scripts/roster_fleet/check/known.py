@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from roster_upload.spec import schema
 
-from roster_fleet.check.files import LOADER
+from roster_fleet.check.nodes import LOADER
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 FEEDS = "roster_upload_feeds"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import yaml
 
-from roster_fleet.check import files
+from roster_fleet.check import nodes
 from roster_fleet.check.files import Owner, Problem, Variable
 from roster_fleet.check.known import FEED_PREFIX, FEEDS, Known, Spec
 
@@ -90,7 +90,7 @@ class Names:
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 yield from self._keys(variable, item, spec.item)
-        for key, value in files.pairs(node) if spec.parts else ():
+        for key, value in nodes.pairs(node) if spec.parts else ():
             if key.value in spec.parts:
                 yield from self._keys(variable, value, spec.parts[key.value])
                 continue

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from roster_fleet.check import hosts_list
 from roster_fleet.check.files import Inventory, Problem
 from roster_fleet.folder.settings import PUBLIC_IDS
 from roster_fleet.outputs import INVENTORIES
@@ -28,8 +27,7 @@ def problems(
     `wanted` is the group that must have hosts.
     """
     wrong = [Problem(text, EVERYBODY) for source in sources if (text := _wrong_path(source))]
-    shapes = [Problem(text, EVERYBODY) for text in hosts_list.problems(sources)]
-    found = wrong + list(Inventory(sources, groups).slips()) + shapes
+    found = wrong + list(Inventory(sources, groups).slips())
     if found:
         return found
     members = groups.get(wanted, ())

@@ -16,7 +16,7 @@ from ansible.inventory.helpers import sort_groups
 from roster_upload.spec import schema
 
 from roster_fleet import destinations
-from roster_fleet.check import files
+from roster_fleet.check import nodes
 from roster_fleet.check.files import Inventory, Owner, Problem
 from roster_fleet.check.known import FEED_PREFIX, FEEDS, ROLES
 
@@ -35,8 +35,8 @@ class Unresolved(Exception):
 def defaults() -> Mapping[str, Any]:
     """Return the role's defaults of the values that decide."""
     text = (ROLES / "roster_upload" / "defaults" / "main.yml").read_text(encoding="utf-8")
-    nodes = files.entries(yaml.compose(text, files.LOADER))
-    return {name: files.value_of(nodes[f"{FEED_PREFIX}{name}"]) for name in KEYS}
+    written = nodes.entries(yaml.compose(text, nodes.LOADER))
+    return {name: nodes.value_of(written[f"{FEED_PREFIX}{name}"]) for name in KEYS}
 
 
 class Targets:
@@ -60,9 +60,9 @@ class Targets:
         for file in self.inventory.files.get(owner, ()):
             if file.is_sealed:
                 found |= self._decrypted(file.path)
-            for name, node in files.entries(file.node).items():
+            for name, node in nodes.entries(file.node).items():
                 try:
-                    found[name] = files.value_of(node)
+                    found[name] = nodes.value_of(node)
                 except yaml.YAMLError:
                     found[name] = Unresolved
         return found

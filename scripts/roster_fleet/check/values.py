@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from roster_fleet.check import files
+from roster_fleet.check import nodes
 from roster_fleet.check.files import Problem, Variable
 from roster_fleet.check.known import FEED_PREFIX, FEEDS, Known, Spec
 
@@ -62,14 +62,14 @@ def scalars(value: Value) -> Iterator[Value]:
             label = _feed(item) if name == FEEDS else name
             yield from scalars(Value(label, item, spec.item))
     elif spec.parts:
-        for key, part in files.entries(node).items():
+        for key, part in nodes.entries(node).items():
             if key in spec.parts:
                 yield from scalars(Value(f"{key} of {name}", part, spec.parts[key]))
 
 
 def _feed(item: yaml.Node) -> str:
     """Return how people call an item of the feeds."""
-    name = files.entries(item).get("feed")
+    name = nodes.entries(item).get("feed")
     return f"the feed {name.value} ({FEEDS})" if name else f"a feed ({FEEDS})"
 
 
@@ -85,7 +85,7 @@ def message_of(value: Value, *, is_lenient: bool = False) -> str:
         return "has no value. Write one, or remove the line" if has_type else ""
     if kind not in READS:
         return ""
-    meant = files.value_of(node)
+    meant = nodes.value_of(node)
     is_number = kind in NUMBERS
     if spec.type in TEXTS and not (is_number and is_lenient and str(meant) == text):
         return _reads(value, kind, meant)

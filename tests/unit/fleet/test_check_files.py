@@ -43,11 +43,6 @@ TWICE = "is also in line {}. Only the last one would count"
 @pytest.mark.parametrize(
     ("name", "text", "place", "reason"),
     [
-        (MAIN, "a: [2026-11-31]\n", ":1:5: ", "this date does not exist"),
-        (MAIN, "a: 0x_\n", ":1:4: ", "this looks like a number"),
-        (MAIN, "a: &a [*a]\n", ":1:4: ", "this value contains itself"),
-        (MAIN, "a: 1\nb: 1\na: 2\n", ":3:1: ", f"a {TWICE.format(1)}"),
-        (MAIN, "a:\n  - b: 1\n    b: 2\n", ":3:5: ", f"b {TWICE.format(2)}"),
         (MAIN, "- a: 1\n", ":1:1: ", "this file holds no variables"),
         ("hosts.yml", f"{HOSTS}    district_hosts:\n", ":4:5: ", TWICE.format(3)),
         ("hosts.yml", f"{HOSTS}      host:\n        oak:\n", ":4:7: ", "Did you mean hosts?"),
@@ -64,13 +59,6 @@ def test_what_ansible_would_skip_or_misread_is_refused(
     assert reason in found.text
 
 
-def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
-    inventory = written.inventory(tmp_path, {MAIN: ""})
-    (tmp_path / MAIN).write_bytes("a: 1\nb: Peña\n".encode("latin-1"))
-    (found,) = inventory.slips()
-    assert found.text.startswith(f"{tmp_path / MAIN}:2:1: host maple: the file is not UTF-8")
-
-
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -85,21 +73,6 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> No
 )  # fmt: skip
 def test_other_forms_are_good(name: str, text: str, tmp_path: Path) -> None:
     assert list(written.inventory(tmp_path, {name: text}).slips()) == []
-
-
-def test_merged_keys_count_once_and_the_nearest_wins(tmp_path: Path) -> None:
-    text = "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\n<<: [*y, *x]\nc: 3\n"
-    found = [
-        (variable.name, files.value_of(variable.node))
-        for variable in written.inventory(tmp_path, {MAIN: text}).variables()
-    ]
-    assert found == [
-        ("b", 2),
-        ("a", 1),
-        ("x", {"a": 1, "b": 1}),
-        ("y", {"b": 2, "c": 2}),
-        ("c", 3),
-    ]
 
 
 def test_other_files_are_not_read(tmp_path: Path) -> None:
