@@ -8,6 +8,7 @@ import pytest
 import yaml
 from new_districts import OAK, content, refused, rows
 from roster_fleet import inventory, vault
+from roster_fleet.onboard.more_feeds import changed_feeds
 from roster_fleet.onboard.plan import make_plan
 from roster_fleet.onboard.writing import write
 
@@ -125,6 +126,18 @@ def test_what_would_change_the_first_feed_is_refused(
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     assert message in refused(folder, keys, rows(row))
+
+
+def test_each_change_of_a_present_feed_and_of_its_key_is_named() -> None:
+    nobody: frozenset[str] = frozenset()
+    old = inventory.Host(nobody, feeds=({"feed": "elm", "port": 22},), vault_id="mine")
+    new = inventory.Host(nobody, feeds=({"feed": "elm", "auth": "key"},), vault_id="north")
+    assert changed_feeds(old, old) == []
+    assert changed_feeds(old, new) == [
+        "auth of elm would change from None to 'key'",
+        "port of elm would change from 22 to None",
+        "the vault id would change from mine to north",
+    ]
 
 
 def test_an_sis_gets_an_inbox(folder: Path, keys: vault.Vault) -> None:

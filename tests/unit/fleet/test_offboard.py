@@ -84,6 +84,18 @@ def test_what_cannot_be_edited_stays_and_the_note_says_so(folder: Path, keys: va
     assert "is not one folder" in plan.notes[MAPLE]
 
 
+def test_a_feed_stays_if_another_one_would_change_without_it(
+    folder: Path, keys: vault.Vault
+) -> None:
+    main = folder / "host_vars" / REGION / "main.yml"
+    shared = 'roster_upload_keep_packages: "{{ roster_upload_feeds | length + 1 }}"\n'
+    main.write_text(main.read_text() + shared)
+    one = gone(folder, REGION, "oak-county", stays=True)
+    plan = offboard.make_plan(folder, [one], keys.secrets)
+    assert "the other feeds would change" in plan.notes[REGION]
+    assert main not in [file.path for file in plan.files]
+
+
 def test_all_or_nothing(folder: Path, keys: vault.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     one = gone(folder, REGION, "oak-county", stays=True)
     files = offboard.make_plan(folder, [one], keys.secrets).files
