@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib.util
 import os
 import struct
@@ -325,13 +326,14 @@ def test_the_controller_is_no_host_of_the_fleet(report: Any, tmp_path: Path) -> 
     assert not (tmp_path / "build" / "east" / "send.limit").exists()
 
 
-def test_hosts_of_all_plays_are_meant(report: Any) -> None:
-    def play(*names: str) -> Any:
-        hosts = [SimpleNamespace(get_name=lambda name=name: name) for name in names]
-        inventory = SimpleNamespace(get_hosts=lambda *_, **__: hosts)
-        manager = SimpleNamespace(_inventory=inventory)
-        return SimpleNamespace(get_variable_manager=lambda: manager, hosts="all")
+def play(*names: str) -> Any:
+    hosts = [SimpleNamespace(get_name=lambda name=name: name) for name in names]
+    inventory = SimpleNamespace(get_hosts=lambda *_, **__: hosts)
+    manager = SimpleNamespace(_inventory=inventory)
+    return SimpleNamespace(get_variable_manager=lambda: manager, hosts="all")
 
+
+def test_hosts_of_all_plays_are_meant(report: Any) -> None:
     report.meant = []
     report.v2_playbook_on_start(SimpleNamespace(_file_name="/playbooks/rotate.yml"))
     for names in ("ba", "cb"):
@@ -552,3 +554,11 @@ def test_a_loop_that_cannot_begin_has_its_reason(report: Any) -> None:
     report.v2_playbook_on_stats(stats({}, {"b"}, set()))
     assert "b     FAILED" in report._display.text
     assert "no such list" in report._display.text
+
+
+def test_workers_do_not_scan_what_was_loaded_before_the_play(report: Any) -> None:
+    loaded: list[Any] = [[]]
+    loaded[0].append(loaded)
+    assert any(it is loaded for it in gc.get_objects())
+    report.v2_playbook_on_play_start(play())
+    assert not any(it is loaded for it in gc.get_objects())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shlex
 import sys
@@ -161,7 +162,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         TERMINAL.measure()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Remember the hosts of a play."""
+        """Remember the hosts of a play. Exclude what is loaded from garbage collection.
+
+        Otherwise each forked worker would scan it again, and would copy it by that.
+        """
+        gc.freeze()
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
         names = [host.get_name() for host in hosts]
