@@ -51,7 +51,8 @@ def inside(command: Sequence[str]) -> list[str]:
     variables = [f"{key}={value}" for key, value in podman_environment().items()]
     return [
         "env", "--ignore-signal=INT",
-        "nsenter", f"--target={need_holder()}", "--mount", "--net", "--pid", f"--wd={Path.cwd()}",
-        "env", "--default-signal=INT", *variables,
+        "nsenter", f"--target={need_holder()}", "--mount", "--net", "--pid",
+        # Not --wd, which keeps the folder of the outer mounts. There each getcwd(3) searches for it.
+        "env", f"--chdir={Path.cwd()}", "--default-signal=INT", *variables,
         "setpriv", "--pdeathsig", "TERM", *command,
     ]  # fmt: skip
