@@ -117,6 +117,12 @@ def problems(feed: Feed) -> list[config.ConfigProblem]:
         return [config.ConfigProblem("source", str(error))]
 
 
+def problem(source: str) -> str | None:
+    """Return why a source is not allowed, or None."""
+    feed = {"feed": "feed", "source": source}
+    return next((found.message for found in problems(feed) if found.key == "source"), None)
+
+
 def _decoded(shown: str, part: str) -> str:
     """Return a part of a URL without its percent-encoding. Raise ValueError."""
     try:

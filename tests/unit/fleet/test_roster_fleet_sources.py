@@ -11,6 +11,7 @@ from roster_fleet.sources import (
     for_program,
     local_folders,
     local_path,
+    problem,
     problems,
     share_of,
 )
@@ -26,7 +27,9 @@ def feed(source: object = PATH, **more: Any) -> dict[str, Any]:
 
 def messages(source: str) -> list[str]:
     """Return the messages about a source."""
-    return [found.message for found in problems(feed(source)) if found.key == "source"]
+    found = [found.message for found in problems(feed(source)) if found.key == "source"]
+    assert problem(source) == (found[0] if found else None)
+    return found
 
 
 def test_a_share_is_parsed() -> None:
@@ -86,6 +89,10 @@ def test_folders_are_named_once() -> None:
 )
 def test_a_login_depends_on_the_source(source: str, auth: str | None, found: str) -> None:
     assert auth_of(feed(source, source_auth=auth)) == found
+
+
+def test_a_path_and_a_share_are_allowed() -> None:
+    assert messages(PATH) == messages(SHARE) == []
 
 
 @pytest.mark.parametrize(
