@@ -111,6 +111,8 @@ def problems(feed: Feed) -> list[config.ConfigProblem]:
     if SCHEME.match(source) and not source.startswith(tuple(PORTS)):
         text = f"{without_login(source)!r} has an unknown scheme. {ALLOWED}"
         return [config.ConfigProblem("source", text)]
+    if source.startswith("/") and ".." in source.split("/"):
+        return [config.ConfigProblem("source", f"{source!r} must not hold the part ..")]
     try:
         return config.problems(for_program(feed))
     except ValueError as error:

@@ -92,7 +92,16 @@ def test_a_login_depends_on_the_source(source: str, auth: str | None, found: str
 
 
 def test_a_path_and_a_share_are_allowed() -> None:
-    assert messages(PATH) == messages(SHARE) == []
+    assert messages(PATH) == messages(SHARE) == messages("/srv/a..b/..zip") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("/srv/a/../b.zip", "must not hold the part .."), ("b.zip", "absolute path")],
+)
+def test_a_path_that_is_not_plain_is_refused(source: str, words: str) -> None:
+    [message] = messages(source)
+    assert words in message
 
 
 @pytest.mark.parametrize(
