@@ -15,6 +15,7 @@ import pytest
 import rotation_lock
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from feed_vault import edited
 from rotation import FilterModule, rotation_plan
 from support import forks
 
@@ -338,6 +339,16 @@ def test_a_switch_that_is_cut_leaves_one_that_works(
     if host.holds("current") == "old":
         host.run(*switch)
     assert (host.holds("current"), host.holds("previous")) == (secret, "old")
+
+
+def test_only_the_named_values_of_a_login_change() -> None:
+    values = {"secret": "old", "next": "new", "source": {"secret": "x"}}
+    assert edited(values, {"secret": "new", "since": 2026}, ["next"]) == {
+        "secret": "new",
+        "since": "2026",
+        "source": {"secret": "x"},
+    }
+    assert values["secret"] == "old"
 
 
 # ---- two operators -------------------------------------------------------------------------
