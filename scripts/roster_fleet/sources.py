@@ -5,14 +5,19 @@ The upload program knows paths and `sftp://`. Its host mounts a share, so the pr
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import posixpath
 import re
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from roster_upload import config
+from roster_upload.spec import schema
+from roster_upload.spec.sources import SftpSource
 
 SMB, SFTP = "smb://", "sftp://"
 PORTS = {SFTP: 22, SMB: 445}
@@ -117,6 +122,52 @@ def problems(feed: Feed) -> list[config.ConfigProblem]:
         return config.problems(for_program(feed))
     except ValueError as error:
         return [config.ConfigProblem("source", str(error))]
+
+
+User = tuple[str, str]  # the name of a host, and of one of its feeds
+
+
+def removed_twice(feeds: Iterable[tuple[str, Feed]]) -> Iterator[tuple[User, User, str]]:
+    """Yield a feed that removes a file which another one fetches, that one, and the URL.
+
+    `feeds` has each feed with the name of its host.
+    """
+    places: dict[tuple[object, ...], list[tuple[User, bool, SftpSource]]] = defaultdict(list)
+    for host, feed in feeds:
+        if source := _fetched(feed.get("source")):
+            server = source.host.lower().rstrip("."), source.port, source.username
+            removes = feed.get("source_after") == "remove"
+            places[*server, source.folder].append(((host, str(feed.get("feed"))), removes, source))
+    for users in places.values():
+        for first, second in itertools.combinations(users, 2):
+            names = first[2].name, second[2].name
+            if any(fnmatch.fnmatchcase(*pair) for pair in (names, names[::-1])):
+                for remover, other in ((first, second), (second, first)):
+                    if remover[1]:
+                        yield remover[0], other[0], remover[2].url
+                        break
+
+
+def cross_problems(feeds: Sequence[Feed]) -> list[config.ConfigProblem]:
+    """Return problems between the feeds of one host."""
+    between = [
+        config.ConfigProblem(
+            "source_after",
+            f"{feed} removes {url} after its delivery, but {other} fetches the same file. Set "
+            "source_after: keep for both",
+        )
+        for (_, feed), (_, other), url in removed_twice(("", feed) for feed in feeds)
+    ]
+    return config.cross_problems(feeds) + between
+
+
+def _fetched(source: object) -> SftpSource | None:
+    """Return the file on an SFTP server, or None for another source and for a wrong one."""
+    try:
+        found = schema.keys()["source"].parse(source)
+    except ValueError:
+        return None
+    return found if isinstance(found, SftpSource) else None
 
 
 def problem(source: str) -> str | None:

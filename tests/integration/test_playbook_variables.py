@@ -151,7 +151,10 @@ FETCHED = "sftp://maple@sis.example/out/*.zip"
 # Values of a host, and words of the message that refuses them.
 WRONG_SOURCES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "scheme": ({"source": "ftp://maple@sis.example/x.zip"}, ["source:", "smb://SERVER/SHARE"]),
-    "unpinned": ({"source": FETCHED, "source_host_keys": []}, ["source_host_keys:", "is pinned"]),
+    "unpinned": (
+        {"source": "sftp://elm@sis.example/x.zip", "source_host_keys": []},
+        ["source_host_keys:", "is pinned"],
+    ),
     "nobody": ({"source": "sftp://sis.example/x.zip"}, ["source:", "user"]),
     "secret": ({"source": "sftp://maple:hunter2@sis.example/x.zip"}, ["source:", "vault file"]),
     "folders": ({"source": "sftp://maple@sis.example/*/x.zip"}, ["source:", "last part only"]),
@@ -173,14 +176,18 @@ def test_a_wrong_source_is_refused(inventory: Path) -> None:
         keys = (
             {"source_host_keys": first["roster_upload_host_keys"]} if "sftp" in str(values) else {}
         )
-        own = {f"roster_upload_{key}": value for key, value in {**keys, **values}.items()}
+        own: dict[str, Any] = {
+            f"roster_upload_{key}": value for key, value in {**keys, **values}.items()
+        }
         code = {"district_site_code": str(number)}
+        if "feeds" in values:
+            own["roster_upload_feed"] = ""
         hosts["district_hosts"]["hosts"][f"host-{name}"] = {**first, **code, **own}
     inventory.write_text(json.dumps(hosts))
     told = play("site", inventory, "--tags", "validate")
     assert "hunter2" not in told
     for name, (_, words) in WRONG_SOURCES.items():
-        [message] = re.findall(f"host-{name}: roster_upload_.*?(?=fatal:|PLAY RECAP)", told)
+        [message] = re.findall(rf"fatal: \[host-{name}\].*?(?=\[ERROR\]|PLAY RECAP)", told)
         assert [word for word in words if word not in message] == [], message
 
 

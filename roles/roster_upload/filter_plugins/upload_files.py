@@ -34,7 +34,6 @@ def feed_problems(
     """
     try:
         from roster_fleet import sources  # noqa: PLC0415 - a filter without it must load
-        from roster_upload import config  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
         raise AnsibleFilterError(MISSING) from None
     found = []
@@ -50,7 +49,7 @@ def feed_problems(
             is_own = problem.key in item or is_lacking
             name = f"{PREFIX}feeds[{index}].{problem.key}" if is_own else PREFIX + problem.key
             found.append(f"{name}: {problem.message}")
-    between = config.cross_problems(resolved)
+    between = sources.cross_problems(resolved)
     found += [f"{PREFIX}feeds: {problem.message}" for problem in between]
     return list(dict.fromkeys(found))
 

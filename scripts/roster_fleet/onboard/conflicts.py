@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roster_upload import config
-
 from roster_fleet import inventory, sources, yamlfile
 from roster_fleet.destinations import remote_file
 from roster_fleet.onboard import inbox, more_feeds
@@ -106,7 +104,7 @@ def host_conflicts(
             for change in (more_feeds.changed_feeds(before, host) if added else ())
         ]
     if added and not found:
-        found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]
+        found += [f"{first.where}: {p.message}" for p in sources.cross_problems(host.feeds)]
         found += [f"{first.where}: {problem}" for problem in host.inbox_problems]
     return found
 

@@ -8,11 +8,13 @@ import pytest
 from roster_fleet.sources import (
     SmbSource,
     auth_of,
+    cross_problems,
     for_program,
     local_folders,
     local_path,
     problem,
     problems,
+    removed_twice,
     share_of,
 )
 
@@ -152,3 +154,37 @@ def test_a_password_in_a_url_is_not_shown(scheme: str, end: str) -> None:
 def test_a_password_in_a_share_belongs_into_the_vault_file() -> None:
     [message] = messages("smb://svc:hunter2@files/SIS/a.zip")
     assert "vault file, as secret below source" in message
+
+
+# ---- files that a feed removes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ({}, {}, []),
+        ({"source_after": "remove"}, {}, ["a"]),
+        ({}, {"source_after": "remove"}, ["b"]),
+        ({"source_after": "remove"}, {"source_after": "remove"}, ["a"]),
+        ({"source_after": "remove"}, {"source": "sftp://maple@SIS.example:22/out/*"}, ["a"]),
+        ({"source_after": "remove"}, {"source": "sftp://other@sis.example/out/x.zip"}, []),
+        ({"source_after": "remove"}, {"source": "sftp://maple@sis.example:23/out/x.zip"}, []),
+        ({"source_after": "remove"}, {"source": "sftp://maple@sis.example/in/x.zip"}, []),
+        ({"source_after": "remove"}, {"source": "sftp://maple@sis.example/out/x.csv"}, []),
+        ({"source_after": "remove"}, {"source": "/out/x.zip"}, []),
+        ({"source_after": "remove"}, {"source": ["x"]}, []),
+        ({"source_after": "remove"}, {"source": "sftp://"}, []),
+    ],
+)
+def test_a_removed_file_is_fetched_by_one_feed(
+    first: dict[str, Any], second: dict[str, Any], named: list[str]
+) -> None:
+    feeds = [
+        {**feed(SFTP), "feed": "a", **first},
+        {**feed("sftp://maple@sis.example/out/x.zip"), "feed": "b", **second},
+    ]
+    found = list(removed_twice([("one", feeds[0]), ("two", feeds[1])]))
+    assert [remover[1] for remover, _, _ in found] == named
+    assert [{remover[0], other[0]} for remover, other, _ in found] == [{"one", "two"}] * len(named)
+    messages = [one.message for one in cross_problems(feeds) if one.key == "source_after"]
+    assert [message.split()[0] for message in messages] == named
