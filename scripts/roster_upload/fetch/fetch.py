@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roster_upload.config import Feed
-from roster_upload.export import Hashing, Snapshot, SourceFailure, require_free, too_large
+from roster_upload.exits import SourceFailure
+from roster_upload.export import Hashing, Snapshot, require_free, too_large
 from roster_upload.fetch.account import account_of
 from roster_upload.fetch.failure import NO_TIME, Changed, explained
 from roster_upload.fetch.folder import RemoteFile, SourceFolder

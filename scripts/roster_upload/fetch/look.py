@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roster_upload.config import Feed
-from roster_upload.export import SourceFailure
+from roster_upload.exits import SourceFailure
 from roster_upload.fetch.account import account_of
 from roster_upload.fetch.failure import explained
 from roster_upload.fetch.folder import RemoteFile, SourceFolder
