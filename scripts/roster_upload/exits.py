@@ -58,10 +58,20 @@ class Failure(Exception):
     """A failure with its exit code and a message for the operator: what, where, what to do.
 
     A failure with several causes has a line for each. Control characters and line breaks in quoted
-    texts are escaped.
+    texts are escaped. `cause` is a word for receipts, where the code alone does not say enough.
     """
+
+    cause = ""
 
     def __init__(self, code: Exit, *lines: str) -> None:
         self.code = code
         self.message = "\n".join(printable(line, LONGEST_MESSAGE) for line in lines)
         super().__init__(self.message)
+
+
+class SourceFailure(Failure):
+    """A missing export. `cause` names the reason in receipts, in one word of JSON."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(Exit.SOURCE, message)
+        self.cause = cause

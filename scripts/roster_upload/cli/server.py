@@ -9,7 +9,7 @@ import datetime as dt
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
 from roster_upload.delivery import readiness
-from roster_upload.exits import Exit
+from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.host.credentials import credential
 from roster_upload.records.night import stamp
@@ -48,6 +48,13 @@ def probe(given: argparse.Namespace) -> int:
 
 def login(given: argparse.Namespace) -> int:
     """Log in with one of the feed's credentials and show the server's answer."""
+    if getattr(given, "source", False):
+        # Only a source needs it.
+        from roster_upload.cli import source  # noqa: PLC0415
+
+        return source.login(given)
+    if getattr(given, "json", False):
+        raise Failure(Exit.USAGE, "login: --json needs --source")
     quiet_paramiko()
     feed = config.load(config_file(given))
     secret = credential(feed.feed, given.slot)
