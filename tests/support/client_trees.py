@@ -109,3 +109,9 @@ def run(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=120, check=False,
     )  # fmt: skip
+
+
+def version(path: Path, package: str) -> str:
+    """Return the version of a Debian package without its epoch."""
+    words = ["dpkg-query", f"--admindir={path}/var/lib/dpkg", "-W", "-f", "${Version}", package]
+    return subprocess.check_output(words, text=True).rpartition(":")[2]
