@@ -19,7 +19,7 @@ AT_ONCE = 4  # sshd drops some of more logins at once
 
 @dataclass(frozen=True)
 class Role:
-    """Who logs in, where, and how: by `key` or by `password`."""
+    """A role logs in as a user, by `key` or by `password`, and transfers in a folder."""
 
     name: str
     user: str
@@ -134,9 +134,8 @@ def test_a_client_brings_a_file(
         assert installed.startswith(client.version), f"{installed}: adapt docs/clients.md"
 
 
-def test_keys_of_smart_cards_and_puttygen_log_in_but_not_with_sha_1(
-    host: Host, tmp_path: Path
-) -> None:
+def test_every_kind_of_key_logs_in(host: Host, tmp_path: Path) -> None:
+    """Smart cards hold ECDSA keys, and PuTTYgen makes RSA keys. SHA-1 is refused."""
     kinds = {"ecdsa": ["-t", "ecdsa"], "rsa": ["-t", "rsa", "-b", "2048"]}
     for name, words in kinds.items():
         subprocess.run(["ssh-keygen", "-q", *words, "-N", "", "-f", tmp_path / name], check=True)

@@ -46,7 +46,10 @@ transfer() {
     curl)
         url=sftp://$address:$port$file
         login="--user $user: --key $KEYS/key --pubkey $KEYS/key.pub"
-        if test "$auth" = password; then login="--user $user:$(cat "$KEYS/password")"; fi
+        if test "$auth" = password; then
+            printf 'user = "%s:%s"\n' "$user" "$(sed 's/["\\]/\\&/g' "$KEYS/password")" > "$HOME/curlrc"
+            login="-K $HOME/curlrc"
+        fi
         set -- -sS $login --hostpubsha256 "${fingerprint#SHA256:}"
         curl "$@" -T sent "$url" && curl "$@" -o "$name.back" "$url" && curl "$@" -Q "-rm $file" -o /dev/null "$url"
         ;;
