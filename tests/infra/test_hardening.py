@@ -211,6 +211,25 @@ def test_what_matters_is_audited(host: Host) -> None:
     assert_not_in_containers(host, "auditd.service")
 
 
+def test_a_login_is_recorded_where_it_is_audited(host: Host) -> None:
+    """Debian 13 has databases of wtmpdb and lastlog2 beside the files of Debian 12."""
+    since = host.check_output("date --iso-8601=ns")
+    words = ["-F", str(ROOT / ".lab" / "ssh_config"), "-o", "ControlPath=none", "-tt"]
+    subprocess.run(["ssh", *words, name_of(host), "true"], capture_output=True, check=True)
+    names = "-name '*wtmp*' -o -name '*lastlog*' -o -name '*utmp*'"
+    search = f"find /var/log /var/lib /run -type f \\( {names} \\) -newermt %s"
+    recorded = host.check_output(search, since).split()
+    databases = {"/var/log/wtmp.db", "/var/lib/lastlog/lastlog2.db"}
+    is_new = host.system_info.release.startswith("13")
+    assert set(recorded) >= (databases if is_new else {"/var/log/wtmp", "/var/log/lastlog"})
+    rules = host.check_output("cat /etc/audit/rules.d/60-district.rules")
+    watched = [line.split()[1] for line in rules.splitlines() if line.startswith("-w ")]
+    watched = [path.replace("/var/run/", "/run/") for path in watched]
+    assert [path for path in recorded if not any(map(path.startswith, watched))] == []
+    for program in ("last", "lastlog2" if is_new else "lastlog"):
+        assert "deploy" in host.check_output(program)
+
+
 def assert_not_in_containers(host: Host, unit: str) -> None:
     """Assert that a unit is enabled, and that a container does not start it."""
     assert host.run("systemctl is-enabled %s", unit).stdout.strip() == "enabled"

@@ -45,7 +45,9 @@ def test_ssh_takes_keys_only_and_modern_algorithms(host: Host) -> None:
     assert settings["passwordauthentication"] == "no"
     assert settings["kbdinteractiveauthentication"] == "no"
     assert settings["permitrootlogin"] == "no"
-    assert settings["kexalgorithms"].split(",")[0].startswith(("mlkem768", "sntrup761"))
+    exchanges = settings["kexalgorithms"].split(",")
+    assert exchanges[0].startswith(("mlkem768", "sntrup761"))
+    assert exchanges[-2:] == ["curve25519-sha256", "curve25519-sha256@libssh.org"]
     for weak in ("cbc", "sha1", "md5", "nistp", "group14", "umac-64"):
         for kind in ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"):
             assert weak not in settings[kind]

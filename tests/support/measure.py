@@ -64,28 +64,49 @@ def ssh_audit(host: Host) -> dict[str, list[str]]:
     return found
 
 
-def openscap(host: Host) -> dict[str, list[str]]:
-    """Return OpenSCAP's results, {result: [rules]}, with the content of Debian 13's ssg-debian.
+# OpenSCAP's rules for Debian 13 are in Debian testing only. The package depends on nothing.
+RULES = """
+set -e
+mkdir -p /tmp/ssg/lists/partial
+cd /tmp/ssg
+awk '$1 == "deb" {print $1, $2, "testing main"; exit}' /etc/apt/sources.list > sources.list
+options="-o Dir::Etc::SourceList=$PWD/sources.list -o Dir::Etc::SourceParts=-"
+options="$options -o Dir::State::Lists=$PWD/lists"
+apt-get $options -o Acquire::Check-Valid-Until=false update
+apt-get $options download ssg-debian
+dpkg-deb --extract ssg-debian_*.deb .
+dpkg-deb --field ssg-debian_*.deb Version > version
+"""
+
+
+def openscap_rules() -> str:
+    """Fetch the rules to lab-sftp. Return the version of their package."""
+    vendor = connect("lab-sftp")
+    if not vendor.file("/tmp/ssg/version").exists:  # noqa: S108 - of a container
+        vendor.check_output("sh -c %s", RULES)
+    return str(vendor.check_output("cat /tmp/ssg/version")).partition("-")[0]
+
+
+def openscap(name: str, content: str, profile: str) -> dict[str, list[str]]:
+    """Return OpenSCAP's results on a host, {result: [rules]}.
 
     The tool skips most rules if it sees podman's mark of a container, so the mark is removed. It
     also skips them without the package linux-base, which every host with its own kernel has.
     """
-    wanted = WANTED["openscap"]
+    host = connect(name)
     install(host, "openscap-scanner", "linux-base")
-    content = f"{FOLDER}/{wanted['content']}"
-    if not host.file(content).exists:
-        vendor = connect("lab-sftp")
-        vendor.check_output("apt-get update && cd /tmp && apt-get download ssg-debian")
-        vendor.check_output("dpkg-deb --extract /tmp/ssg-debian_*.deb /tmp/ssg")
-        name = f"/tmp/ssg/usr/share/xml/scap/ssg/content/{wanted['content']}"  # noqa: S108
-        config = ["ssh", "-F", str(ROOT / ".lab" / "ssh_config")]
-        text = subprocess.run([*config, "lab-sftp", "cat", name], capture_output=True, check=True)
-        host.check_output("install -d -m 0700 %s", FOLDER)
-        put = f"sudo sh -c 'cat > {content}'"
-        target = str(host.backend.get_hostname())
-        subprocess.run([*config, target, put], input=text.stdout, capture_output=True, check=True)
+    host.check_output("install -d -m 0700 %s", FOLDER)
+    config = ["ssh", "-F", str(ROOT / ".lab" / "ssh_config")]
+    read = [*config, "lab-sftp", f"cat /tmp/ssg/usr/share/xml/scap/ssg/content/{content}"]
+    text = subprocess.run(read, capture_output=True, check=True).stdout
+    put = f"sudo sh -c 'cat > {FOLDER}/{content}'"
+    subprocess.run([*config, name, put], input=text, capture_output=True, check=True)
     host.run("umount /run/.containerenv; rm -f /run/.containerenv")
-    told = host.run("oscap xccdf eval --profile %s %s", wanted["profile"], content).stdout
+    told = host.run(
+        "oscap xccdf eval --profile %s %s",
+        f"xccdf_org.ssgproject.content_profile_{profile}",
+        f"{FOLDER}/{content}",
+    ).stdout
     found: dict[str, list[str]] = {}
     for rule, result in re.findall(
         r"^Rule\s+\S+content_rule_(\S+).*?^Result\s+(\S+)", told, re.M | re.S

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from roster_upload.exits import Exit
+from support.sftp_clients import ADMINISTRATOR, CLIENTS, SIS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -121,3 +122,13 @@ def test_linters_skip_only_what_exists(linter: str, pattern: str) -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     is_made = pattern.rstrip("/") in {line.rstrip("/") for line in ignored}
     assert is_made or any(ROOT.glob(pattern.rstrip("/"))), linter
+
+
+def test_the_page_of_clients_lists_those_that_the_tests_log_in_with() -> None:
+    text = (ROOT / "docs/clients.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| (\d\S*) \| .+? \| (\w+) \| (\w+) \|$", text, re.MULTILINE)
+    listed = {f"{name} {version}": answers for name, version, *answers in rows}
+    assert listed == {
+        client.title: ["no" if role in client.refused else "yes" for role in (ADMINISTRATOR, SIS)]
+        for client in CLIENTS
+    }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import jinja2
+import pytest
 import yaml
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "district_hardening"
@@ -50,3 +53,38 @@ def test_each_source_lies_in_the_role_as_on_the_host_and_none_is_unused() -> Non
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert used == there
+
+
+def rendered(path: str, release: str, **more: Any) -> dict[str, str]:
+    """Return the lines of a rendered template as {first word: the rest}."""
+    text = (ROLE / "templates" / f"{path}.j2").read_text()
+    values = yaml.safe_load((ROLE / "defaults/main.yml").read_text()) | more
+    values |= {"district_hardening_session": {"release": release}}
+    environment = jinja2.Environment(trim_blocks=True, autoescape=False)  # noqa: S701 - no HTML
+    environment.tests["match"] = lambda value, pattern: re.match(pattern, value)
+    lines = environment.from_string(text).render(values).splitlines()
+    return {line.partition(" ")[0]: line.partition(" ")[2] for line in lines}
+
+
+@pytest.mark.parametrize("release", ["12", "13"])
+def test_post_quantum_key_exchange_comes_first_and_alone_if_so_chosen(release: str) -> None:
+    path = "etc/ssh/sshd_config.d/00-district-hardening.conf"
+    hybrid = "sntrup761x25519-sha512@openssh.com"
+    if release == "13":
+        hybrid = f"mlkem768x25519-sha256,sntrup761x25519-sha512,{hybrid}"
+    known = rendered(path, release)["KexAlgorithms"]
+    assert known == f"{hybrid},curve25519-sha256,curve25519-sha256@libssh.org"
+    alone = rendered(path, release, district_hardening_ssh_post_quantum_only=True)
+    assert alone["KexAlgorithms"] == hybrid
+
+
+def test_the_records_of_logins_are_watched_where_each_release_has_them() -> None:
+    path = ROLE / "templates/etc/audit/rules.d/60-district.rules.j2"
+    found = {}
+    for release in (12, 13):
+        values = {"district_hardening_session": {"release": str(release)}}
+        text = jinja2.Template(path.read_text()).render(values)
+        found[release] = {line.split()[1] for line in text.splitlines() if line.startswith("-w ")}
+    databases = {"/var/lib/wtmpdb", "/var/log/wtmp.db", "/var/lib/lastlog"}
+    assert found[13] - found[12] == databases
+    assert {"/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog"} <= found[12] < found[13]
