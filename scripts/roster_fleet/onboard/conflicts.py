@@ -9,7 +9,7 @@ from typing import Any
 
 from roster_upload import config
 
-from roster_fleet import inventory, yamlfile
+from roster_fleet import inventory, sources, yamlfile
 from roster_fleet.destinations import remote_file
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.districts import GROUP_COLUMNS, INBOX_COLUMNS, District, group_name
@@ -128,12 +128,12 @@ def inbox_conflicts(district: District, host: inventory.Host) -> list[str]:
 
 def shared_sources(district: District, host: inventory.Host) -> list[str]:
     """Return the other districts of a host whose export a district would read."""
-    sources = {feed.get("feed"): feed.get("source") for feed in host.feeds}
+    exports = {feed.get("feed"): feed.get("source") for feed in host.feeds}
     return [
         f"{district.where}, source: {district.feed} would read the export of {feed.get('feed')}, "
         f"{feed.get('source')}. Give the row another source"
         for feed in host.feeds
-        if feed.get("source") == sources[district.feed]
+        if feed.get("source") == exports[district.feed]
         and feed.get("district") != district.district
     ]
 
@@ -177,7 +177,7 @@ def rule_violations(district: District, feed: Mapping[str, Any]) -> list[str]:
     """Return the problems that the program would report. A host key may still be missing."""
     return [
         f"{district.where}, {problem.key}: {problem.message}"
-        for problem in config.problems(feed)
+        for problem in sources.problems(feed)
         if not (problem.key == "host_keys" and not feed.get("host_keys"))
     ]
 
