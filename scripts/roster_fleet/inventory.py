@@ -32,6 +32,7 @@ class Host:
     product: str = ""  # as the groups say
     problem: str = ""
     ssh_port: int = 22
+    inbox_port: int = 22
     inboxes: tuple[Mapping[str, Any], ...] = ()  # accounts of `sis_inbox`
     inbox_folder: str = ""
     inbox_problems: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Host:
 INBOXES = """\
 {{ {'accounts': sis_inbox_accounts, 'folder': sis_inbox_folder,
     'port': (district_hardening_ssh_ports | default([ansible_port | default(22)], true)) | first,
+    'inbox_port': sis_inbox_port | default(2222),
     'problems': sis_inbox_accounts | inbox_problems(
       sis_inbox_folder, roster_upload_resolved_feeds | map(attribute='source'))} }}"""
 
@@ -103,6 +105,7 @@ def read(
                 str(vault_id),
                 str(product),
                 ssh_port=int(inboxes["port"]),
+                inbox_port=int(inboxes["inbox_port"]),
                 inboxes=tuple(inboxes["accounts"]),
                 inbox_folder=str(inboxes["folder"]),
                 inbox_problems=tuple(inboxes["problems"]),
