@@ -121,7 +121,12 @@ def _kinds(character: str) -> tuple[bool, bool, bool, bool]:
 
 
 def without(text: str, users: Sequence[str], where: object) -> str | None:
-    """Return a file's plain text without these accounts, or None if nothing is left."""
+    """Return a file's plain text without these accounts, or None if nothing is left.
+
+    A text without them stays as it is.
+    """
     entry = vault.parse(text, where, None)
     kept = {user: value for user, value in entry.items() if user not in users}
+    if len(kept) == len(entry):
+        return text
     return vault.render(kept, list(kept)) if kept else None
