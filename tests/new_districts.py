@@ -34,8 +34,12 @@ COLUMN_VALUES = {
     "password": "pw",
     "next": "pw2",
     "inbox_user": "sis-x",
+    "inbox_auth": "key",
     "inbox_key": "ssh-ed25519 AAAAC3Nz sis",
+    "inbox_password": "Nine-Green-Kites-4",
     "inbox_networks": "203.0.113.0/28 198.51.100.7",
+    "source_password": "pw3",
+    "source_host_key": "SHA256:" + "A" * 43,
     "source": "/srv/sis-inbox/sis-x/incoming/x.zip",
     "remote_dir": "imagine/1-X/p",
 }

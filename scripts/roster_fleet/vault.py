@@ -1,8 +1,8 @@
 """Vault files: encrypted as a whole, replaced as a whole.
 
 A feed's secrets are in `host_vars/HOST/FEED.vault` of an inventory, those of the alerts in
-`alerts.vault` (see `alerts.py`). Ansible loads no file with this ending by itself. So listing an
-inventory shows no secret, decrypts nothing, and needs no key.
+`alerts.vault` (see `alerts.py`), those of inboxes in `inboxes.vault`. Ansible loads no file with
+this ending by itself. So listing an inventory shows no secret, decrypts nothing, and needs no key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from roster_upload.host import atomic
 from roster_upload.terminal.printable import printable
 
 SUFFIX = ".vault"
-ALERTS = "alerts"  # no feed may have this name: its file would be that of the alerts
+# No feed may have these names: its file would be that of the alerts, or of the inboxes.
+ALERTS, INBOXES = "alerts", "inboxes"
+TAKEN = {ALERTS: "the secrets of the alerts", INBOXES: "the passwords of the inboxes"}
 # The keys of a feed's vault file. `secret` is in use since the day `since`. `source` has the same
 # three for the server that the export is fetched from. All others are texts.
 SOURCE = "source"
@@ -58,16 +60,18 @@ class VaultError(Exception):
 
 def path_of(folder: Path, feed: str) -> Path:
     """Return the vault file of a feed, given its host's folder in host_vars. Raise VaultError."""
-    if feed == ALERTS:
+    if feed in TAKEN:
         raise VaultError(
-            f"{folder / (ALERTS + SUFFIX)} is for the secrets of the alerts. Give the feed "
-            f"{ALERTS!r} another name"
+            f"{folder / (feed + SUFFIX)} is for {TAKEN[feed]}. Give the feed {feed!r} another name"
         )
     return folder / f"{feed}{SUFFIX}"
 
 
-def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
-    """Return the content of a vault file's plain text. Raise VaultError, which shows no value."""
+def parse(text: str, where: object, keys: Sequence[str] | None = KEYS) -> Entry:
+    """Return the content of a vault file's plain text. Raise VaultError, which shows no value.
+
+    Any keys are accepted if `keys` is None. They are names then.
+    """
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -77,13 +81,27 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
             f"{where} is not valid YAML{line}. Put secrets in single quotes, and double a quote "
             f"inside (ansible-vault edit {where})"
         ) from None
-    found = _checked(loaded, where, keys)
+    found = _names(loaded, where) if keys is None else _checked(loaded, where, keys)
     if cut := _cut_keys(text.split("\n"), yaml.compose(text, yaml.SafeLoader)):
         raise VaultError(
             f"{where}: {', '.join(cut)}: YAML reads the # in it and what follows as a comment. Put "
             f"the whole secret in single quotes (ansible-vault edit {where})"
         )
     return Entry(found)
+
+
+def _names(loaded: Any, where: object) -> dict[str, Any]:
+    """Return the texts of a vault file by names. Raise VaultError."""
+    if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
+        raise VaultError(f"{where} may contain lines such as NAME: 'secret' and nothing else")
+    for key, value in loaded.items():
+        _require_text(value, where, key)
+    return loaded
+
+
+def _require_text(value: object, where: object, key: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise VaultError(f"{where}: {key} is not a text. Put it in single quotes")
 
 
 def _checked(loaded: Any, where: object, keys: Sequence[str]) -> dict[str, Any]:
@@ -95,8 +113,8 @@ def _checked(loaded: Any, where: object, keys: Sequence[str]) -> dict[str, Any]:
     for key, value in loaded.items():
         if key == SOURCE:
             _checked(value, f"{where}: {SOURCE}", LOGIN)
-        elif not isinstance(value, str) or not value:
-            raise VaultError(f"{where}: {key} is not a text. Put it in single quotes")
+        else:
+            _require_text(value, where, key)
     if "since" in loaded and not _is_day(loaded["since"]):
         raise VaultError(f"{where}: since is not a day such as 2026-08-31")
     return loaded
@@ -157,12 +175,12 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def render(entry: Mapping[str, Any]) -> str:
-    """Return the plain text of a feed's vault file."""
-    body = _lines({key: entry[key] for key in LOGIN if key in entry})
-    if SOURCE in entry:
-        source = _lines({key: entry[SOURCE][key] for key in LOGIN if key in entry[SOURCE]})
-        body += f"{SOURCE}:\n{textwrap.indent(source, '  ')}" if source else f"{SOURCE}: {{}}\n"
+def render(entry: Mapping[str, Any], keys: Sequence[str] = KEYS) -> str:
+    """Return the plain text of a vault file, with its keys in this order."""
+    body = _lines({key: entry[key] for key in keys if isinstance(entry.get(key), str)})
+    if isinstance(source := entry.get(SOURCE), dict):
+        lines = _lines({key: source[key] for key in LOGIN if key in source})
+        body += f"{SOURCE}:\n{textwrap.indent(lines, '  ')}" if lines else f"{SOURCE}: {{}}\n"
     return f"---\n{body}"
 
 

@@ -53,6 +53,12 @@ def inventory(tmp_path: Path) -> Path:
     return folder
 
 
+def opened_vault(path: Path) -> dict[str, str]:
+    """Return the content of a vault file."""
+    loaded = yaml.safe_load(VaultLib([("example", OLD)]).decrypt(path.read_bytes()))
+    return dict(loaded)
+
+
 def serve(folder: Path, port: int, *, pinned: bool) -> None:
     """Let a port of this machine be an inventory's vendor."""
     file = folder / "group_vars/district_hosts/main.yml"
@@ -143,7 +149,11 @@ QUESTIONS = {
     "feed: ": "\r",
     "username: ": "rosters@pena.example\r",
     "password: ": "{{ it's }} hush\r",
-    "export: ": "\r",
+    "export: ": "inbox\r",
+    "inbox_user: ": "sis-pena\r",
+    "inbox_auth: ": "password\r",
+    "inbox_password: ": "\r",
+    "inbox_networks: ": "203.0.113.9\r",
     "Enter to write, ": "\r",
 }
 
@@ -163,10 +173,17 @@ def test_questions_about_one_district(inventory: Path) -> None:
         "district_site_code": "0012345",
         "roster_upload_feed": "penas-blanca",
         "roster_upload_username": "rosters@pena.example",
+        "roster_upload_source": "/srv/sis-inbox/sis-pena/incoming/OneRoster.zip",
+        "sis_inbox_accounts": [
+            {"user": "sis-pena", "networks": ["203.0.113.9/32"], "password": True}
+        ],
     }
-    sealed = (inventory / "host_vars/pena/penas-blanca.vault").read_bytes()
-    opened = VaultLib([("example", OLD)]).decrypt(sealed)
-    assert yaml.safe_load(opened)["secret"] == "{{ it's }} hush"
+    generated = opened_vault(inventory / "host_vars/pena/inboxes.vault")["sis-pena"]
+    assert generated not in told
+    assert "Type this into the SIS of Pe\u00f1a's" in told
+    assert f"ansible-vault view {inventory}/host_vars/pena/inboxes.vault" in told
+    opened = opened_vault(inventory / "host_vars/pena/penas-blanca.vault")
+    assert opened["secret"] == "{{ it's }} hush"
     code, told = forks.ansible(
         "ansible-playbook", "playbooks/site.yml", "-i", inventory, "--tags=validate"
     )
@@ -293,6 +310,7 @@ def test_odd_cells_mean_what_they_say(inventory: Path, tmp_path: Path) -> None:
         assert loaded[host]["district_product"] == f"{host}: 1"
 
 
+LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPnYyg29wp+52NcQKVv+8V0+4pa5RjDmFa8hpvjb9rX"
 ONE = {"host": "a", "district": "A", "site_code": "007", "username": "a@x.example"}
 
 
@@ -312,10 +330,15 @@ def test_without_a_terminal_all_is_given(inventory: Path) -> None:
     code, told = onboard(inventory, *values(sitecode="1"))
     assert code != 0
     assert "onboard_sitecode is unknown" in flat(told)
-    code, told = onboard(inventory, *values())
+    fetched = {"onboard_source": "sftp://a@127.0.0.1:1/out/*.zip", "onboard_source_host_key": LINE}
+    code, told = onboard(inventory, *values(), "-e", json.dumps(fetched))
     assert code == 0, told
     assert "no password yet: ansible-vault create --encrypt-vault-id example" in flat(told)
-    assert 'district_site_code: "007"' in (inventory / "host_vars/a/main.yml").read_text()
+    assert "with the same lines, indented below source:" in flat(told)
+    assert "Let the SIS's server 127.0.0.1 accept SFTP logins from a." in told
+    written = (inventory / "host_vars/a/main.yml").read_text()
+    assert 'district_site_code: "007"' in written
+    assert f"roster_upload_source_host_keys:\n  - {LINE}\n" in written
 
 
 @many_runs

@@ -8,7 +8,7 @@ import pytest
 from playbook_rows import checked_rows, chosen_feeds, send_rows, site_rows, unsent
 from schedule_files import planned_timers, timer_files
 
-FEED = {"feed": "elm", "district": "Elm", "auth": "password"}
+FEED = {"feed": "elm", "district": "Elm", "auth": "password", "source": "sftp://u@sis/x.zip"}
 STARTS = {
     "elm": {"roster-upload": ["07:11", "07:55"], "roster-watch": ["08:30"]},
     "fir": {"roster-upload": ["07:12"]},
@@ -25,6 +25,7 @@ def test_a_run_is_about_all_feeds_or_one() -> None:
 def test_a_checked_feed_has_a_row() -> None:
     [row] = checked_rows([FEED])
     assert (row["district"], row["feed"], row["did"]) == ("Elm", "elm", "checked")
+    assert "Its export is sftp://u@sis/x.zip." in row["note"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import inventory, vault
-from roster_fleet.onboard import csv_file, host_key, next_steps, questions, writing
+from roster_fleet.onboard import csv_file, host_key, next_steps, questions, source_keys, writing
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.plan import Plan, make_plan
 
@@ -55,6 +55,9 @@ attributes:
     support: full
 author: The Roster Delivery authors
 """
+
+
+DONE = ("added", "password added", "next password added")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
@@ -103,6 +106,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
         def plan_of(districts: Sequence[District]) -> Plan:
             plan = make_plan(folder, districts, keys)
+            pins, rows = source_keys.pin(host_keys, plan.sources, folder)
+            if pins:
+                plan = make_plan(folder, source_keys.with_pins(districts, pins), keys)
+            plan.report += rows
             files, report = host_keys.pin(folder, plan.servers)
             plan.files[:0] = files
             plan.report += report
@@ -110,16 +117,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
         if args["csv"]:
             return plan_of(from_file(Path(args["csv"]), keys))
-        return questions.interview(args["values"], plan_of)
+        return questions.interview(args["values"], plan_of, warnings_of)
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """Return what a plan leaves open, such as a host key that is not pinned."""
+    return [f"{row['did']}. {row['note']}" for row in plan.report if not row["ok"]]
 
 
 def steps(folder: Path, plan: Plan) -> list[str]:
     """Return the next steps after what was written."""
-    hosts = [row["host"] for row in plan.report if row["did"] in ("added", "next password added")]
+    hosts = [row["host"] for row in plan.report if row["did"] in DONE]
     if not hosts:
-        return []
+        return plan.for_the_sis
     default = inventory.folder_of(list(C.DEFAULT_HOST_LIST or []))
-    return next_steps.lines(
+    return plan.for_the_sis + next_steps.lines(
         folder,
         list(dict.fromkeys(hosts)),
         playbook=Path(context.CLIARGS["args"][0]),

@@ -115,12 +115,12 @@ def inbox_conflicts(district: District, host: inventory.Host) -> list[str]:
     if account is None:
         return []
     known = next((it for it in host.inboxes if it.get("user") == account["user"]), {})
-    columns = {"user": "user", "authorized_keys": "key", "networks": "networks"}
+    columns = {"user": "user", "authorized_keys": "key", "password": "auth", "networks": "networks"}
     return [
         f"{district.where}, inbox_{column}: differs from {inbox.VARIABLE} of {district.host}. "
         "Nothing is overwritten"
         for key, column in columns.items()
-        if known.get(key) != account[key]
+        if (known.get(key) or None) != account.get(key)
     ]
 
 
@@ -171,12 +171,15 @@ def differences(district: District, feed: Mapping[str, Any], file: Path) -> list
     ]
 
 
+HOST_KEYS = ("host_keys", "source_host_keys")
+
+
 def rule_violations(district: District, feed: Mapping[str, Any]) -> list[str]:
     """Return the problems that the program would report. A host key may still be missing."""
     return [
         f"{district.where}, {problem.key}: {problem.message}"
         for problem in sources.problems(feed)
-        if not (problem.key == "host_keys" and not feed.get("host_keys"))
+        if problem.key not in HOST_KEYS or feed.get(problem.key)
     ]
 
 

@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 
 from roster_upload.spec import schema
+from roster_upload.spec.values import parse_host_key
 
 from roster_fleet import vault, yamlfile
-from roster_fleet.onboard import inbox
+from roster_fleet.onboard import host_key, inbox
 
 
 class OnboardError(Exception):
@@ -25,6 +26,7 @@ class OnboardError(Exception):
 
 # `--limit all` is every host, and a play for localhost runs on the control node.
 RESERVED_HOSTS = ("all", "ungrouped", "localhost")
+AUTHS = KEY, PASSWORD = ("key", "password")  # ways of a login
 
 
 def _accept(_value: str) -> None:
@@ -60,9 +62,28 @@ def _site_code(value: str) -> str | None:
 
 
 def _feed(value: str) -> str | None:
-    if value == vault.ALERTS:
-        return f"{value!r} is reserved for the vault file of the alerts. Give the feed another name"
+    if value in vault.TAKEN:
+        return f"{value!r} is reserved for a vault file. Give the feed another name"
     return schema.problem("feed", value)
+
+
+def one_of(*choices: str) -> Callable[[str], str | None]:
+    """Return a check that takes these words only."""
+
+    def problem(value: str) -> str | None:
+        return None if value in choices else f"{value!r} is not {' or '.join(choices)}"
+
+    return problem
+
+
+def _source_host_key(value: str) -> str | None:
+    if host_key.FINGERPRINT.fullmatch(value):
+        return None
+    try:
+        parse_host_key(value)
+    except ValueError:
+        return f"{value[:30]!r} is neither a fingerprint (SHA256:...) nor a public host key"
+    return None
 
 
 def _group(column: str, value: str) -> str | None:
@@ -82,6 +103,7 @@ class Column:
     meaning: str
     check: Callable[[str], str | None] = _accept
     required: bool = False
+    intro: str = ""  # lines above the question
 
 
 COLUMNS = (
@@ -102,24 +124,40 @@ COLUMNS = (
     Column("username", "the SFTP login, an e-mail address", required=True),
     Column("password", "the SFTP password, as set through the vendor's e-mail; empty: later"),
     Column("inbox_user", "the account that the SIS gets on the host", inbox.user_problem),
+    Column("inbox_auth", "how the SIS logs in: key or password", one_of(*AUTHS)),
     Column(
         "inbox_key", "the SIS's public key, as one line: ssh-ed25519 AAAA...", inbox.key_problem
     ),
     Column(
+        "inbox_password",
+        "its password; empty: a strong one is generated",
+        inbox.password_problem,
+    ),
+    Column(
         "inbox_networks",
-        "the networks that the SIS comes from, such as 203.0.113.0/28",
+        "the networks that the SIS comes from, such as 203.0.113.0/28 (if nobody knows them: "
+        "0.0.0.0/0 ::/0)",
         inbox.networks_problem,
     ),
+    Column("source_password", "the password at the SIS's server; empty: later"),
+    Column(
+        "source_host_key",
+        "the host key of the SIS's server, or its fingerprint; empty: asked later",
+        _source_host_key,
+    ),
 )
-INBOX_COLUMNS = ("inbox_user", "inbox_key", "inbox_networks")
+INBOX_COLUMNS = ("inbox_user", "inbox_auth", "inbox_key", "inbox_password", "inbox_networks")
+SOURCE_COLUMNS = ("source_password", "source_host_key")
 GROUP_COLUMNS = ("product", "sis", "region")  # each names a group of hosts
 # In a CSV only: the password that the next rotation gives to a known district.
 NEXT = "next"
-SECRET_COLUMNS = ("password", NEXT)
+SECRET_COLUMNS = ("password", NEXT, "inbox_password", "source_password")
 OWN_COLUMNS = (*(column.name for column in COLUMNS), NEXT)
 # A CSV may also have these columns: the other text values of a feed.
 FEED_COLUMNS = tuple(
-    name for name, key in schema.keys().items() if key.type == "str" and name not in OWN_COLUMNS
+    name
+    for name, key in schema.keys().items()
+    if key.type == "str" and name not in (*OWN_COLUMNS, "source_origin")
 )
 
 
@@ -147,11 +185,15 @@ class District:
     password: str = field(default="", repr=False)
     next: str = field(default="", repr=False)
     inbox_user: str = ""
+    inbox_auth: str = ""
     inbox_key: str = ""
+    inbox_password: str = field(default="", repr=False)
     inbox_networks: str = ""
+    source_password: str = field(default="", repr=False)
+    source_host_key: str = ""  # as it was given: a public key or a fingerprint
     # The groups of the inventory. An existing group with a doubled prefix stays in use.
     known_groups: frozenset[str] = frozenset()
-    feed_values: Mapping[str, str] = field(default_factory=dict)
+    feed_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, str]:
@@ -166,14 +208,23 @@ class District:
     def remote_dir(self) -> str:
         """Return its upload path."""
         derived = f"imagine/{self.site_code}-{self.district}/{self.product or 'product'}"
-        return self.feed_values.get("remote_dir", derived)
+        return str(self.feed_values.get("remote_dir", derived))
 
     @property
     def inbox_account(self) -> dict[str, Any] | None:
         """Return the account of its SIS on the host, if the SIS brings its export by SFTP."""
         if not self.inbox_user:
             return None
-        return inbox.account(self.inbox_user, self.inbox_key, self.inbox_networks)
+        return inbox.account(self.inbox_user, self.inbox_networks, self.inbox_key)
+
+    @property
+    def has_inbox_password(self) -> bool:
+        """Return whether its SIS logs in to the host by password."""
+        return bool(self.inbox_user) and self.inbox_auth == PASSWORD
+
+    def with_source_key(self, line: str) -> District:
+        """Return the district with a pinned host key of the SIS's server."""
+        return replace(self, feed_values={**self.feed_values, "source_host_keys": [line]})
 
     def at_inbox(self, folder: str) -> District:
         """Return the district with its inbox in a host's parent folder of inboxes."""
@@ -183,7 +234,7 @@ class District:
         moved = folder + source.removeprefix(inbox.FOLDER)
         return replace(self, feed_values={**self.feed_values, "source": moved})
 
-    def host_variables(self) -> dict[str, str]:
+    def host_variables(self) -> dict[str, Any]:
         """Return the variables of a host that delivers for this district only."""
         return {
             "district_name": self.district,
@@ -193,7 +244,7 @@ class District:
             **{f"roster_upload_{key}": value for key, value in self.feed_values.items()},
         }
 
-    def feed_item(self) -> dict[str, str]:
+    def feed_item(self) -> dict[str, Any]:
         """Return its item in the feeds of a host with several districts."""
         return {
             "feed": self.feed,
@@ -238,9 +289,14 @@ def from_values(values: Mapping[str, str], where: str) -> District:
         raise OnboardError(problems)
     if "inbox_user" in given:
         given.setdefault("source", inbox.source(given["inbox_user"]))
+        given.setdefault("inbox_auth", _inbox_auth(given))
     known: dict[str, Any] = {key: value for key, value in given.items() if key in OWN_COLUMNS}
     others = {key: value for key, value in given.items() if key not in OWN_COLUMNS}
-    return District(where=where, feed_values=others, **known)
+    district = District(where=where, feed_values=others, **known)
+    key = given.get("source_host_key", "")
+    if not key or host_key.FINGERPRINT.fullmatch(key):
+        return district
+    return district.with_source_key(host_key.plain(key))
 
 
 def _cell_problems(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -257,13 +313,36 @@ def _cell_problems(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         if message := _cell_problem(key, value):
             yield key, message
     if "inbox_user" in given:
-        for name in ("inbox_key", "inbox_networks"):
-            if name not in given:
-                yield name, "is missing, since inbox_user is given"
-        if "source" in given and inbox.user_of(given["source"]) != given["inbox_user"]:
-            yield "source", "is not in the inbox, which is /srv/sis-inbox/<inbox_user>/incoming"
+        yield from _inbox_problems(given)
     elif exposed := [name for name in INBOX_COLUMNS if name in given]:
         yield exposed[0], "needs an inbox_user, the account that the SIS gets"
     path = rf"/?imagine/{re.escape(given.get('site_code', ''))}-"
     if "remote_dir" in given and not re.match(path, given["remote_dir"]):
         yield "remote_dir", "does not begin with imagine/<the site code>-"
+
+
+def _inbox_auth(given: Mapping[str, str]) -> str:
+    """Return how an SIS logs in, by what is given of its account."""
+    if "inbox_auth" in given or "inbox_key" in given:
+        return given.get("inbox_auth", KEY)
+    return PASSWORD if "inbox_password" in given else ""
+
+
+def _inbox_problems(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each wrong column of an inbox with its problem."""
+    has_key, auth = "inbox_key" in given, _inbox_auth(given)
+    if not auth:
+        yield "inbox_key", "is missing, since inbox_user is given. Or set inbox_auth to password"
+    elif auth == KEY and not has_key:
+        yield "inbox_key", "is missing, since inbox_auth is key"
+    elif auth == PASSWORD and has_key:
+        yield "inbox_key", "is for a login by key, but inbox_auth is password"
+    password = given.get("inbox_password", "")
+    if password and (message := inbox.password_problem(password, given["inbox_user"])):
+        yield "inbox_password", message
+    if auth == KEY and password:
+        yield "inbox_password", "is for a login by password. Leave inbox_key and inbox_auth empty"
+    if "inbox_networks" not in given:
+        yield "inbox_networks", "is missing, since inbox_user is given"
+    if "source" in given and inbox.user_of(given["source"]) != given["inbox_user"]:
+        yield "source", "is not in the inbox, which is /srv/sis-inbox/<inbox_user>/incoming"

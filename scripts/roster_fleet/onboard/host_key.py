@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ SECONDS = 10
 PREFERRED = KEY_TYPES
 TYPES = "ed25519,ecdsa,rsa"
 LONGEST_LINE = 4096  # characters; a key of 16,384 bits has 2,800
+FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
+Ask = Callable[[str, str, str, str], str]
+VENDOR = "the vendor"  # who names the fingerprint
 
 
 class HostKeyError(Exception):
@@ -32,6 +36,12 @@ def fingerprint(line: str) -> str:
     """Return a key line's fingerprint in OpenSSH's form, `SHA256:...`."""
     digest = hashlib.sha256(parse_host_key(line).blob).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def plain(line: str) -> str:
+    """Return a key line without its comment."""
+    key = parse_host_key(line)
+    return f"{key.kind} {base64.b64encode(key.blob).decode()}"
 
 
 def offered(host: str, port: int) -> list[str]:
@@ -62,8 +72,8 @@ def printable_lines(output: bytes) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def confirmed(lines: Sequence[str], answer: str) -> str:
-    """Return the offered key that an answer confirms: `yes`, or the vendor's fingerprint.
+def confirmed(lines: Sequence[str], answer: str, owner: str = VENDOR) -> str:
+    """Return the offered key that an answer confirms: `yes`, or its owner's fingerprint.
 
     Raise HostKeyError if it confirms no key.
     """
@@ -76,7 +86,7 @@ def confirmed(lines: Sequence[str], answer: str) -> str:
     known = ", ".join(map(fingerprint, lines))
     raise HostKeyError(
         f"{answer.strip()!r} is not a fingerprint of the server ({known}). Nothing was pinned. "
-        "Either it is mistyped, or this is not the vendor's server. Ask the vendor"
+        f"Either it is mistyped, or this is not the right server. Ask {owner}"
     )
 
 
@@ -91,8 +101,7 @@ def with_pin(text: str, line: str) -> str:
 
     Raise HostKeyError if a key is pinned already, or if the text cannot be kept.
     """
-    key = parse_host_key(line)
-    pin = {VARIABLE: [f"{key.kind} {base64.b64encode(key.blob).decode()}"]}
+    pin = {VARIABLE: [plain(line)]}
     content, meant = yamlfile.load(text) or {}, yamlfile.plain(text) or {}
     if content.get(VARIABLE):
         raise HostKeyError(f"{VARIABLE} has keys already. Nothing is overwritten")
@@ -115,16 +124,14 @@ def pin_file(folder: Path) -> Path:
 class HostKeys:
     """The host keys of an onboarding's servers. Each is read once, and asked about once.
 
-    `ask` gets the server, its shown keys, and the problem of the previous answer. It returns the
-    operator's answer, or "" for none.
+    `ask` gets the server, its shown keys, who names the fingerprint, and the problem of the
+    previous answer. It returns the operator's answer, or "" for none.
     """
 
-    def __init__(
-        self, fingerprint: str, ask: Callable[[str, str, str], str], *, is_check: bool
-    ) -> None:
+    def __init__(self, fingerprint: str, ask: Ask, *, is_check: bool) -> None:
         self._fingerprint = fingerprint
         self._ask = ask
-        self._is_check = is_check
+        self.is_check = is_check
         self._offered: dict[tuple[str, int], list[str] | HostKeyError] = {}
         self._confirmed: dict[str, str] = {}
 
@@ -142,8 +149,8 @@ class HostKeys:
             name = f"{server['host']}:{server['port']}"
             pinned = [str(line) for line in server["pinned"]]
             try:
-                lines = self._lines(server["host"], int(server["port"]))
-                shown = _shown(lines)
+                lines = self.lines(server["host"], int(server["port"]))
+                shown = shown_keys(lines)
                 if pinned:
                     did, note = compared(lines, pinned, f"{name} shows {shown}")
                 elif len(servers) > 1:
@@ -153,17 +160,17 @@ class HostKeys:
                         "(roster_upload_host_keys) in the variables of its districts"
                     )
                 else:
-                    line = self._confirmed[name] = self._choose(name, lines)
+                    line = self.choose(name, lines, self._fingerprint)
                     before = yamlfile.read(file) if file.is_file() else ""
                     files.append(with_text(file, with_pin(before, line)))
-                    did = "would be pinned" if self._is_check else "pinned"
+                    did = "would be pinned" if self.is_check else "pinned"
                     note = f"{name}: {fingerprint(line)}, in {file}"
             except (HostKeyError, ValueError) as error:
                 did, note = "not compared" if pinned else "NOT PINNED", str(error)
             report.append({"did": f"host key {did}", "note": note, "ok": did == did.lower()})
         return files, report
 
-    def _lines(self, host: str, port: int) -> list[str]:
+    def lines(self, host: str, port: int) -> list[str]:
         """Return the keys of a server. Raise HostKeyError."""
         if (host, port) not in self._offered:
             try:
@@ -175,39 +182,51 @@ class HostKeys:
             raise found
         return found
 
-    def _choose(self, name: str, lines: Sequence[str]) -> str:
+    def choose(
+        self, name: str, lines: Sequence[str], known: str, owner: str = VENDOR, option: str = ""
+    ) -> str:
         """Return the confirmed key. A mistyped fingerprint is asked for again.
 
+        `known` is a fingerprint that was given beforehand, and `option` the variable that gives it.
         Raise HostKeyError without an answer.
         """
         if name in self._confirmed:
             return self._confirmed[name]
-        shown = _shown(lines)
+        shown = shown_keys(lines)
         problem = ""
-        answer = self._fingerprint or self._ask(name, shown, problem)
+        answer = known or self._ask(name, shown, owner, problem)
         while answer:
             try:
-                return confirmed(lines, answer)
+                self._confirmed[name] = confirmed(lines, answer, owner)
             except HostKeyError as error:
                 problem = str(error)
-            answer = self._ask(name, shown, problem)
+            else:
+                return self._confirmed[name]
+            answer = self._ask(name, shown, owner, problem)
         raise HostKeyError(
             problem
             or f"{name} shows {shown}, which nobody has confirmed. Run the same again with the "
-            "vendor's fingerprint: -e onboard_fingerprint=SHA256:..."
+            f"fingerprint of {owner}: -e {option or 'onboard_fingerprint'}=SHA256:..."
         )
 
 
-def _shown(lines: Sequence[str]) -> str:
+def shown_keys(lines: Sequence[str]) -> str:
+    """Return the types and fingerprints of keys."""
     return ", ".join(f"{line.split()[0]} {fingerprint(line)}" for line in lines)
 
 
-def compared(lines: Sequence[str], pinned: Sequence[str], shown: str) -> tuple[str, str]:
+def compared(
+    lines: Sequence[str],
+    pinned: Sequence[str],
+    shown: str,
+    owner: str = VENDOR,
+    variable: str = VARIABLE,
+) -> tuple[str, str]:
     """Return the report on a server with a pinned key: a result and a note."""
     if is_pinned(lines, pinned):
         return "is the pinned one", shown
     known = ", ".join(fingerprint(line) for line in pinned)
     return "IS ANOTHER", (
         f"{shown}, but {known} is pinned. Nothing was changed, and nothing will be delivered. Ask "
-        "the vendor for the fingerprint, and put the right key into roster_upload_host_keys"
+        f"{owner} for the fingerprint, and put the right key into {variable}"
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.plugins.loader import filter_loader
 from roster_upload.terminal.printable import printable
 
-from roster_fleet import inventory
+from roster_fleet import inbox_passwords, inventory
 
 FOLDER = "/srv/sis-inbox"  # the role's default
 FILE = "OneRoster.zip"
 VARIABLE = "sis_inbox_accounts"
+# An account to which a part that is to be checked is added.
+SOUND = {"user": "sis", "networks": ["192.0.2.0/24"], "authorized_keys": ["ssh-ed25519 AAAAC3Nz"]}
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
@@ -23,6 +24,12 @@ def user_problem(user: str) -> str | None:
     if user in ("root", "admin") or user.startswith("rf-"):
         return f"{user!r} is the name of another account. Take one such as sis-maple"
     return _problem(user=user)
+
+
+def password_problem(password: str, user: str = "sis") -> str | None:
+    """Return why a text cannot be the password of an account, or None. It is not shown."""
+    found = "; ".join(inbox_passwords.weaknesses(user, password))
+    return f"is too weak: {found}. {inbox_passwords.RULE}. Or leave it empty" if found else None
 
 
 def key_problem(key: str) -> str | None:
@@ -43,7 +50,7 @@ def networks_of(text: str) -> list[str]:
 
 def _problem(**part: Any) -> str | None:
     """Return what the role would say of an account, or None."""
-    account = {"user": "sis", "networks": [], "authorized_keys": []} | part
+    account = SOUND | part
     filter_loader.add_directory(str(inventory.ROLES / "roster_common" / "filter_plugins"))
     found = filter_loader.get("inbox_problems").j2_function([account], FOLDER)
     if not found:
@@ -62,29 +69,10 @@ def user_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def account(user: str, key: str, networks: str) -> dict[str, Any]:
-    """Return an item of `sis_inbox_accounts`."""
-    return {"user": user, "networks": networks_of(networks), "authorized_keys": [key]}
-
-
-def difference(wanted: Mapping[str, Any], accounts: Sequence[Mapping[str, Any]]) -> str:
-    """Return the first key by which an account differs from the host's one, or ""."""
-    for known in accounts:
-        if known.get("user") == wanted["user"]:
-            return next((k for k in wanted if wanted[k] != known.get(k)), "")
-    return ""
-
-
-def for_the_sis(user: str, path: str, host: str, port: int) -> str:
-    """Return what the SIS's administrator needs to bring the export."""
-    shown = fingerprint(host, port) or (
-        "not known here yet. Log in once, then run: ssh-keygen -lF "
-        + (host if port == 22 else f"'[{host}]:{port}'")
-    )
-    return (
-        f"SFTP to {host}, port {port}, user {user}, with the key. Upload {path.rpartition('/')[2]} "
-        f"into the folder that you are in after the login (/incoming). Host key: {shown}"
-    )
+def account(user: str, networks: str, key: str) -> dict[str, Any]:
+    """Return an item of `sis_inbox_accounts`. Without a key the SIS logs in by password."""
+    login: dict[str, Any] = {"authorized_keys": [key]} if key else {"password": True}
+    return {"user": user, "networks": networks_of(networks), **login}
 
 
 def fingerprint(host: str, port: int) -> str:

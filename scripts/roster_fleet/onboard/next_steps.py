@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from roster_fleet.onboard.passwords import LINES, shell_path
+from roster_fleet.onboard.passwords import LINES, SOURCE_LINES, ForLater, shell_path
 
 LONGEST_LIMIT = 10  # hosts that a command names
 
@@ -17,12 +17,12 @@ def lines(
     *,
     playbook: Path,
     is_default: bool,
-    for_later: Sequence[str],
+    for_later: ForLater,
 ) -> list[str]:
     """Return the next steps for these hosts of an inventory.
 
     `playbook` is the path of onboard.yml as it was typed. `is_default` says whether ansible.cfg
-    names this inventory. `for_later` are the commands that store the missing passwords.
+    names this inventory. `for_later` has the commands that store the missing passwords.
     """
     where = "" if is_default else f" -i {shell_path(folder)}"
     limit = f" --limit {','.join(hosts)}" if len(hosts) <= LONGEST_LIMIT else ""
@@ -40,11 +40,12 @@ def lines(
     # Before the README's last step the folder is not in git yet.
     if any((home / ".git").exists() for home in folder.absolute().parents):
         steps.insert(0, ("Look at the new lines, and commit them", f"git add {shell_path(folder)}"))
-    if for_later:
-        shown = list(for_later[:LONGEST_LIMIT])
-        more = len(for_later) - len(shown)
-        shown += [f"and {more} more, which the table shows"] if more else []
-        steps.insert(0, (f"Store the missing passwords, each {LINES}", "\n       ".join(shown)))
+    if for_later.sources:
+        text = f"Store the missing passwords of the SIS's servers, each {SOURCE_LINES}"
+        steps.insert(0, (text, _shortened(for_later.sources)))
+    if for_later.vendor:
+        text = f"Store the missing passwords, each {LINES}"
+        steps.insert(0, (text, _shortened(for_later.vendor)))
     return [
         "What comes next:",
         *(
@@ -53,3 +54,11 @@ def lines(
             for line in (f"  {number}. {text}:", f"       {command}")
         ),
     ]
+
+
+def _shortened(commands: Sequence[str]) -> str:
+    """Return commands as indented lines, the first of many."""
+    more = len(commands) - LONGEST_LIMIT
+    shown = [*commands[:LONGEST_LIMIT]]
+    shown += [f"and {more} more, which the table shows"] if more > 0 else []
+    return "\n       ".join(shown)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from roster_fleet import inventory, vault, yamledit
-from roster_fleet.onboard import inbox, more_feeds
+from roster_fleet.onboard import for_the_sis, inbox_secrets, more_feeds, source_keys
 from roster_fleet.onboard.conflicts import duplicates, host_conflicts, row_conflicts
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.host_files import new_files
-from roster_fleet.onboard.passwords import command_for_later, vault_file
+from roster_fleet.onboard.passwords import ForLater, for_later, vault_file
+from roster_fleet.onboard.source_keys import Source
 from roster_fleet.onboard.writing import File, with_text
 
 
@@ -26,10 +27,12 @@ class Plan:
     """The files to write, and the report on each district."""
 
     files: list[File]
-    report: list[dict[str, Any]]  # The servers whose host key is read, each with its pinned keys.
+    report: list[dict[str, Any]]
+    # The vendors' servers, whose host keys are read, each with its pinned keys.
     servers: list[dict[str, Any]]
-    # The commands that store the missing passwords.
-    for_later: list[str] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)  # the SIS's servers
+    for_later: ForLater = field(default_factory=ForLater)
+    for_the_sis: list[str] = field(default_factory=list)  # lines of the closing text
 
 
 def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) -> Plan:
@@ -56,32 +59,56 @@ def make_plan(folder: Path, districts: Sequence[District], keys: vault.Vault) ->
             was, reason = before.get(host), reasons.get(host, "")
             problems += host_conflicts(fleet[host], rows, folder, before=was, reason=reason)
     problems += duplicates(fleet, districts)
-    secrets: list[File] = []
-    report: list[dict[str, Any]] = []
-    for_later = []
-    for district in districts:
-        if district.host in fleet and not fleet[district.host].problem:
-            try:
-                sealed, note = vault_file(district, fleet[district.host], folder, keys)
-            except vault.VaultError as error:
-                problems.append(f"{district.where}, password: {error}")
-                continue
-            secrets += sealed
-            for_later.append(command_for_later(district, fleet[district.host], folder))
-            is_added = district.host not in before or district in more.get(district.host, ())
-            did = "added" if sealed or is_added else "unchanged"
-            if sealed and sealed[0].before:
-                did = "next password added"
-            report.append(_row(district, did, note))
-            if is_added and (account := district.inbox_account):
-                report.append(_inbox_row(district, account["user"], fleet[district.host]))
+    plan = Plan([], [], servers_of(fleet, by_host))
+    changes = Changes(plan, folder, keys)
+    for host, rows in by_host.items():
+        if host in fleet and not fleet[host].problem:
+            added = [it for it in rows if host not in before or it in more.get(host, ())]
+            problems += changes.add(rows, fleet[host], added)
     if problems:
         raise OnboardError(problems)
     files = [with_text(path, text) for path, text in texts.items()]
-    changed = [file for file in files if file.data != file.before]
-    return Plan(
-        [*secrets, *changed], report, servers_of(fleet, by_host), [*filter(None, for_later)]
-    )
+    plan.files += [file for file in files if file.data != file.before]
+    return plan
+
+
+@dataclass
+class Changes:
+    """Adds the secrets and the rows of districts to a plan."""
+
+    plan: Plan
+    folder: Path
+    keys: vault.Vault
+
+    def add(
+        self, districts: Sequence[District], host: inventory.Host, added: Sequence[District]
+    ) -> list[str]:
+        """Add the districts of a host, some of which are new there. Return the problems."""
+        found = []
+        try:
+            self.plan.files += inbox_secrets.vault_files(districts, host, self.folder, self.keys)
+        except vault.VaultError as error:
+            found.append(f"{districts[0].where}, inbox_password: {error}")
+        for district in districts:
+            try:
+                self._add_one(district, host, is_added=district in added)
+            except vault.VaultError as error:
+                column = getattr(error, "column", "password")
+                found.append(f"{district.where}, {column}: {error}")
+        return found
+
+    def _add_one(self, district: District, host: inventory.Host, *, is_added: bool) -> None:
+        """Add a district. Raise VaultError."""
+        sealed, note = vault_file(district, host, self.folder, self.keys)
+        did = "added" if sealed or is_added else "unchanged"
+        if sealed and sealed[0].before:
+            did = "next password added" if district.next else "password added"
+        named = {"host": district.host, "district": district.district, "feed": district.feed}
+        self.plan.report.append({**named, "did": did, "note": note, "ok": True})
+        self.plan.files += sealed
+        self.plan.for_later += for_later(district, host, self.folder)
+        self.plan.sources += source_keys.of_district(district, host, is_added=is_added)
+        self.plan.for_the_sis += for_the_sis.lines(district, host, self.folder)
 
 
 def _by_host(
@@ -112,19 +139,6 @@ def _edited(
             except yamledit.EditError as error:
                 reasons[host] = str(error)
     return edited, reasons
-
-
-def _row(district: District, did: str, note: str) -> dict[str, Any]:
-    """Return a row of the closing table."""
-    named = {"host": district.host, "district": district.district, "feed": district.feed}
-    return {**named, "did": did, "note": note, "ok": True}
-
-
-def _inbox_row(district: District, user: str, host: inventory.Host) -> dict[str, Any]:
-    """Return the row with what the SIS's administrator needs."""
-    path = district.feed_values["source"]
-    address = host.address or district.host
-    return _row(district, "for the SIS", inbox.for_the_sis(user, path, address, host.ssh_port))
 
 
 def servers_of(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.utils.display import Display
-from roster_upload.spec import schema
 
+from roster_fleet.onboard import exports
 from roster_fleet.onboard.districts import (
     COLUMNS,
     FEED_COLUMNS,
     INBOX_COLUMNS,
+    SECRET_COLUMNS,
+    SOURCE_COLUMNS,
     Column,
     District,
     OnboardError,
@@ -23,31 +24,21 @@ from roster_fleet.onboard.districts import (
 )
 
 WHERE = "the district"
-LONGEST_USER = 31  # characters of the name of an inbox's account
+LONGEST_SHOWN = 58  # characters of an answer in the summary
+# Answers that are one of a few words. Capitals do not matter.
+WORDS = (*(column.name for column in exports.OWN_QUESTIONS), "inbox_auth")
 T = TypeVar("T")
 
 
-def _export(value: str) -> str | None:
-    return None if value in ("path", "sftp", "later") else f"{value!r} is not path, sftp or later"
-
-
-EXPORT = Column(
-    "export",
-    "how the SIS brings its export: path (it writes to the host itself), sftp, or later",
-    _export,
-)
-SOURCE = Column(
-    "source",
-    "the path of the export on the host; empty: the group's, or /srv/roster-upload/FEED/"
-    "OneRoster.zip",
-    partial(schema.problem, "source"),
-)
-
-
-def interview(values: Mapping[str, Any], plan_of: Callable[[Sequence[District]], T]) -> T:
+def interview(
+    values: Mapping[str, Any],
+    plan_of: Callable[[Sequence[District]], T],
+    warnings_of: Callable[[T], Sequence[str]] = lambda _: (),
+) -> T:
     """Return the plan for a district, from given values and the answers to all other questions.
 
-    The operator sees all answers and may correct them before this returns. Raise OnboardError.
+    The operator sees all answers and may correct them before this returns, and what the plan leaves
+    open. Raise OnboardError.
     """
     given = {name: str(value) for name, value in values.items()}
     _refuse_given(given)
@@ -63,7 +54,7 @@ def interview(values: Mapping[str, Any], plan_of: Callable[[Sequence[District]],
             problems = error.problems
         if plan is not None and not asked:
             return plan
-        choice = _choice(given, problems)
+        choice = _choice(given, problems, warnings_of(plan) if plan is not None else ())
         if choice is not None:
             _change(choice, given)
         elif plan is not None:
@@ -75,11 +66,12 @@ _INTERRUPTED = "interrupted"
 
 def _refuse_given(given: Mapping[str, str]) -> None:
     """Raise OnboardError for values that cannot be, before anything is asked."""
-    if "password" in given:
+    if exposed := [name for name in SECRET_COLUMNS if name in given]:
         raise OnboardError(
-            ["onboard_password is not allowed, because others can see it. The playbook asks for it"]
+            f"onboard_{name} is not allowed, because others can see it. The playbook asks for it"
+            for name in exposed
         )
-    columns = {column.name: column for column in (*COLUMNS, EXPORT)}
+    columns = {column.name: column for column in (*COLUMNS, *exports.OWN_QUESTIONS)}
     known = {*FEED_COLUMNS, *columns}
     if unknown := sorted(set(given) - known):
         names = ", ".join(sorted(known))
@@ -95,14 +87,9 @@ def _refuse_given(given: Mapping[str, str]) -> None:
 
 def questions(given: Mapping[str, str]) -> Iterator[Column]:
     """Yield the questions about a district. The later ones depend on the earlier answers."""
-    by_name = {column.name: column for column in COLUMNS}
-    yield from (column for column in COLUMNS if column.name not in INBOX_COLUMNS)
-    if "export" in given or not any(given.get(name) for name in ("source", "inbox_user")):
-        yield EXPORT
-    if given.get("export") == "path":
-        yield SOURCE
-    elif given.get("export") == "sftp" or given.get("inbox_user"):
-        yield from (by_name[name] for name in INBOX_COLUMNS)
+    later = (*INBOX_COLUMNS, *SOURCE_COLUMNS)
+    yield from (column for column in COLUMNS if column.name not in later)
+    yield from exports.questions(given)
 
 
 def ask(given: dict[str, str]) -> bool:
@@ -124,17 +111,14 @@ def ask(given: dict[str, str]) -> bool:
 
 def _answers(given: Mapping[str, str]) -> dict[str, str]:
     """Return the values that describe the district."""
-    return {name: value for name, value in given.items() if name != EXPORT.name}
+    return {name: value for name, value in given.items() if name != exports.EXPORT.name}
 
 
 def _default(column: Column, given: Mapping[str, str]) -> str:
     """Return the answer that Enter gives to a question."""
-    defaults = {
-        "feed": slug(given.get("district", "")),
-        "export": "later",
-        "inbox_user": f"sis-{given.get('feed', '')}"[:LONGEST_USER].strip("-"),
-    }
-    return defaults.get(column.name, "")
+    if column.name == "feed":
+        return slug(given.get("district", ""))
+    return exports.default(column.name, given)
 
 
 def prompt(column: Column, given: Mapping[str, str]) -> str | None:
@@ -142,16 +126,19 @@ def prompt(column: Column, given: Mapping[str, str]) -> str | None:
 
     A wrong answer is asked for again.
     """
-    is_secret = column.name == "password"
+    is_secret = column.name in SECRET_COLUMNS
     default = _default(column, given)
     hint = f" [{default}]" if default else ""
     question = f"{column.name}: {column.meaning}{hint}{' (hidden)' if is_secret else ''}: "
-    is_needed = column.name == "feed" or column.name in INBOX_COLUMNS
+    is_needed = column.name in ("feed", *INBOX_COLUMNS) and column.name not in SECRET_COLUMNS
+    if column.intro:
+        Display().display(column.intro)
     while True:
         answer = typed(question, is_secret=is_secret)
         if answer is None:
             return None
         answer = answer if is_secret else answer.strip() or default
+        answer = answer.lower() if column.name in WORDS else answer
         problem = value_problem(column, answer)
         if not answer and is_needed:
             problem = "must not be empty"
@@ -174,26 +161,30 @@ def typed(question: str, *, is_secret: bool = False) -> str | None:
             display.display("The answer is not UTF-8. Try again")
 
 
-def ask_fingerprint(server: str, shown: str, problem: str) -> str:
+def ask_fingerprint(server: str, shown: str, owner: str, problem: str) -> str:
     """Return the answer to a server's shown keys, or "" for none. Raise OnboardError for Ctrl-C."""
     if problem:
         Display().display(problem)
     return (
         typed(
-            f"{server} shows {shown}.\nAsk the vendor for the fingerprint, but not over this "
+            f"{server} shows {shown}.\nAsk {owner} for the fingerprint, but not over this "
             "network. Type it here, or type yes after you have compared it (empty: pin nothing): "
         )
         or ""
     ).strip()
 
 
-def _choice(given: Mapping[str, str], problems: Sequence[str]) -> Column | None:
+def _choice(
+    given: Mapping[str, str], problems: Sequence[str], warnings: Sequence[str] = ()
+) -> Column | None:
     """Show all answers. Return the one to change, or None for Enter. Raise OnboardError for q."""
     columns = list(questions(given))
     display = Display()
     display.display(f"\n{summary(columns, given)}")
     for problem in problems:
         display.display(f"Not possible yet: {problem}")
+    for warning in warnings:
+        display.display(f"Not finished by this: {warning}")
     enter = "" if problems else "Enter to write, "
     while True:
         answer = typed(f"{enter}a number to change, q to quit: ")
@@ -208,13 +199,23 @@ def _choice(given: Mapping[str, str], problems: Sequence[str]) -> Column | None:
 
 
 def summary(columns: Sequence[Column], given: Mapping[str, str]) -> str:
-    """Return all answers as numbered lines. The password is hidden."""
-    shown = {name: value or "-" for name, value in given.items()}
-    shown["password"] = "(hidden)" if given.get("password") else "- (later)"
+    """Return all answers as numbered lines. Secrets are hidden."""
     return "\n".join(
-        f"{number:>3}  {column.name:<14}  {shown.get(column.name, '-')}"
+        f"{number:>3}  {column.name:<15} {_shown(column.name, given.get(column.name, ''))}"
         for number, column in enumerate(columns, start=1)
     )
+
+
+def _shown(name: str, value: str) -> str:
+    """Return an answer for the summary."""
+    if name == "inbox_password" and not value:
+        return "(generated)"
+    if name in SECRET_COLUMNS:
+        return "(hidden)" if value else "- (later)"
+    middle = len(value) - LONGEST_SHOWN
+    if name == "inbox_key" and middle > 0:
+        return f"{value[: LONGEST_SHOWN // 2]}...{value[middle + LONGEST_SHOWN // 2 :]}"
+    return value or "-"
 
 
 def _change(column: Column, given: dict[str, str]) -> None:
@@ -227,7 +228,5 @@ def _change(column: Column, given: dict[str, str]) -> None:
     given[name] = answer
     if name == "district" and was_derived:
         given["feed"] = slug(answer)
-    if name == "export":
-        for other in (SOURCE.name, *INBOX_COLUMNS):
-            given.pop(other, None)
+    exports.forget(name, given)
     ask(given)

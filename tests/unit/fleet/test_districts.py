@@ -47,11 +47,12 @@ def test_no_column_takes_a_template(column: str, opened: str) -> None:
     assert any(p.startswith(f"new.csv, row 7, {column}: must not") for p in error.value.problems)
 
 
-def test_no_feed_is_called_alerts(folder: Path, keys: vault.Vault) -> None:
-    with pytest.raises(OnboardError, match="row 2, feed: 'alerts' is reserved"):
-        rows("oak,,Oak,1,,,,alerts,r@oak.example,")
-    with pytest.raises(OnboardError, match="row 2, feed: 'alerts' is reserved"):
-        rows("oak,,Alerts,1,,,,,r@oak.example,")
+@pytest.mark.parametrize("name", ["alerts", "inboxes"])
+def test_no_feed_is_called_as_another_vault_file(name: str) -> None:
+    with pytest.raises(OnboardError, match=f"row 2, feed: '{name}' is reserved"):
+        rows(f"oak,,Oak,1,,,,{name},r@oak.example,")
+    with pytest.raises(OnboardError, match=f"row 2, feed: '{name}' is reserved"):
+        rows(f"oak,,{name.title()},1,,,,,r@oak.example,")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ def test_a_group_is_no_way_around_the_check_of_cells(
 ) -> None:
     """Even an unchecked value stays a value in a file."""
     cell = f"a{end}ansible_ssh_common_args: -oProxyCommand=id"
-    district = from_values(COLUMN_VALUES | {"next": ""}, "it")
+    district = from_values(
+        COLUMN_VALUES | {"next": "", "inbox_password": "", "source_password": ""}, "it"
+    )
     changed: Any = {column: cell}
     write(make_plan(folder, [replace(district, **changed)], keys).files)
     assert "ansible_ssh_common_args" not in variables(folder, "x")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,12 @@ def test_only_the_fingerprint_of_the_key_confirms_it() -> None:
             host_key.confirmed([ED25519], answer)
 
 
-def asking(*answers: str) -> tuple[Callable[[str, str, str], str], list[str]]:
+def asking(*answers: str) -> tuple[host_key.Ask, list[str]]:
     """Return an operator who types these answers, and the problems that they are shown."""
     left, problems = list(answers), []
 
-    def ask(server: str, shown: str, problem: str) -> str:
-        assert server == "sftp.example:22"
+    def ask(server: str, shown: str, owner: str, problem: str) -> str:
+        assert (server, owner) == ("sftp.example:22", host_key.VENDOR)
         assert ED25519.split(maxsplit=1)[0] in shown
         problems.append(problem)
         return left.pop(0)
@@ -45,9 +44,7 @@ def asking(*answers: str) -> tuple[Callable[[str, str, str], str], list[str]]:
     return ask, problems
 
 
-def keys(
-    monkeypatch: pytest.MonkeyPatch, ask: Callable[[str, str, str], str], given: str = ""
-) -> host_key.HostKeys:
+def keys(monkeypatch: pytest.MonkeyPatch, ask: host_key.Ask, given: str = "") -> host_key.HostKeys:
     monkeypatch.setattr(host_key, "offered", lambda _host, _port: [ED25519])
     return host_key.HostKeys(given, ask, is_check=False)
 

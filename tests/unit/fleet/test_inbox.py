@@ -21,8 +21,12 @@ HEAD = "host,district,site_code,username,source,inbox_user,inbox_key,inbox_netwo
         (",root,k,203.0.113.0/28", "'root' is the name of another account"),
         (",sis,ssh-rsa,203.0.113.0/28", 'inbox_key: "ssh-rsa..." is not a public key'),
         (",sis,ssh-ed25519 AAAA,203.0.113.1/28", '"203.0.113.1/28" is not a network'),
-        (",sis,,203.0.113.0/28", "inbox_key: is missing, since inbox_user is given"),
+        (
+            ",sis,,203.0.113.0/28",
+            "inbox_key: is missing, since inbox_user is given. Or set",
+        ),
         (",,ssh-ed25519 AAAA,", "inbox_key: needs an inbox_user"),
+        (",sis,,", "inbox_networks: is missing, since inbox_user is given"),
         ("/mnt/x.zip,sis,ssh-ed25519 AAAA,::1", "source: is not in the inbox"),
     ],
 )
@@ -50,4 +54,3 @@ def test_the_host_key_comes_from_known_hosts(
     assert shown.startswith("SHA256:")
     assert inbox.fingerprint("oak.example", 2222) == shown
     assert inbox.fingerprint("elm.example", 22) == ""
-    assert "[elm.example]:2222" in inbox.for_the_sis("sis", "/x/y.zip", "elm.example", 2222)

@@ -145,9 +145,8 @@ def test_an_sis_gets_an_inbox(folder: Path, keys: vault.Vault) -> None:
     known = f"roster-maple,Elm,2,e@elm.example,,sis-elm,{KEY},203.0.113.0/28"
     both = rows(new, known, head=INBOXES)
     plan = make_plan(folder, both, keys)
-    told = [row["note"] for row in plan.report if row["did"] == "for the SIS"]
-    assert "SFTP to oak, port 22, user sis-oak" in told[0]
-    assert "SFTP to roster-maple.example.org" in told[1]
+    assert "Type this into the SIS of Oak. It uploads by SFTP:" in plan.for_the_sis
+    assert "  Host         roster-maple.example.org" in plan.for_the_sis
     write(plan.files)
     fleet = inventory.read(folder, keys.secrets)
     assert fleet["oak"].inboxes[0] == {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from roster_fleet.onboard import next_steps
+from roster_fleet.onboard.passwords import ForLater
 
 
 def test_the_steps_name_hosts_and_inventory_as_they_were_typed(
@@ -19,13 +20,17 @@ def test_the_steps_name_hosts_and_inventory_as_they_were_typed(
         ["oak", "elm"],
         playbook=Path("playbooks/onboard.yml"),
         is_default=False,
-        for_later=[f"ansible-vault create {number}" for number in range(12)],
+        for_later=ForLater(
+            tuple(f"ansible-vault create {number}" for number in range(12)), ("ansible-vault edit",)
+        ),
     )
     where = "-i inventories/north"
     assert "secret: '...'" in lines[1]
     assert lines[2].split("\n")[0] == "       ansible-vault create 0"
     assert lines[2].endswith("and 2 more, which the table shows")
+    assert "indented below source:" in lines[3]
     assert [line.strip() for line in lines[4::2]] == [
+        "ansible-vault edit",
         "git add inventories/north",
         f"ansible-playbook playbooks/site.yml {where} --tags validate",
         f"ansible-playbook playbooks/site.yml {where} --limit oak,elm --check --diff",
@@ -37,7 +42,7 @@ def test_the_steps_name_hosts_and_inventory_as_they_were_typed(
 def test_the_inventory_of_ansible_cfg_needs_no_option(tmp_path: Path) -> None:
     many = [f"host{number}" for number in range(30)]
     lines = next_steps.lines(
-        tmp_path, many, playbook=Path("my books/onboard.yml"), is_default=True, for_later=[]
+        tmp_path, many, playbook=Path("my books/onboard.yml"), is_default=True, for_later=ForLater()
     )
     assert lines[-1].strip() == "ansible-playbook 'my books/verify.yml'"
     assert "1. Check the inventory" in lines[1], "a folder outside of git has nothing to commit"
