@@ -1,8 +1,8 @@
 """Vault files: encrypted as a whole, replaced as a whole.
 
 A feed's secrets are in `host_vars/HOST/FEED.vault` of an inventory, those of the alerts in
-`alerts.vault` (see `alerts.py`), those of inboxes in `inboxes.vault`. Ansible loads no file with this ending by itself. So listing an
-inventory shows no secret, decrypts nothing, and needs no key.
+`alerts.vault` (see `alerts.py`), those of inboxes in `inboxes.vault`. Ansible loads no file with
+this ending by itself. So listing an inventory shows no secret, decrypts nothing, and needs no key.
 """
 
 from __future__ import annotations

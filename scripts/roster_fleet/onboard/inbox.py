@@ -43,7 +43,10 @@ def networks_of(text: str) -> list[str]:
 
 def _problem(**part: Any) -> str | None:
     """Return what the role would say of an account, or None."""
-    networks, key = ["192.0.2.0/24"], "ssh-ed25519 AAAAC3Nz"  # so that only the given part is judged
+    networks, key = (
+        ["192.0.2.0/24"],
+        "ssh-ed25519 AAAAC3Nz",
+    )  # so that only the given part is judged
     account = {"user": "sis", "networks": networks, "authorized_keys": [key]} | part
     filter_loader.add_directory(str(inventory.ROLES / "roster_common" / "filter_plugins"))
     found = filter_loader.get("inbox_problems").j2_function([account], FOLDER)
