@@ -35,11 +35,12 @@ class Host:
     inboxes: tuple[Mapping[str, Any], ...] = ()  # accounts of `sis_inbox`
     inbox_folder: str = ""
     inbox_problems: tuple[str, ...] = ()
+    inbox_port: int = 2222  # by which an SIS reaches it
 
 
-# What the role `sis_inbox` has on a host, and the port by which an SIS reaches it.
+# What the role `sis_inbox` has on a host, its port, and the administrators' SSH port.
 INBOXES = """\
-{{ {'accounts': sis_inbox_accounts, 'folder': sis_inbox_folder,
+{{ {'accounts': sis_inbox_accounts, 'folder': sis_inbox_folder, 'inbox_port': sis_inbox_port,
     'port': (district_hardening_ssh_ports | default([ansible_port | default(22)], true)) | first,
     'problems': sis_inbox_accounts | inbox_problems(
       sis_inbox_folder, roster_upload_resolved_feeds | map(attribute='source'))} }}"""
@@ -106,6 +107,7 @@ def read(
                 inboxes=tuple(inboxes["accounts"]),
                 inbox_folder=str(inboxes["folder"]),
                 inbox_problems=tuple(inboxes["problems"]),
+                inbox_port=int(inboxes["inbox_port"]),
             )
         except AnsibleError as error:
             found[host.name] = Host(groups, problem=str(error))

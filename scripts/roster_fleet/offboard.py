@@ -1,4 +1,4 @@
-"""Decommissioned feeds leave the inventory: their entries, their vault files, the host's files."""
+"""Decommissioned feeds leave the inventory: entries, vault files, the host's files, passwords."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roster_fleet import inventory, vault, yamledit, yamlfile
+from roster_fleet import inbox_passwords, inventory, vault, yamledit, yamlfile
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
 from roster_fleet.onboard.writing import File, with_text
@@ -53,6 +53,8 @@ def make_plan(
         else:
             texts |= edits
             removed += files
+            if one.stays and folder:
+                plan.files += _passwords(folder / "host_vars" / one.host, one.inboxes, secrets)
             what = "It" if one.stays else one.host
             would = "would be taken out of" if is_check else "is out of"
             commit = "" if is_check else ". Commit that"
@@ -60,20 +62,42 @@ def make_plan(
         home = Path(one.vault_folder)
         removed += [vault.path_of(home, feed) for feed in one.feeds]
     edited = [with_text(path, text) for path, text in texts.items()]
-    plan.files = [file for file in edited if file.data != file.before]
+    plan.files += [file for file in edited if file.data != file.before]
     for path in dict.fromkeys(path for path in removed if path.is_file()):
         hidden = HIDDEN if path.suffix == vault.SUFFIX else None
         plan.files.append(File(path, None, path.read_bytes(), hidden))
     return plan
 
 
+def _passwords(home: Path, inboxes: Sequence[str], secrets: list[Any]) -> list[File]:
+    """Return a host's own passwords of inboxes without these. Raise VaultError."""
+    path = home / inbox_passwords.FILE
+    if not (inboxes and path.is_file()):
+        return []
+    keys = vault.Vault(secrets)
+    vault_id, text = keys.read(path)
+    kept = inbox_passwords.without(text, inboxes, path)
+    if kept == text:
+        return []
+    data = None if kept is None else keys.encrypt(kept, vault_id)
+    return [File(path, data, path.read_bytes(), HIDDEN)]
+
+
 def _left(folder: Path | None, one: Gone) -> str:
     """Return what is left to do about the inboxes of a host that stays."""
-    home = (folder or Path()) / "host_vars" / one.host
+    root = folder or Path()
+    home = root / "host_vars" / one.host
     own = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
-    if not one.stays or not one.inboxes or more_feeds.holder(own, inbox.VARIABLE):
+    shared = [str(path) for path in sorted(root.glob(f"group_vars/*/{inbox_passwords.FILE}"))]
+    if not one.inboxes:
         return ""
-    return f". Remove the inbox {' and '.join(one.inboxes)} from {inbox.VARIABLE} of its group"
+    names = " and ".join(one.inboxes)
+    left = ""
+    if one.stays and not more_feeds.holder(own, inbox.VARIABLE):
+        left = f". Remove the inbox {names} from {inbox.VARIABLE} of its group"
+    if shared:
+        left += f". If no other host has {names}, remove its password from {', '.join(shared)}"
+    return left
 
 
 def _one(
@@ -96,7 +120,8 @@ def _one(
     with inventory.with_files(folder, {**texts, **edits}) as copy:
         if one.host in inventory.names(copy, secrets):
             raise yamledit.EditError(f"another file than {hosts_file} names {one.host}")
-    return edits, [*own, *yamlfile.ignored_files(home), home / f"{vault.ALERTS}{vault.SUFFIX}"]
+    sealed = [home / f"{name}{vault.SUFFIX}" for name in vault.TAKEN]
+    return edits, [*own, *yamlfile.ignored_files(home), *sealed]
 
 
 def _without_feeds(own: Mapping[Path, str], one: Gone) -> dict[Path, str]:

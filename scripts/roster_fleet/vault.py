@@ -1,8 +1,8 @@
 """Vault files: encrypted as a whole, replaced as a whole.
 
 A feed's secrets are in `host_vars/HOST/FEED.vault` of an inventory, those of the alerts in
-`alerts.vault` (see `alerts.py`). Ansible loads no file with this ending by itself. So listing an
-inventory shows no secret, decrypts nothing, and needs no key.
+`alerts.vault` (see `alerts.py`), those of inboxes in `inboxes.vault`. Ansible loads no file with
+this ending by itself. So listing an inventory shows no secret, decrypts nothing, and needs no key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from roster_upload.host import atomic
 from roster_upload.terminal.printable import printable
 
 SUFFIX = ".vault"
-ALERTS = "alerts"  # no feed may have this name: its file would be that of the alerts
+# No feed may have these names: its file would be that of the alerts, or of the inboxes.
+ALERTS, INBOXES = "alerts", "inboxes"
+TAKEN = {ALERTS: "the secrets of the alerts", INBOXES: "the passwords of the inboxes"}
 # The keys of a feed's vault file, each a text. `secret` is in use since the day `since`.
 KEYS = ("secret", "since", "next")
 VAULT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -54,16 +56,18 @@ class VaultError(Exception):
 
 def path_of(folder: Path, feed: str) -> Path:
     """Return the vault file of a feed, given its host's folder in host_vars. Raise VaultError."""
-    if feed == ALERTS:
+    if feed in TAKEN:
         raise VaultError(
-            f"{folder / (ALERTS + SUFFIX)} is for the secrets of the alerts. Give the feed "
-            f"{ALERTS!r} another name"
+            f"{folder / (feed + SUFFIX)} is for {TAKEN[feed]}. Give the feed {feed!r} another name"
         )
     return folder / f"{feed}{SUFFIX}"
 
 
-def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
-    """Return the content of a vault file's plain text. Raise VaultError, which shows no value."""
+def parse(text: str, where: object, keys: Sequence[str] | None = KEYS) -> Entry:
+    """Return the content of a vault file's plain text. Raise VaultError, which shows no value.
+
+    Any keys are accepted if `keys` is None. They are names then.
+    """
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -73,7 +77,10 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
             f"{where} is not valid YAML{line}. Put secrets in single quotes, and double a quote "
             f"inside (ansible-vault edit {where})"
         ) from None
-    if not isinstance(loaded, dict) or set(loaded) - set(keys):
+    if keys is None:
+        if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
+            raise VaultError(f"{where} may contain lines such as NAME: 'secret' and nothing else")
+    elif not isinstance(loaded, dict) or set(loaded) - set(keys):
         raise VaultError(f"{where} may contain the keys {', '.join(keys)} and nothing else")
     if cut := _cut_keys(text):
         raise VaultError(
@@ -146,9 +153,9 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def render(entry: Mapping[str, str]) -> str:
-    """Return the plain text of a feed's vault file."""
-    ordered = {key: entry[key] for key in KEYS if key in entry}
+def render(entry: Mapping[str, str], keys: Sequence[str] = KEYS) -> str:
+    """Return the plain text of a vault file, with its keys in this order."""
+    ordered = {key: entry[key] for key in keys if key in entry}
     body = "".join(
         f"{key}: " + yaml.dump(value, Dumper=_Dumper, allow_unicode=True, width=2**31).lstrip()
         for key, value in ordered.items()

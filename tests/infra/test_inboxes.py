@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from support import rosters
 from support.lab_hosts import (
     DISTRICT_HOSTS,
-    ROOT,
     Host,
     ansible,
     connect,
@@ -21,8 +19,12 @@ from support.lab_hosts import (
     remote_path,
     sha256,
     site,
+    wait_for,
 )
+from support.sis import PORT, Sis, password_of
 
+AERIES = "sis-aeries"  # an SIS that has a password only
+FAILLOCK = "/etc/security/sis-inbox-faillock.conf"
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPnYyg29wp+52NcQKVv+8V0+4pa5RjDmFa8hpvjb9rX"  # invented
 )
@@ -38,35 +40,6 @@ def refused(host: Host, command: str, *words: str) -> str:
     done = host.run(command, *words)
     assert done.rc != 0, f"{command} succeeded"
     return str(done.stdout + done.stderr)
-
-
-class Sis:
-    """An SIS: a client of its inbox that has a key and nothing else."""
-
-    def __init__(self, host: Host) -> None:
-        address = ["-F", str(ROOT / ".lab" / "ssh_config"), "-o", "ControlPath=none"]
-        self.options = [*address, "-o", "User=sis-lab", "-o", "BatchMode=yes"]
-        self.name = name_of(host)
-
-    def sftp(self, *commands: str) -> subprocess.CompletedProcess[str]:
-        """One session with the given commands. It ends at the first that is refused."""
-        return subprocess.run(
-            ["sftp", "-q", "-b", "-", *self.options, self.name],
-            input="\n".join(commands) + "\n",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def ssh(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["ssh", *self.options, self.name, *words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
 
 
 @pytest.fixture
@@ -105,10 +78,133 @@ def test_an_sis_can_put_its_export_into_its_inbox_and_nothing_else(
 
 
 @pytest.fixture
+def forgiven(host: Host) -> Iterator[None]:
+    """Forget the refused logins of a test: its account's, and on Debian 13 its address's."""
+    yield
+    host.check_output("faillock --user %s --reset", AERIES)
+    host.check_output("systemctl restart sis-inbox-ssh.service")
+
+
+@pytest.mark.usefixtures("forgiven")
+def test_an_sis_logs_in_by_password_in_its_networks_at_its_port(host: Host, tmp_path: Path) -> None:
+    password = password_of(AERIES)
+    aeries = Sis(host, AERIES, password=password)
+    export = tmp_path / "OneRoster.zip"
+    export.write_bytes(b"x")
+    for method in ("password", "keyboard-interactive"):
+        done = Sis(host, AERIES, PORT, password, method).sftp(f"put {export} OneRoster.zip")
+        assert done.returncode == 0, (method, done.stderr)
+    kept = host.file(f"/srv/sis-inbox/{AERIES}/incoming/OneRoster.zip")
+    assert (kept.user, kept.group, kept.mode) == (AERIES, AERIES, 0o640)
+    for outside in ("ls /etc", "get /etc/passwd", "put /etc/hostname /x", "ln -s /etc x"):
+        assert aeries.sftp(outside).returncode != 0, outside
+    assert "uid=" not in aeries.ssh("id").stdout
+    assert aeries.ssh("-N", "-oExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22").returncode != 0
+
+    # The administrators' server takes no password, and this server no administrator.
+    assert not Sis(host, AERIES, port=22, password=password).is_let_in()
+    assert not Sis(host, "deploy").is_let_in()
+    # From elsewhere the right password is refused, and wrong ones lock nobody. The host gets the
+    # password through the inbox, since arguments are logged there.
+    known = tmp_path / "password"
+    known.write_text(password)
+    assert aeries.sftp(f"put {known} password").returncode == 0
+    there = f"/srv/sis-inbox/{AERIES}/incoming/password"
+    ask = (
+        f"printf '#!/bin/sh\\ncat {there}' > /root/ask; chmod 0700 /root/ask; "
+        "for n in 1 2 3 4 5 6; do SSH_ASKPASS=/root/ask SSH_ASKPASS_REQUIRE=force "
+        "ssh -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oNumberOfPasswordPrompts=1 "
+        f"-p {PORT} {AERIES}@127.0.0.1 2>&1; done; rm /root/ask"
+    )
+    assert host.run(ask).stdout.count("Permission denied") >= 1
+    assert "RHOST" not in host.check_output("faillock --user %s", AERIES)
+    assert aeries.is_let_in()
+
+    # The host has a hash of it, and nothing else.
+    assert host.check_output("getent shadow %s", AERIES).split(":")[1].startswith("$6$rounds=")
+    assert host.check_output("getent shadow sis-lab").split(":")[1] == "!"
+    found = "grep --recursive --fixed-strings --files-with-matches --file %s /etc /run /var/log"
+    assert host.run(found, there).stdout == ""
+    host.check_output("rm %s", there)
+
+
+@pytest.mark.usefixtures("forgiven")
+def test_refused_passwords_lock_an_account_for_a_while(host: Host, sis: Sis) -> None:
+    host.check_output(
+        "sed -i.kept 's/^deny.*/deny = 2/; s/^unlock.*/unlock_time = 8/' %s", FAILLOCK
+    )
+    try:
+        wrong = Sis(host, AERIES, password="no such password")
+        right = Sis(host, AERIES, password=password_of(AERIES))
+        assert not wrong.is_let_in()
+        assert right.is_let_in()  # which forgives the first one
+        assert not wrong.is_let_in()
+        assert not wrong.is_let_in()
+        assert not right.is_let_in()
+        assert sis.is_let_in()
+        wait_for("the end of the lock", right.is_let_in, 30)
+    finally:
+        host.check_output("mv %s.kept %s", FAILLOCK, FAILLOCK)
+    assert host.run("systemctl is-active sis-inbox-ssh").succeeded
+
+
+FLOOD = f"""
+import pathlib, socket, sys, time
+sockets = [socket.create_connection((sys.argv[1], {PORT}), 5) for _ in range(8)]
+answers = [one.recv(100) for one in sockets]
+pathlib.Path("/run/flood").write_text(str(sum(text.startswith(b"SSH-2.0") for text in answers)))
+time.sleep(60)
+"""
+
+
+def test_who_opens_many_connections_keeps_nobody_out(host: Host, sis: Sis, vendor: Host) -> None:
+    command = "systemd-run --quiet --collect --unit=test-flood python3 -c %s %s"
+    vendor.check_output(command, FLOOD, sis.address)
+    try:
+        wait_for("the flood", lambda: vendor.file("/run/flood").exists, 30)
+        assert vendor.file("/run/flood").content_string == "4"
+        assert sis.is_let_in()
+    finally:
+        vendor.check_output("systemctl stop test-flood; rm -f /run/flood")
+
+
+def test_an_sis_with_a_key_may_use_the_ssh_port_until_it_is_told_the_new_one(host: Host) -> None:
+    assert Sis(host, port=22).is_let_in()
+    ask = "sshd -T -C user=%s,host=h,addr=10.1.2.3 | grep -i -E '^(allowgroups|chroot)'"
+    assert AERIES not in host.check_output(ask, AERIES)
+    # With false, site.yml takes the account from both.
+    words = ["--check", "--diff", "--limit", name_of(host), "--tags", "sis_inbox,ssh"]
+    extra = json.dumps({"sis_inbox_also_on_ssh_port": False})
+    done = ansible(
+        "ansible-playbook", "playbooks/site.yml", "-i", "inventories/lab", *words, "-e", extra
+    )
+    assert "-AllowGroups deploy sis-lab sis-other" in done.stdout
+    assert "+AllowGroups deploy\n" in done.stdout
+    assert "01-sis-inbox.conf" in done.stdout
+
+
+def test_a_port_of_another_program_is_refused_and_rolled_back(host: Host, sis: Sis) -> None:
+    state = "cat /etc/ssh/sis-inbox/sshd_config"
+    before = host.check_output(state)
+    host.check_output("systemd-run --quiet --collect --unit=test-port python3 -m http.server 2299")
+    try:
+        words = ["--tags", "sis_inbox", "--limit", name_of(host), "-e", "sis_inbox_port=2299"]
+        done = ansible("ansible-playbook", "playbooks/site.yml", "-i", "inventories/lab", *words)
+    finally:
+        host.check_output("systemctl stop test-port")
+    assert done.returncode != 0
+    said = " ".join(done.stdout.split())
+    assert "another program listens at sis_inbox_port 2299" in said
+    assert "All of them were rolled back" in said
+    assert host.check_output(state) == before
+    assert sis.is_let_in()
+
+
+@pytest.fixture
 def small_inbox(host: Host) -> Iterator[None]:
     """An inbox that may hold 1 MB, until the test ends."""
     host.check_output("cp -p /etc/sis-inbox.json /root/kept.json")
-    host.check_output("sed -i 's/[0-9]\\{4,\\}/1000000/' /etc/sis-inbox.json")
+    host.check_output("sed -i '/max_bytes/s/[0-9]\\+/1000000/' /etc/sis-inbox.json")
     yield
     host.check_output("mv /root/kept.json /etc/sis-inbox.json")
     host.check_output("rm -f /srv/sis-inbox/sis-lab/incoming/big && sis-inbox")

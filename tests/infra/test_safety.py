@@ -151,7 +151,9 @@ def harden_alone(folder: Path, *arguments: str, **values: Any) -> str:
     """Run a play of the role alone. Return its output."""
     role = {
         "role": "district_hardening",
-        "district_hardening_inbox_users": "{{ sis_inbox_accounts | map(attribute='user') }}",
+        "district_hardening_inbox_users": (
+            "{{ sis_inbox_accounts | inboxes_on_ssh_port | map(attribute='user') }}"
+        ),
     }
     play = {"hosts": HOST, "become": True, "gather_facts": False, "roles": [role]}
     path = folder / "alone.yml"

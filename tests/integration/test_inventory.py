@@ -43,6 +43,7 @@ TWO_FEEDS = [
 
 # By the task that finds the problem and stops the run: the host that is copied, its wrong values,
 # and the names in the message.
+BY_PASSWORD = {"user": "sis-maple", "networks": ["192.0.2.0/24"], "password": True}
 WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
     "the feeds' variables": {
         "unknown format": (
@@ -117,6 +118,26 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
             "roster-maple",
             {"roster_upload_source": "/srv/dropbox/sis-maple/incoming/OneRoster.zip"},
             ["/srv/dropbox/sis-maple/incoming/OneRoster.zip", "sis_inbox_folder: /srv/dropbox"],
+        ),
+        "a port of two servers": (
+            "roster-maple",
+            {"sis_inbox_port": 22},
+            ["sis_inbox_port", "22", "district_hardening_ssh_ports", "2222"],
+        ),
+        "a password in the inventory": (
+            "roster-maple",
+            {"sis_inbox_accounts": [{**BY_PASSWORD, "password": "hush hush"}]},
+            ["sis_inbox_accounts", "sis-maple", "true or false", "inboxes.vault"],
+        ),
+        "a password that no vault file has": (
+            "roster-maple",
+            {"sis_inbox_accounts": [BY_PASSWORD]},
+            [
+                "sis_inbox_accounts",
+                "sis-maple",
+                "inboxes.vault has no line",
+                "ansible-vault create",
+            ],
         ),
     },
     "the schedule's variables": {

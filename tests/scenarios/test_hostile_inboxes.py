@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.lab_hosts import DISTRICT_HOSTS, ROOT, Host, connect, wait_for
+from support.lab_hosts import DISTRICT_HOSTS, Host, connect, wait_for
+from support.sis import PORT, Sis, password_of
 
-BAD, GOOD = "sis-lab", "sis-other"
+# One logs in by password, the other one by key, and at the administrators' port.
+BAD, GOOD = "sis-aeries", "sis-other"
+USERS = f"{BAD} {GOOD} sis-lab"
 SETTINGS = "/etc/sis-inbox.json"
 UNIT = "sis-inbox.service"
 Settle = Callable[..., None]
@@ -46,32 +49,24 @@ def small_disk(host: Host) -> Iterator[None]:
     """A disk of the inboxes' own, of 20 MB and 1,000 files."""
     host.check_output(
         "mount -t tmpfs -o size=20m,nr_inodes=1000,mode=0751 none /srv/sis-inbox; "
-        "cd /srv/sis-inbox; for user in %s %s; do install -d -m 0751 $user; "
-        "install -d -m 2750 -o $user -g roster-upload $user/incoming; done",
-        BAD,
-        GOOD,
+        f"cd /srv/sis-inbox; for user in {USERS}; do install -d -m 0751 $user; "
+        "install -d -m 2750 -o $user -g roster-upload $user/incoming; done"
     )
     assert host.run("systemctl start %s", UNIT).succeeded
     yield
     host.check_output("umount --lazy /srv/sis-inbox && systemctl start %s", UNIT)
 
 
-def options(host: Host, user: str) -> list[str]:
-    config = str(ROOT / ".lab" / "ssh_config")
-    words = ["-F", config, "-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", f"User={user}"]
-    return [*words, host.backend.get_hostname()]
+def sis(host: Host, user: str) -> Sis:
+    """Return the client of an account."""
+    if user == BAD:
+        return Sis(host, user, PORT, password_of(user))
+    return Sis(host, user, 22)
 
 
 def sftp(host: Host, user: str, *commands: str) -> subprocess.CompletedProcess[str]:
-    """One session of the real client. It ends at the first command that is refused."""
-    return subprocess.run(
-        ["sftp", "-q", "-b", "-", *options(host, user)],
-        input="\n".join(commands) + "\n",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """Run one session of the real client. It ends at the first command that is refused."""
+    return sis(host, user).sftp(*commands)
 
 
 def look(host: Host) -> bool:
@@ -159,8 +154,14 @@ def test_a_file_without_a_name_counts_and_its_session_ends(
     arrived = "test $(stat -c %%s %s) -gt 600000"
     big = tmp_path / "d-held"
     big.write_bytes(b"x" * 4_000_000)
-    slow = ["sftp", "-q", "-l", "4000", "-b", "-", *options(host, BAD)]  # 500 KB a second
-    with subprocess.Popen(slow, stdin=subprocess.PIPE, text=True, stderr=subprocess.PIPE) as held:
+    client = sis(host, BAD)
+    with subprocess.Popen(
+        client.command("-l", "4000"),  # 500 KB a second
+        stdin=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.PIPE,
+        env=client.environment,
+    ) as held:
         assert held.stdin
         held.stdin.write(f"put {big}\n")
         held.stdin.flush()

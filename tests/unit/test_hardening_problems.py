@@ -10,6 +10,7 @@ from hardening_problems import hardening_problems
 VALUES: dict[str, Any] = {
     "inbound_networks": ["10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0"],
     "inbox_networks": ["203.0.113.7/32"],
+    "inbox_port_networks": ["203.0.113.0/24"],
     "program_destinations": ["sftp.example.org:22"],
     "outbound": ["2001:db8::1:443", "files_1.example.org:445"],
     "integrity_at": "09:15",
@@ -34,6 +35,7 @@ def test_usable_values_have_no_problem() -> None:
         ("inbound_networks", ["10.0.0.300/8"], ["'10.0.0.300/8'"]),
         ("inbound_networks", [], ["empty"]),
         ("inbox_networks", ["203.0.113.0/40"], ["'203.0.113.0/40'"]),
+        ("inbox_port_networks", ["203.0.113.7"], ["'203.0.113.7'"]),
         ("program_destinations", ["sftp.example.org"], ["'sftp.example.org'", "name:port"]),
         ("outbound", ["https://example.org:443/"], ["name:port"]),
         ("integrity_at", "9:15", ["'9:15'", "10:00"]),

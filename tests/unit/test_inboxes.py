@@ -10,8 +10,12 @@ from inboxes import (
     files_removed,
     inbox_accounts,
     inbox_files,
+    inbox_logins,
     inbox_problems,
+    inbox_server_problems,
     inboxes_of,
+    inboxes_on_ssh_port,
+    inboxes_with_passwords,
 )
 from roster_feeds import feed_accounts
 
@@ -76,7 +80,50 @@ def test_a_closed_inbox_lets_its_owner_list_and_delete() -> None:
 
 
 def test_an_account_is_in_a_group_of_its_own() -> None:
-    assert inbox_accounts([account("sis-a")]) == [{"name": "sis-a", "group": "sis-a"}]
+    own = {"name": "sis-a", "group": "sis-a"}
+    assert inbox_accounts([account("sis-a")]) == [{**own, "password_hash": ""}]
+    assert inbox_accounts([account("sis-a")], {"sis-a": "$6$x"}) == [
+        {**own, "password_hash": "$6$x"}
+    ]
+
+
+BY_PASSWORD = {"user": "sis-p", "networks": ["192.0.2.0/24"], "password": True}
+
+
+def test_an_account_logs_in_by_key_by_password_or_by_both() -> None:
+    both = account("sis-b", password=True)
+    accounts = [account("sis-k"), BY_PASSWORD, both]
+    assert [it["user"] for it in inboxes_on_ssh_port(accounts, True)] == ["sis-k", "sis-b"]
+    assert inboxes_on_ssh_port(accounts, True, False) == []
+    assert [it["user"] for it in inboxes_with_passwords(accounts)] == ["sis-p", "sis-b"]
+    assert inbox_problems(accounts, FOLDER) == []
+    assert files(BY_PASSWORD)["/keys/sis-p"]["content"] == "# header\n"
+
+
+def test_each_account_is_let_in_from_each_of_its_networks_only() -> None:
+    one = account("sis-a", networks=["192.0.2.0/24", "2001:db8::/32"])
+    assert inbox_logins([one, BY_PASSWORD]) == [
+        "sis-a@192.0.2.0/24", "sis-a@2001:db8::/32", "sis-p@192.0.2.0/24",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("port", "ssh_ports", "tries", "seconds", "named"),
+    [
+        (22, [22], 5, 900, "sis_inbox_port: 22 is also in district_hardening_ssh_ports"),
+        (2222, [22, "2222"], 5, 900, "sis_inbox_port: 2222 is also"),
+        (0, [22], 5, 900, "sis_inbox_port: 0 is not a port. Use 1 to 65535"),
+        (65536, [22], 5, 900, "sis_inbox_port: 65536"),
+        (2222, [22], 0, 900, "sis_inbox_lock_tries: 0"),
+        (2222, [22], 5, 0, "sis_inbox_lock_seconds: 0 would lock an account for good"),
+    ],
+)
+def test_a_setting_of_the_server_that_does_harm_is_named(
+    port: int, ssh_ports: list[Any], tries: int, seconds: int, named: str
+) -> None:
+    assert inbox_server_problems(2222, [22], 1, 1) == []
+    [problem] = inbox_server_problems(port, ssh_ports, tries, seconds)
+    assert problem.startswith(named)
 
 
 def test_files_are_removed_and_folders_stay() -> None:
@@ -120,6 +167,10 @@ BAD = {
     "a key without a type": (account(authorized_keys=["AAAAC3NzaC1"]), "AAAAC3NzaC1"),
     "two keys in one": (account(authorized_keys=[f"{KEY}\n{KEY}"]), KEY[:30]),
     "a private key": (account(authorized_keys=["-----BEGIN OPENSSH"]), "-----BEGIN OPENSSH"),
+    "no way to log in": (account(authorized_keys=[]), "sis-maple: it has no way to log in"),
+    "no network": (account(networks=[]), "write 0.0.0.0/0 and ::/0"),
+    "a password in the inventory": (account(password="hush hush"), "inboxes.vault"),
+    "a word for yes": (account(password="yes"), "password may be true or false only"),
 }  # fmt: skip
 
 
@@ -128,6 +179,7 @@ def test_a_faulty_account_is_named(bad: dict[str, Any], named: str) -> None:
     [problem] = inbox_problems([account("good"), bad], FOLDER)
     assert problem.startswith("sis_inbox_accounts: ")
     assert named in problem
+    assert "hush" not in problem
 
 
 def test_a_user_that_appears_twice_is_named_once() -> None:

@@ -33,7 +33,9 @@ def program(tmp_path: Path) -> Program:
     folders = {name: tmp_path / name.lower() for name in ("ROOT", "KEYS", "LINKS")}
     for folder in folders.values():
         folder.mkdir()
-    module.__dict__.update(folders, SETTINGS=tmp_path / "settings.json", FREE_SHARE=0)
+    module.__dict__.update(
+        folders, SETTINGS=tmp_path / "settings.json", FREE_SHARE=0, RESTART=["true"]
+    )
     for user in (GOOD, BAD):
         (module.ROOT / user / "incoming").mkdir(parents=True)
     settle(module)
@@ -42,7 +44,9 @@ def program(tmp_path: Path) -> Program:
 
 def settle(program: Program, **values: object) -> None:
     """Write the watcher's settings."""
-    settings = {"folder": str(program.ROOT), "users": [BAD, GOOD], **LIMITS, **values}
+    settings = {
+        "folder": str(program.ROOT), "users": [BAD, GOOD], "open_command": "put", **LIMITS, **values
+    }  # fmt: skip
     program.SETTINGS.write_text(json.dumps(settings))
 
 
@@ -216,7 +220,39 @@ def test_an_account_that_is_gone_has_no_keys_left(program: Program) -> None:
     assert program.main() == 0
     settle(program, users=[GOOD])
     assert program.main() == 0
-    assert sorted(link.name for link in program.LINKS.iterdir()) == [GOOD]
+    assert sorted(link.name for link in program.LINKS.iterdir()) == [GOOD, "open.conf"]
+
+
+def open_list(program: Program) -> str:
+    """Return what the inboxes' SSH server reads."""
+    return Path(program.LINKS / "open.conf").read_text()
+
+
+def test_the_server_knows_which_inboxes_are_open(program: Program, tmp_path: Path) -> None:
+    program.__dict__["RESTART"] = ["sh", "-c", f"echo >> {tmp_path}/restarted"]
+    assert program.main() == 0
+    assert open_list(program) == f"Match User {GOOD},{BAD}\n\tForceCommand put\n"
+    incoming(program, BAD).joinpath("x").touch()
+    settle(program, max_files=0)
+    assert program.main() == 0
+    assert open_list(program) == f"Match User {GOOD}\n\tForceCommand put\n"
+    assert program.main() == 0
+    assert (tmp_path / "restarted").read_text() == "\n\n"  # not by a run without changes
+    settle(program, users=[])
+    assert program.main() == 0
+    assert open_list(program) == ""
+
+
+def test_a_server_that_does_not_restart_is_tried_again(
+    program: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program.__dict__["RESTART"] = ["false"]
+    assert program.main() == 1
+    assert "does not know what is open" in capsys.readouterr().err
+    assert opened(program) == {GOOD: True, BAD: True}
+    program.__dict__["RESTART"] = ["true"]
+    assert program.main() == 0
+    assert GOOD in open_list(program)
 
 
 def test_a_tree_that_never_holds_still_is_closed(

@@ -65,3 +65,17 @@ def test_an_account_goes_with_its_group() -> None:
     done = foreseen(absent=["no-such", PRESENT])
     assert set(done["changed_names"]) == {PRESENT}
     assert [change["after"] for change in done["diff"]][:1] == ["no account\n"]
+
+
+def test_a_password_is_set_as_a_hash_that_nobody_sees() -> None:
+    wanted = "$6$rounds=1000$abc$def"
+    done = foreseen(accounts=[{"name": "sis-none", "group": GROUP, "password_hash": wanted}])
+    assert done["changed_names"] == ["sis-none", "sis-none"]
+    last = done["diff"][-1]
+    assert (last["before"], last["after"]) == ("no password\n", "a password\n")
+    assert wanted not in json.dumps(done)
+
+
+def test_an_account_without_a_password_stays_locked() -> None:
+    new = {"name": "sis-none", "group": GROUP, "password_hash": ""}
+    assert foreseen(accounts=[new])["changed_names"] == ["sis-none"]

@@ -26,7 +26,7 @@ def hardening_problems(values: Mapping[str, Any], user: str = "") -> list[str]:
 
 
 def _network_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("inbound_networks", "inbox_networks"):
+    for name in ("inbound_networks", "inbox_networks", "inbox_port_networks"):
         for network in values[name]:
             if not _is_network(network):
                 yield f"{PREFIX}{name}: {network!r} is not a network such as 10.0.0.0/8"

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
-"""Ansible module: make, change and remove groups and accounts that nobody logs in to."""
+"""Ansible module: make, change and remove groups and accounts of services."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: system_accounts
-short_description: Make groups and accounts that nobody logs in to
+short_description: Make groups and accounts of services
 description:
   - A host has an account for each feed and each inbox. This module makes all of them in one trip.
-  - The accounts are system accounts without a password, a home or a shell.
+  - The accounts are system accounts without a home or a shell. They have no password unless
+    C(password_hash) gives them one.
 options:
   groups:
     description: Groups that are made first.
@@ -35,6 +36,12 @@ options:
           - The module makes missing groups. Without this option the account keeps its groups.
         type: list
         elements: str
+      password_hash:
+        description:
+          - The hash of the account's password, as crypt(5) describes it.
+          - If it is empty, the account is locked for passwords. Without this option it stays as it
+            is.
+        type: str
   absent:
     description: Accounts that are removed, together with the groups of the same name.
     type: list
@@ -67,10 +74,13 @@ changed_names:
 
 import grp
 import pwd
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 HOME, SHELL = "/nonexistent", "/usr/sbin/nologin"
+SHADOW = Path("/etc/shadow")
+LOCKED = "!"
 
 
 def find(lookup, name):
@@ -79,6 +89,15 @@ def find(lookup, name):
         return lookup(name)
     except KeyError:
         return None
+
+
+def password_field(name):
+    """Return the second field of an account in /etc/shadow, or None."""
+    for line in SHADOW.read_text(encoding="utf-8").splitlines():
+        user, _, rest = line.partition(":")
+        if user == name:
+            return rest.partition(":")[0]
+    return None
 
 
 class Accounts:
@@ -90,7 +109,7 @@ class Accounts:
         self.diffs = []
         self.made = set()  # groups that check mode would have made
 
-    def change(self, name, before, after, *command):
+    def change(self, name, before, after, *command, data=None):
         """Note a change and, unless in check mode, run the command that makes it."""
         self.changed_names.append(name)
         self.diffs.append(
@@ -102,7 +121,7 @@ class Accounts:
             }
         )
         if not self.module.check_mode:
-            self.module.run_command(list(command), check_rc=True)
+            self.module.run_command(list(command), check_rc=True, data=data)
 
     def make_group(self, name):
         """Make a group if it is missing."""
@@ -145,6 +164,25 @@ class Accounts:
             options[options.index("--home-dir")] = "--home"
             self.change(name, before, after, "usermod", *options, name)
 
+    def set_password(self, name, wanted):
+        """Give an account the hash of its password, or lock it for passwords."""
+        now = password_field(name)
+        is_locked = now is None or now[:1] in (LOCKED, "*")
+        if now == wanted or (is_locked and not wanted):
+            return
+        self.change(
+            name,
+            "no password" if is_locked else "a password",
+            "another password"
+            if wanted and not is_locked
+            else "a password"
+            if wanted
+            else "no password",
+            "chpasswd",
+            "--encrypted",
+            data="%s:%s" % (name, wanted or LOCKED),
+        )
+
     def remove(self, name):
         """Remove an account and the group of its name."""
         if find(pwd.getpwnam, name):
@@ -159,6 +197,8 @@ class Accounts:
             self.make_group(name)
         for account in self.module.params["accounts"]:
             self.make_account(account)
+            if account["password_hash"] is not None:
+                self.set_password(account["name"], account["password_hash"])
         for name in self.module.params["absent"]:
             self.remove(name)
         result = {"changed": bool(self.changed_names), "changed_names": self.changed_names}
@@ -180,6 +220,7 @@ def main():
                     "name": {"type": "str", "required": True},
                     "group": {"type": "str", "required": True},
                     "groups": {"type": "list", "elements": "str"},
+                    "password_hash": {"type": "str", "no_log": True},
                 },
             },
             "absent": {"type": "list", "elements": "str", "default": []},

@@ -60,8 +60,8 @@ def _site_code(value: str) -> str | None:
 
 
 def _feed(value: str) -> str | None:
-    if value == vault.ALERTS:
-        return f"{value!r} is reserved for the vault file of the alerts. Give the feed another name"
+    if value in vault.TAKEN:
+        return f"{value!r} is reserved for a vault file. Give the feed another name"
     return schema.problem("feed", value)
 
 

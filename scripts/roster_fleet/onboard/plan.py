@@ -124,7 +124,8 @@ def _inbox_row(district: District, user: str, host: inventory.Host) -> dict[str,
     """Return the row with what the SIS's administrator needs."""
     path = district.feed_values["source"]
     address = host.address or district.host
-    return _row(district, "for the SIS", inbox.for_the_sis(user, path, address, host.ssh_port))
+    note = inbox.for_the_sis(user, path, address, host.inbox_port, host.ssh_port)
+    return _row(district, "for the SIS", note)
 
 
 def servers_of(

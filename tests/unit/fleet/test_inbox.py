@@ -50,4 +50,7 @@ def test_the_host_key_comes_from_known_hosts(
     assert shown.startswith("SHA256:")
     assert inbox.fingerprint("oak.example", 2222) == shown
     assert inbox.fingerprint("elm.example", 22) == ""
-    assert "[elm.example]:2222" in inbox.for_the_sis("sis", "/x/y.zip", "elm.example", 2222)
+    note = inbox.for_the_sis("sis", "/x/y.zip", "oak.example", 2222, 22)
+    assert "port 2222," in note
+    assert shown in note  # the host has one key for both ports
+    assert "[elm.example]:23" in inbox.for_the_sis("sis", "/x/y.zip", "elm.example", 2222, 23)

@@ -146,7 +146,7 @@ def test_an_sis_gets_an_inbox(folder: Path, keys: vault.Vault) -> None:
     both = rows(new, known, head=INBOXES)
     plan = make_plan(folder, both, keys)
     told = [row["note"] for row in plan.report if row["did"] == "for the SIS"]
-    assert "SFTP to oak, port 22, user sis-oak" in told[0]
+    assert "SFTP to oak, port 2222, user sis-oak" in told[0]
     assert "SFTP to roster-maple.example.org" in told[1]
     write(plan.files)
     fleet = inventory.read(folder, keys.secrets)

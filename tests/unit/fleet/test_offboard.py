@@ -61,6 +61,29 @@ def test_the_last_feeds_of_hosts_take_their_files_along(folder: Path, keys: vaul
     assert offboard.make_plan(folder, hosts, keys.secrets).files == []
 
 
+def test_the_password_of_an_inbox_leaves_with_it(folder: Path, keys: vault.Vault) -> None:
+    main = folder / "host_vars" / REGION / "main.yml"
+    account = "{user: sis-%s, networks: [192.0.2.0/24], password: true}"
+    main.write_text(
+        main.read_text() + f"sis_inbox_accounts:\n  - {account % 'a'}\n  - {account % 'b'}\n"
+    )
+    path = main.with_name("inboxes.vault")
+    vault_id = keys.secrets[0][0]
+    path.write_bytes(keys.encrypt("sis-a: 'hush hush'\nsis-b: 'other'\n", vault_id))
+    shared = folder / "group_vars" / "all" / "inboxes.vault"
+    shared.write_bytes(path.read_bytes())
+    one = gone(folder, REGION, "oak-county", stays=True, inboxes=["sis-a"])
+    plan = offboard.make_plan(folder, [one], keys.secrets)
+    assert f"remove its password from {shared}" in plan.notes[REGION]
+    [change] = [file for file in plan.files if file.path == path]
+    assert change.diff()["after"] == offboard.HIDDEN
+    write(plan.files)
+    assert keys.read(path) == (vault_id, "---\nsis-b: 'other'\n")
+    host = gone(folder, REGION, "pine-ridge", stays=False, inboxes=["sis-b"])
+    write(offboard.make_plan(folder, [host], keys.secrets).files)
+    assert not path.exists()
+
+
 def test_what_cannot_be_edited_stays_and_the_note_says_so(folder: Path, keys: vault.Vault) -> None:
     (folder / "more.yml").write_text(f"district_hosts: {{hosts: {{{MAPLE}: }}}}\n")
     group = folder / "group_vars/all/feeds.yml"
