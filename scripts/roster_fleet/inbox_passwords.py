@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.parsing.vault import is_encrypted
 
-from roster_fleet import alerts, sha512crypt, vault
+from roster_fleet import sha512crypt, vault
 
 FILE = f"{vault.INBOXES}{vault.SUFFIX}"
 VARIABLE = "sis_inbox_accounts"

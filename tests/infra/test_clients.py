@@ -13,6 +13,7 @@ import pytest
 from support import client_trees
 from support.lab_hosts import DISTRICT_HOSTS, ROOT, Host, connect
 from support.sftp_clients import ADMINISTRATOR, CLIENTS, SIS, Client
+from support.sis import PORT, password_of
 
 AT_ONCE = 4  # sshd drops some of more logins at once
 
@@ -28,8 +29,11 @@ class Role:
     auth: str = "key"
 
 
-ROLES = [Role(ADMINISTRATOR, "deploy", "/home/deploy"), Role(SIS, "sis-lab", "/incoming")]
-PASSWORD = ""  # the SIS's
+AERIES = "sis-aeries"  # an SIS that has a password only
+ROLES = [
+    Role(ADMINISTRATOR, "deploy", "/home/deploy"),
+    Role(SIS, AERIES, "/incoming", PORT, "password"),
+]
 
 
 # The algorithms of Microsoft's OpenSSH 8.1 to 9.8, which has no post-quantum key exchange.
@@ -57,7 +61,7 @@ def shared(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     known = [f"{host} {key}\n[{host}]:{role.port} {key}\n" for role in ROLES for host, key in pairs]
     (folder / "known_hosts").write_text("".join(known))
     (folder / "windows").write_text(WINDOWS)
-    (folder / "password").write_text(PASSWORD)
+    (folder / "password").write_text(password_of(AERIES))
     (folder / "askpass").write_text("#!/bin/sh\ncat /mnt/password\n")
     (folder / "askpass").chmod(0o700)
     shutil.copy(trees["bookworm"] / "usr/share/java/jsch.jar", folder / "jsch-0.1.55.jar")
@@ -110,7 +114,7 @@ def outputs(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield dict(zip(homes, pool.map(log_in, CLIENTS), strict=True))
     for name in DISTRICT_HOSTS:
-        connect(name).check_output("rm -f /home/deploy/t-* /srv/sis-inbox/sis-lab/incoming/t-*")
+        connect(name).check_output("rm -f /home/deploy/t-* /srv/sis-inbox/sis-aeries/incoming/t-*")
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=[f"{c.title}-{c.release}" for c in CLIENTS])

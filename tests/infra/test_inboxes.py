@@ -130,9 +130,11 @@ def test_an_sis_logs_in_by_password_in_its_networks_at_its_port(host: Host, tmp_
 
 @pytest.mark.usefixtures("forgiven")
 def test_refused_passwords_lock_an_account_for_a_while(host: Host, sis: Sis) -> None:
-    host.check_output("sed -i.kept 's/^deny.*/deny = 2/; s/^unlock.*/unlock_time = 8/' %s", FAILLOCK)
+    host.check_output(
+        "sed -i.kept 's/^deny.*/deny = 2/; s/^unlock.*/unlock_time = 8/' %s", FAILLOCK
+    )
     try:
-        wrong = Sis(host, AERIES, password="no such password")  # noqa: S106 - it is wrong
+        wrong = Sis(host, AERIES, password="no such password")
         right = Sis(host, AERIES, password=password_of(AERIES))
         assert not wrong.is_let_in()
         assert right.is_let_in()  # which forgives the first one

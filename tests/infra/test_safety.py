@@ -152,7 +152,7 @@ def harden_alone(folder: Path, *arguments: str, **values: Any) -> str:
     role = {
         "role": "district_hardening",
         "district_hardening_inbox_users": (
-            "{{ sis_inbox_accounts | inboxes_with_keys | map(attribute='user') }}"
+            "{{ sis_inbox_accounts | inboxes_on_ssh_port | map(attribute='user') }}"
         ),
     }
     play = {"hosts": HOST, "become": True, "gather_facts": False, "roles": [role]}

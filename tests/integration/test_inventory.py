@@ -132,7 +132,12 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
         "a password that no vault file has": (
             "roster-maple",
             {"sis_inbox_accounts": [BY_PASSWORD]},
-            ["sis_inbox_accounts", "sis-maple", "inboxes.vault has no line", "ansible-vault create"],
+            [
+                "sis_inbox_accounts",
+                "sis-maple",
+                "inboxes.vault has no line",
+                "ansible-vault create",
+            ],
         ),
     },
     "the schedule's variables": {

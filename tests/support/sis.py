@@ -41,7 +41,11 @@ class Sis:
         # Both ports of a host have the same key.
         settings.append(f"HostKeyAlias={self.address}")
         if password:
-            settings += ["BatchMode=no", "NumberOfPasswordPrompts=1", f"PreferredAuthentications={method}"]
+            settings += [
+                "BatchMode=no",
+                "NumberOfPasswordPrompts=1",
+                f"PreferredAuthentications={method}",
+            ]
         else:
             settings += ["BatchMode=yes"]
         self.options = ["-F", str(config), *(f"-o{setting}" for setting in settings)]

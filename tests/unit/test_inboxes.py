@@ -14,7 +14,7 @@ from inboxes import (
     inbox_problems,
     inbox_server_problems,
     inboxes_of,
-    inboxes_with_keys,
+    inboxes_on_ssh_port,
     inboxes_with_passwords,
 )
 from roster_feeds import feed_accounts
@@ -93,7 +93,8 @@ BY_PASSWORD = {"user": "sis-p", "networks": ["192.0.2.0/24"], "password": True}
 def test_an_account_logs_in_by_key_by_password_or_by_both() -> None:
     both = account("sis-b", password=True)
     accounts = [account("sis-k"), BY_PASSWORD, both]
-    assert [it["user"] for it in inboxes_with_keys(accounts)] == ["sis-k", "sis-b"]
+    assert [it["user"] for it in inboxes_on_ssh_port(accounts, True)] == ["sis-k", "sis-b"]
+    assert inboxes_on_ssh_port(accounts, True, False) == []
     assert [it["user"] for it in inboxes_with_passwords(accounts)] == ["sis-p", "sis-b"]
     assert inbox_problems(accounts, FOLDER) == []
     assert files(BY_PASSWORD)["/keys/sis-p"]["content"] == "# header\n"

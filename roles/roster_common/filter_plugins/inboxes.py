@@ -55,9 +55,12 @@ def keys_of(account: Account) -> Sequence[str]:
     return account.get("authorized_keys") or ()
 
 
-def inboxes_with_keys(accounts: Sequence[Account]) -> list[Account]:
-    """Return the accounts that log in by key, perhaps also by password."""
-    return [account for account in accounts if keys_of(account)]
+def inboxes_on_ssh_port(accounts: Sequence[Account], *switches: bool) -> list[Account]:
+    """Return the accounts that the administrators' SSH server lets in, too: those with a key.
+
+    There are none unless all switches are on.
+    """
+    return [account for account in accounts if all(switches) and keys_of(account)]
 
 
 def inboxes_with_passwords(accounts: Sequence[Account]) -> list[Account]:
@@ -216,6 +219,6 @@ class FilterModule:
             "inbox_problems": inbox_problems,
             "inbox_server_problems": inbox_server_problems,
             "inboxes_of": inboxes_of,
-            "inboxes_with_keys": inboxes_with_keys,
+            "inboxes_on_ssh_port": inboxes_on_ssh_port,
             "inboxes_with_passwords": inboxes_with_passwords,
         }

@@ -173,8 +173,11 @@ class Accounts:
         self.change(
             name,
             "no password" if is_locked else "a password",
-            "another password" if wanted and not is_locked else "a password" if wanted else
-            "no password",
+            "another password"
+            if wanted and not is_locked
+            else "a password"
+            if wanted
+            else "no password",
             "chpasswd",
             "--encrypted",
             data="%s:%s" % (name, wanted or LOCKED),

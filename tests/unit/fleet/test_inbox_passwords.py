@@ -50,7 +50,7 @@ def test_accounts_with_keys_need_no_vault_key(homes: list[Path]) -> None:
 @pytest.mark.parametrize("accounts", [ACCOUNTS, ACCOUNTS[1:]])
 def test_an_unencrypted_file_is_refused(homes: list[Path], accounts: list[dict[str, Any]]) -> None:
     (homes[0] / "inboxes.vault").write_text("sis-oak: 'hush hush'\n")
-    with pytest.raises(vault.VaultError, match="inboxes.vault is unencrypted") as failed:
+    with pytest.raises(vault.VaultError, match=r"inboxes\.vault is unencrypted") as failed:
         inbox_passwords.for_accounts(accounts, homes, KEYS)
     assert "hush" not in str(failed.value)
 
@@ -101,9 +101,7 @@ def test_a_strong_password_is_taken(password: str) -> None:
         ("Oak-school-2962", "the account's name"),
     ],
 )
-def test_a_weak_password_is_refused_and_not_shown(
-    password: str, why: str, tmp_path: Path
-) -> None:
+def test_a_weak_password_is_refused_and_not_shown(password: str, why: str, tmp_path: Path) -> None:
     found = inbox_passwords.problems(ACCOUNTS, {"sis-oak": password}, tmp_path, "mine")
     assert len(found) == 1
     assert found[0].startswith("inboxes.vault: the password of sis-oak is too weak: ")
