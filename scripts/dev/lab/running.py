@@ -52,7 +52,7 @@ def inside(command: Sequence[str]) -> list[str]:
     return [
         "env", "--ignore-signal=INT",
         "nsenter", f"--target={need_holder()}", "--mount", "--net", "--pid",
-        # Not --wd, which keeps the folder of the outer mounts. There each getcwd(3) searches for it.
+        # Not --wd: getcwd(3) would search for a folder of the outer mounts each time.
         "env", f"--chdir={Path.cwd()}", "--default-signal=INT", *variables,
         "setpriv", "--pdeathsig", "TERM", *command,
     ]  # fmt: skip
