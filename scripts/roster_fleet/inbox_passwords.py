@@ -6,20 +6,22 @@ found as `alerts.vault` is: the nearest file counts as a whole.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 from ansible.parsing.vault import is_encrypted
 
-from roster_fleet import sha512crypt, vault
+from roster_fleet import vault
 
 FILE = f"{vault.INBOXES}{vault.SUFFIX}"
 VARIABLE = "sis_inbox_accounts"
 
 MIN_LENGTH = 14  # with characters of three kinds
 LONG = 20  # any kinds
-MAX_LENGTH = 100  # a hash of a longer one would keep the host busy
+MAX_LENGTH = 72  # bcrypt takes no longer one
 MIN_KINDS = 3
 MIN_DIFFERENT = 6  # characters
 COMMON = (
@@ -62,12 +64,24 @@ def for_accounts(
     return {user: found[user] for user in users if user in found}
 
 
+SALT_ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+SALT_ENDS = ".Oeu"  # the last character has two bits only
+SALT_LENGTH = 22
+
+
 def hashes(passwords: Mapping[str, str], host: str) -> dict[str, str]:
     """Return the hashes of passwords by account. The same host and password give the same hash."""
     return {
-        user: sha512crypt.hashed(password, sha512crypt.salt_of(host, user))
+        user: bcrypt.hashpw(password.encode(), salt_of(host, user)).decode()
         for user, password in passwords.items()
     }
+
+
+def salt_of(*names: str) -> bytes:
+    """Return the salt of bcrypt that belongs to these names. It is always the same."""
+    *digest, last = hashlib.sha256("\0".join(names).encode()).digest()[:SALT_LENGTH]
+    letters = [SALT_ALPHABET[byte % 64] for byte in digest]
+    return f"$2b$11${''.join(letters)}{SALT_ENDS[last % 4]}".encode()
 
 
 def problems(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import alerts, inbox_passwords, vault
@@ -115,7 +116,14 @@ def test_the_same_password_has_the_same_hash() -> None:
     assert one == inbox_passwords.hashes(passwords, "roster-oak")
     other = inbox_passwords.hashes(passwords, "roster-elm")
     assert len({*one.values(), *other.values()}) == 4
-    assert all(text.startswith("$6$") for text in one.values())
+    assert all(bcrypt.checkpw(GOOD.encode(), text.encode()) for text in one.values())
+
+
+def test_a_salt_belongs_to_one_account_and_stays_as_it_is() -> None:
+    names = [("oak", "sis-elm"), ("elm", "sis-oak"), ("oak", "sis-oak"), ("oaksis", "-oak")]
+    salts = [inbox_passwords.salt_of(*it) for it in names]
+    assert len(set(salts)) == 4
+    assert all(bcrypt.hashpw(b"x", salt).startswith(salt) for salt in salts)
 
 
 def test_an_account_leaves_a_file_and_the_last_one_takes_it_along() -> None:
