@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NewType
@@ -64,6 +64,22 @@ def path_of(folder: Path, feed: str) -> Path:
 
 def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
     """Return the content of a vault file's plain text. Raise VaultError, which shows no value."""
+    loaded = load(text, where, keys)
+    for key, value in loaded.items():
+        if not isinstance(value, str) or not value:
+            raise VaultError(f"{where}: {key} is not a text. Put it in single quotes")
+    if "since" in loaded and not _is_day(loaded["since"]):
+        raise VaultError(f"{where}: since is not a day such as 2026-08-31")
+    return Entry(loaded)
+
+
+def load(
+    text: str, where: object, keys: Sequence[str], removed: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the values of a vault file's plain text. Raise VaultError, which shows no value.
+
+    Keys in `removed` are returned, too.
+    """
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -73,7 +89,7 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
             f"{where} is not valid YAML{line}. Put secrets in single quotes, and double a quote "
             f"inside (ansible-vault edit {where})"
         ) from None
-    if not isinstance(loaded, dict) or set(loaded) - set(keys):
+    if not isinstance(loaded, dict) or set(loaded) - {*keys, *removed}:
         raise VaultError(f"{where} may contain the keys {', '.join(keys)} and nothing else")
     if cut := _cut_keys(text):
         raise VaultError(
@@ -82,12 +98,7 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
         )
     if isinstance(loaded.get("since"), dt.date):
         loaded["since"] = loaded["since"].isoformat()
-    for key, value in loaded.items():
-        if not isinstance(value, str) or not value:
-            raise VaultError(f"{where}: {key} is not a text. Put it in single quotes")
-    if "since" in loaded and not _is_day(loaded["since"]):
-        raise VaultError(f"{where}: since is not a day such as 2026-08-31")
-    return Entry(loaded)
+    return loaded
 
 
 def _cut_keys(text: str) -> list[str]:
@@ -95,7 +106,8 @@ def _cut_keys(text: str) -> list[str]:
     lines, node = text.split("\n"), yaml.compose(text, yaml.SafeLoader)
     return [
         key.value
-        for key, value in (node.value if node else ())
+        for key, item in (node.value if node else ())
+        for value in (item.value if isinstance(item, yaml.SequenceNode) else (item,))
         if key.value != "since"
         and isinstance(value, yaml.ScalarNode)
         and not value.style

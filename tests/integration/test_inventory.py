@@ -273,7 +273,7 @@ def with_own_key(folder: Path) -> list[str]:
     """Encrypt all vault files with a key of the operator's own. Return Ansible's arguments."""
     for path in folder.glob("host_vars/*/*.vault"):
         is_of_feed = path.name != "alerts.vault"
-        text = "secret: 'hush hush'\nsince: '2026-11-01'\n" if is_of_feed else "webhook: 'x'\n"
+        text = "secret: 'hush hush'\nsince: '2026-11-01'\n" if is_of_feed else "heartbeat: 'x'\n"
         seal(path, text, "mydistrict", OWN)
     key = folder.with_name("key")
     key.write_bytes(OWN.bytes)

@@ -102,7 +102,7 @@ def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
     copy_to(tmp_path)
     program = tmp_path / "scripts/roster_upload"
     code = (program / "config.py").read_text()
-    field = "    smtp_username: str\n"
+    field = "    heartbeat_url: str\n"
     assert code.count(field) == 1
     (program / "config.py").write_text(code.replace(field, f"{field}    pager: str\n"))
     with (program / "spec/feed.toml").open("a", encoding="utf-8") as handle:

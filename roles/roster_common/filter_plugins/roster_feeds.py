@@ -115,17 +115,14 @@ def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]
 
 
 def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the servers of the vendor and of the alerts, as `host:port`, each once."""
+    """Return the servers of the vendor and of the heartbeat, as `host:port`, each once."""
     found = []
     for feed in feeds:
         found.append(f"{feed['remote_host']}:{feed['remote_port']}")
-        for key in ("heartbeat_url", "webhook_url"):
-            parts = urllib.parse.urlsplit(feed.get(key, ""))
-            if parts.hostname:
-                port = parts.port or {"http": 80}.get(parts.scheme, 443)
-                found.append(f"{parts.hostname}:{port}")
-        if feed.get("smtp_host"):
-            found.append(f"{feed['smtp_host']}:{feed['smtp_port']}")
+        parts = urllib.parse.urlsplit(feed.get("heartbeat_url", ""))
+        if parts.hostname:
+            port = parts.port or {"http": 80}.get(parts.scheme, 443)
+            found.append(f"{parts.hostname}:{port}")
     return list(dict.fromkeys(found))
 
 

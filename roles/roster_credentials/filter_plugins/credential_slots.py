@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 SETTINGS = "/etc/roster-upload"
+
+
+# The slots of the alerts' secrets, where they differ from the keys of alerts.vault.
+ALERT_SLOTS = {"urls": "alerts"}
+
+
+def _as_text(secret: Any) -> str:
+    """Return a secret as the program reads it: a list as JSON."""
+    return secret if isinstance(secret, str) else json.dumps(secret)
 
 
 def slot(feed: str, name: str, folder: str = "credentials") -> dict[str, Any]:
@@ -38,7 +48,10 @@ def feed_credentials(
         else:
             current["generate"] = "ssh_key"
         found += [current, {**slot(feed, "state"), "generate": "bytes"}]
-        found += [{**slot(feed, name), "secret": secret} for name, secret in alerts.items()]
+        found += [
+            {**slot(feed, ALERT_SLOTS.get(name, name)), "secret": _as_text(secret)}
+            for name, secret in alerts.items()
+        ]
     return found
 
 

@@ -157,13 +157,6 @@ def url(value: str) -> str:
     raise ValueError("must be an address such as https://alerts.example.org/{secret}")
 
 
-def mail(value: str) -> str:
-    """Return an e-mail address."""
-    if not re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", value):
-        raise ValueError(f"{value!r} is not an e-mail address")
-    return value
-
-
 def alert_url(value: str) -> str:
     """Return an address of Apprise. The messages show its scheme only, since it may be secret."""
     scheme, mark, rest = value.partition("://")

@@ -5,6 +5,7 @@ Apprise is imported only to send an alert or to check an address, since it takes
 
 from __future__ import annotations
 
+import html
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,19 @@ from roster_upload.spec.checks import alert_url
 
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 SENDER = "roster-upload"
+JSON_KEYS = ("version", "title", "message", "type", "attachments")  # Apprise's own
+OTHER_URLS = ("setup_url", "service_url", "app_url", "image_url", "request_url")
+# Services that Apprise 1.9.3 of Debian 13 has and 1.2.0 of Debian 12 has not.
+NOT_IN_DEBIAN_12 = frozenset(
+    (
+        *("atalk", "azure", "bluesky", "bsky", "bulkvs", "burstsms", "chanify", "feishu"),
+        *("freemobile", "httpsms", "lsea", "lseas", "lunasea", "lunaseas", "misskey"),
+        *("misskeys", "notifiarr", "pagertree", "plivo", "pushdeer", "pushdeers", "pushme"),
+        *("pushy", "resend", "revolt", "seven", "sfr", "smsmanager", "smsmgr", "splunk"),
+        *("synology", "synologys", "threema", "victorops", "voipms", "webex", "wecombot"),
+        *("whatsapp", "workflow", "workflows", "wxpusher", "x"),
+    )
+)
 HINT = "https://github.com/caronc/apprise/wiki lists the services and their addresses"
 
 
@@ -101,6 +115,23 @@ def problem(url: str) -> str:
     return ""
 
 
+def release_problem(url: str, release: str) -> str:
+    """Return what is wrong with an address for a release of Debian, or "". Raise ValueError."""
+    kind = type(plugin(load(), url))
+    if release != "12" or not _schemes(kind) & NOT_IN_DEBIAN_12:
+        return ""
+    return (
+        f"{_scheme(url)}://: Apprise of Debian 12 does not know this service. Use another one, "
+        "such as mail, or install the host with Debian 13"
+    )
+
+
+def _schemes(kind: type) -> set[str]:
+    """Return the schemes of a plugin."""
+    found = [getattr(kind, name, None) or () for name in ("protocol", "secure_protocol")]
+    return {text for item in found for text in ((item,) if isinstance(item, str) else item)}
+
+
 def destinations(url: str) -> list[str]:
     """Return the servers of a channel as `host:port`. Raise UnusableUrl.
 
@@ -135,9 +166,6 @@ def _named_servers(one: Any) -> list[str]:
             if parts.scheme in network.PORTS and "{" not in parts.netloc and parts.hostname:
                 found.append(f"{parts.hostname}:{parts.port or network.PORTS[parts.scheme]}")
     return found
-
-
-OTHER_URLS = ("setup_url", "service_url", "app_url", "image_url", "request_url")
 
 
 def load() -> ModuleType:
@@ -216,8 +244,11 @@ def _send(
     except ValueError as error:
         raise Trouble(str(error)) from None
     if _scheme(url) in ("json", "jsons"):
-        for name, value in values.items():
-            one.payload_extras.setdefault(name, value)
+        known = {name: value for name, value in values.items() if name not in JSON_KEYS}
+        one.payload_extras = {**known, **one.payload_extras}
+    if type(one).__name__ == "NotifySlack" and one.notify_format == "text":
+        # Slack reads <...> as a link or as a call to everybody in the channel.
+        message = {name: html.escape(text, quote=False) for name, text in message.items()}
     with network.conversation() as heard:
         accepted = _notify(library, one, message)
     if not accepted:

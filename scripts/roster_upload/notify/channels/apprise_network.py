@@ -17,6 +17,7 @@ import types
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from roster_upload.notify.channels.channel import CHANNEL_SECONDS, reason
@@ -115,7 +116,10 @@ def _guarded(
     except Exception as error:
         heard.cause = f"{host}: {reason(error)}"
         raise
-    heard.cause = f"HTTP {answer.status_code} from {host}"
+    is_good = answer.status_code < HTTPStatus.MULTIPLE_CHOICES  # the plugin reads its text
+    heard.cause = (
+        f"{host} reports an error" if is_good else f"HTTP {answer.status_code} from {host}"
+    )
     return _read(answer, content, answer.status_code)
 
 

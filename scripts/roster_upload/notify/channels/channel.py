@@ -145,28 +145,23 @@ def address_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
 
 
 class SameHost(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect to another host, since the address may hold a secret.
-
-    Follow no redirect of a webhook either. It would arrive without its content.
-    """
+    """Follow no redirect to another host, since the address may hold a secret."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """Return the request that follows, or None."""
         there, here = urllib.parse.urlsplit(newurl), urllib.parse.urlsplit(req.full_url)
-        if req.data or (there.scheme, there.netloc) != (here.scheme, here.netloc):
+        if (there.scheme, there.netloc) != (here.scheme, here.netloc):
             return None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def request(url: str, data: bytes | None = None) -> None:
-    """Call an address, with optional JSON as the content."""
+def request(url: str) -> None:
+    """Call an address."""
     made = urllib.request.Request(  # noqa: S310 - config allows http and https only
-        url, data, {"User-Agent": "roster-upload"}
+        url, headers={"User-Agent": "roster-upload"}
     )
-    if data is not None:
-        made.add_header("Content-Type", "application/json")
     # Ignore a proxy of the environment: the firewall allows only the configured hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), SameHost)
     with opener.open(made, timeout=CHANNEL_SECONDS) as answer:
