@@ -233,16 +233,17 @@ def hushed(told: list[str]) -> str:
     return sentence
 
 
-def certified(folder: Path, host: str) -> ssl.SSLContext:
-    """Return a server's context for a name that only `folder/server.pem` certifies."""
+def certified(folder: Path, host: str, *others: str) -> ssl.SSLContext:
+    """Return a server's context for names that only `folder/server.pem` certifies."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    names = [x509.DNSName(one) for one in (host, *others)]
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

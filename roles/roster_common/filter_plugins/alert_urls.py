@@ -56,12 +56,12 @@ def alert_url_problems(urls: Sequence[str], where: str = VARIABLE, release: str 
     return found
 
 
-def feed_alert_problems(feeds: Sequence[Mapping[str, Any]], release: str = "") -> list[str]:
+def feed_alert_problems(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a text for each URL of the feeds that cannot be used."""
     return [
         f"{feed.get('feed')}: {text}"
         for feed in feeds
-        for text in alert_url_problems(_texts(feed.get("alert_urls")), release=release)
+        for text in alert_url_problems(_texts(feed.get("alert_urls")))
     ]
 
 

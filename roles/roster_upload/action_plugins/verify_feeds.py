@@ -79,7 +79,8 @@ def row(feed: str, checks: list[Any]) -> dict[str, Any]:
 
 def with_alerts(row: dict[str, Any], answer: asking.Answer) -> dict[str, Any]:
     """Return a feed's row with the result of the test of its alerts."""
-    notes = [row["note"], answer.message]
+    lines = f"{answer.errors}\n{answer.output}".splitlines()
+    notes = [row["note"], printable("; ".join(filter(None, lines)), LONGEST_MESSAGE)]
     if answer.code == 0:
         return {**row, "note": "; ".join(filter(None, notes))}
     did = "alerts" if row["ok"] else f"{row['did']}, alerts"

@@ -8,26 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
+import urllib3
 from roster_upload.notify.channels import apprise, channel
 from support.alert_servers import SECRET, TITLE, Post, Waits, Web, certified, hushed
 
+HTTPS = 443
 SLACK = "T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 TEAMS = "643e69f83c8944438d68119179a10a64/KODuebWbDGYFr0z0eu-6Rj8aUKz7108W3wrNJZxFE5A"
 TEXT = "The roster was not delivered.\n\nNext step: look <here> & *there*."
 
 
 @pytest.fixture
-def posted(web: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
-    """The server, which stands in for every host of the services."""
-    former = requests.adapters.HTTPAdapter.send
+def posted(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """The server, which stands in for the hosts of the services."""
+    former = urllib3.util.connection.create_connection
+    certificate = certified(tmp_path, "hooks.slack.com", "prod-1.logic.azure.com")
+    web.server.socket = certificate.wrap_socket(web.server.socket, server_side=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
 
-    def send(adapter: Any, request: Any, **options: Any) -> Any:
-        request.headers["X-Sent-To"] = request.url
-        request.url = f"{web.url}{request.path_url}"
-        return former(adapter, request, **options)
+    def connect(address: tuple[str, int], *given: Any, **options: Any) -> Any:
+        assert address[1] == HTTPS
+        return former(("127.0.0.1", web.server.server_port), *given, **options)
 
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
     return web
 
 
@@ -36,13 +39,27 @@ def test_slack_gets_its_json(posted: Web) -> None:
     assert apprise.send([f"slack://{SLACK}/#rosters"], "Maple Grove", TEXT) == []
     [(command, path, body)] = posted.got
     assert (command, path) == ("POST", f"/services/{SLACK}")
-    assert posted.headers[0]["X-Sent-To"] == f"https://hooks.slack.com/services/{SLACK}"
+    assert posted.headers[0]["Host"] == "hooks.slack.com"
     told = json.loads(body)
     assert (told["channel"], told["username"]) == ("#rosters", "roster-upload")
     [attachment] = told["attachments"]
     assert attachment["title"] == "Maple Grove"
     assert "Next step: look &lt;here&gt; &amp; *there*." in attachment["text"]
     assert told["mrkdwn"] is False
+    assert "icon_url" not in told
+
+
+def test_debian_12_s_apprise_takes_slack_s_answer_for_an_error(
+    posted: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It posts the message, and compares the answer's bytes with a text."""
+    former = apprise._notify
+    monkeypatch.setattr(apprise, "_notify", lambda *given: former(*given) and False)
+    posted.content = b"ok"
+    assert apprise.send([f"slack://{SLACK}/#one/#two"], "t", "b") == []
+    assert len(posted.got) == 2
+    posted.content = b"no_service"
+    assert len(apprise.send([f"slack://{SLACK}/#one"], "t", "b")) == 1
 
 
 def test_an_error_in_a_good_answer_is_reported(posted: Web) -> None:
@@ -54,7 +71,7 @@ def test_an_error_in_a_good_answer_is_reported(posted: Web) -> None:
 def test_teams_gets_its_card(posted: Web) -> None:
     url = f"workflows://prod-1.logic.azure.com:443/{TEAMS}"
     assert apprise.send([url], "Maple Grove", TEXT) == []
-    assert posted.headers[0]["X-Sent-To"].startswith("https://prod-1.logic.azure.com:443/")
+    assert posted.headers[0]["Host"].startswith("prod-1.logic.azure.com")
     [attachment] = json.loads(posted.got[0][2])["attachments"]
     assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
     texts = [block.get("text") for block in attachment["content"]["body"]]
@@ -175,6 +192,13 @@ def test_a_refused_mail_is_reported(
     url = post.url("mailtos", "me:its%20own%2Fpass%40word@", "localhost")
     told = told.replace("127.0.0.1", "localhost")
     assert hushed(apprise.send([url], "t", "b")) == f"the alert to mailtos did not work: {told}"
+
+
+def test_a_mail_that_one_recipient_refuses_is_reported(post: Post) -> None:
+    """Apprise sends copies in the same conversation."""
+    post.refused = {"rcpt TO:<cc@": "550 nobody"}
+    told = apprise.send([f"{post.url()}&cc=cc@maple.example"], "t", "b")
+    assert hushed(told) == "the alert to mailto did not work: 127.0.0.1 refused 1 of the recipients"
 
 
 def trust(post: Post, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,6 +182,7 @@ def plugin(library: ModuleType, url: str) -> Any:
     alert_url(url)
     scheme = _scheme(url)
     asset = library.AppriseAsset(async_mode=False, app_id=SENDER, app_desc=SENDER, app_url="")
+    asset.image_url_mask = asset.image_url_logo = ""  # pictures are at a server of Apprise's own
     try:
         one = library.Apprise.instantiate(url, asset=asset)
     except Exception:  # noqa: BLE001 - its text may hold the secret
@@ -246,11 +247,14 @@ def _send(
     if _scheme(url) in ("json", "jsons"):
         known = {name: value for name, value in values.items() if name not in JSON_KEYS}
         one.payload_extras = {**known, **one.payload_extras}
-    if type(one).__name__ == "NotifySlack" and one.notify_format == "text":
+    is_slack = type(one).__name__ == "NotifySlack"
+    if is_slack and one.notify_format == "text":
         # Slack reads <...> as a link or as a call to everybody in the channel.
         message = {name: html.escape(text, quote=False) for name, text in message.items()}
     with network.conversation() as heard:
         accepted = _notify(library, one, message)
+    if is_slack and heard.answers and set(heard.answers) == {b"ok"}:
+        accepted = True  # Apprise 1.2.0 of Debian 12 compares this answer with a text
     if not accepted:
         raise Trouble(heard.cause or "Apprise did not send it")
     if heard.refused:

@@ -38,6 +38,7 @@ class Conversation:
     pretended: bytes | None = None  # the answer of each server, if nothing is sent
     cause: str = ""
     refused: str = ""  # a mail that not all of its recipients get
+    answers: list[bytes] = field(default_factory=list)  # those with a good status, as they begin
     servers: list[str] = field(default_factory=list)  # `host:port`
 
     def visit(self, host: str, port: int) -> None:
@@ -120,6 +121,7 @@ def _guarded(
     heard.cause = (
         f"{host} reports an error" if is_good else f"HTTP {answer.status_code} from {host}"
     )
+    heard.answers.append(content if is_good else b"")
     return _read(answer, content, answer.status_code)
 
 
