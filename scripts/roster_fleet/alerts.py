@@ -27,8 +27,8 @@ REMOVED = f"vault_{VARIABLE}"
 NEW_HOME = (
     f"Move its content to an encrypted {FILE} beside the variables of the group or the host, as "
     "lines such as heartbeat: 'the token' (ansible-vault create --encrypt-vault-id ID "
-    f"group_vars/GROUP/{FILE}), then remove the variable (docs/operations.md, \"The alerts' "
-    'secrets")'
+    f'group_vars/GROUP/{FILE}), then remove the variable (docs/operations.md, "Send '
+    'alerts")'
 )
 
 

@@ -33,7 +33,7 @@ _lock = threading.Lock()
 
 @dataclass
 class Conversation:
-    """What a channel's servers answered. `cause` is the last failure, without a secret."""
+    """Keep a channel's answers. `cause` is the last failure, without a secret."""
 
     pretended: bytes | None = None  # the answer of each server, if nothing is sent
     cause: str = ""
