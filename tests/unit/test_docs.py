@@ -65,8 +65,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         ],
     ),
     "scripts/roster_upload/spec/feed.toml": (
-        '"TCP port of the mail server."',
-        '"The mail server\'s TCP port."',
+        '"The district\'s name as people write it."',
+        '"The name of the district."',
         ["roles/roster_upload/meta/argument_specs.yml", "roles/roster_upload/defaults/main.yml"],
     ),
     "tests/support/examples.py": (

@@ -22,7 +22,7 @@ from roster_upload.terminal.printable import LONGEST_MESSAGE, printable, printab
 
 @dataclass(frozen=True)
 class Message:
-    """Hold the texts that a channel sends. `kind` is Apprise's: info, success, warning or failure."""
+    """Hold the texts of a channel. `kind` is Apprise's: info, success, warning or failure."""
 
     title: str
     body: str
