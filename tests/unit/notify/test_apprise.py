@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import urllib3
-from roster_upload.notify.channels import apprise, channel
+from roster_upload.notify.channels import apprise, apprise_network, channel
 from support.alert_servers import SECRET, TITLE, Post, Waits, Web, certified, hushed
 
 HTTPS = 443
 SLACK = "T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 TEAMS = "643e69f83c8944438d68119179a10a64/KODuebWbDGYFr0z0eu-6Rj8aUKz7108W3wrNJZxFE5A"
+# It logs in at one server, and sends by another.
+AZURE = "azure://a@b.example/tenant/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/hush/c@b.example"
+AZURE_SERVERS = ["login.microsoftonline.com:443", "graph.microsoft.com:443"]
 TEXT = "The roster was not delivered.\n\nNext step: look <here> & *there*."
 
 
@@ -246,15 +249,18 @@ def test_results_name_each_channel_and_its_time(web: Web, closed_port: int) -> N
         ("json://alerts.example.org/x", ["alerts.example.org:80"]),
         ("jsons://alerts.example.org/x", ["alerts.example.org:443"]),
         ("json://[::1]:8080/x", ["[::1]:8080"]),
-        # Logs in at one server, and sends by another.
-        (
-            "azure://a@b.example/tenant/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/hush/c@b.example",
-            ["login.microsoftonline.com:443", "graph.microsoft.com:443"],
-        ),
+        (AZURE, AZURE_SERVERS),
     ],
 )
 def test_the_servers_of_a_channel_are_known_without_a_call(url: str, servers: list[str]) -> None:
     assert apprise.destinations(url) == servers
+
+
+def test_a_plugin_that_accepts_no_pretended_answer_names_its_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apprise_network, "PRETENDED", (b"no",))
+    assert apprise.destinations(AZURE) == AZURE_SERVERS
 
 
 @pytest.mark.parametrize(
