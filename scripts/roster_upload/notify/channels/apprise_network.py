@@ -70,7 +70,8 @@ def guard() -> None:
         for name in LIBRARIES:
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = [logging.NullHandler()], False
-        former = requests.Session.request
+        kind: Any = requests.Session
+        former = kind.request
         if getattr(former, "is_guarded", False):
             return
 
@@ -81,7 +82,7 @@ def guard() -> None:
             return _guarded(heard, former, session, (method, url, *given), options)
 
         request.is_guarded = True  # type: ignore[attr-defined]
-        requests.Session.request = request
+        kind.request = request
 
 
 def _guarded(
