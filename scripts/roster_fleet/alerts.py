@@ -17,14 +17,18 @@ from ansible.parsing.vault import is_encrypted
 from roster_fleet import vault, yamlfile
 
 FILE = f"{vault.ALERTS}{vault.SUFFIX}"
-PURPOSES = ("webhook", "heartbeat", "smtp")
+HEARTBEAT, URLS = "heartbeat", "urls"
+REMOVED_KEYS = {
+    "webhook": "Write the whole address into urls, such as - 'jsons://alerts.example.org/TOKEN'",
+    "smtp": "Write the whole address into urls, such as - 'mailtos://USER:PASSWORD@DOMAIN?smtp=HOST'",
+}
 VARIABLE = "roster_credentials_alerts"
 REMOVED = f"vault_{VARIABLE}"
 NEW_HOME = (
     f"Move its content to an encrypted {FILE} beside the variables of the group or the host, as "
-    "lines such as webhook: 'the token' (ansible-vault create --encrypt-vault-id ID "
-    f"group_vars/GROUP/{FILE}), then remove the variable (docs/operations.md, \"The alerts' "
-    'secrets")'
+    "lines such as heartbeat: 'the token' (ansible-vault create --encrypt-vault-id ID "
+    f'group_vars/GROUP/{FILE}), then remove the variable (docs/operations.md, "Send '
+    'alerts")'
 )
 
 
@@ -39,10 +43,32 @@ def folders(inventory: Path, host_folder: Path, groups: Sequence[str]) -> list[P
     return [host_folder, *(inventory / "group_vars" / group for group in groups)]
 
 
-def read(homes: Sequence[Path], keys: vault.Vault) -> dict[str, str]:
-    """Return the secrets of the nearest file by purpose. Raise VaultError."""
-    path = next((home / FILE for home in homes if (home / FILE).exists()), None)
-    return dict(vault.parse(keys.read(path)[1], path, PURPOSES)) if path else {}
+def nearest(homes: Sequence[Path]) -> Path | None:
+    """Return the file that counts for a host, or None."""
+    return next((home / FILE for home in homes if (home / FILE).exists()), None)
+
+
+def read(homes: Sequence[Path], keys: vault.Vault) -> dict[str, Any]:
+    """Return the secrets of the nearest file: `heartbeat` and the list `urls`. Raise VaultError."""
+    if not (path := nearest(homes)):
+        return {}
+    found = vault.load(keys.read(path)[1], path, (HEARTBEAT, URLS), REMOVED_KEYS)
+    for key, text in REMOVED_KEYS.items():
+        if key in found:
+            raise vault.VaultError(f"{path}: {key} no longer exists. {text} (docs/upgrading.md)")
+    if HEARTBEAT in found and not _is_text(found[HEARTBEAT]):
+        raise vault.VaultError(f"{path}: {HEARTBEAT} is not a text. Put it in single quotes")
+    urls = found.get(URLS, [])
+    if not isinstance(urls, list) or not all(_is_text(url) for url in urls):
+        raise vault.VaultError(
+            f"{path}: {URLS} is not a list of Apprise URLs. Put each on a line of its own, after "
+            "a dash and in single quotes"
+        )
+    return found
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def refuse_old_homes(homes: Sequence[Path], variables: dict[str, Any], keys: vault.Vault) -> None:

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NewType
@@ -72,6 +72,19 @@ def parse(text: str, where: object, keys: Sequence[str] | None = KEYS) -> Entry:
 
     Any keys are accepted if `keys` is None. They are names then.
     """
+    loaded = load(text, where, keys)
+    if keys is None:
+        return Entry(_names(loaded, where))
+    return Entry(_checked(loaded, where, keys))
+
+
+def load(
+    text: str, where: object, keys: Sequence[str] | None, removed: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the values of a vault file's plain text. Raise VaultError, which shows no value.
+
+    Keys in `removed` are returned, too. Any keys are if `keys` is None.
+    """
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -81,13 +94,15 @@ def parse(text: str, where: object, keys: Sequence[str] | None = KEYS) -> Entry:
             f"{where} is not valid YAML{line}. Put secrets in single quotes, and double a quote "
             f"inside (ansible-vault edit {where})"
         ) from None
-    found = _names(loaded, where) if keys is None else _checked(loaded, where, keys)
+    allowed = "lines such as NAME: 'secret'" if keys is None else f"the keys {', '.join(keys)}"
+    if not isinstance(loaded, dict) or (keys is not None and set(loaded) - {*keys, *removed}):
+        raise VaultError(f"{where} may contain {allowed} and nothing else")
     if cut := _cut_keys(text.split("\n"), yaml.compose(text, yaml.SafeLoader)):
         raise VaultError(
             f"{where}: {', '.join(cut)}: YAML reads the # in it and what follows as a comment. Put "
             f"the whole secret in single quotes (ansible-vault edit {where})"
         )
-    return Entry(found)
+    return loaded
 
 
 def _names(loaded: Any, where: object) -> dict[str, Any]:
@@ -123,13 +138,20 @@ def _checked(loaded: Any, where: object, keys: Sequence[str]) -> dict[str, Any]:
 def _cut_keys(lines: Sequence[str], node: yaml.Node | None) -> list[str]:
     """Return the keys of secrets without quotes that end at a comment."""
     found = []
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        if isinstance(value, yaml.MappingNode):
-            found += [f"{key.value}: {cut}" for cut in _cut_keys(lines, value)]
-        elif key.value != "since" and isinstance(value, yaml.ScalarNode) and not value.style:
-            rest = lines[value.end_mark.line][value.end_mark.column :]
-            found += [key.value] if rest.lstrip().startswith("#") else []
+    for key, item in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(item, yaml.MappingNode):
+            found += [f"{key.value}: {cut}" for cut in _cut_keys(lines, item)]
+        elif key.value != "since":
+            values = item.value if isinstance(item, yaml.SequenceNode) else (item,)
+            found += [key.value for value in values if _is_cut(lines, value)]
     return found
+
+
+def _is_cut(lines: Sequence[str], value: yaml.Node) -> bool:
+    """Return whether a text without quotes ends at a comment."""
+    if not isinstance(value, yaml.ScalarNode) or value.style:
+        return False
+    return lines[value.end_mark.line][value.end_mark.column :].lstrip().startswith("#")
 
 
 def _is_day(text: str) -> bool:

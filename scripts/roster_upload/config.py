@@ -126,13 +126,7 @@ class Feed:
     keep_packages: int
     keep_receipts_days: int
     heartbeat_url: str
-    webhook_url: str
-    mail_to: tuple[str, ...]
-    mail_from: str
-    smtp_host: str
-    smtp_port: int
-    smtp_security: str
-    smtp_username: str
+    alert_urls: tuple[str, ...]  # of Apprise
 
     @property
     def contact(self) -> Contact:
@@ -216,15 +210,9 @@ def _format_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
 
 def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     """Yield values that need another value."""
-    if values["smtp_username"] and values["smtp_security"] == "none":
-        yield ConfigProblem("smtp_security", "must be tls or starttls for a login by password")
     if values["removals"] == "wait" and not values["keep_packages"]:
         yield ConfigProblem("keep_packages", "must be 1 or more for `removals: wait`")
     yield from _source_problems(values)
-    if values["mail_to"]:
-        for key in ("mail_from", "smtp_host"):
-            if not values[key]:
-                yield ConfigProblem(key, "is missing, but mail_to needs it")
 
 
 def _source_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:

@@ -41,6 +41,7 @@ class Exit(IntEnum):
     MISSED = 28
     PAUSED = 29
     KILLED = 30
+    ALERTS = 31
     INTERNAL = 70
 
     @property

@@ -63,6 +63,16 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
             {"roster_upload_window_start": "09:30"},
             ["roster_upload_window_start", "09:30", "09:00"],
         ),
+        "an alert's URL that stays on the host": (
+            "roster-maple",
+            {"roster_upload_alert_urls": ["ntfy://rosters", "syslog://hush"]},
+            ["roster_upload_alert_urls: entry 2: syslog:// is not allowed"],
+        ),
+        "an alert's URL that Apprise does not know": (
+            "roster-maple",
+            {"roster_upload_alert_urls": ["ntfy://rosters", "nonsense://hush"]},
+            ["maple-grove: roster_upload_alert_urls: entry 2: nonsense://: Apprise", "wiki lists"],
+        ),
         "unpinned host key": (
             "roster-maple",
             {"roster_upload_host_keys": []},
@@ -157,10 +167,13 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
 }
 
 
+PLAIN = {ord(mark): "" for mark in ",'"}
+
+
 @pytest.mark.parametrize("task", share.some(WRONG))
 def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
     """Each is on a host of its own."""
-    cases = {case.replace(" ", "-").replace(",", ""): told for case, told in WRONG[task].items()}
+    cases = {case.replace(" ", "-").translate(PLAIN): told for case, told in WRONG[task].items()}
     for number, (name, (host, values, _)) in enumerate(cases.items()):
         folder = shutil.copytree(inventory / "host_vars" / host, inventory / "host_vars" / name)
         # No two hosts deliver to the same place.
@@ -181,13 +194,15 @@ def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
         plain = " ".join(rest.partition("fatal: [")[0].partition("PLAY RECAP")[0].split())
         for part in named:
             assert part in plain
+    assert "hush" not in told
 
 
 # By a playbook: what an operator adds to files, and parts of one message each.
 SLIPS = {
     "host_vars/roster-maple/main.yml": "\
 roster_upload_blackout: [2026-12-24]\nroster_upload_window_start: 16:00\n",
-    "host_vars/roster-region7/zz.yml": "roster_upload_feeds:\n- {feed: oak, remote_dri: x}\n",
+    "host_vars/roster-region7/zz.yml": "\
+roster_upload_feeds:\n- {feed: oak, remote_dri: x, mail_to: [a@b.c]}\n",
     "group_vars/district_hosts/zz.yml": "rosterupload_deadline: '10:00'\n",
     "more.yml": "district_hosts: {hosts: {twin: }}\n",
     "host_vars/twin.yml": "\
@@ -199,6 +214,7 @@ SENTENCES = (
     ":14:1: host roster-maple: roster_upload_blackout: there is no such variable. Did you mean",
     ":15:29: host roster-maple: roster_upload_window_start: YAML reads 16:00 as the number 960.",
     ":2:15: host roster-region7: roster_upload_feeds: remote_dri is not a key of a feed. Did you",
+    ":2:30: host roster-region7: roster_upload_feeds: mail_to: this variable no longer exists.",
     "maple-grove of roster-maple and twin of twin deliver to the same file, imagine/1234567-Maple",
 )
 
@@ -294,7 +310,7 @@ def with_own_key(folder: Path) -> list[str]:
     """Encrypt all vault files with a key of the operator's own. Return Ansible's arguments."""
     for path in folder.glob("host_vars/*/*.vault"):
         is_of_feed = path.name != "alerts.vault"
-        text = "secret: 'hush hush'\nsince: '2026-11-01'\n" if is_of_feed else "webhook: 'x'\n"
+        text = "secret: 'hush hush'\nsince: '2026-11-01'\n" if is_of_feed else "heartbeat: 'x'\n"
         seal(path, text, "mydistrict", OWN)
     key = folder.with_name("key")
     key.write_bytes(OWN.bytes)
@@ -351,6 +367,15 @@ def test_nothing_new_is_encrypted_with_the_key_of_the_example(mine: Path) -> Non
     assert done[0] != 0
     assert "the key of the vault id 'example' is in git" in " ".join(done[1].split())
     assert sorted(mine.rglob("*")) == before
+
+
+def test_a_sealed_url_of_an_alert_is_named_by_its_file_and_position(mine: Path) -> None:
+    words = with_own_key(mine)
+    path = mine / "host_vars/roster-maple/alerts.vault"
+    seal(path, "urls: ['ntfy://rosters', 'slack://hush hush']\n", "mydistrict", OWN)
+    told = refused_run(mine, *words)
+    assert "UNREACHABLE" not in told
+    assert f"roster-maple: {path}: urls: entry 2: slack:// must not hold spaces" in told
 
 
 def test_secrets_from_elsewhere_are_not_shown_either(mine: Path, tmp_path: Path) -> None:

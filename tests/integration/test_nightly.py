@@ -405,9 +405,9 @@ def listener() -> Iterator[Listener]:
 def test_failure_and_recovery_are_told(
     district: District, vendor: Vendor, listener: Listener
 ) -> None:
-    (district.credential.parent / f"{FEED}_webhook").write_text("a-secret-path\n")
-    alerts = {"webhook_url": f"{listener.url}/{{secret}}", "heartbeat_url": f"{listener.url}/beat"}
-    district.configure(**alerts)
+    url = f"{listener.url.replace('http', 'json')}/a-secret-path"
+    (district.credential.parent / f"{FEED}_alerts").write_text(json.dumps([url]))
+    district.configure(heartbeat_url=f"{listener.url}/beat")
     kept = district.export.read_bytes()
     district.export.unlink()
     assert district.send()[0] == Exit.SOURCE
@@ -418,7 +418,7 @@ def test_failure_and_recovery_are_told(
     assert [alert["kind"] for alert in listener.alerts] == ["failure", "recovery"]
     failure = listener.alerts[0]
     assert (failure["exit_code"], failure["district"]) == (Exit.SOURCE, "Maple Grove")
-    assert "there is no export" in failure["message"]
+    assert "there is no export" in failure["reason"]
     assert all(path == "/a-secret-path" for way, path, _ in listener.got if way == "POST")
     beats = [path for way, path, _ in listener.got if way == "GET"]
     assert beats == ["/beat/start", "/beat/5"] * 2 + ["/beat/start", "/beat/0"] * 2
@@ -427,27 +427,45 @@ def test_failure_and_recovery_are_told(
 
 def test_alerts_that_do_not_work_do_no_harm(district: District) -> None:
     district.configure(
-        webhook_url="http://no-such-host.invalid/{secret}",
+        alert_urls=["json://no-such-host.invalid/", "mailto://127.0.0.1:1?from=a@maple.example"],
         heartbeat_url="http://127.0.0.1:1/",
-        mail_to=["it@maple.example"],
-        mail_from="roster@maple.example",
-        smtp_host="127.0.0.1",
-        smtp_port=1,
     )
+    (district.credential.parent / f"{FEED}_alerts").write_text("no JSON")
     code, told = district.send()
     assert code == Exit.OK
     assert "the heartbeat did not work" in told
     district.export.unlink()
     code, told = district.send()
     assert code == Exit.SOURCE
-    assert "the mail did not work" in told
-    assert "the webhook did not work: its secret webhook is not on this host" in told
+    assert "the alert to mailto did not work: 127.0.0.1: Connection refused" in told
+    assert "the alert to json did not work: no-such-host.invalid: its name cannot" in told
+    assert "the alerts' addresses of alerts.vault cannot be read on this host" in told
+
+
+def test_the_alerts_are_tested_channel_by_channel(district: District, listener: Listener) -> None:
+    district.configure()
+    code, told = district.run("notify-test", FEED)
+    assert code == Exit.CONFIG
+    assert "has no alert channel" in told
+    good = listener.url.replace("http", "json")
+    district.configure(alert_urls=[good])
+    code, told = district.run("notify-test", FEED)
+    assert (code, listener.alerts[-1]["kind"]) == (Exit.OK, "test")
+    assert told.startswith("json: accepted (0.")
+    (district.credential.parent / f"{FEED}_alerts").write_text('["json://127.0.0.1:1/hush"]')
+    code, told = district.run("notify-test", FEED)
+    assert code == Exit.ALERTS
+    assert "json (1): accepted (" in told
+    assert "json (2): 127.0.0.1: Connection refused (" in told
+    assert "hush" not in told
+    (district.credential.parent / f"{FEED}_alerts").write_text("no JSON")
+    assert district.run("notify-test", FEED)[0] == Exit.CREDENTIAL
 
 
 def test_the_watcher_notices_silence(district: District, listener: Listener) -> None:
-    district.configure(webhook_url=listener.url)
+    district.configure(alert_urls=[listener.url.replace("http", "json")])
     district.open_window()
-    district.configure_more(webhook_url=listener.url)
+    district.configure_more(alert_urls=[listener.url.replace("http", "json")])
     code, told = district.run("watch", FEED)
     assert code == Exit.MISSED
     assert "No try was made tonight" in told
@@ -505,7 +523,7 @@ def test_a_host_that_can_write_nothing_is_not_silent(
     district: District, vendor: Vendor, listener: Listener
 ) -> None:
     """A full or broken disk: the receipt is lost, and yet somebody is notified."""
-    district.configure(webhook_url=listener.url)
+    district.configure(alert_urls=[listener.url.replace("http", "json")])
     (district.state / "receipts.jsonl").mkdir(parents=True)
     for command, code, kind in (
         ("send", Exit.LOCAL, "failure"),

@@ -41,7 +41,7 @@ def inventory(tmp_path: Path) -> Path:
     for path in folder.rglob("*.vault"):
         seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n")
     for group in ("all", "district_hosts"):
-        seal(folder / "group_vars" / group / "alerts.vault", f"webhook: 'hush hush {group}'\n")
+        seal(folder / "group_vars" / group / "alerts.vault", f"heartbeat: 'hush hush {group}'\n")
     (folder / "host_vars/roster-region7/alerts.vault").unlink()
     hosts = folder / "hosts.yml"
     hosts.write_text(hosts.read_text().replace("example.org", "invalid"))
@@ -101,10 +101,10 @@ def test_a_playbook_that_needs_the_key_names_its_id_and_the_ways(inventory: Path
 def test_nothing_is_encrypted_without_a_key(inventory: Path) -> None:
     """`ansible-vault` gets no answer that it could take for a key."""
     path = inventory / "group_vars" / "all" / "new.vault"
-    path.write_text("webhook: 'x'\n")
+    path.write_text("heartbeat: 'x'\n")
     done = run("ansible-vault", "encrypt", "--encrypt-vault-id", "without-key", path, ids=CLIENT)
     assert done.returncode != 0
-    assert path.read_text() == "webhook: 'x'\n"
+    assert path.read_text() == "heartbeat: 'x'\n"
     for way in (
         "no key for the vault id 'without-key'",
         "ROSTER_VAULT_KEY_WITHOUT_KEY",
@@ -133,7 +133,7 @@ PLAY = """\
   gather_facts: false
   tasks:
     - ansible.builtin.debug:
-        msg: "{{ lookup('alert_secrets', folder=folder).webhook }}, as {{ nearest }}"
+        msg: "{{ lookup('alert_secrets', folder=folder).heartbeat }}, as {{ nearest }}"
       vars:
         folder: "{{ inventory_dir }}/host_vars/roster-maple"
 """
@@ -160,7 +160,7 @@ def test_the_nearest_file_is_that_of_ansibles_own_order(
         home = inventory / "group_vars" / name
         home.mkdir(exist_ok=True)
         (home / "nearest.yml").write_text(f"nearest: {name}\n")
-        seal(home / "alerts.vault", f"webhook: '{name}'\n")
+        seal(home / "alerts.vault", f"heartbeat: '{name}'\n")
     play, key = inventory.with_name("play.yml"), inventory.with_name("key")
     play.write_text(PLAY)
     key.write_bytes(OWN.bytes)
@@ -176,7 +176,7 @@ def test_encrypted_variables_of_alerts_stop_site_with_their_new_home(inventory: 
     assert validate(inventory)[0] == 0
     path = inventory / "group_vars" / "district_hosts" / "vault.yml"
     for name in ("roster_credentials_alerts", "vault_roster_credentials_alerts"):
-        seal(path, f"{name}: {{webhook: 'hush hush'}}\n")
+        seal(path, f"{name}: {{heartbeat: 'hush hush'}}\n")
         code, output = validate(inventory)
         assert code != 0
         assert name in output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import email
 import email.message
@@ -30,8 +29,7 @@ from unit.test_config import GOOD
 from support import waiting
 
 SECRET = "T0/a-secret_path"
-PASSWORD = " its own pass word "
-SECRETS = {"webhook": f"{SECRET}\n", "heartbeat": SECRET, "smtp": f"{PASSWORD}\n"}
+PASSWORD = "its own/pass@word"
 RECEIPT = {
     "feed": "maple-grove",
     "district": "Maple Grove",
@@ -63,13 +61,8 @@ SENT = {
 
 
 def feed(**changes: Any) -> Feed:
-    """Return a feed with changes to a good configuration.
-
-    The tests' mail server has no TLS. Without it a configuration with a login is refused.
-    """
-    security = changes.get("smtp_security", "none")
-    good = config.parse({**GOOD, **changes, "smtp_security": "tls"})
-    return dataclasses.replace(good, smtp_security=security)
+    """Return a feed with changes to a good configuration."""
+    return config.parse({**GOOD, **changes})
 
 
 def notify(feed: Feed, kind: str, receipt: dict[str, Any], secrets: Path | None) -> list[str]:
@@ -82,7 +75,9 @@ class Web:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, bytes]] = []
+        self.headers: list[dict[str, str]] = []
         self.answer: tuple[int, dict[str, str]] = (200, {})
+        self.content = b""
         self.moved: dict[str, str] = {}  # from a path to another address
         web = self
 
@@ -93,10 +88,13 @@ class Web:
                 code, headers = web.answer
                 if there := web.moved.get(self.path):
                     code, headers = 302, {"Location": there}
+                web.headers.append(dict(self.headers))
                 self.send_response(code)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(web.content)
 
             do_GET = do_POST = _take  # noqa: N815 - names of the library
 
@@ -105,6 +103,7 @@ class Web:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.json_url = self.url.replace("http", "json")
 
 
 @contextlib.contextmanager
@@ -181,15 +180,10 @@ class Post:
         self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
 
-    def feed(self, **changes: Any) -> Feed:
-        """Return a feed that mails through this server."""
-        return feed(
-            mail_to=["it@maple.example", "ops@vendor.example"],
-            mail_from="roster@maple.example",
-            smtp_host="127.0.0.1",
-            smtp_port=self.port,
-            **changes,
-        )
+    def url(self, scheme: str = "mailto", login: str = "", host: str = "127.0.0.1") -> str:
+        """Return the address of a channel that mails through this server."""
+        mail = "from=roster@maple.example&to=it@maple.example,ops@vendor.example"
+        return f"{scheme}://{login}{host}:{self.port}?{mail}&smtp={host}"
 
     @property
     def message(self) -> email.message.EmailMessage:
@@ -233,22 +227,23 @@ APPROVED = {"outcome": "approved", "command": "approve", "digest": "ab" * 32, "f
 def hushed(told: list[str]) -> str:
     """Return the only message, which holds neither a secret nor an address."""
     [sentence] = told
-    for word in (SECRET, "a-secret_path", PASSWORD.strip(), "://", "Error"):
+    for word in (SECRET, "a-secret_path", PASSWORD, "://", "Error"):
         assert word not in sentence
     assert "\n" not in sentence
     return sentence
 
 
-def certified(folder: Path, host: str) -> ssl.SSLContext:
-    """Return a server's context for a name that only `folder/server.pem` certifies."""
+def certified(folder: Path, host: str, *others: str) -> ssl.SSLContext:
+    """Return a server's context for names that only `folder/server.pem` certifies."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    names = [x509.DNSName(one) for one in (host, *others)]
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

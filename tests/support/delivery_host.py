@@ -122,7 +122,7 @@ class Host:
 
     def _notify(self, _feed: config.Feed, kind: str, *_: Any) -> list[str]:
         self.alerts.append(("notify", kind))
-        return ["the webhook did not work"]
+        return ["the alert to slack did not work"]
 
     def run(self, command: str = "send", digest: str = "", *, hours: float = 0) -> Exit:
         """Run a command, so many hours from now. Return its exit code."""

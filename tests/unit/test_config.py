@@ -74,8 +74,17 @@ def test_a_good_feed_is_parsed() -> None:
         ("remote_name", "a/b.zip", "without a path"),
         ("username", "", "empty"),
         ("auth", "agent", "password, key"),
-        ("webhook_url", "ftp://alerts.example", "must be an address"),
-        ("webhook_url", "http://[::1/x", "must be an address"),
+        ("heartbeat_url", "ftp://alerts.example", "must be an address"),
+        ("heartbeat_url", "http://[::1/x", "must be an address"),
+        ("alert_urls", "ntfy://rosters", "must be a list"),
+        ("alert_urls", ["rosters"], "entry 1: must be an Apprise URL such as slack://"),
+        ("alert_urls", ["ntfy://x", "ntfy://"], "entry 2: must be an Apprise URL such as"),
+        ("alert_urls", ["ntfy://hush hush"], "entry 1: ntfy:// must not hold spaces"),
+        ("alert_urls", ["ntfy://hush\x1b"], "entry 1: ntfy:// must not hold spaces"),
+        ("alert_urls", ["file:///etc/passwd"], "entry 1: file:// is not allowed"),
+        ("alert_urls", ["SYSLOG://"], "entry 1: SYSLOG:// is not allowed"),
+        ("alert_urls", ["jsons://a.b/?Template=/x"], "the parameter Template is not allowed"),
+        ("alert_urls", ["jsons://a.b/?verify=no"], "verify=no is not allowed"),
         ("heartbeat_url", "https://alerts.example:x/", "must be an address"),
         ("blackouts", ["2027-08-09..2027-06-05"], "before it begins"),
         ("blackouts", ["summer"], "must be days"),
@@ -85,7 +94,6 @@ def test_a_good_feed_is_parsed() -> None:
         ("guard_minimum", {"classes": -1}, "not a number of rows"),
         ("traditional_columns", {"pupils": {}}, "organizations"),
         ("traditional_columns", {"students": {"key": []}}, "a text"),
-        ("mail_to", ["it at maple"], "not an e-mail address"),
         ("source", "/srv/*/export.zip", "last part"),
         ("host_keys", [], "no host key is pinned"),
         ("host_keys", ["ssh-ed25519 AAAA"], "cut off or damaged"),
@@ -190,16 +198,6 @@ def test_check_config_reads_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "is not TOML" in capsys.readouterr().err
 
 
-def test_a_mail_password_is_not_sent_in_the_clear() -> None:
-    login = {**GOOD, "smtp_username": "it"}
-    [problem] = config.problems(login)
-    assert (problem.key, problem.message) == (
-        "smtp_security",
-        "must be tls or starttls for a login by password",
-    )
-    assert config.problems({**login, "smtp_security": "tls"}) == []
-
-
 # ---- what is allowed, to its last value --------------------------------------------------------
 
 
@@ -207,7 +205,6 @@ def test_a_mail_password_is_not_sent_in_the_clear() -> None:
     ("key", "low", "high"),
     [
         ("remote_port", 1, 65535),
-        ("smtp_port", 1, 65535),
         ("minimum_bytes", 1, 2**40),
         ("maximum_bytes", 1, 2**40),
         ("quiet_seconds", 0, 3600),
@@ -281,10 +278,9 @@ def test_a_number_lies_within_its_limits(key: str, low: int, high: int) -> None:
         ("finish_seconds", 60),
         ("finish_seconds", 3600),
         ("blackouts", ["2027-06-05", "2027-06-05..2027-06-05 a day"]),
-        ("webhook_url", "http://alerts.example:8080/{secret}"),
+        ("heartbeat_url", "http://alerts.example:8080/{secret}"),
         ("heartbeat_url", "https://[2001:db8::1]/x"),
-        ("mail_from", ""),
-        ("smtp_username", ""),
+        ("alert_urls", ["ntfy://rosters", "jsons://a.example/?verify=yes"]),
     ],
 )  # fmt: skip
 def test_a_right_value_is_taken(key: str, value: object) -> None:
@@ -320,9 +316,9 @@ def test_a_right_value_is_taken(key: str, value: object) -> None:
         ("remote_name", "..", "without a path"),
         ("remote_name", "", "empty"),
         ("username", "a\tb", "control"),
-        ("webhook_url", "https:///x", "must be an address"),
-        ("webhook_url", "https://a.example/\x01", "must be an address"),
-        ("webhook_url", "https://a.example:0/", "must be an address"),
+        ("heartbeat_url", "https:///x", "must be an address"),
+        ("heartbeat_url", "https://a.example/\x01", "must be an address"),
+        ("heartbeat_url", "https://a.example:0/", "must be an address"),
         ("blackouts", [5], "entry 1: must be a text"),
         ("blackouts", ["2027-01-01", "x"], "entry 2"),
         ("rules", {"value.enun:users.role": "error"}, "Did you mean value.enum?"),
@@ -373,9 +369,7 @@ def test_a_right_value_is_taken(key: str, value: object) -> None:
         ("traditional_columns", {"users": {"names": []}}, "users.names is not one of"),
         ("traditional_columns", {"users": {"columns": "a"}}, "a list"),
         ("traditional_columns", {"users": {"required": ["a", 1]}}, "names of columns"),
-        ("mail_from", "maple", "not an e-mail address"),
-        ("mail_from", "a@b, c@d", "not an e-mail address"),
-        ("smtp_host", "a b", "host name"),
+        ("remote_host", "a b", "host name"),
         ("host_keys", [KEY, 5], "entry 2: must be a text"),
         ("host_keys", [KEY, "x"], "entry 2: is not a key line"),
         ("host_keys", ["ssh-ed25519"], "not a key line"),
@@ -421,33 +415,15 @@ def test_a_feed_has_its_values_in_their_own_types() -> None:
             **GOOD,
             "blackouts": ["2027-06-05"],
             "expected_changes": ["2027-06-06"],
-            "mail_to": ["a@b.example"],
-            "mail_from": "c@d.example",
-            "smtp_host": "mail.example",
+            "alert_urls": ["ntfy://rosters"],
         }
     )
     assert (feed.source, feed.is_opaque) == (Path(GOOD["source"]), False)
     day = dt.date(2027, 6, 5)
     assert feed.blackouts == (Span(day, day, ""),)
     assert feed.expected_changes == (Span(dt.date(2027, 6, 6), dt.date(2027, 6, 6), ""),)
-    assert feed.mail_to == ("a@b.example",)
+    assert feed.alert_urls == ("ntfy://rosters",)
     assert config.parse({**GOOD, "format": "other"}).is_opaque
-
-
-@pytest.mark.parametrize(
-    ("values", "keys"),
-    [
-        ({"mail_to": ["a@b.example"]}, ["mail_from", "smtp_host"]),
-        ({"mail_to": ["a@b.example"], "mail_from": "c@d.example"}, ["smtp_host"]),
-        ({"mail_to": ["a@b.example"], "smtp_host": "mail.example"}, ["mail_from"]),
-        ({"mail_to": ["a@b.example"], "smtp_port": 0}, ["smtp_port"]),
-        ({"smtp_username": "it", "smtp_port": 0}, ["smtp_port"]),
-        ({"smtp_username": "it", "smtp_security": "starttls"}, []),
-        ({"smtp_security": "none"}, []),
-    ],
-)
-def test_a_mail_needs_more_than_its_address(values: dict[str, Any], keys: list[str]) -> None:
-    assert [problem.key for problem in config.problems({**GOOD, **values})] == keys
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def feed(name: str = "elm", auth: str = "password") -> dict[str, Any]:
 
 
 def kept(
-    secrets: dict[str, Any], auth: str = "password", alerts: dict[str, str] | None = None
+    secrets: dict[str, Any], auth: str = "password", alerts: dict[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
     """The credentials of one feed, by name."""
     found = feed_credentials([feed(auth=auth)], secrets, alerts or {}, LOCKS)
@@ -67,8 +67,12 @@ def test_a_feed_without_a_secret_has_a_key_of_its_host(entry: dict[str, Any]) ->
 
 
 def test_each_feed_has_the_secrets_of_its_alerts() -> None:
-    one = kept({"elm": {"secret": "s"}}, alerts={"webhook": "w"})["elm_webhook"]
-    assert (one["path"], one["secret"]) == ("/etc/roster-upload/credentials/elm/webhook", "w")
+    alerts = {"heartbeat": "h", "urls": ["ntfy://a", "ntfy://b"]}
+    found = kept({"elm": {"secret": "s"}}, alerts=alerts)
+    folder = "/etc/roster-upload/credentials/elm"
+    for name, secret in (("heartbeat", "h"), ("alerts", '["ntfy://a", "ntfy://b"]')):
+        one = found[f"elm_{name}"]
+        assert (one["path"], one["secret"]) == (f"{folder}/{name}", secret)
 
 
 @pytest.mark.parametrize(

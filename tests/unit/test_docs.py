@@ -65,8 +65,8 @@ CHANGES: dict[str, tuple[str, str, list[str]]] = {
         ],
     ),
     "scripts/roster_upload/spec/feed.toml": (
-        '"TCP port of the mail server."',
-        '"The mail server\'s TCP port."',
+        '"The district\'s name as people write it."',
+        '"The name of the district."',
         ["roles/roster_upload/meta/argument_specs.yml", "roles/roster_upload/defaults/main.yml"],
     ),
     "tests/support/examples.py": (
@@ -102,7 +102,7 @@ def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
     copy_to(tmp_path)
     program = tmp_path / "scripts/roster_upload"
     code = (program / "config.py").read_text()
-    field = "    smtp_username: str\n"
+    field = "    heartbeat_url: str\n"
     assert code.count(field) == 1
     (program / "config.py").write_text(code.replace(field, f"{field}    pager: str\n"))
     with (program / "spec/feed.toml").open("a", encoding="utf-8") as handle:

@@ -85,7 +85,8 @@ def test_locks_are_hashed_and_name_no_index() -> None:
         assert "://" not in text
         for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines():
             if re.match(r"[A-Za-z]", line):
-                assert f"\n{line.lower()}==" in "\n" + text.lower()
+                wanted = line if "==" in line else f"{line}=="
+                assert f"\n{wanted.lower()}" in "\n" + text.lower()
 
 
 def test_every_row_of_the_fault_table_is_a_test() -> None:

@@ -162,6 +162,19 @@ def test_a_row_of_verify() -> None:
     assert row("alder", []) == {"feed": "alder", "did": "not checked", "note": "", "ok": False}
 
 
+def test_a_row_of_verify_with_the_test_of_the_alerts() -> None:
+    with_alerts = module(VERIFY).with_alerts
+    ready = {"feed": "alder", "did": "ready", "note": "07:12", "ok": True}
+    good = Answer(0, "slack: accepted (0.3 s)\nntfy: accepted (0.1 s)\n")
+    note = "07:12; slack: accepted (0.3 s); ntfy: accepted (0.1 s)"
+    assert with_alerts(ready, good) == {**ready, "note": note}
+    bad = Answer(31, "slack: HTTP 403 from hooks.slack.com (0.3 s)\x1b[2J\n")
+    note = r"slack: HTTP 403 from hooks.slack.com (0.3 s)\x1b[2J; 07:12"
+    told = with_alerts(ready, bad)
+    assert told == {**ready, "did": "alerts", "note": note, "ok": False}
+    assert with_alerts({**ready, "did": "login", "ok": False}, bad)["did"] == "login, alerts"
+
+
 @pytest.mark.parametrize(
     ("check", "did"),
     [

@@ -118,17 +118,14 @@ def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]
 def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the servers that the program reaches, as `host:port`, each once.
 
-    They are those of the vendor, of sources with `sftp://`, and of the alerts.
+    They are those of the vendor, of sources with `sftp://`, and of the heartbeat.
     """
     found = []
     for feed in feeds:
         found.append(f"{feed['remote_host']}:{feed['remote_port']}")
         source = str(feed.get("source", ""))
         found += _servers(source if source.startswith("sftp://") else "")
-        for key in ("heartbeat_url", "webhook_url"):
-            found += _servers(feed.get(key, ""))
-        if feed.get("smtp_host"):
-            found.append(f"{feed['smtp_host']}:{feed['smtp_port']}")
+        found += _servers(feed.get("heartbeat_url", ""))
     return list(dict.fromkeys(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,15 @@ def logins(feeds: Feeds, secrets: Secrets, credential: str) -> tuple[list[dict[s
     return [feed for feed in found if feed["auth"]], parts
 
 
+# The slots of the alerts' secrets, where they differ from the keys of alerts.vault.
+ALERT_SLOTS = {"urls": "alerts"}
+
+
+def _as_text(secret: Any) -> str:
+    """Return a secret as the program reads it: a list as JSON."""
+    return secret if isinstance(secret, str) else json.dumps(secret)
+
+
 def slot(feed: str, name: str, folder: str = "credentials") -> dict[str, Any]:
     """Return name and path of one of a feed's credentials."""
     return {"name": f"{feed}_{name}", "path": f"{SETTINGS}/{folder}/{feed}/{name}"}
@@ -54,7 +64,10 @@ def feed_credentials(
             source_credential(feed, secrets, locks),
             {**slot(name, "state"), "generate": "bytes"},
         ]
-        found += [{**slot(name, purpose), "secret": secret} for purpose, secret in alerts.items()]
+        found += [
+            {**slot(name, ALERT_SLOTS.get(purpose, purpose)), "secret": _as_text(secret)}
+            for purpose, secret in alerts.items()
+        ]
     return found
 
 

@@ -17,8 +17,9 @@ DOCUMENTATION = """
 name: alert_secrets
 short_description: The secrets of a host's alerts, from the nearest alerts.vault
 description:
-  - Returns a mapping with those of C(webhook), C(heartbeat) and C(smtp) that the file has. The
-    mapping is empty if there is no file.
+  - Returns a mapping with those of C(heartbeat) (a text) and C(urls) (a list of Apprise URLs) that
+    the file has. The mapping is empty if there is no file.
+  - With C(path) as the term, returns the path of the file, or an empty text.
   - The host's own file takes precedence over those of its groups. Among groups, Ansible's own order
     decides.
   - Fails if these secrets are still encrypted among the variables.
@@ -26,7 +27,7 @@ description:
 author: The Roster Delivery authors
 options:
   _terms:
-    description: None.
+    description: Nothing, or C(path).
     required: false
   folder:
     description: The host's folder in C(host_vars).
@@ -43,22 +44,24 @@ EXAMPLES = """
 
 RETURN = """
 _raw:
-  description: One item, the mapping.
+  description: One item, the mapping or the path.
   type: list
-  elements: dict
+  elements: raw
 """
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
     """Ansible's entry point."""
 
-    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
-        """Return the mapping as the only item. Raise AnsibleLookupError, which shows no secret."""
+    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[Any]:
+        """Return one item. Raise AnsibleLookupError, which shows no secret."""
         self.set_options(var_options=variables, direct=kwargs)
         folder = Path(self.get_option("folder"))
         inventory = Path(variables["inventory_dir"])
         groups = alerts.groups_of(variables["hostvars"], variables["inventory_hostname"])
         homes = alerts.folders(inventory, folder, groups)
+        if terms == ["path"]:
+            return [str(alerts.nearest(homes) or "")]
         try:
             keys = vault.keys_of(self._loader, inventory)
             alerts.refuse_old_homes(homes, variables, keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ options:
     type: list
     elements: str
     required: true
+  notify:
+    description: Also run C(roster-upload notify-test) for each feed.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -41,6 +46,7 @@ rows:
   returned: always
 """
 
+NOTIFY_SECONDS = 60
 SECONDS = 300  # for a feed, with a login at a slow server
 NEXT_START = "next start"
 # Without a fault, what keeps a feed from being ready.
@@ -71,15 +77,36 @@ def row(feed: str, checks: list[Any]) -> dict[str, Any]:
     }
 
 
+def with_alerts(row: dict[str, Any], answer: asking.Answer) -> dict[str, Any]:
+    """Return a feed's row with the result of the test of its alerts."""
+    lines = f"{answer.errors}\n{answer.output}".splitlines()
+    notes = [row["note"], printable("; ".join(filter(None, lines)), LONGEST_MESSAGE)]
+    if answer.code == 0:
+        return {**row, "note": "; ".join(filter(None, notes))}
+    did = "alerts" if row["ok"] else f"{row['did']}, alerts"
+    return {**row, "did": did, "note": "; ".join(filter(None, reversed(notes))), "ok": False}
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
     """See DOCUMENTATION."""
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return Ansible's result, with the `rows`."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        spec = {"feeds": {"type": "list", "elements": "str", "required": True}}
+        spec = {
+            "feeds": {"type": "list", "elements": "str", "required": True},
+            "notify": {"type": "bool", "default": False},
+        }
         _, args = self.validate_argument_spec(argument_spec=spec)
-        return result | {"changed": False, "rows": [self.verified(f) for f in args["feeds"]]}
+        rows = [self.verified(feed) for feed in args["feeds"]]
+        if args["notify"]:
+            rows = [with_alerts(row, self.notified(row["feed"])) for row in rows]
+        return result | {"changed": False, "rows": rows}
+
+    def notified(self, feed: str) -> asking.Answer:
+        """Return the answer to a test of a feed's alerts. Raise AnsibleActionFail."""
+        command = shlex.join(["roster-upload", "notify-test", feed])
+        return asking.ask(self, command, seconds=NOTIFY_SECONDS)
 
     def verified(self, feed: str) -> dict[str, Any]:
         """Return the row of a feed. Raise AnsibleActionFail."""

@@ -12,7 +12,7 @@ _roster_upload() {
                 folder=${COMP_WORDS[i+1]}
                 ((i++)) ;;
             --state-dir) ((i++)) ;;
-            check-config|check|compare|diff|send|rehearse|resend|approve|probe|login|verify|forget|watch|status|history|report|explain)
+            check-config|check|compare|diff|send|rehearse|resend|approve|probe|login|verify|forget|watch|notify-test|status|history|report|explain)
                 command=$word
                 break ;;
         esac
@@ -22,7 +22,7 @@ _roster_upload() {
     case $command in
         '')
             options='--help --version --config-dir --state-dir'
-            words='check-config check compare diff send rehearse resend approve probe login verify forget watch status history report explain'
+            words='check-config check compare diff send rehearse resend approve probe login verify forget watch notify-test status history report explain'
             case $prev in
                 --config-dir) kind=files ;;
                 --state-dir) kind=files ;;
@@ -102,6 +102,10 @@ _roster_upload() {
             options='--help'
             kind=feeds
             ;;
+        notify-test)
+            options='--help'
+            kind=feeds
+            ;;
         status)
             options='--help --json'
             kind=feeds
@@ -122,7 +126,7 @@ _roster_upload() {
         explain)
             options='--help --json'
             kind=feeds
-            words='0 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 70'
+            words='0 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 70'
             ;;
     esac
     case $kind in

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -26,11 +27,15 @@ MISSING = (
 
 
 def feed_problems(
-    resolved: Sequence[Mapping[str, Any]], feeds: Sequence[Mapping[str, Any]], alone: str = ""
+    resolved: Sequence[Mapping[str, Any]],
+    feeds: Sequence[Mapping[str, Any]],
+    alone: str = "",
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Return what is wrong with a host's feeds, each text starting with the variable's name.
 
-    `alone` is `roster_upload_feed`, the name of a host's only feed without a list.
+    `alone` is `roster_upload_feed`, the name of a host's only feed without a list. `renamed` has
+    texts for removed variables, which are also the keys of removed values of a feed.
     """
     try:
         from roster_fleet import sources  # noqa: PLC0415 - a filter without it must load
@@ -48,7 +53,7 @@ def feed_problems(
             is_lacking = len(feeds) > 1 and not feed.get(problem.key)
             is_own = problem.key in item or is_lacking
             name = f"{PREFIX}feeds[{index}].{problem.key}" if is_own else PREFIX + problem.key
-            found.append(f"{name}: {problem.message}")
+            found.append(f"{name}: {renamed.get(PREFIX + problem.key, problem.message)}")
     between = sources.cross_problems(resolved)
     found += [f"{PREFIX}feeds: {problem.message}" for problem in between]
     return list(dict.fromkeys(found))

@@ -96,9 +96,12 @@ class Names:
                 continue
             near = _nearest(str(key.value).removeprefix(FEED_PREFIX), spec.parts, OWN)
             what = "a feed" if spec.parts == self.known.variables[FEEDS].parts else variable.name
+            former = FEED_PREFIX + str(key.value).removeprefix(FEED_PREFIX)
+            text = f"{key.value} is not a key of {what}. {_meant(near)}"
+            if what == "a feed" and former in self.known.renamed:
+                text = _renamed(str(key.value), self.known.renamed[former])
             yield Problem(
-                f"{variable.where(key)}: {variable.owner}: {variable.name}: "
-                f"{key.value} is not a key of {what}. {_meant(near)}",
+                f"{variable.where(key)}: {variable.owner}: {variable.name}: {text}",
                 variable.owner.hosts,
             )
 

@@ -25,8 +25,7 @@ SHARED = frozenset(
         *("make_remote_dir", "verify_by_writing", "temporary_name", "finish_seconds"),
         *("algorithms", "attempts", "retry_seconds", "parallel"),
         *("keep_packages", "keep_receipts_days"),
-        *("webhook_url", "mail_to", "mail_from"),
-        *("smtp_host", "smtp_port", "smtp_security", "smtp_username"),
+        "alert_urls",
     )
 )
 

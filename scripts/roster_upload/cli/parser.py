@@ -37,6 +37,7 @@ COMMANDS = {
     "verify": "verify:verify",
     "forget": "forget:forget",
     "watch": "watch:watch",
+    "notify-test": "notify_test:notify_test",
     "status": "show:status",
     "history": "show:history",
     "explain": "show:explain",
@@ -200,6 +201,13 @@ def _server_and_night(
 
     one = command(
         "watch", "alert if tonight's delivery has not arrived, shortly before the deadline"
+    )
+    one.add_argument("feed", metavar="FEED")
+
+    one = command(
+        "notify-test",
+        "send a test through every alert channel of a feed",
+        "It shows for each channel whether it accepted the test, and how long that took.",
     )
     one.add_argument("feed", metavar="FEED")
 

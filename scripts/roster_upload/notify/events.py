@@ -17,6 +17,15 @@ SUBJECTS = {
     "deadline": "{district}: the deadline is near and tonight's roster is not delivered",
     "findings": "{district}: the roster is delivered, with findings to correct in the SIS",
 }
+# Apprise's kinds, which services show as a color or a symbol.
+KINDS = {
+    "failure": "failure",
+    "rehearsal": "warning",
+    "recovery": "success",
+    "unrecorded": "warning",
+    "deadline": "failure",
+    "findings": "warning",
+}
 FINDINGS_STEP = "Run roster-upload check {feed} to see all findings. Correct the rows in the SIS."
 
 

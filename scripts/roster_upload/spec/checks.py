@@ -25,6 +25,11 @@ from roster_upload.spec.values import parse_days, parse_host_key, parse_time
 SEVERITIES = ("error", "warning", "ignore")
 CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control characters of terminals and mail headers
 QUOTES = ("'", '"')
+# Schemes of Apprise that stay on the host, and parameters that read files.
+LOCAL_SCHEMES = (
+    *("file", "dbus", "glib", "gnome", "kde", "qt", "macosx", "windows", "growl", "syslog"),
+)
+FILE_PARAMETERS = ("template", "keyfile", "subfile", "pgp", "pgpkey", "attach", "config")
 LIMITS = ("removed", "added", "changed")
 Parser = Callable[[Any], Any]
 
@@ -172,10 +177,19 @@ def url(value: str) -> str:
     raise ValueError("must be an address such as https://alerts.example.org/{secret}")
 
 
-def mail(value: str) -> str:
-    """Return an e-mail address."""
-    if not re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", value):
-        raise ValueError(f"{value!r} is not an e-mail address")
+def alert_url(value: str) -> str:
+    """Return an address of Apprise. The messages show its scheme only, since it may be secret."""
+    scheme, mark, rest = value.partition("://")
+    if scheme.lower() in LOCAL_SCHEMES:
+        raise ValueError(f"{scheme}:// is not allowed. Use a service of the network")
+    if not mark or not rest or not re.fullmatch(r"[a-zA-Z0-9]{2,32}", scheme):
+        raise ValueError("must be an Apprise URL such as slack://TOKEN_A/TOKEN_B/TOKEN_C")
+    require(value.isprintable() and " " not in value, f"{scheme}:// must not hold spaces")
+    asked = urllib.parse.parse_qs(rest.partition("?")[2], keep_blank_values=True)
+    wrong = sorted(key for key in asked if key.lower() in FILE_PARAMETERS)
+    require(not wrong, f"{scheme}://: the parameter {', '.join(wrong)} is not allowed")
+    verified = [text.lower() in ("yes", "true", "1") for text in asked.get("verify", [])]
+    require(all(verified), f"{scheme}://: verify=no is not allowed. Certificates are checked")
     return value
 
 
@@ -259,7 +273,7 @@ CHECKS: Mapping[str, Parser] = MappingProxyType(
         "host_key": parse_host_key,
         "time_zone": time_zone,
         "url": url,
-        "mail": mail,
+        "alert_url": alert_url,
         "user_role": user_role,
         "optional_column": optional_column,
         "rules": rules,

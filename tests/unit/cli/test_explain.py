@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from roster_upload.cli import explain as explaining
 from roster_upload.exits import Exit
-from roster_upload.notify.channels import webhook
+from roster_upload.notify import message
 from roster_upload.records.receipt import Receipt
 from roster_upload.spec import spec
 from support.stored import DIGEST, FINDING, HELD, KNOWN, SENT, WAITS, explain, feed, status
@@ -148,8 +148,8 @@ def test_what_is_ignored_is_told_to_nobody(finding: dict[str, Any]) -> None:
 
 
 def test_mails_and_views_agree_on_what_to_do() -> None:
-    news = json.loads(webhook.content(feed(), "failure", Receipt.parse(HELD)))
-    assert news["action"] == explain(Exit.HELD, HELD, feed())["do"]
+    news = message.of_event(feed(), "failure", Receipt.parse(HELD))
+    assert news.values["action"] == explain(Exit.HELD, HELD, feed())["do"]
 
 
 def test_removals_that_wait_ask_for_a_decision() -> None:

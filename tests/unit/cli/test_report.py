@@ -44,7 +44,7 @@ username = "rosters-of-alder"
 auth = "password"
 window_start = "07:10"
 deadline = "09:00"
-webhook_url = "https://hooks.example/{secret}"
+alert_urls = ["ntfy://rosters"]
 """
 
 

@@ -83,7 +83,7 @@ def test_who_wants_to_know_is_told(
         host.send()
     assert host.alerts == alerts
     assert "the heartbeat did not work" in host.said, "and harms nothing"
-    assert ("the webhook did not work" in host.said) == (len(alerts) == 3)
+    assert ("the alert to slack did not work" in host.said) == (len(alerts) == 3)
 
 
 def test_a_skipped_delivery_is_in_order_to_the_heartbeat(host: Host) -> None:

@@ -27,10 +27,12 @@ def seal(path: Path, text: str) -> None:
 
 def test_the_nearest_file_counts_as_a_whole(homes: list[Path]) -> None:
     assert alerts.read(homes, KEYS) == {}
-    seal(homes[2] / "alerts.vault", "webhook: 'of all'\nsmtp: 'of all'\n")
-    assert alerts.read(homes, KEYS) == {"webhook": "of all", "smtp": "of all"}
-    seal(homes[1] / "alerts.vault", "webhook: 'of the region'\n")
-    assert alerts.read(homes, KEYS) == {"webhook": "of the region"}
+    assert alerts.nearest(homes) is None
+    seal(homes[2] / "alerts.vault", "heartbeat: 'of all'\nurls: ['ntfy://of-all']\n")
+    assert alerts.read(homes, KEYS) == {"heartbeat": "of all", "urls": ["ntfy://of-all"]}
+    seal(homes[1] / "alerts.vault", "urls:\n  - slack://a/b/c/#region\n  - 'ntfy://x # y'\n")
+    assert alerts.read(homes, KEYS) == {"urls": ["slack://a/b/c/#region", "ntfy://x # y"]}
+    assert alerts.nearest(homes) == homes[1] / "alerts.vault"
     seal(homes[0] / "alerts.vault", "heartbeat: '{{ 7 * 7 }}'\n")
     assert alerts.read(homes, KEYS) == {"heartbeat": "{{ 7 * 7 }}"}
 
@@ -38,11 +40,17 @@ def test_the_nearest_file_counts_as_a_whole(homes: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("secret: 'hush hush'", "webhook, heartbeat, smtp"),
-        ("since: '2026-11-01'", "webhook, heartbeat, smtp"),
-        ("webhook: {a: hush hush}", "webhook is not a text"),
-        ("webhook: ''", "webhook is not a text"),
-        ("webhook: 'hush' hush'", "not valid YAML in line 1"),
+        ("secret: 'hush hush'", "the keys heartbeat, urls and nothing else"),
+        ("since: '2026-11-01'", "the keys heartbeat, urls and nothing else"),
+        ("heartbeat: {a: hush hush}", "heartbeat is not a text"),
+        ("heartbeat: ''", "heartbeat is not a text"),
+        ("heartbeat: 'hush' hush'", "not valid YAML in line 1"),
+        ("webhook: 'hush hush'", "webhook no longer exists.*urls, such as - 'jsons://"),
+        ("smtp: 'hush hush'", "smtp no longer exists.*urls, such as - 'mailtos://"),
+        ("urls: 'ntfy://hush'", "urls is not a list of Apprise URLs"),
+        ("urls: ['ntfy://hush', 1]", "urls is not a list of Apprise URLs"),
+        ("urls: ['']", "urls is not a list of Apprise URLs"),
+        ("urls:\n  - ntfy://hush #hush\n", "urls: YAML reads the #"),
     ],
 )
 def test_a_wrong_file_is_named_without_its_values(text: str, named: str, homes: list[Path]) -> None:
@@ -54,12 +62,12 @@ def test_a_wrong_file_is_named_without_its_values(text: str, named: str, homes: 
 
 
 def test_an_unencrypted_file_is_refused(homes: list[Path]) -> None:
-    (homes[0] / "alerts.vault").write_text("webhook: 'x'\n")
+    (homes[0] / "alerts.vault").write_text("heartbeat: 'x'\n")
     with pytest.raises(vault.VaultError, match="is unencrypted"):
         alerts.read(homes, KEYS)
 
 
-OLD_TEXT = "roster_credentials_alerts: {webhook: 'hush hush'}\n"
+OLD_TEXT = "roster_credentials_alerts: {heartbeat: 'hush hush'}\n"
 
 
 @pytest.mark.parametrize("name", ["vault.yml", "below/vault.yaml", "../north.yml", "vault"])
@@ -75,7 +83,7 @@ def test_an_encrypted_variable_is_sent_to_its_new_home(name: str, homes: list[Pa
 
 def test_an_encrypted_value_is_sent_to_its_new_home(homes: list[Path]) -> None:
     sealed = VaultLib().encrypt("hush hush", KEY, "mine").decode().replace("\n", "\n      ")
-    text = f"{alerts.VARIABLE}:\n  webhook: !vault |\n      {sealed}\n"
+    text = f"{alerts.VARIABLE}:\n  heartbeat: !vault |\n      {sealed}\n"
     (homes[0] / "main.yml").write_text(text)
     with pytest.raises(vault.VaultError, match=r"main\.yml .*alerts\.vault"):
         alerts.refuse_old_homes(homes, {alerts.VARIABLE: "x"}, KEYS)
@@ -90,6 +98,6 @@ def test_secrets_from_elsewhere_and_other_encrypted_files_are_allowed(homes: lis
     text = f"{alerts.VARIABLE}: \"{{{{ lookup('another_vault', 'alerts') }}}}\"\n"
     (homes[0] / "main.yml").write_text(text)
     seal(homes[1] / "vault.yml", "ansible_become_password: 'x'\n")
-    seal(homes[1] / "alerts.vault", "webhook: 'x'\n")
+    seal(homes[1] / "alerts.vault", "heartbeat: 'x'\n")
     alerts.refuse_old_homes(homes, {alerts.VARIABLE: "x"}, KEYS)
     alerts.refuse_old_homes(homes, {}, KEYS)

@@ -89,7 +89,7 @@ def test_ansible_loads_what_was_meant_or_the_row_is_refused(given: dict[str, str
             write(plan.files)
         except OnboardError:
             return
-        for own in ("roster_upload_feeds", "roster_upload_webhook_url", "ansible_host"):
+        for own in ("roster_upload_feeds", "roster_upload_alert_urls", "ansible_host"):
             del shared[own]
         optional = {"district_product": district.product, "ansible_host": district.address}
         meant = district.host_variables() | {key: value for key, value in optional.items() if value}
@@ -110,7 +110,7 @@ def test_the_alerts_of_a_group_are_left_alone(folder: Path, keys: vault.Vault) -
     """Their file has no variables, so the group still gets its commented file."""
     secrets = folder / "group_vars" / "product_literacy" / "alerts.vault"
     secrets.parent.mkdir()
-    secrets.write_bytes(keys.encrypt("webhook: 'x'\n", "example"))
+    secrets.write_bytes(keys.encrypt("heartbeat: 'x'\n", "example"))
     before = secrets.read_bytes()
     write(make_plan(folder, rows(OAK + "x"), keys).files)
     assert secrets.read_bytes() == before

@@ -28,7 +28,7 @@ def test_a_host_of_one_district_gets_another(folder: Path, keys: vault.Vault) ->
     main.write_text(
         main.read_text()
         + "roster_upload_source: '/mnt/{feed}.zip' # the NFS mount\n"
-        + "roster_upload_rules: {value.enum: ignore}\nroster_upload_webhook_url: https://x.example/\n"
+        + "roster_upload_rules: {value.enum: ignore}\nroster_upload_alert_urls: [ntfy://rosters]\n"
     )
     hosts = (folder / "hosts.yml").read_text()
     before = feeds(folder, keys, "roster-maple")
@@ -40,7 +40,7 @@ def test_a_host_of_one_district_gets_another(folder: Path, keys: vault.Vault) ->
     assert after["maple-grove"] == before["maple-grove"]
     assert after["elm"]["remote_dir"] == "imagine/0000009-Elm/product"
     assert after["elm"]["source"] == "/srv/roster-upload/elm/OneRoster.zip"
-    assert after["elm"]["webhook_url"] == "https://x.example/"
+    assert after["elm"]["alert_urls"] == ["ntfy://rosters"]
     assert after["elm"]["rules"] == {}
     text = main.read_text()
     assert "    source: '/mnt/{feed}.zip' # the NFS mount\n" in text

@@ -23,7 +23,7 @@ roster_upload_feeds:
       a: ignore
 
 # Both alerts go to the agency.
-roster_upload_webhook_url: https://x.example/{secret}
+roster_upload_heartbeat_url: https://x.example/{secret}
 """
 FLAT = """\
 ---
@@ -36,7 +36,7 @@ roster_upload_username: r@oak.example
 
 # the NFS mount
 roster_upload_source: '/mnt/{feed}.zip' # or the copy
-roster_upload_mail_to:
+roster_upload_alert_urls:
   - a@x.example
 roster_upload_rules: # they know
   # a fault of the SIS
@@ -97,7 +97,7 @@ def test_an_item_goes_with_its_comments() -> None:
     assert "# the NFS mount\n  - feed: fir" in after
     assert "oak" not in after
     gone = yamledit.remove_item(after, "roster_upload_feeds", "feed", "fir")
-    assert [*yaml.safe_load(gone)] == ["roster_upload_webhook_url"]
+    assert [*yaml.safe_load(gone)] == ["roster_upload_heartbeat_url"]
     assert "# Ours." in gone
     assert "# Both alerts" in gone
 
@@ -134,7 +134,7 @@ feeds:
       # a fault of the SIS
       value.enum: ignore
 
-roster_upload_mail_to:
+roster_upload_alert_urls:
   - a@x.example
 
 district_hardening_inbound_networks: [10.0.0.0/8]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from roster_upload.notify.channels import channel
-from support.alert_servers import SECRETS, Post, Waits, Web, running
+from support.alert_servers import SECRET, Post, Waits, Web, running
 
 
 @pytest.fixture
@@ -19,8 +19,7 @@ def secrets(tmp_path: Path) -> Path:
     """Return the folder of credentials, as systemd makes it."""
     folder = tmp_path / "credentials"
     folder.mkdir()
-    for purpose, secret in SECRETS.items():
-        (folder / f"maple-grove_{purpose}").write_text(secret)
+    (folder / "maple-grove_heartbeat").write_text(SECRET)
     return folder
 
 

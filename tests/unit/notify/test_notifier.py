@@ -2,69 +2,74 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from roster_upload.notify import notifier
 from roster_upload.notify.channels import heartbeat
-from support.alert_servers import (
-    RECEIPT,
-    SENT,
-    TITLE,
-    Post,
-    Web,
-    feed,
-    notify,
-)
-
-FINDINGS = [
-    {
-        "rule": "value.enum", "severity": severity, "file": "users.csv", "column": column,
-        "detail": "", "count": 3, "rows": [20, 21, 22],
-    } for severity, column in (("fault", "role"), ("warning", "sex"), ("ignored", "grades"))
-]  # fmt: skip
+from support.alert_servers import RECEIPT, SECRET, TITLE, Post, Web, feed, hushed, notify
+from unit.test_config import GOOD
 
 
-TOLD = [{"rule": "value.enum", "file": "users.csv", "column": "role", "count": 3}]
+def seal(secrets: Path, *urls: object) -> None:
+    (secrets / "maple-grove_alerts").write_text(json.dumps(urls))
 
 
-@pytest.mark.parametrize("kind", ["findings", "recovery"])
-def test_new_findings_are_told_and_known_ones_are_not(
-    web: Web, post: Post, secrets: Path, kind: str
+def test_the_feed_s_and_the_vault_s_addresses_get_an_event(
+    web: Web, post: Post, secrets: Path
 ) -> None:
-    found = {**SENT, "findings": FINDINGS, "told": TOLD}
-    configured = post.feed(webhook_url=f"{web.url}/x")
-    assert notify(configured, kind, found, secrets) == []
+    seal(secrets, f"{web.json_url}/{SECRET}", post.url())
+    assert notify(feed(alert_urls=[f"{web.json_url}/open"]), "failure", RECEIPT, secrets) == []
+    assert sorted(path for _, path, _ in web.got) == [f"/{SECRET}", "/open"]
+    assert post.message["Subject"] == f"{GOOD['district']}: tonight's roster was not delivered"
     told = json.loads(web.got[0][2])
-    assert told["findings"] == FINDINGS[:1]
-    body = post.message.get_content()
-    assert "- fault: users.csv, column role, rows 20, 21, 22: " in body
-    assert "column sex" not in body
-    assert "column grades" not in body
-    assert "Cause" not in body
-    is_alone = kind == "findings"
-    assert ("Next step: Run roster-upload check maple-grove to see all" in body) is is_alone
-    assert ("roster-upload check maple-grove" in told["action"]) is is_alone
+    assert (told["title"], told["type"]) == (post.message["Subject"], "failure")
+    assert (told["kind"], told["exit_code"]) == ("failure", RECEIPT["exit_code"])
 
 
-def test_a_feed_without_channels_tells_nobody() -> None:
-    assert notify(feed(), "failure", RECEIPT, None) == []
+@pytest.mark.parametrize("content", ["", "no JSON", '{"a": 1}', "[1]", "\x00"])
+def test_unreadable_addresses_of_the_vault_are_reported(
+    web: Web, secrets: Path, content: str
+) -> None:
+    (secrets / "maple-grove_alerts").write_text(content)
+    told = hushed(notify(feed(alert_urls=[web.json_url]), "failure", RECEIPT, secrets))
+    assert told == "the alerts' addresses of alerts.vault cannot be read on this host. Run site.yml"
+    assert web.got, "the others get it all the same"
+    with pytest.raises(ValueError, match=r"alerts\.vault"):
+        notifier.test(feed(), secrets)
+
+
+def test_a_feed_without_channels_notifies_nobody(secrets: Path) -> None:
+    for folder in (None, secrets):
+        assert notify(feed(), "failure", RECEIPT, folder) == []
+        assert notifier.test(feed(), folder) == []
     assert heartbeat.beat(feed(), None, 0) == []
 
 
-def test_a_receipt_that_knows_little_is_told_all_the_same(web: Web, post: Post) -> None:
-    bare = {"feed": "maple-grove", "outcome": "failed", "exit_code": 199, "message": "odd"}
-    assert notify(post.feed(webhook_url=web.url), "failure", bare, None) == []
-    assert json.loads(web.got[0][2])["message"] == "odd"
-    assert "Who must act: unknown" in post.message.get_content()
+def test_a_failure_is_the_text_of_its_channel(web: Web, secrets: Path) -> None:
+    web.answer = (403, {})
+    seal(secrets, f"{web.json_url}/{SECRET}")
+    told = hushed(notify(feed(), "failure", RECEIPT, secrets))
+    assert told == "the alert to json did not work: HTTP 403 from 127.0.0.1"
 
 
-def test_no_alert_holds_what_steers_a_terminal(web: Web, post: Post, secrets: Path) -> None:
+def test_a_test_reaches_every_channel(web: Web, post: Post, secrets: Path) -> None:
+    seal(secrets, post.url())
+    sent = notifier.test(feed(alert_urls=[web.json_url]), secrets)
+    assert [(one.name, one.trouble) for one in sent] == [("json", ""), ("mailto", "")]
+    told = json.loads(web.got[0][2])
+    assert (told["kind"], told["type"], told["feed"]) == ("test", "info", "maple-grove")
+    assert post.message["Subject"].endswith(": test of the alerts")
+    assert "No action is needed." in post.message.get_content()
+
+
+def test_no_alert_holds_what_steers_a_terminal(web: Web, post: Post) -> None:
     told = {**RECEIPT, "message": TITLE, "held": [TITLE], "night": TITLE}
-    one = dataclasses.replace(post.feed(), webhook_url=f"{web.url}/x", mail_to=("a@maple.example",))
-    assert notify(one, "failure", told, secrets) == []
+    made = feed(alert_urls=[web.json_url, post.url()])
+    assert notify(made, "failure", told, None) == []
     for line in post.message.get_content().replace("\r\n", "\n").split("\n"):
         assert line.isprintable()
     [(_, _, body)] = web.got
-    assert json.loads(body)["message"] == r"\x1b]0;All good\x07\x9b31m\u2028"
+    assert json.loads(body)["reason"] == r"\x1b]0;All good\x07\x9b31m\u2028"
+    assert json.loads(body)["message"].replace("\n", "").isprintable()

@@ -69,7 +69,7 @@ def test_the_program_and_the_role_have_the_same_defaults() -> None:
     specs = yaml.safe_load((ROOT / "roles/roster_upload/meta/argument_specs.yml").read_text())
     options = specs["argument_specs"]["main"]["options"]
     chosen = {name for name, entry in ENTRIES.items() if "choices" in entry}
-    assert {"format", "auth", "unchanged", "algorithms", "smtp_security", "repairs"} < chosen
+    assert {"format", "auth", "unchanged", "algorithms", "repairs"} < chosen
     for name in ENTRIES:
         option = options[f"roster_upload_{name}"]
         assert option["type"] == schema.keys()[name].type
@@ -84,6 +84,6 @@ def test_the_role_writes_every_key_of_a_feed() -> None:
 def test_the_order_of_the_keys_is_that_of_earlier_releases() -> None:
     """Another order would change every configuration file on every host."""
     names = list(schema.keys())
-    assert (names[0], names[-1]) == ("feed", "smtp_username")
+    assert (names[0], names[-1]) == ("feed", "alert_urls")
     assert names.index("minimum_bytes") == names.index("allow_delete_unlisted") + 1
     assert names.index("blackouts") == names.index("unchanged_nights") + 1

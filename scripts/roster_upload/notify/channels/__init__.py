@@ -1,1 +1,1 @@
-"""The channels of alerts, one module each. `notify.notifier` lists those that carry events."""
+"""The channels: the heartbeat, and Apprise for alerts."""

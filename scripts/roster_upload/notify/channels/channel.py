@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,20 @@ from roster_upload.terminal.printable import printable
 CHANNEL_SECONDS = 10
 ALL_SECONDS = 15
 # Texts for errors of libraries. The original texts may hold an address with its secret.
-REASONS: Mapping[type[Exception], str] = {
+REASONS: Mapping[type[BaseException], str] = {
     TimeoutError: "no answer in time",
     socket.gaierror: "its name cannot be resolved",
     ssl.SSLCertVerificationError: "its certificate is not trusted",
     ssl.SSLError: "the TLS connection failed",
     smtplib.SMTPServerDisconnected: "it closed the connection",
     smtplib.SMTPRecipientsRefused: "it refused all recipients",
-    smtplib.SMTPNotSupportedError: "it lacks what smtp_security and smtp_username require",
+    smtplib.SMTPNotSupportedError: "it lacks the encryption or the login that the address requires",
     http.client.RemoteDisconnected: "it closed the connection",
     http.client.InvalidURL: "its address is invalid",
     http.client.HTTPException: "its answer is not HTTP",
     UnicodeError: "its address or secret holds a character that cannot be sent",
+    ConnectionResetError: "it closed the connection",
+    ValueError: "its address is invalid",
 }
 
 
@@ -53,12 +55,12 @@ class Channel:
     call: Callable[[], None]
 
 
-def run(channels: list[Channel], seconds: float = ALL_SECONDS) -> list[str]:
-    """Run all channels at once, for `seconds` at most. Return a text for each failure.
+def run(channels: list[Channel], seconds: float = ALL_SECONDS) -> dict[str, str]:
+    """Run all channels at once, for `seconds` at most. Return the failures by channel's name.
 
     The limit includes the time of name resolution.
     """
-    failures = {one.name: f"no answer from {one.host} within {seconds:g} s" for one in channels}
+    failures = {one.name: _late(one, seconds) for one in channels}
 
     def guarded(channel: Channel) -> None:
         try:
@@ -66,7 +68,7 @@ def run(channels: list[Channel], seconds: float = ALL_SECONDS) -> list[str]:
         except Trouble as trouble:
             failures[channel.name] = str(trouble)
         except Exception as error:  # noqa: BLE001 - no channel harms a delivery
-            failures[channel.name] = f"{channel.host}: {reason(error)}"
+            failures[channel.name] = ": ".join(filter(None, (channel.host, reason(error))))
         else:
             del failures[channel.name]
 
@@ -82,19 +84,37 @@ def run(channels: list[Channel], seconds: float = ALL_SECONDS) -> list[str]:
             threads.append(thread)
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0))
-    return [f"the {name} did not work: {printable(why)}" for name, why in dict(failures).items()]
+    return {name: printable(why) for name, why in dict(failures).items()}
 
 
-def reason(error: Exception) -> str:
+def _late(channel: Channel, seconds: float) -> str:
+    return f"no answer{f' from {channel.host}' if channel.host else ''} within {seconds:g} s"
+
+
+def reason(error: BaseException) -> str:
     """Return the reason of an error as text without a secret."""
-    is_cut = isinstance(error, smtplib.SMTPServerDisconnected)  # or an answer that came too late
-    inner = error.__context__ if is_cut else getattr(error, "reason", None)
-    cause = inner if isinstance(inner, Exception) else error
-    code = getattr(cause, "code", None) or getattr(cause, "smtp_code", None)
-    if isinstance(code, int):
-        return f"it answered {code}"
-    words = next((words for kind, words in REASONS.items() if isinstance(cause, kind)), None)
-    return words or getattr(cause, "strerror", None) or type(cause).__name__
+    causes = list(_causes(error))
+    for cause in causes:
+        code = getattr(cause, "code", None) or getattr(cause, "smtp_code", None)
+        if isinstance(code, int):
+            return f"it answered {code}"
+    for kind, words in REASONS.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return words
+    texts = (getattr(cause, "strerror", None) for cause in causes)
+    return next((text for text in texts if isinstance(text, str)), type(error).__name__)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it wraps, in any of the libraries' ways."""
+    waiting, known = [error], set()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) not in known:
+            known.add(id(one))
+            yield one
+            inner = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
+            waiting += [item for item in inner if isinstance(item, BaseException)]
 
 
 def secret_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
@@ -125,28 +145,23 @@ def address_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
 
 
 class SameHost(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect to another host, since the address may hold a secret.
-
-    Follow no redirect of a webhook either. It would arrive without its content.
-    """
+    """Follow no redirect to another host, since the address may hold a secret."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """Return the request that follows, or None."""
         there, here = urllib.parse.urlsplit(newurl), urllib.parse.urlsplit(req.full_url)
-        if req.data or (there.scheme, there.netloc) != (here.scheme, here.netloc):
+        if (there.scheme, there.netloc) != (here.scheme, here.netloc):
             return None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def request(url: str, data: bytes | None = None) -> None:
-    """Call an address, with optional JSON as the content."""
+def request(url: str) -> None:
+    """Call an address."""
     made = urllib.request.Request(  # noqa: S310 - config allows http and https only
-        url, data, {"User-Agent": "roster-upload"}
+        url, headers={"User-Agent": "roster-upload"}
     )
-    if data is not None:
-        made.add_header("Content-Type", "application/json")
     # Ignore a proxy of the environment: the firewall allows only the configured hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), SameHost)
     with opener.open(made, timeout=CHANNEL_SECONDS) as answer:

@@ -32,4 +32,5 @@ def beat(feed: Feed, secrets: Path | None, exit_code: int | None) -> list[str]:
         parts = urllib.parse.urlsplit(address_of(feed, "heartbeat", secrets))
         request(parts._replace(path=f"{parts.path.rstrip('/')}/{end}").geturl())
 
-    return run([Channel("heartbeat", host_of(feed.heartbeat_url), call)], CHANNEL_SECONDS)
+    failures = run([Channel("heartbeat", host_of(feed.heartbeat_url), call)], CHANNEL_SECONDS)
+    return [f"the {name} did not work: {why}" for name, why in failures.items()]
