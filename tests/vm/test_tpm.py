@@ -44,7 +44,7 @@ def test_a_host_that_cannot_open_its_secrets_says_so(inventory: Path, vendor: Ve
     assert "with PCR 7" in sealing()
     assert root(f"systemctl start roster-upload@{FEED}").returncode != 0
     assert told(f"systemctl show -P ExecMainStatus roster-upload@{FEED}") == "243"
-    told(f"timeout 120 sh -c 'until {ALARM} | grep -q secrets; do sleep 1; done'")
+    told(f"timeout 300 sh -c 'until {ALARM} | grep -q secrets; do sleep 1; done'")
     assert "they are bound to PCR 7 of its TPM" in told(ALARM)
     [feed] = json.loads(told("roster-upload report --json"))["feeds"]
     assert feed["last"]["exit_code"] == 6
