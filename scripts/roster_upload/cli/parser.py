@@ -38,6 +38,8 @@ COMMANDS = {
     "forget": "forget:forget",
     "watch": "watch:watch",
     "notify-test": "notify_test:notify_test",
+    "alarm": "alarm:alarm",
+    "notify": "notify:notify",
     "status": "show:status",
     "history": "show:history",
     "explain": "show:explain",
@@ -208,6 +210,20 @@ def _server_and_night(
         "notify-test",
         "send a test through every alert channel of a feed",
         "It shows for each channel whether it accepted the test, and how long that took.",
+    )
+    one.add_argument("feed", metavar="FEED")
+
+    one = command(
+        "alarm",
+        "record and report runs that ended before they could do so themselves",
+        "systemd starts it after a failure of the feed's units. It needs none of its secrets.",
+    )
+    one.add_argument("feed", metavar="FEED")
+
+    one = command(
+        "notify",
+        "send the notices that the watcher and the alarm have left",
+        "systemd starts it after them, with the feed's secrets.",
     )
     one.add_argument("feed", metavar="FEED")
 
