@@ -94,7 +94,9 @@ def decommission_rows(
             would = "its receipts would be fetched"
             note = would if is_check else f"its receipts: {receipts[name]}"
         note += f". {inventory_note}. Ask the vendor to close its account"
-        if not source.startswith((EXPORTS, *INBOXES)):
+        if "://" in source:
+            note += f". Its export at {source} stays. Ask for the end of the host's access to it"
+        elif not source.startswith((EXPORTS, *INBOXES)):
             note += f". Its export at {source} stays, since site.yml did not make that folder"
         did = "would be removed" if is_check else "removed"
         rows.append({"district": feed["district"], "feed": name, "did": did, "note": note})

@@ -46,6 +46,8 @@ def site_rows(
         notes = [", ".join(starts[feed["feed"]]["roster-upload"]) + " UTC"]
         if kept and (key := kept["public_keys"].get(slot)):
             notes.append(f"the public key for the vendor: {key}")
+        if kept and (key := kept["public_keys"].get(f"{feed['feed']}_source_current")):
+            notes.append(f"the public key for the SIS's server: {key}")
         if kept and logs_in_by_its_password(feed, slot, kept):
             notes.append(
                 "logs in with its password until rotate_credentials.yml "

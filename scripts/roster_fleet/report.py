@@ -264,6 +264,7 @@ FEED = table(
         "deadline": maybe(time_of_day),
         "configured": nullable(moment),
         "credential": maybe(moment),
+        "source_credential": maybe(moment),
         "starts": maybe(mapping(moment)),
         "nights": maybe(several(night, LONGEST_LIST), []),
         "last": maybe(RECEIPT),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +25,11 @@ from roster_upload.terminal.printable import printable
 
 SUFFIX = ".vault"
 ALERTS = "alerts"  # no feed may have this name: its file would be that of the alerts
-# The keys of a feed's vault file, each a text. `secret` is in use since the day `since`.
-KEYS = ("secret", "since", "next")
+# The keys of a feed's vault file. `secret` is in use since the day `since`. `source` has the same
+# three for the server that the export is fetched from. All others are texts.
+SOURCE = "source"
+LOGIN = ("secret", "since", "next")
+KEYS = (*LOGIN, SOURCE)
 VAULT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -45,7 +49,7 @@ SHOWS_SECRETS = {
 # A whole file, or a value among others, indented.
 SEALED = re.compile(rb"\$ANSIBLE_VAULT;1\.[12];AES256\S*\s+(?:[0-9a-f]+\s+)*[0-9a-f]+")
 
-Entry = NewType("Entry", dict[str, str])
+Entry = NewType("Entry", dict[str, Any])
 
 
 class VaultError(Exception):
@@ -73,34 +77,41 @@ def parse(text: str, where: object, keys: Sequence[str] = KEYS) -> Entry:
             f"{where} is not valid YAML{line}. Put secrets in single quotes, and double a quote "
             f"inside (ansible-vault edit {where})"
         ) from None
-    if not isinstance(loaded, dict) or set(loaded) - set(keys):
-        raise VaultError(f"{where} may contain the keys {', '.join(keys)} and nothing else")
-    if cut := _cut_keys(text):
+    found = _checked(loaded, where, keys)
+    if cut := _cut_keys(text.split("\n"), yaml.compose(text, yaml.SafeLoader)):
         raise VaultError(
             f"{where}: {', '.join(cut)}: YAML reads the # in it and what follows as a comment. Put "
             f"the whole secret in single quotes (ansible-vault edit {where})"
         )
+    return Entry(found)
+
+
+def _checked(loaded: Any, where: object, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a vault file, or of its part `source`. Raise VaultError."""
+    if not isinstance(loaded, dict) or set(loaded) - set(keys):
+        raise VaultError(f"{where} may contain the keys {', '.join(keys)} and nothing else")
     if isinstance(loaded.get("since"), dt.date):
         loaded["since"] = loaded["since"].isoformat()
     for key, value in loaded.items():
-        if not isinstance(value, str) or not value:
+        if key == SOURCE:
+            _checked(value, f"{where}: {SOURCE}", LOGIN)
+        elif not isinstance(value, str) or not value:
             raise VaultError(f"{where}: {key} is not a text. Put it in single quotes")
     if "since" in loaded and not _is_day(loaded["since"]):
         raise VaultError(f"{where}: since is not a day such as 2026-08-31")
-    return Entry(loaded)
+    return loaded
 
 
-def _cut_keys(text: str) -> list[str]:
+def _cut_keys(lines: Sequence[str], node: yaml.Node | None) -> list[str]:
     """Return the keys of secrets without quotes that end at a comment."""
-    lines, node = text.split("\n"), yaml.compose(text, yaml.SafeLoader)
-    return [
-        key.value
-        for key, value in (node.value if node else ())
-        if key.value != "since"
-        and isinstance(value, yaml.ScalarNode)
-        and not value.style
-        and lines[value.end_mark.line][value.end_mark.column :].lstrip().startswith("#")
-    ]
+    found = []
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(value, yaml.MappingNode):
+            found += [f"{key.value}: {cut}" for cut in _cut_keys(lines, value)]
+        elif key.value != "since" and isinstance(value, yaml.ScalarNode) and not value.style:
+            rest = lines[value.end_mark.line][value.end_mark.column :]
+            found += [key.value] if rest.lstrip().startswith("#") else []
+    return found
 
 
 def _is_day(text: str) -> bool:
@@ -146,14 +157,21 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def render(entry: Mapping[str, str]) -> str:
+def render(entry: Mapping[str, Any]) -> str:
     """Return the plain text of a feed's vault file."""
-    ordered = {key: entry[key] for key in KEYS if key in entry}
-    body = "".join(
-        f"{key}: " + yaml.dump(value, Dumper=_Dumper, allow_unicode=True, width=2**31).lstrip()
-        for key, value in ordered.items()
-    )
+    body = _lines({key: entry[key] for key in LOGIN if key in entry})
+    if SOURCE in entry:
+        source = _lines({key: entry[SOURCE][key] for key in LOGIN if key in entry[SOURCE]})
+        body += f"{SOURCE}:\n{textwrap.indent(source, '  ')}" if source else f"{SOURCE}: {{}}\n"
     return f"---\n{body}"
+
+
+def _lines(values: Mapping[str, str]) -> str:
+    """Return keys and texts as YAML."""
+    return "".join(
+        f"{key}: " + yaml.dump(value, Dumper=_Dumper, allow_unicode=True, width=2**31).lstrip()
+        for key, value in values.items()
+    )
 
 
 class Vault:
@@ -230,13 +248,13 @@ class Vault:
         sealed: bytes = VaultLib(self.secrets).encrypt(text, wanted[0], vault_id)
         return sealed
 
-    def write(self, path: Path, entry: Mapping[str, str], vault_id: str) -> None:
+    def write(self, path: Path, entry: Mapping[str, Any], vault_id: str) -> None:
         """Replace a feed's vault file, after the new one was opened again."""
         if path.is_symlink():
             raise VaultError(f"{path} is a link. Change the target instead")
         atomic.replace(path, self.sealed(path, entry, vault_id))
 
-    def sealed(self, path: Path, entry: Mapping[str, str], vault_id: str) -> bytes:
+    def sealed(self, path: Path, entry: Mapping[str, Any], vault_id: str) -> bytes:
         """Return a feed's vault file, which was opened again. Raise VaultError."""
         data = self.encrypt(render(entry), vault_id)
         if parse(self.decrypt(data, path).decode("utf-8"), path) != dict(entry):

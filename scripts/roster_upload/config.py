@@ -16,10 +16,14 @@ from typing import Any
 from roster_upload.exits import Exit, Failure
 from roster_upload.spec import schema
 from roster_upload.spec.checks import require_column, require_known
+from roster_upload.spec.contacts import VENDOR, Contact
 from roster_upload.spec.formats import ONEROSTER, OPAQUE, record_kinds
+from roster_upload.spec.sources import SftpSource
 from roster_upload.spec.values import HostKey, Span, parse_time, window_minutes
+from roster_upload.terminal.printable import path_text
 
 LONGEST_WINDOW_MINUTES = 12 * 60
+SFTP_KEYS = ("source_host_keys", "source_auth", "source_after", "source_algorithms")
 TARGET = ("feed", "remote_host", "remote_port", "remote_dir", "remote_name")
 
 
@@ -66,7 +70,12 @@ class Feed:
     feed: str
     district: str
     format: str
-    source: Path
+    source: Path | SftpSource
+    source_host_keys: tuple[HostKey, ...]
+    source_auth: str
+    source_after: str
+    source_algorithms: str
+    source_origin: str
     time_zone: str  # IANA name, "" = UTC
     remote_host: str
     remote_port: int
@@ -124,6 +133,18 @@ class Feed:
     smtp_port: int
     smtp_security: str
     smtp_username: str
+
+    @property
+    def contact(self) -> Contact:
+        """Return the people behind the server that the feed delivers to."""
+        return VENDOR
+
+    @property
+    def origin(self) -> str:
+        """Return the source as messages name it: a path, or an address."""
+        if isinstance(self.source, SftpSource):
+            return self.source.url
+        return self.source_origin or path_text(self.source)
 
     @property
     def has_steps(self) -> bool:
@@ -199,10 +220,28 @@ def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
         yield ConfigProblem("smtp_security", "must be tls or starttls for a login by password")
     if values["removals"] == "wait" and not values["keep_packages"]:
         yield ConfigProblem("keep_packages", "must be 1 or more for `removals: wait`")
+    yield from _source_problems(values)
     if values["mail_to"]:
         for key in ("mail_from", "smtp_host"):
             if not values[key]:
                 yield ConfigProblem(key, "is missing, but mail_to needs it")
+
+
+def _source_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    """Yield keys about a source that do not fit its kind."""
+    if "source" not in values:
+        return
+    is_remote = isinstance(schema.keys()["source"].parse(values["source"]), SftpSource)
+    if is_remote and not values["source_host_keys"]:
+        yield ConfigProblem(
+            "source_host_keys",
+            "no host key of the SIS's server is pinned. Add its public key after comparing the "
+            "fingerprint with the one that the server's administrator names",
+        )
+    for key in SFTP_KEYS if not is_remote else ("source_origin",):
+        if values[key] != schema.default(key):
+            kind = "a path on the host" if is_remote else "a source sftp://"
+            yield ConfigProblem(key, f"is for {kind} only. Remove it")
 
 
 def cross_problems(mappings: Sequence[Mapping[str, object]]) -> list[ConfigProblem]:

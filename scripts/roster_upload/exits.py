@@ -58,8 +58,10 @@ class Failure(Exception):
     """A failure with its exit code and a message for the operator: what, where, what to do.
 
     A failure with several causes has a line for each. Control characters and line breaks in quoted
-    texts are escaped.
+    texts are escaped. `cause` is a word for receipts, where the code alone does not say enough.
     """
+
+    cause = ""
 
     def __init__(self, code: Exit, *lines: str) -> None:
         self.code = code

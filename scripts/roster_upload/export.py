@@ -19,15 +19,16 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
+from roster_upload.host.patience import OF_MOUNTS, answered
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text, printable
 
@@ -40,12 +41,21 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 State = tuple[tuple[str, int, int, int, int], ...]
 
 
+class SourceFailure(Failure):
+    """A missing export. `cause` names the reason in receipts, in one word of JSON."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(Exit.SOURCE, message)
+        self.cause = cause
+
+
 @dataclass(frozen=True)
 class Export:
     """An export in its place: a file, or a folder of CSV files."""
 
     path: Path
     files: tuple[Path, ...]
+    is_mounted: bool = False  # from a file server, which may not answer
 
     @property
     def is_folder(self) -> bool:
@@ -89,7 +99,7 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
         if set("*?[") & set(source.name):
             # Path.glob would hide that a folder is unreadable.
             found = source.parent.iterdir()
-            matches = [path for path in found if fnmatch.fnmatchcase(path.name, source.name)]
+            matches = [path for path in found if is_match(path.name, source.name)]
             if not matches:
                 raise FileNotFoundError  # noqa: TRY301 - as for a file
             source = max(matches, key=_written)
@@ -103,13 +113,30 @@ def find(wanted: Path, *, is_opaque: bool = False) -> Export:
                 raise Failure(Exit.SOURCE, f"there is no CSV file in {path_text(source)}. {holds}")
             return Export(source, tuple(sorted(files)))
     except FileNotFoundError:
-        raise Failure(
-            Exit.SOURCE,
+        raise SourceFailure(
             f"there is no export at {path_text(wanted)}. {_instead(wanted.parent, wanted.name)}",
+            "no_match",
         ) from None
     except OSError as error:
         raise _unreadable(source, error) from None
     raise Failure(Exit.SOURCE, f"{path_text(source)} is not a file")  # a pipe would block for ever
+
+
+def path_of(feed: Feed) -> Path:
+    """Return the path of a feed's export. Raise Failure for one that has to be fetched."""
+    if isinstance(feed.source, Path):
+        return feed.source
+    raise Failure(
+        Exit.SOURCE,
+        f"the export is fetched from {feed.origin}. Run roster-upload rehearse {feed.feed}, "
+        "which fetches it",
+    )
+
+
+def is_match(name: str, pattern: str) -> bool:
+    """Return whether a name matches a pattern. As in a shell, `*` does not match hidden files."""
+    is_hidden = name.startswith(".") and not pattern.startswith(".")
+    return not is_hidden and fnmatch.fnmatchcase(name, pattern)
 
 
 def _instead(folder: Path, wanted: str, subject: str = "Its folder") -> str:
@@ -166,9 +193,15 @@ def _is_file(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: OSError) -> Failure:
-    return Failure(
-        Exit.SOURCE,
+    if error.errno in OF_MOUNTS:
+        return SourceFailure(
+            f"{path_text(path)} cannot be read ({error.strerror}). Its file server does not "
+            "answer. Look at the file server and the way to it",
+            "file_server",
+        )
+    return SourceFailure(
         f"{path_text(path)} cannot be read ({error.strerror}). Let the user {user_name()} read it",
+        "permission",
     )
 
 
@@ -178,6 +211,31 @@ def _state(export: Export) -> State:
         seen = path.stat()
         found.append((path.name, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
     return tuple(found)
+
+
+def _state_of(export: Export) -> State:
+    """Return the present state of an export. Raise OSError."""
+    return answered(lambda: _state(export)) if export.is_mounted else _state(export)
+
+
+def _look(feed: Feed) -> tuple[Export, State]:
+    """Return a feed's export and its present state. Raise Failure."""
+    path, is_mounted = path_of(feed), bool(feed.source_origin)
+
+    def look() -> tuple[Export, State]:
+        export = find(path, is_opaque=feed.is_opaque)
+        export = replace(export, is_mounted=True) if is_mounted else export
+        try:
+            return export, _state(export)
+        except FileNotFoundError:  # it was removed meanwhile
+            return export, ()
+        except OSError as error:
+            raise _unreadable(export.path, error) from None
+
+    try:
+        return answered(look) if is_mounted else look()
+    except TimeoutError as error:
+        raise _unreadable(path, error) from None
 
 
 def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None]) -> Export:
@@ -192,13 +250,7 @@ def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None
     seen: State = ()
     since, has_logged = 0.0, False
     while True:
-        export = find(feed.source, is_opaque=feed.is_opaque)
-        try:
-            state = _state(export)
-        except FileNotFoundError:  # it was removed meanwhile
-            state = ()
-        except OSError as error:
-            raise _unreadable(export.path, error) from None
+        export, state = _look(feed)
         now = time.monotonic()
         if state != seen:
             age = 0 if seen else time.time() - max(changed for *_, changed in state) / 1e9
@@ -227,14 +279,14 @@ def snapshot(export: Export, maximum_bytes: int) -> Iterator[Snapshot]:
     with workplace() as folder:
         copy = folder / "export"
         try:
-            before = _state(export)
+            before = _state_of(export)
             sizes = [size for _, _, size, _, _ in before]
-            _refuse_too_large(export, sizes, maximum_bytes, folder)
+            _refusetoo_large(export, sizes, maximum_bytes, folder)
             made = Hashing(copy, maximum_bytes)
             with contextlib.closing(made):
                 (_pack if export.is_folder else _copy)(export, sizes, made)
             digest, size = made.digest.hexdigest(), made.size
-            after = _state(export)
+            after = _state_of(export)
         except FileNotFoundError:
             before, after = (), ((export.path.name, 0, 0, 0, 0),)
         except OSError as error:
@@ -281,7 +333,7 @@ class Hashing:
         self.digest.update(view)
         self.size += len(view)
         if self.size > self._most:
-            raise _too_large("the export", self.size, self._most)
+            raise too_large("the export", self.size, self._most)
         try:
             done = 0
             while done < len(view):
@@ -302,7 +354,7 @@ class Hashing:
         return Failure(Exit.LOCAL, f"no room for a private copy in {where}: {error.strerror}")
 
 
-def _refuse_too_large(
+def _refusetoo_large(
     export: Export, sizes: Sequence[int], maximum_bytes: int, folder: Path
 ) -> None:
     """Raise Failure for an export that is too large. A sparse terabyte takes no disk space."""
@@ -314,7 +366,7 @@ def _refuse_too_large(
             f"{path_text(export.path)} has {len(sizes):,} CSV files. No roster has so many",
         )
     if total > most:
-        raise _too_large(path_text(export.path), total, most)
+        raise too_large(path_text(export.path), total, most)
     require_room(export, total, folder.parent)
 
 
@@ -323,8 +375,12 @@ def require_room(export: Export, size: int, folder: Path) -> int:
 
     A folder of CSV files is compressed, so it may fit as long as there is any room.
     """
+    return require_free(min(size, 1) if export.is_folder else size, folder)
+
+
+def require_free(needed: int, folder: Path) -> int:
+    """Return the free bytes of a folder's disk. Raise Failure if they are too few."""
     free = shutil.disk_usage(folder).free
-    needed = min(size, 1) if export.is_folder else size
     if needed > free:
         raise Failure(
             Exit.LOCAL,
@@ -334,7 +390,8 @@ def require_room(export: Export, size: int, folder: Path) -> int:
     return free
 
 
-def _too_large(what: str, size: int, most: int) -> Failure:
+def too_large(what: str, size: int, most: int) -> Failure:
+    """Return the failure of an export beyond `maximum_bytes`."""
     return Failure(
         Exit.REFUSED,
         f"{what} has {size:,} bytes or more. The limit is {most:,}, so nothing was sent. Check the "
@@ -344,7 +401,7 @@ def _too_large(what: str, size: int, most: int) -> Failure:
 
 def _copy(export: Export, sizes: Sequence[int], out: Hashing) -> None:
     """Copy a file."""
-    with export.path.open("rb") as source:
+    with _opened(export, export.path) as source:
         _pour(source, out, sizes[0])
 
 
@@ -355,8 +412,25 @@ def _pack(export: Export, sizes: Sequence[int], out: Hashing) -> None:
             info = zipfile.ZipInfo(_member(path), ZIP_EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
-            with path.open("rb") as source, package.open(info, "w", force_zip64=True) as entry:
+            with (
+                _opened(export, path) as source,
+                package.open(info, "w", force_zip64=True) as entry,
+            ):
                 _pour(source, entry, size)
+
+
+@contextlib.contextmanager
+def _opened(export: Export, path: Path) -> Iterator[Callable[[int], bytes]]:
+    """Yield a function that reads the next bytes of a file. Raise OSError.
+
+    Without a buffer, whose lock a thread that waits for a file server would keep.
+    """
+    opened = answered(lambda: path.open("rb", buffering=0)) if export.is_mounted else None
+    with opened or path.open("rb", buffering=0) as file:
+        if export.is_mounted:
+            yield lambda count: answered(lambda: file.read(count)) or b""
+        else:
+            yield lambda count: file.read(count) or b""
 
 
 def _member(path: Path) -> str:
@@ -368,9 +442,9 @@ def _member(path: Path) -> str:
         return name.decode("latin-1")
 
 
-def _pour(source: BinaryIO, out: Any, size: int) -> None:
+def _pour(read: Callable[[int], bytes], out: Any, size: int) -> None:
     """Copy `size` bytes of a file, and one more if it has grown, which the caller detects."""
     left = size + 1
-    while block := source.read(min(COPIED_AT_ONCE, left)):
+    while block := read(min(COPIED_AT_ONCE, left)):
         out.write(block)
         left -= len(block)

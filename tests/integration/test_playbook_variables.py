@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,60 @@ def test_the_nearest_feed_is_named(inventory: Path) -> None:
 @pytest.mark.parametrize("given", [{}, {"roster_feed": ""}, {"roster_feed": "elm"}])
 def test_all_feeds_or_one_are_chosen(given: dict[str, str], inventory: Path) -> None:
     assert "UNREACHABLE" in play("verify", inventory, **given)
+
+
+# ---- sources ------------------------------------------------------------------------------------
+
+FETCHED = "sftp://maple@sis.example/out/*.zip"
+# Values of a host, and words of the message that refuses them.
+WRONG_SOURCES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "scheme": ({"source": "ftp://maple@sis.example/x.zip"}, ["source:", "smb://SERVER/SHARE"]),
+    "unpinned": (
+        {"source": "sftp://elm@sis.example/x.zip", "source_host_keys": []},
+        ["source_host_keys:", "is pinned"],
+    ),
+    "nobody": ({"source": "sftp://sis.example/x.zip"}, ["source:", "user"]),
+    "secret": ({"source": "sftp://maple:hunter2@sis.example/x.zip"}, ["source:", "vault file"]),
+    "folders": ({"source": "sftp://maple@sis.example/*/x.zip"}, ["source:", "last part only"]),
+    "share": ({"source": "smb://files/x.zip"}, ["source:", "smb://[DOMAIN;][USER@]SERVER"]),
+    "after": ({"source": "/srv/x.zip", "source_after": "remove"}, ["source_after:", "sftp://"]),
+    "twice": (
+        {"feeds": [
+            {"feed": name, "remote_name": f"{name}.zip", "source": FETCHED} for name in ("a", "b")
+        ], "source_after": "remove"},
+        ["source_after:", "a removes", "b fetches"],
+    ),
+}  # fmt: skip
+
+
+def test_a_wrong_source_is_refused(inventory: Path) -> None:
+    hosts = json.loads(inventory.read_text())
+    first = hosts["district_hosts"]["hosts"].pop("host")
+    for number, (name, (values, _)) in enumerate(WRONG_SOURCES.items()):
+        keys = (
+            {"source_host_keys": first["roster_upload_host_keys"]} if "sftp" in str(values) else {}
+        )
+        own: dict[str, Any] = {
+            f"roster_upload_{key}": value for key, value in {**keys, **values}.items()
+        }
+        code = {"district_site_code": str(number)}
+        if "feeds" in values:
+            own["roster_upload_feed"] = ""
+        hosts["district_hosts"]["hosts"][f"host-{name}"] = {**first, **code, **own}
+    inventory.write_text(json.dumps(hosts))
+    told = play("site", inventory, "--tags", "validate")
+    assert "hunter2" not in told
+    for name, (_, words) in WRONG_SOURCES.items():
+        [message] = re.findall(rf"fatal: \[host-{name}\].*?(?=\[ERROR\]|PLAY RECAP)", told)
+        assert [word for word in words if word not in message] == [], message
+
+
+def test_a_source_without_its_password_is_refused(inventory: Path) -> None:
+    hosts = json.loads(inventory.read_text())
+    host = hosts["district_hosts"]["hosts"]["host"]
+    host |= {"roster_upload_source": "smb://maple@files.example/SIS/x.zip"}
+    host |= {"roster_credentials_secrets": {"elm": {"secret": "invented"}}}
+    inventory.write_text(json.dumps(hosts))
+    told = play("site", inventory, "--tags", "validate")
+    assert "host: no secret for the roster_upload_source of elm" in told
+    assert "Add the line source:" in told

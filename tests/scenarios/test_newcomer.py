@@ -43,7 +43,7 @@ def lab(name: str) -> str:
 def password() -> str:
     """Return the district's password at the lab's vendor."""
     path = vault.path_of(INVENTORY / "host_vars" / HOST, FEED)
-    return vault.parse(lab_fleet.keys().read(path)[1], path)["secret"]
+    return str(vault.parse(lab_fleet.keys().read(path)[1], path)["secret"])
 
 
 def published(folder: Path) -> Path:

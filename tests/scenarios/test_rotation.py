@@ -42,7 +42,7 @@ class District:
     def entry(self) -> vaults.Entry:
         return vaults.parse(self.vault.read(self.path)[1], self.path)
 
-    def put(self, **values: str) -> None:
+    def put(self, **values: Any) -> None:
         """Change the content of the vault file."""
         self.vault.write(self.path, {**self.entry(), **values}, "lab")
 
@@ -56,14 +56,14 @@ class District:
         assert_silent(done.stdout + done.stderr)
         return done
 
-    def slot(self, name: str) -> bool:
+    def slot(self, name: str, prefix: str = "") -> bool:
         """Return whether a slot is filled."""
         folder = "credentials" if name == "current" else name
-        return bool(self.host.file(f"/etc/roster-upload/{folder}/{FEED}/{name}").exists)
+        return bool(self.host.file(f"/etc/roster-upload/{folder}/{FEED}/{prefix}{name}").exists)
 
-    def assert_works(self) -> None:
+    def assert_works(self, option: str = "") -> None:
         """Log in as the night does, with the current credential."""
-        done = self.host.run("roster-upload login %s", FEED)
+        done = self.host.run(f"roster-upload login {option} %s", FEED)
         assert done.rc == 0, done.stdout + done.stderr
 
 
@@ -411,3 +411,65 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     assert "discarded" in row(done.stdout, HOST)
     assert not district.slot("pending")
     district.assert_works()
+
+
+# ---- the login at the SIS's server -------------------------------------------------------------
+
+SIS = "sis-out"  # its account, on the real sshd that is also the vendor's
+OUT = {"host": vendor.NAME, "feed": FEED, "source": f"/srv/sftp/{SIS}/out/OneRoster.zip"}
+URL = f"sftp://{SIS}@sftp.lab.test/out/OneRoster*.zip"
+
+
+@pytest.fixture
+def fetched(district: District, tmp_path: Path) -> str:
+    """The district's export is on the server of its SIS. Return the password there."""
+    password = invented()
+    vendor.add_account(SIS, "out")
+    vendor.take(SIS, password)
+    new_export(OUT, tmp_path)
+    main = district.folder / "host_vars" / HOST / "main.yml"
+    lines = [line for line in main.read_text().splitlines() if "roster_upload_source" not in line]
+    lines += [
+        f"roster_upload_source: {URL}",
+        "roster_upload_source_after: remove",
+        'roster_upload_source_host_keys: "{{ roster_upload_host_keys }}"',
+    ]
+    main.write_text("\n".join(lines) + "\n")
+    district.put(source={"secret": password, "since": "2026-11-01"})
+    done = district.play("site")
+    assert done.returncode == 0, done.stdout
+    assert_silent(done.stdout + done.stderr)
+    return password
+
+
+def test_the_password_of_the_siss_server_is_rotated(district: District, fetched: str) -> None:
+    old, new, login = fetched, invented(), ("-e", "rotate_credential=source")
+    district.assert_works("--source")
+    of_vendor = district.entry()["secret"]
+
+    # It is tried at the server of the SIS, which refuses it.
+    district.put(source={"secret": old, "since": "2026-11-01", "next": new})
+    before = district.path.read_bytes()
+    done = district.rotate(*login)
+    assert done.returncode != 0
+    assert "the old credential stays in use. Try it against the real server" in done.stdout
+    assert district.path.read_bytes() == before
+    assert not district.slot("pending", "source_")
+    district.assert_works("--source")
+
+    vendor.take(SIS, old, second=new)
+    done = district.rotate(*login)
+    assert done.returncode == 0, done.stdout
+    assert "rotated" in row(done.stdout, HOST)
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    assert district.entry()["source"] == {"secret": new, "since": today}
+    assert district.entry()["secret"] == of_vendor
+    vendor.take(SIS, new)
+    district.assert_works("--source")
+    assert district.slot("previous", "source_")
+    assert not district.slot("previous")
+
+    # The next accepted delivery takes the former password and the SIS's file away.
+    assert district.host.run("roster-upload send %s", FEED).rc == 0
+    wait_for("the former password to go", lambda: not district.slot("previous", "source_"), 20)
+    assert not vendor.host().file(OUT["source"]).exists

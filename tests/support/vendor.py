@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +31,8 @@ OLD = b"yesterday's roster"
 CLOSE, STATUS, NAME, EXTENDED, EXTENDED_REPLY = 4, 101, 104, 200, 201
 LISTED_AT_ONCE = 1000  # names in an answer, if they are endless
 KINDS = {
-    3: "open", 4: "close", 6: "write", 8: "fstat", 9: "setstat", 10: "setstat", 11: "opendir",
-    12: "readdir", 13: "remove", 14: "mkdir", 17: "stat", 18: "rename",
+    3: "open", 4: "close", 5: "read", 6: "write", 8: "fstat", 9: "setstat", 10: "setstat",
+    11: "opendir", 12: "readdir", 13: "remove", 14: "mkdir", 17: "stat", 18: "rename",
 }  # fmt: skip
 
 
@@ -62,6 +62,7 @@ class Vendor:
     seconds_a_write: float = 0
     seconds_to_close: float = 0  # for a file, as if it were scanned
     gate: threading.Event | None = None  # every write waits until it is open
+    before_read: Callable[[int], None] | None = None  # called with the offset of each read
     # Its offers and reports.
     without: tuple[str, ...] = ()  # extensions
     space: tuple[int, int] = (1 << 20, 0)  # free blocks, flags of the file system
@@ -193,6 +194,12 @@ class Files(asyncssh.SFTPServer):
         if self.vendor.append:
             super().write(file_obj, offset + len(data), data)
         return super().write(file_obj, offset, data)  # type: ignore[return-value]
+
+    def read(self, file_obj: Any, offset: int, size: int) -> bytes:
+        if self.vendor.before_read:
+            self.vendor.before_read(offset)
+        data: Any = super().read(file_obj, offset, size)
+        return bytes(data)
 
     def close(self, file_obj: Any) -> None:
         time.sleep(self.vendor.seconds_to_close)

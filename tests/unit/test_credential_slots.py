@@ -11,6 +11,7 @@ from credential_slots import (
     feeds_without_secret,
     rotated_feeds,
     rotation_slots,
+    unrotated_rows,
 )
 
 LOCKS = "/run/locks"
@@ -45,6 +46,11 @@ def test_a_secret_is_kept_for_its_feed() -> None:
             "name": "elm_state",
             "path": "/etc/roster-upload/credentials/elm/state",
             "generate": "bytes",
+        },
+        "elm_source_current": {
+            "name": "elm_source_current",
+            "path": "/etc/roster-upload/credentials/elm/source_current",
+            "state": "absent",
         },
     }
 
@@ -118,3 +124,79 @@ def test_feeds_with_a_secret_of_the_other_kind_are_named() -> None:
         "yew": {"secret": "s"},
     }
     assert feeds_of_other_kind(feeds, secrets) == ["fir", "yew"]
+
+
+# ---- the login at the server of a source --------------------------------------------------------
+
+SFTP, GUEST = {"source": "sftp://maple@sis.example/a.zip"}, {"source": "smb://files/SIS/a.zip"}
+SMB, PATH = {"source": "smb://maple@files/SIS/a.zip"}, {"source": "/srv/a.zip"}
+BY_KEY = {**SFTP, "source_auth": "key"}
+SOURCES = {"a": SFTP, "b": BY_KEY, "c": SMB, "d": GUEST, "e": PATH}
+
+
+@pytest.mark.parametrize("source", [SFTP, SMB])
+def test_the_password_of_a_source_has_a_slot_of_its_own(source: dict[str, str]) -> None:
+    entry = {"secret": "s", "source": {"secret": "p", "since": "2026-11-02", "next": "n"}}
+    found = feed_credentials([{**feed(), **source}], {"elm": entry}, {}, LOCKS)
+    one = {item["name"]: item for item in found}
+    assert one["elm_current"]["secret"] == "s"
+    assert one["elm_source_current"] == {
+        "name": "elm_source_current",
+        "path": "/etc/roster-upload/credentials/elm/source_current",
+        "lock": "/run/locks/elm",
+        "secret": "p",
+        "accept": ["n"],
+        "since": "2026-11-02",
+        "newer_only": True,
+    }
+
+
+def test_the_host_makes_the_key_of_a_source() -> None:
+    found = feed_credentials([{**feed(), **BY_KEY}], {"elm": {"secret": "s"}}, {}, LOCKS)
+    assert found[1]["generate"] == "ssh_key"
+
+
+@pytest.mark.parametrize("source", [GUEST, PATH])
+def test_without_a_login_at_a_source_its_credential_goes(source: dict[str, str]) -> None:
+    entry = {"secret": "s", "source": {"secret": "p"}}
+    found = feed_credentials([{**feed(), **source}], {"elm": entry}, {}, LOCKS)
+    assert found[1]["state"] == "absent"
+    assert "secret" not in found[1]
+
+
+def test_a_rotation_of_sources_takes_their_own_secrets() -> None:
+    feeds = [{**feed(name), **source} for name, source in SOURCES.items()]
+    secrets = {"a": {"secret": "s", "next": "x", "source": {"secret": "p", "next": "n"}}}
+    found = rotated_feeds(feeds, secrets, "", "source")
+    assert [(it["feed"], it["secret"], it["new"], it["is_hosts_key"]) for it in found] == [
+        ("a", "p", "n", False),
+        ("b", "", "", True),
+    ]
+    first = rotation_slots(found, "source")[:2]
+    assert [(it["name"], it["path"]) for it in first] == [
+        ("a_source_current", "/etc/roster-upload/credentials/a/source_current"),
+        ("a_source_pending", "/etc/roster-upload/pending/a/source_pending"),
+    ]
+    rows = unrotated_rows(feeds, "source")
+    assert [(row["feed"], "site.yml" in row["note"]) for row in rows] == [
+        ("c", True),
+        ("d", False),
+        ("e", False),
+    ]
+    assert unrotated_rows(feeds, "vendor") == []
+
+
+def test_a_source_without_its_secret_is_named() -> None:
+    feeds = [{**feed(name), **source} for name, source in SOURCES.items()]
+    secrets: dict[str, Any] = {name: {"secret": "s"} for name in SOURCES}
+    assert feeds_without_secret(feeds, secrets, "source") == ["a", "c"]
+    secrets["a"] |= {"source": {"secret": "p"}}
+    secrets["c"] |= {"source": {"next": "p"}}
+    assert feeds_without_secret(feeds, secrets, "source") == ["c"]
+    assert feeds_without_secret(feeds, secrets) == []
+
+
+def test_a_sources_secret_of_the_other_kind_is_named() -> None:
+    feeds = [{**feed("a"), **SFTP}, {**feed("b"), **BY_KEY}, {**feed("c"), **PATH}]
+    secrets = {name: {"source": {"secret": KEY}} for name in "abc"}
+    assert feeds_of_other_kind(feeds, secrets, "source") == ["a"]

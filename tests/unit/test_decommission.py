@@ -42,6 +42,11 @@ def test_an_export_goes_with_its_folder_unless_others_need_it(
     assert removed_exports([feed("elm", source)], others) == removed
 
 
+@pytest.mark.parametrize("source", ["sftp://a@b/srv/roster-upload/elm/x.zip", "smb://a@b/S/x.zip"])
+def test_an_export_on_another_server_stays(source: str) -> None:
+    assert removed_exports([feed("elm", source)], [feed("fir", source)]) == []
+
+
 def test_an_export_of_two_feeds_that_go_is_removed_once() -> None:
     source = "/srv/roster-upload/both/x.zip"
     assert removed_exports([feed("elm", source), feed("fir", source)], []) == [
@@ -96,6 +101,8 @@ def test_a_row_says_what_is_left_to_do() -> None:
     assert "stays" not in elm["note"]
     assert "it had no receipts" in fir["note"]
     assert "Its export at /mnt/sis/x.zip stays" in fir["note"]
+    [oak] = decommission_rows([feed("oak", "sftp://a@sis.example/x.zip")], FETCHED, "x")
+    assert "Its export at sftp://a@sis.example/x.zip stays. Ask for the end" in oak["note"]
 
 
 def test_a_check_promises() -> None:

@@ -17,6 +17,7 @@ from roster_feeds import (
     feed_destinations,
     in_window,
     minutes,
+    mount_destinations,
     planned_starts,
     resolve_feeds,
     schedule_problems,
@@ -26,7 +27,15 @@ from roster_feeds import (
 from roster_upload.config import Feed
 from roster_upload.host.locks import transfer_slot
 from roster_upload.spec import values
-from upload_files import account_files, feed_files, feed_problems, shared_locks, unit_files
+from upload_files import (
+    account_files,
+    feed_files,
+    feed_problems,
+    program_feeds,
+    shared_locks,
+    source_folders,
+    unit_files,
+)
 
 FEED: dict[str, Any] = {
     "feed": "maple-grove",
@@ -84,6 +93,45 @@ def test_whom_the_host_talks_to() -> None:
         "hooks.example:8080",
         "mail.example:587",
     ]
+
+
+def test_the_program_and_the_kernel_reach_the_servers_of_sources() -> None:
+    sources = ["/srv/a.zip", "sftp://a@SIS.example/x", "sftp://a@[2001:db8::1]:2022/x"]
+    sources += ["smb://D;a@files.example/S/x", "smb://files.example:445/T/y", "smb://nas:1445/S/x"]
+    feeds = [{**FEED, "source": source} for source in sources]
+    assert feed_destinations(feeds) == [
+        "sftp.example.org:22",
+        "sis.example:22",
+        "2001:db8::1:2022",
+    ]
+    assert mount_destinations(feeds) == ["files.example:445", "nas:1445"]
+
+
+def test_a_share_reaches_the_program_as_a_path() -> None:
+    feeds = [{**FEED, "source": "smb://files/S/x*.zip"}, {**FEED, "source": "/srv/a/x.zip"}]
+    [share, path] = program_feeds(feeds)
+    assert share["source"] == "/srv/roster-source/maple-grove/x*.zip"
+    assert share["source_origin"] == "smb://files/S/x*.zip"
+    assert path == feeds[1]
+    assert source_folders(feeds) == ["/srv/roster-source/maple-grove", "/srv/a"]
+
+
+def test_a_url_is_no_folder_of_the_host() -> None:
+    feeds = [
+        {**FEED, "source": f"{scheme}://a@b/srv/roster-upload/x/y.zip"}
+        for scheme in ("sftp", "smb")
+    ]
+    assert export_folders(feeds, "all") == []
+    assert [account["groups"] for account in feed_accounts(feeds, "all")] == [
+        ["rf-maple-grove"]
+    ] * 2
+
+
+def test_an_unknown_scheme_is_refused_for_its_variable() -> None:
+    resolved = [{**FEED, "source": "ftp://a:hunter2@b/x.zip"}]
+    [told] = [p for p in feed_problems(resolved, [{}]) if "scheme" in p]
+    assert told.startswith("roster_upload_source: ")
+    assert "hunter2" not in told
 
 
 def test_a_feed_that_the_list_forgets_is_told() -> None:

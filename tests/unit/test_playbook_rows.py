@@ -51,6 +51,13 @@ def test_a_provisioned_feed_says_when_and_how_it_logs_in(
     assert [word for word in silent if word in row["note"]] == []
 
 
+def test_a_row_has_the_key_for_the_server_of_a_source() -> None:
+    kept = {"public_keys": {"elm_source_current": "ssh-ed25519 AAAA"}}
+    [row] = site_rows([FEED], STARTS, kept)
+    assert "the public key for the SIS's server: ssh-ed25519 AAAA" in row["note"]
+    assert "for the vendor" not in row["note"]
+
+
 @pytest.mark.parametrize(
     ("code", "changed", "is_check", "did"),
     [

@@ -248,7 +248,8 @@ def test_credentials_alone(tmp_path: Path) -> None:
     code, told = play(tmp_path, "roster_credentials", with_scripts=True, **given)
     assert code == 0, told
     [args] = kept(tmp_path, "systemd_credentials")
-    assert [one["name"] for one in args["credentials"]] == ["elm_current", "elm_state"]
+    names = ["elm_current", "elm_source_current", "elm_state"]
+    assert [one["name"] for one in args["credentials"]] == names
 
 
 def test_a_status_alone(tmp_path: Path) -> None:

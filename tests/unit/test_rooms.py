@@ -28,6 +28,7 @@ LAYERS = (
     "package",
     "export",
     "transfer",
+    "fetch",
     "diff",
     "report",
     "notify",

@@ -15,6 +15,7 @@ import pytest
 import rotation_lock
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from feed_vault import edited
 from rotation import FilterModule, rotation_plan
 from support import forks
 
@@ -46,18 +47,20 @@ def plan(
     written: str = "2026-11-01",
     waiting: str = "",
     has: str = "",
+    credential: str = "vendor",
 ) -> dict[str, Any]:
     """Return the plan for one feed."""
     feed = {"feed": "a", "district": "A", "secret": in_use, "since": since, "new": new}
+    name = "a_source_" if credential == "source" else "a_"
     slots: dict[str, Any] = {
-        "held": {"a_current": current, "a_pending": pending},
-        "written": {"a_current": written},
+        "held": {f"{name}current": current, f"{name}pending": pending},
+        "written": {f"{name}current": written},
         "public_keys": {
-            name: key for name, key in (("a_pending", waiting), ("a_current", has)) if key
+            slot: key for slot, key in ((f"{name}pending", waiting), (f"{name}current", has)) if key
         },
     }
     feeds = [{**feed, "is_hosts_key": is_hosts_key}]
-    return rotation_plan(feeds, slots, asked, 365, TODAY)[0]
+    return rotation_plan(feeds, slots, asked, 365, TODAY, credential)[0]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,19 @@ def plan(
 )
 def test_what_is_due(given: dict[str, Any], action: str) -> None:
     assert plan(**given)["action"] == action
+    of_source = plan(**given, credential="source")
+    assert (of_source["action"], of_source["feed"]) == (action, "a")
+
+
+def test_a_waiting_key_of_a_source_is_for_the_sis() -> None:
+    waiting: dict[str, Any] = {"is_hosts_key": True, "pending": "wanted", "waiting": "k"}
+    note = plan(**waiting, credential="source")["row"]["note"]
+    assert "the administrator of the SIS's server has installed it" in note
+    assert "-e rotate_credential=source -e rotate_key_action=activate" in note
+    assert (
+        "the vendor has installed it: -e rotate_key_action=activate"
+        in plan(**waiting)["row"]["note"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -323,6 +339,16 @@ def test_a_switch_that_is_cut_leaves_one_that_works(
     if host.holds("current") == "old":
         host.run(*switch)
     assert (host.holds("current"), host.holds("previous")) == (secret, "old")
+
+
+def test_only_the_named_values_of_a_login_change() -> None:
+    values = {"secret": "old", "next": "new", "source": {"secret": "x"}}
+    assert edited(values, {"secret": "new", "since": 2026}, ["next"]) == {
+        "secret": "new",
+        "since": "2026",
+        "source": {"secret": "x"},
+    }
+    assert values["secret"] == "old"
 
 
 # ---- two operators -------------------------------------------------------------------------

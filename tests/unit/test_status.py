@@ -89,6 +89,11 @@ def test_the_watchers_words_are_the_reason() -> None:
         ({"credential": "2025-11-01T00:00:00Z"}, "amber", "388 days old, 365 are allowed"),
         ({"credential": None}, "amber", "no credential"),
         ({"credential": "2031-06-01T00:00:00Z"}, "amber", "ahead of the clock"),
+        (
+            {"source_credential": "2025-11-01T00:00:00Z"},
+            "amber",
+            "its credential for the SIS's server is 388 days old, 365 are allowed",
+        ),
         ({"starts": {}}, "amber", "no delivery is planned"),
         ({"broken_at": 7}, "amber", "changed by hand, line 7"),
         ({"trouble": "its receipts are gone"}, "red", "its receipts are gone"),

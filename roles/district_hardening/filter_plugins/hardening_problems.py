@@ -46,7 +46,7 @@ def _is_network(text: str) -> bool:
 
 
 def _destination_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("program_destinations", "outbound"):
+    for name in ("program_destinations", "mount_destinations", "outbound"):
         for destination in values[name]:
             if not re.fullmatch(r"[A-Za-z0-9_.:-]+:[0-9]+", destination):
                 yield f"{PREFIX}{name}: {destination!r} is not written as name:port"

@@ -14,6 +14,7 @@ from typing import Any
 
 DAY = 24 * 60  # minutes
 LONGEST_ACCOUNT = 31  # characters that systemd accepts
+PORTS = {"http": 80, "sftp": 22, "smb": 445}  # of other URLs: 443
 UPKEEP_MINUTES = 90  # upgrades start within half an hour, and take some time
 
 
@@ -115,18 +116,35 @@ def upkeep_problems(feeds: Sequence[Mapping[str, Any]], times: Mapping[str, str]
 
 
 def feed_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the servers of the vendor and of the alerts, as `host:port`, each once."""
+    """Return the servers that the program reaches, as `host:port`, each once.
+
+    They are those of the vendor, of sources with `sftp://`, and of the alerts.
+    """
     found = []
     for feed in feeds:
         found.append(f"{feed['remote_host']}:{feed['remote_port']}")
+        source = str(feed.get("source", ""))
+        found += _servers(source if source.startswith("sftp://") else "")
         for key in ("heartbeat_url", "webhook_url"):
-            parts = urllib.parse.urlsplit(feed.get(key, ""))
-            if parts.hostname:
-                port = parts.port or {"http": 80}.get(parts.scheme, 443)
-                found.append(f"{parts.hostname}:{port}")
+            found += _servers(feed.get(key, ""))
         if feed.get("smtp_host"):
             found.append(f"{feed['smtp_host']}:{feed['smtp_port']}")
     return list(dict.fromkeys(found))
+
+
+def mount_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the servers of shares, as `host:port`, each once. The kernel reaches them."""
+    shares = [str(feed.get("source", "")) for feed in feeds]
+    servers = [_servers(share) for share in shares if share.startswith("smb://")]
+    return list(dict.fromkeys(server for found in servers for server in found))
+
+
+def _servers(url: str) -> list[str]:
+    """Return the server of a URL as `host:port`, or nothing without one."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname:
+        return []
+    return [f"{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 443)}"]
 
 
 def feed_account(feed: str) -> str:
@@ -213,6 +231,7 @@ class FilterModule:
             "schedule_problems": schedule_problems,
             "upkeep_problems": upkeep_problems,
             "feed_destinations": feed_destinations,
+            "mount_destinations": mount_destinations,
             "feed_account": feed_account,
             "feed_account_names": feed_account_names,
             "feed_accounts": feed_accounts,

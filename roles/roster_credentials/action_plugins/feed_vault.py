@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,11 @@ options:
     type: list
     elements: str
     default: []
+  credential:
+    description: The login that has the values, C(vendor) or C(source).
+    type: str
+    choices: [vendor, source]
+    default: vendor
   unchanged:
     description:
       - The C(digest) that the file must still have, as an earlier call has returned it. The action
@@ -66,6 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 "path": {"type": "path", "required": True},
                 "set": {"type": "dict", "default": {}},
                 "remove": {"type": "list", "elements": "str", "default": []},
+                "credential": {"choices": ["vendor", "source"], "default": "vendor"},
                 "unchanged": {"type": "str"},
                 "vault_id": {"type": "str", "required": True},
             }
@@ -82,9 +88,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 if path.exists():
                     vault_id, text = keys.read(path)
                     before = vault.parse(text, path)
-                after = {**before, **{key: str(value) for key, value in args["set"].items()}}
-                after = {key: value for key, value in after.items() if key not in args["remove"]}
-                names = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+                is_part = args["credential"] == vault.SOURCE
+                former = before.get(vault.SOURCE, {}) if is_part else before
+                changed = edited(former, args["set"], args["remove"])
+                names = sorted(k for k in {*former, *changed} if former.get(k) != changed.get(k))
+                after = {**before, vault.SOURCE: changed} if is_part else changed
                 if names and not self._task.check_mode:
                     keys.write(path, after, vault_id)
                 written = digest(path)
@@ -96,6 +104,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             "path": str(path),
             "digest": written,
         }
+
+
+def edited(
+    values: Mapping[str, Any], new: Mapping[str, Any], removed: Collection[str]
+) -> dict[str, Any]:
+    """Return the values of a login with new ones, and without the removed ones."""
+    after = {**values, **{key: str(value) for key, value in new.items()}}
+    return {key: value for key, value in after.items() if key not in removed}
 
 
 def digest(path: Path) -> str:

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from roster_fleet import sources
+
 SETTINGS = "/etc/roster-upload"
+SOURCE = "source"  # the login at the server that an export is fetched from
+Feeds = Sequence[Mapping[str, Any]]
+Secrets = Mapping[str, Mapping[str, Any]]
+
+
+def prefix_of(credential: str) -> str:
+    """Return what the slots' names of a login begin with."""
+    return f"{SOURCE}_" if credential == SOURCE else ""
+
+
+def logins(feeds: Feeds, secrets: Secrets, credential: str) -> tuple[list[dict[str, Any]], Secrets]:
+    """Return the feeds that have a login, with `auth` of this login, and its secrets by feed.
+
+    `credential` is `vendor` or `source`.
+    """
+    if credential != SOURCE:
+        return [dict(feed) for feed in feeds], secrets
+    found = [{**feed, "auth": sources.auth_of(feed)} for feed in feeds]
+    parts = {name: entry[SOURCE] for name, entry in secrets.items() if SOURCE in entry}
+    return [feed for feed in found if feed["auth"]], parts
 
 
 def slot(feed: str, name: str, folder: str = "credentials") -> dict[str, Any]:
@@ -14,47 +40,62 @@ def slot(feed: str, name: str, folder: str = "credentials") -> dict[str, Any]:
 
 
 def feed_credentials(
-    feeds: Sequence[Mapping[str, Any]],
-    secrets: Mapping[str, Mapping[str, Any]],
-    alerts: Mapping[str, Any],
-    locks: str,
+    feeds: Feeds, secrets: Secrets, alerts: Mapping[str, Any], locks: str
 ) -> list[dict[str, Any]]:
-    """Return the credentials of each feed: its secret or key, its state's key, its alerts' secrets.
+    """Return the credentials of each feed: its logins, its state's key, its alerts' secrets.
 
     `secrets` holds the feeds' vault files. `locks` is the folder of the rotations' locks.
     """
     found: list[dict[str, Any]] = []
-    for feed in (feed["feed"] for feed in feeds):
-        entry = secrets.get(feed, {})
-        current = {**slot(feed, "current"), "lock": f"{locks}/{feed}"}
-        if "secret" in entry:
-            current |= {
-                "secret": entry["secret"],
-                # During a rotation the host may have either.
-                "accept": [entry["next"]] if "next" in entry else [],
-                "since": entry.get("since", ""),
-                "newer_only": True,
-            }
-        else:
-            current["generate"] = "ssh_key"
-        found += [current, {**slot(feed, "state"), "generate": "bytes"}]
-        found += [{**slot(feed, name), "secret": secret} for name, secret in alerts.items()]
+    for feed in feeds:
+        name = feed["feed"]
+        found += [
+            current(name, "current", secrets.get(name, {}), locks),
+            source_credential(feed, secrets, locks),
+            {**slot(name, "state"), "generate": "bytes"},
+        ]
+        found += [{**slot(name, purpose), "secret": secret} for purpose, secret in alerts.items()]
     return found
 
 
+def current(feed: str, name: str, entry: Mapping[str, Any], locks: str) -> dict[str, Any]:
+    """Return the credential of a login, from its part of the vault file."""
+    kept = {**slot(feed, name), "lock": f"{locks}/{feed}"}
+    if "secret" not in entry:
+        return {**kept, "generate": "ssh_key"}
+    return {
+        **kept,
+        "secret": entry["secret"],
+        # During a rotation the host may have either.
+        "accept": [entry["next"]] if "next" in entry else [],
+        "since": entry.get("since", ""),
+        "newer_only": True,
+    }
+
+
+def source_credential(feed: Mapping[str, Any], secrets: Secrets, locks: str) -> dict[str, Any]:
+    """Return the credential of the source's server. Without a login there, there is none."""
+    found, parts = logins([feed], secrets, SOURCE)
+    if not found:
+        return {**slot(feed["feed"], f"{SOURCE}_current"), "state": "absent"}
+    entry = parts.get(feed["feed"], {})
+    return current(feed["feed"], f"{SOURCE}_current", entry, locks)
+
+
 def rotated_feeds(
-    feeds: Sequence[Mapping[str, Any]],
-    secrets: Mapping[str, Mapping[str, Any]],
-    new_password: str = "",
+    feeds: Feeds, secrets: Secrets, new_password: str = "", credential: str = "vendor"
 ) -> list[dict[str, Any]]:
     """Return the feeds with the `secret` in use and the `new` one, either empty if there is none.
 
     `new_password` takes precedence over the `next` of a vault file. `is_hosts_key` is true if the
-    host makes the key.
+    host makes the key. Feeds without this login are skipped, and shares as well: only a new mount
+    can try their password.
     """
-    found = []
-    for feed in feeds:
-        entry = secrets.get(feed["feed"], {})
+    found, (known, parts) = [], logins(feeds, secrets, credential)
+    for feed in known:
+        if credential == SOURCE and sources.share_of(feed):
+            continue
+        entry = parts.get(feed["feed"], {})
         found.append(
             {
                 "feed": feed["feed"],
@@ -68,41 +109,58 @@ def rotated_feeds(
     return found
 
 
-def rotation_slots(feeds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the slots that a rotation compares, from `rotated_feeds`: current and pending."""
-    found: list[dict[str, Any]] = []
-    for feed in feeds:
-        current, pending = slot(feed["feed"], "current"), slot(feed["feed"], "pending", "pending")
-        if feed["is_hosts_key"]:
-            current["generate"] = pending["generate"] = "ssh_key"
-        else:
-            pending["state"] = "absent"
-            if feed["new"]:
-                current |= {"secret": feed["new"], "accept": [feed["secret"]]}
-            else:
-                current["state"] = "absent"
-        found += [current, pending]
-    return found
-
-
-def feeds_without_secret(
-    feeds: Sequence[Mapping[str, Any]], secrets: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """Return the names of feeds that log in by a password, and have none in use."""
+def unrotated_rows(feeds: Feeds, credential: str) -> list[dict[str, Any]]:
+    """Return the rows of the closing table for feeds that `rotated_feeds` skips."""
+    if credential != SOURCE:
+        return []
+    none = "its export is not fetched from a server with a login"
+    share = "change secret and since below source in its vault file, then run site.yml"
     return [
-        feed["feed"]
+        {
+            "district": feed["district"],
+            "feed": feed["feed"],
+            "did": "skipped",
+            "note": share if sources.auth_of(feed) else none,
+        }
         for feed in feeds
-        if feed["auth"] != "key" and "secret" not in secrets.get(feed["feed"], {})
+        if sources.share_of(feed) or not sources.auth_of(feed)
     ]
 
 
-def feeds_of_other_kind(
-    feeds: Sequence[Mapping[str, Any]], secrets: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """Return the names of feeds whose secret is a password instead of a key, or the reverse."""
-    found = []
+def rotation_slots(feeds: Feeds, credential: str = "vendor") -> list[dict[str, Any]]:
+    """Return the slots that a rotation compares, from `rotated_feeds`: current and pending."""
+    found: list[dict[str, Any]] = []
+    prefix = prefix_of(credential)
     for feed in feeds:
-        secret = secrets.get(feed["feed"], {}).get("secret")
+        used = slot(feed["feed"], f"{prefix}current")
+        pending = slot(feed["feed"], f"{prefix}pending", "pending")
+        if feed["is_hosts_key"]:
+            used["generate"] = pending["generate"] = "ssh_key"
+        else:
+            pending["state"] = "absent"
+            if feed["new"]:
+                used |= {"secret": feed["new"], "accept": [feed["secret"]]}
+            else:
+                used["state"] = "absent"
+        found += [used, pending]
+    return found
+
+
+def feeds_without_secret(feeds: Feeds, secrets: Secrets, credential: str = "vendor") -> list[str]:
+    """Return the names of feeds that log in by a password, and have none in use."""
+    known, parts = logins(feeds, secrets, credential)
+    return [
+        feed["feed"]
+        for feed in known
+        if feed["auth"] != "key" and "secret" not in parts.get(feed["feed"], {})
+    ]
+
+
+def feeds_of_other_kind(feeds: Feeds, secrets: Secrets, credential: str = "vendor") -> list[str]:
+    """Return the names of feeds whose secret is a password instead of a key, or the reverse."""
+    found, (known, parts) = [], logins(feeds, secrets, credential)
+    for feed in known:
+        secret = parts.get(feed["feed"], {}).get("secret")
         is_key = str(secret).startswith("-----BEGIN ")
         if secret is not None and is_key != (feed["auth"] == "key"):
             found.append(feed["feed"])
@@ -117,6 +175,7 @@ class FilterModule:
         return {
             "feed_credentials": feed_credentials,
             "rotated_feeds": rotated_feeds,
+            "unrotated_rows": unrotated_rows,
             "rotation_slots": rotation_slots,
             "feeds_without_secret": feeds_without_secret,
             "feeds_of_other_kind": feeds_of_other_kind,

@@ -46,6 +46,10 @@ options:
     description: The day, C(YYYY-MM-DD).
     type: str
     required: true
+  credential:
+    description: The login that is rotated, C(vendor) or C(source).
+    type: str
+    default: vendor
 """
 
 RETURN = """
@@ -57,6 +61,11 @@ _value:
 
 WARNING_DAYS: int = spec("host")["credential_warning_days"]
 SLOTS = ("current", "pending")
+# Of each login: the beginning of its slots' names, who installs its key, and the command's option.
+LOGINS = {
+    "vendor": ("", "the vendor", ""),
+    "source": ("source_", "the administrator of the SIS's server", "-e rotate_credential=source "),
+}
 
 
 def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
@@ -70,9 +79,12 @@ def age(since: str, maximum_days: int, today: str) -> dict[str, Any]:
 
 
 def of_key(name: str, slots: Mapping[str, Mapping[str, str]], asked: str) -> str:
-    """Return the action for a key that the host makes itself, from the key action `asked`."""
-    current, pending = (slots["public_keys"].get(f"{name}_{slot}") for slot in SLOTS)
-    if slots["held"][f"{name}_pending"] == "nothing":
+    """Return the action for a key that the host makes itself, from the key action `asked`.
+
+    `name` is the feed's, with the beginning of the slots' names.
+    """
+    current, pending = (slots["public_keys"].get(f"{name}{slot}") for slot in SLOTS)
+    if slots["held"][f"{name}pending"] == "nothing":
         return "generate" if asked == "generate" else ""
     if not pending or asked == "discard":
         return "discard"  # also a leftover of the time before the feed had a key
@@ -83,7 +95,7 @@ def of_key(name: str, slots: Mapping[str, Mapping[str, str]], asked: str) -> str
 
 def of_password(name: str, feed: Mapping[str, Any], slots: Mapping[str, Mapping[str, str]]) -> str:
     """Return the action for a secret of the vault file."""
-    held = {slot: slots["held"][f"{name}_{slot}"] for slot in SLOTS}
+    held = {slot: slots["held"][f"{name}{slot}"] for slot in SLOTS}
     if not feed["new"]:
         return "discard" if held["pending"] != "nothing" else ""  # a leftover of an interrupted run
     if feed["new"] == feed["secret"]:
@@ -97,18 +109,20 @@ def rotation_plan(
     key_action: str,
     maximum_days: int,
     today: str,
+    credential: str = "vendor",
 ) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     plan: list[dict[str, Any]] = []
+    prefix, who, option = LOGINS[credential]
     for feed in feeds:
-        name = feed["feed"]
-        since = feed["since"] or slots["written"].get(f"{name}_current", "")
+        name = f"{feed['feed']}_{prefix}"
+        since = feed["since"] or slots["written"].get(f"{name}current", "")
         row = {"did": "not due", **age(since, int(maximum_days), today)}
         if feed["is_hosts_key"]:
             action = of_key(name, slots, key_action)
-            if key := slots["public_keys"].get(f"{name}_pending"):
+            if key := slots["public_keys"].get(f"{name}pending"):
                 note = (
-                    "a new key is pending. Once the vendor has installed it: "
+                    f"a new key is pending. Once {who} has installed it: {option}"
                     f"-e rotate_key_action=activate (or never: -e rotate_key_action=discard): {key}"
                 )
                 row = {"did": "waiting", "note": note, "ok": True}
@@ -116,7 +130,7 @@ def rotation_plan(
             action = of_password(name, feed, slots)
             if feed["new"] and not action:
                 row["note"] += ". The new one that you gave is in use already"
-        about = {"feed": name, "district": feed["district"]}
+        about = {"feed": feed["feed"], "district": feed["district"]}
         plan.append(
             {**about, "is_hosts_key": feed["is_hosts_key"], "action": action, "row": about | row}
         )

@@ -17,8 +17,8 @@ DOCUMENTATION = """
 name: feed_secrets
 short_description: The secrets of feeds, from their vault files
 description:
-  - Returns a mapping of each feed to the content of its vault file (C(secret), C(since), C(next)).
-    Feeds without a file are skipped.
+  - Returns a mapping of each feed to the content of its vault file (C(secret), C(since), C(next),
+    and the same below C(source) for the server of its source). Feeds without a file are skipped.
   - No value is read as a template.
 author: The Roster Delivery authors
 options:
@@ -53,7 +53,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
 
     def run(
         self, terms: list[list[str]], variables: Any = None, **kwargs: Any
-    ) -> list[dict[str, dict[str, str]]]:
+    ) -> list[dict[str, dict[str, Any]]]:
         """Return the mapping as the only item. Raise AnsibleLookupError, which shows no secret."""
         self.set_options(var_options=variables, direct=kwargs)
         folder = Path(self.get_option("folder"))

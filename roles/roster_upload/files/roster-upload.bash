@@ -84,7 +84,7 @@ _roster_upload() {
             kind=feeds
             ;;
         login)
-            options='--help --slot'
+            options='--help --slot --source --json'
             kind=feeds
             case $prev in
                 --slot) kind='' words='current pending' options='' ;;

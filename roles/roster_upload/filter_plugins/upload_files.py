@@ -33,7 +33,7 @@ def feed_problems(
     `alone` is `roster_upload_feed`, the name of a host's only feed without a list.
     """
     try:
-        from roster_upload import config  # noqa: PLC0415 - a filter without it must load
+        from roster_fleet import sources  # noqa: PLC0415 - a filter without it must load
     except ModuleNotFoundError:
         raise AnsibleFilterError(MISSING) from None
     found = []
@@ -43,15 +43,33 @@ def feed_problems(
             f"would remove that feed. Put it into the list, or remove {PREFIX}feed"
         )
     for index, (feed, item) in enumerate(zip(resolved, feeds, strict=True)):
-        for problem in config.problems(feed):
+        for problem in sources.problems(feed):
             # A feed lacks it, or has it from the host's or a group's variable of this name.
             is_lacking = len(feeds) > 1 and not feed.get(problem.key)
             is_own = problem.key in item or is_lacking
             name = f"{PREFIX}feeds[{index}].{problem.key}" if is_own else PREFIX + problem.key
             found.append(f"{name}: {problem.message}")
-    between = config.cross_problems(resolved)
+    between = sources.cross_problems(resolved)
     found += [f"{PREFIX}feeds: {problem.message}" for problem in between]
     return list(dict.fromkeys(found))
+
+
+def program_feeds(feeds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a host's feeds as the program knows them: a share is the path of its mount."""
+    try:
+        from roster_fleet import sources  # noqa: PLC0415 - as above
+    except ModuleNotFoundError:
+        raise AnsibleFilterError(MISSING) from None
+    return [sources.for_program(feed) for feed in feeds]
+
+
+def source_folders(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the folders from which a host reads exports, each once."""
+    try:
+        from roster_fleet import sources  # noqa: PLC0415 - as above
+    except ModuleNotFoundError:
+        raise AnsibleFilterError(MISSING) from None
+    return sources.local_folders(feeds)
 
 
 def shared_locks(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -128,6 +146,8 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "feed_problems": feed_problems,
+            "program_feeds": program_feeds,
+            "source_folders": source_folders,
             "shared_locks": shared_locks,
             "unit_files": unit_files,
             "feed_files": feed_files,

@@ -1,4 +1,4 @@
-"""Feeds of different hosts that deliver to the same file at the vendor.
+"""Feeds of different hosts that share a file: at the vendor, or at the SIS's server.
 
 Only the few values that decide are resolved. Those of a whole fleet would take minutes.
 """
@@ -15,12 +15,13 @@ import yaml
 from ansible.inventory.helpers import sort_groups
 from roster_upload.spec import schema
 
-from roster_fleet import destinations
+from roster_fleet import destinations, sources
 from roster_fleet.check import nodes
 from roster_fleet.check.files import Inventory, Owner, Problem
 from roster_fleet.check.known import FEED_PREFIX, FEEDS, ROLES
 
 KEYS = ("feed", *destinations.KEYS)
+SOURCE_KEYS = ("source", "source_after")
 # The only templates that are common: the role's default of the upload path, and similar ones.
 SIMPLE = re.compile(r"\{\{ *(\w+) *(?:\| *default\((['\"])([^'\"{}]*)\2\) *)?\}\}")
 Template = Callable[[str, Mapping[str, Any]], Any]
@@ -36,7 +37,7 @@ def defaults() -> Mapping[str, Any]:
     """Return the role's defaults of the values that decide."""
     text = (ROLES / "roster_upload" / "defaults" / "main.yml").read_text(encoding="utf-8")
     written = nodes.entries(yaml.compose(text, nodes.LOADER))
-    return {name: nodes.value_of(written[f"{FEED_PREFIX}{name}"]) for name in KEYS}
+    return {name: nodes.value_of(written[f"{FEED_PREFIX}{name}"]) for name in (*KEYS, *SOURCE_KEYS)}
 
 
 class Targets:
@@ -100,10 +101,21 @@ class Targets:
 
     def _feed(self, feed: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         keys = schema.keys()
-        return {
+        found = {
             name: keys[name].default if feed[name] is None else self._resolve(feed[name], values)
             for name in KEYS
         }
+        return {**found, **self._source(feed, values, str(found["feed"]))}
+
+    def _source(
+        self, feed: Mapping[str, Any], values: Mapping[str, Any], name: str
+    ) -> dict[str, Any]:
+        """Return where a feed's export comes from. An unresolved source hides no target."""
+        try:
+            found = {key: self._resolve(feed[key], values) for key in SOURCE_KEYS}
+        except Unresolved:
+            return {}
+        return {**found, "source": str(found["source"]).replace("{feed}", name)}
 
     def _resolve(self, value: Any, values: Mapping[str, Any]) -> Any:
         if value is Unresolved:
@@ -128,7 +140,7 @@ def _simple(found: re.Match[str], values: Mapping[str, Any]) -> str:
 
 
 def problems(targets: Targets, hosts: Iterable[Any]) -> Iterator[Problem]:
-    """Yield the feeds of different hosts that deliver to the same file."""
+    """Yield the feeds of different hosts that deliver to, or remove, the same file."""
     feeds: list[tuple[str, Mapping[str, Any]]] = []
     for host in hosts:
         try:
@@ -139,6 +151,13 @@ def problems(targets: Targets, hosts: Iterable[Any]) -> Iterator[Problem]:
         names = frozenset(host for host, _ in users)
         if len(names) > 1:  # the program's rules compare the feeds of one host
             yield Problem(_message(file, users), names)
+    for (host, feed), (other_host, other), url in sources.removed_twice(feeds):
+        if host != other_host:
+            text = (
+                f"{feed} of {host} removes {url} after its delivery, but {other} of {other_host} "
+                f"fetches the same file. Set {FEED_PREFIX}source_after: keep for both"
+            )
+            yield Problem(text, frozenset((host, other_host)))
 
 
 def _message(file: tuple[str, ...], users: Sequence[tuple[str, str]]) -> str:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roster_upload import config
-
-from roster_fleet import inventory, yamlfile
+from roster_fleet import inventory, sources, yamlfile
 from roster_fleet.destinations import remote_file
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.districts import GROUP_COLUMNS, INBOX_COLUMNS, District, group_name
@@ -106,7 +104,7 @@ def host_conflicts(
             for change in (more_feeds.changed_feeds(before, host) if added else ())
         ]
     if added and not found:
-        found += [f"{first.where}: {p.message}" for p in config.cross_problems(host.feeds)]
+        found += [f"{first.where}: {p.message}" for p in sources.cross_problems(host.feeds)]
         found += [f"{first.where}: {problem}" for problem in host.inbox_problems]
     return found
 
@@ -128,12 +126,12 @@ def inbox_conflicts(district: District, host: inventory.Host) -> list[str]:
 
 def shared_sources(district: District, host: inventory.Host) -> list[str]:
     """Return the other districts of a host whose export a district would read."""
-    sources = {feed.get("feed"): feed.get("source") for feed in host.feeds}
+    exports = {feed.get("feed"): feed.get("source") for feed in host.feeds}
     return [
         f"{district.where}, source: {district.feed} would read the export of {feed.get('feed')}, "
         f"{feed.get('source')}. Give the row another source"
         for feed in host.feeds
-        if feed.get("source") == sources[district.feed]
+        if feed.get("source") == exports[district.feed]
         and feed.get("district") != district.district
     ]
 
@@ -177,7 +175,7 @@ def rule_violations(district: District, feed: Mapping[str, Any]) -> list[str]:
     """Return the problems that the program would report. A host key may still be missing."""
     return [
         f"{district.where}, {problem.key}: {problem.message}"
-        for problem in config.problems(feed)
+        for problem in sources.problems(feed)
         if not (problem.key == "host_keys" and not feed.get("host_keys"))
     ]
 

@@ -184,17 +184,22 @@ def _rehearsal(feed: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _credential(feed: Mapping[str, Any], days: int | None, maximum: int) -> Iterator[Problem]:
+    """Yield the problem of the login at the vendor."""
     if days is None:
         yield Problem("amber", "has no credential on the host")
-    elif days < -1:  # a smaller difference can come from two clocks
-        yield Problem("amber", f"its {feed.get('auth', 'credential')} was written ahead of the "
-                               "clock, so its age is not known")  # fmt: skip
+    else:
+        yield from _age(f"its {feed.get('auth', 'credential')}", days, maximum)
+
+
+def _age(what: str, days: int, maximum: int) -> Iterator[Problem]:
+    """Yield the problem of a credential's age."""
+    if days < -1:  # a smaller difference can come from two clocks
+        text = f"{what} was written ahead of the clock, so its age is not known"
+        yield Problem("amber", text)
     elif days > maximum:
-        yield Problem("amber", f"its {feed.get('auth', 'credential')} is {days} days old, "
-                               f"{maximum} are allowed")  # fmt: skip
+        yield Problem("amber", f"{what} is {days} days old, {maximum} are allowed")
     elif days > maximum - CREDENTIAL_WARNING_DAYS:
-        yield Problem("amber", f"its {feed.get('auth', 'credential')} is too old in "
-                               f"{maximum - days + 1} days")  # fmt: skip
+        yield Problem("amber", f"{what} is too old in {maximum - days + 1} days")
 
 
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
@@ -274,6 +279,9 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
         problems.append(Problem("amber", f"its receipts were changed by hand, line "
                                          f"{feed['broken_at']}"))  # fmt: skip
     problems += _credential(feed, days, host.maximum_days)
+    if written := feed["source_credential"]:
+        age = (now - moment(written)).days
+        problems += _age("its credential for the SIS's server", age, host.maximum_days)
     problems += _machine(host, report)
     problems.sort(key=lambda problem: STATES.index(problem.state))
     return Row(host, feed, nights, problems, days, approval(host, feed, inventory))

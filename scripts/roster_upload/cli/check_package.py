@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roster_upload import config
+from roster_upload import export as exports
 from roster_upload.cli.host_feeds import config_file, state_as_owner
 from roster_upload.cli.progress import shown
 from roster_upload.cli.render_compare import text
@@ -16,6 +17,7 @@ from roster_upload.delivery import content, readiness
 from roster_upload.delivery.readiness import Check
 from roster_upload.diff import compare as comparing
 from roster_upload.exits import Exit
+from roster_upload.fetch import kept
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night
 from roster_upload.records.summary import several
@@ -38,11 +40,13 @@ def check(given: argparse.Namespace) -> int:
             report = comparing.check_path(path, options, now.date())
     else:
         feed = config.load(config_file(given))
-        path = feed.source
-        ledger = Ledger(state_as_owner(given))  # so that it fails if the delivery's account would
+        state = state_as_owner(given)  # so that it fails if the delivery's account would
+        ledger, here = Ledger(state), kept.on_host(feed, state)
+        name = kept.name_of(feed, state)
+        path = exports.path_of(here)
         with shown(feed.feed, feed.time_zone, "validate"):
-            report = comparing.check_export(feed, Night.containing(feed, now).day)
-            tonight = list(_tonight(feed, config_file(given), ledger, now))
+            report = comparing.check_export(here, Night.containing(feed, now).day, name)
+            tonight = list(_tonight(feed, here, config_file(given), ledger, now))
     if given.json:
         more = {} if given.file else {"tonight": [one.record() for one in tonight]}
         show_json({**report.record(), **more})
@@ -62,12 +66,17 @@ def check(given: argparse.Namespace) -> int:
     return min(wrong, key=ORDER.index, default=Exit.OK)
 
 
-def _tonight(feed: config.Feed, file: Path, ledger: Ledger, now: dt.datetime) -> Iterator[Check]:
-    """Yield what else stops the export tonight, or may: the calendar, its age, the guard."""
+def _tonight(
+    feed: config.Feed, here: config.Feed, file: Path, ledger: Ledger, now: dt.datetime
+) -> Iterator[Check]:
+    """Yield what else stops the export tonight, or may: the calendar, its age, the guard.
+
+    `here` is the feed with the export's path on this host.
+    """
     if text := readiness.pause(feed, now):
         yield Check("calendar", Exit.PAUSED, text)
         return
-    if not (export := readiness.export(feed, now)).is_ready:
+    if not (export := readiness.export(here, now)).is_ready:
         yield export
     last = content.judged(feed, file, ledger)
     if last and not (guarded := content.from_receipt(last, ledger)).is_ready:

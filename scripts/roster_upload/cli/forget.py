@@ -1,10 +1,11 @@
-"""`forget`: remove the former credential once the new one has delivered."""
+"""`forget`: remove the former credentials once the new ones have delivered."""
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
 import os
+from pathlib import Path
 
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, read_ledger
@@ -14,17 +15,26 @@ from roster_upload.terminal.output import show
 
 
 def forget(given: argparse.Namespace) -> int:
-    """Remove the former credential if a delivery was accepted after the rotation."""
+    """Remove each former credential if a delivery was accepted after its rotation."""
     feed = config.load(config_file(given))
-    path, now = credentials.previous(given.config_dir, feed.feed), dt.datetime.now(dt.UTC)
-    if path.exists() and path.stat().st_mtime > now.timestamp():
-        os.utime(path)  # a wrong clock wrote it, and that day may never come
     sent = read_ledger(given, feed.feed).history().last_sent()
-    if not path.exists():
+    slots = (credentials.previous(given.config_dir, feed.feed, slot) for slot in credentials.FORMER)
+    kept = [path for path in slots if path.exists()]
+    if not kept:
         show(f"{feed.district}: no former credential is kept")
-    elif credentials.is_outlived(path, sent.started if sent else "", now):
-        path.unlink()
-        show(f"{feed.district}: removed the former credential, since a delivery was accepted")
-    else:
-        show(f"{feed.district}: the former credential stays until the next accepted delivery")
+    for path in kept:
+        _forget(feed.district, path, sent.started if sent else "")
     return Exit.OK
+
+
+def _forget(district: str, path: Path, accepted: str) -> None:
+    """Remove a former credential if a delivery that began after its rotation was accepted."""
+    now = dt.datetime.now(dt.UTC)
+    what = "source's former credential" if path.name.startswith("source") else "former credential"
+    if path.stat().st_mtime > now.timestamp():
+        os.utime(path)  # a wrong clock wrote it, and that day may never come
+    if credentials.is_outlived(path, accepted, now):
+        path.unlink()
+        show(f"{district}: removed the {what}, since a delivery was accepted")
+    else:
+        show(f"{district}: the {what} stays until the next accepted delivery")

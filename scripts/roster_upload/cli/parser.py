@@ -179,6 +179,10 @@ def _server_and_night(
     one.add_argument(
         "--slot", choices=("current", "pending"), default="current", help="default: %(default)s"
     )
+    one.add_argument(
+        "--source", action="store_true", help="to the SIS's server that the export is fetched from"
+    )
+    one.add_argument("--json", action="store_true", help="with --source: as JSON, for programs")
 
     one = command(
         "verify",

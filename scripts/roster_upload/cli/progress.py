@@ -34,7 +34,7 @@ class Bar(Steps):
 
     def show(self, step: Step) -> None:
         """Show a step from now on. A thread shows the time that it takes."""
-        is_bar = step.name == "write" and step.size > 0
+        is_bar = step.size > 0 and step.name in ("write", "fetch")
         if is_bar is not self._kind:
             self.close()
             self._kind, self._shown = is_bar, self._display(is_bar=is_bar)

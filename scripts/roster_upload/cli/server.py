@@ -48,6 +48,11 @@ def probe(given: argparse.Namespace) -> int:
 
 def login(given: argparse.Namespace) -> int:
     """Log in with one of the feed's credentials and show the server's answer."""
+    if getattr(given, "source", False):
+        # Only a source needs it.
+        from roster_upload.cli import source  # noqa: PLC0415
+
+        return source.login(given)
     quiet_paramiko()
     feed = config.load(config_file(given))
     secret = credential(feed.feed, given.slot)

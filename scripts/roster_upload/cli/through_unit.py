@@ -32,6 +32,8 @@ RELAYED = ("send", "rehearse", "resend", "probe", "login", "watch")
 UNITS = {"send": "roster-upload"}
 # The unit that logs in with the credential of a slot.
 LOGINS = {"current": "login", "pending": "pending"}
+# The same for the source of a feed.
+SOURCE_LOGINS = {"current": "source", "pending": "source-pending"}
 # The commands that send a package.
 TRANSFERS = ("send", "resend")
 FOLLOWED = (*TRANSFERS, "rehearse", "diff")  # their steps are shown without a terminal, too
@@ -54,7 +56,8 @@ def needs_unit(given: argparse.Namespace) -> bool:
 
 def is_relayed(given: argparse.Namespace) -> bool:
     """Return whether a command does all of its work in its unit."""
-    return given.command in RELAYED and needs_unit(given)
+    is_source = getattr(given, "source", False)  # cli.source reads the unit's answer
+    return given.command in RELAYED and not is_source and needs_unit(given)
 
 
 def relay(given: argparse.Namespace) -> int:

@@ -8,10 +8,13 @@ import datetime as dt
 import io
 from collections.abc import Iterator, Sequence
 
-from roster_upload.cli import host_feeds, through_unit
+from roster_upload.cli import host_feeds, source, through_unit
+from roster_upload.config import Feed
 from roster_upload.delivery import content, readiness
 from roster_upload.delivery.readiness import Check
+from roster_upload.delivery.source_check import Newest
 from roster_upload.exits import Exit, Failure
+from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal.output import show, show_json
 
 
@@ -46,7 +49,10 @@ def _checks(given: argparse.Namespace) -> Iterator[Check]:
     if not feed:
         return
     yield from readiness.of_host(feed, now)
-    if not readiness.pause(feed, now):
+    if isinstance(feed.source, SftpSource):
+        if not given.without_login:
+            yield from _source_checks(given, feed, now)
+    elif not readiness.pause(feed, now):
         yield (export := readiness.export(feed, now))
         if export.code is Exit.OK:
             yield content.look(feed, path, host_feeds.state_of(given), now)
@@ -68,6 +74,22 @@ def _code(feeds: Sequence[Sequence[Check]]) -> Exit:
         return wrong[0]
     paused = [any(check.code is Exit.PAUSED for check in checks) for checks in feeds]
     return Exit.PAUSED if feeds and all(paused) else Exit.OK
+
+
+def _source_checks(given: argparse.Namespace, feed: Feed, now: dt.datetime) -> Iterator[Check]:
+    """Yield the checks of an export that is fetched: its server, and its content if it was."""
+    try:
+        code, found, text = source.in_unit(given, "current")
+    except Failure as failure:
+        code, found, text = failure.code, {}, failure.message
+    # The server's own codes are about the vendor's elsewhere.
+    known = code if code in (Exit.OK, Exit.SOURCE, Exit.STALE, Exit.CREDENTIAL) else Exit.SOURCE
+    is_paused = bool(readiness.pause(feed, now)) and code in (Exit.SOURCE, Exit.STALE)
+    yield Check("source", known, text, is_open=is_paused or bool(found.get("open")))
+    newest = Newest.parse(found.get("newest"))
+    if code is Exit.OK and newest and not readiness.pause(feed, now):
+        path, state = host_feeds.config_file(given), host_feeds.state_of(given)
+        yield content.look(feed, path, state, now, newest)
 
 
 def _login_check(given: argparse.Namespace) -> Check:

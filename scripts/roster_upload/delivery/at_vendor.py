@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roster_upload.delivery.job import Job
 from roster_upload.records.night import stamp
-from roster_upload.records.receipt import Outcome
+from roster_upload.records.receipt import Outcome, Receipt
 
 
 class AtVendor(Exception):
@@ -16,6 +16,15 @@ class AtVendor(Exception):
         self.leaves_receipt = leaves_receipt
 
 
+def sent_tonight(job: Job) -> Receipt | None:
+    """Return tonight's delivery that the vendor has, None without one or outside the window."""
+    last = job.history.last_sent_to(job.target)
+    window = stamp(job.night.opened), stamp(job.night.deadline)
+    is_tonights = job.night.in_window and last and window[0] <= last.started <= window[1]
+    is_news = job.command == "send" and not job.history.unsure()
+    return last if is_tonights and is_news else None
+
+
 def require_news(job: Job) -> None:
     """Raise AtVendor if the vendor has tonight's delivery, or the same content.
 
@@ -25,11 +34,9 @@ def require_news(job: Job) -> None:
         return
     if job.history.unsure():
         return  # the vendor's file is unknown
-    feed, night, file = job.feed, job.night, job.receipt.sent_file
-    last = job.history.last_sent_to(job.target)
-    window = stamp(night.opened), stamp(night.deadline)
-    is_tonights = night.in_window and last and window[0] <= last.started <= window[1]
-    if last and is_tonights and last.sent_file.is_same(file):
+    feed, file = job.feed, job.receipt.sent_file
+    last = sent_tonight(job)
+    if last and last.sent_file.is_same(file):
         raise AtVendor(
             f"{feed.district}: the vendor already has tonight's delivery of this export",
             leaves_receipt=False,

@@ -17,12 +17,15 @@ from roster_upload import __version__
 from roster_upload import export as exports
 from roster_upload.config import Feed
 from roster_upload.delivery.readiness import Check
+from roster_upload.delivery.source_check import Newest
 from roster_upload.exits import Exit, Failure
+from roster_upload.fetch import kept
 from roster_upload.host.confined import answer_as_owner
 from roster_upload.records.history import History
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night, stamp, time_text
 from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
 
 NAME = "content"
@@ -32,11 +35,16 @@ COMMANDS = ("send", "rehearse")  # that judge the export
 TAKEN = (Outcome.SENT, Outcome.REHEARSED, Outcome.SKIPPED)
 
 
-def look(feed: Feed, config_file: Path, state: Path, now: dt.datetime) -> Check:
-    """Return the check of an export's content, made with the rights of the feed's account."""
+def look(
+    feed: Feed, config_file: Path, state: Path, now: dt.datetime, newest: Newest | None = None
+) -> Check:
+    """Return the check of an export's content, made with the rights of the feed's account.
+
+    `newest` is the file on the server that the export will be fetched from.
+    """
     if not state.is_dir():  # whose owner the account is
         return _open(feed, f"not checked: {state} is missing")
-    work = functools.partial(_as_owner, feed, config_file, state, now)
+    work = functools.partial(_as_owner, feed, config_file, state, now, newest)
     try:
         found = json.loads(answer_as_owner(state, work, SECONDS, MEMORY))
         text = printable(str(found["text"]), LONGEST_MESSAGE)
@@ -48,25 +56,36 @@ def look(feed: Feed, config_file: Path, state: Path, now: dt.datetime) -> Check:
     return _open(feed, f"not checked: {reason}")
 
 
-def _as_owner(feed: Feed, config_file: Path, state: Path, now: dt.datetime) -> bytes:
+def _as_owner(
+    feed: Feed, config_file: Path, state: Path, now: dt.datetime, newest: Newest | None
+) -> bytes:
     """Return the check as JSON. Run it with the rights of the feed's account."""
     try:
-        found = of_export(feed, config_file, Ledger(state), now)
+        found = of_export(feed, config_file, Ledger(state), now, newest)
     except Failure as failure:
         found = Check(NAME, failure.code, failure.message)
     values = {"code": int(found.code), "text": found.text, "open": found.is_open}
     return json.dumps(values).encode()
 
 
-def of_export(feed: Feed, config_file: Path, ledger: Ledger, now: dt.datetime) -> Check:
+def of_export(
+    feed: Feed,
+    config_file: Path,
+    ledger: Ledger,
+    now: dt.datetime,
+    newest: Newest | None = None,
+) -> Check:
     """Return the check of an export's content, by its receipts or by validation. Raise Failure."""
+    if newest and not _is_fetched(feed, ledger.path.parent, newest):
+        return _open(feed, f"not checked: {newest.name} was not fetched yet")
     if last := judged(feed, config_file, ledger):
         return from_receipt(last, ledger, feed.time_zone)
+    feed = kept.on_host(feed, ledger.path.parent)
     # Without receipts of this export alone the rules are needed.
     from roster_upload.delivery.judging import refusal  # noqa: PLC0415
     from roster_upload.diff.compare import check_export  # noqa: PLC0415
 
-    report = check_export(feed, Night.containing(feed, now).day)
+    report = check_export(feed, Night.containing(feed, now).day, newest.name if newest else "")
     if not report.accepted:
         raise refusal(report, feed.feed)
     return _open(feed, "it breaks no rule, but was not compared with the last delivery")
@@ -87,7 +106,7 @@ def judged(feed: Feed, config_file: Path, ledger: Ledger) -> Receipt | None:
             Exit.LOCAL, f"{error.filename} cannot be read ({error.strerror}). Look at this file"
         ) from None
     if any(receipt.source.sha256 for receipt in history):
-        digest = _digest(feed)
+        digest = _digest(feed, ledger.path.parent)
         return _last_judgement(history, digest, since) if digest else None
     return None
 
@@ -123,8 +142,22 @@ def _open(feed: Feed, text: str) -> Check:
     return Check(NAME, Exit.OK, text, is_open=True)
 
 
-def _digest(feed: Feed) -> str:
+def _is_fetched(feed: Feed, state: Path, newest: Newest) -> bool:
+    """Return whether the last fetched export is the newest one on its server."""
+    last = kept.last(feed, state)
+    if not last:
+        return False
+    modified = stamp(dt.datetime.fromtimestamp(last.modified, dt.UTC))
+    return (kept.name_of(feed, state), last.size, modified) == (
+        newest.name, newest.bytes, newest.modified,
+    )  # fmt: skip
+
+
+def _digest(feed: Feed, state: Path) -> str:
     """Return the SHA-256 of the export as a delivery computes it. Raise Failure."""
+    if isinstance(feed.source, SftpSource):
+        last = kept.last(feed, state)
+        return last.sha256 if last else ""
     export = exports.find(feed.source, is_opaque=feed.is_opaque)
     if export.is_folder:
         with exports.snapshot(export, feed.maximum_bytes) as copy:

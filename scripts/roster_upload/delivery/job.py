@@ -7,7 +7,8 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from roster_upload.config import Feed
 from roster_upload.delivery.steps import Steps
@@ -24,6 +25,9 @@ from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import printable
+
+if TYPE_CHECKING:
+    from roster_upload.fetch.folder import RemoteFile
 
 Outgoing = Snapshot | Built  # the file to send: the export, or the package made of it
 
@@ -73,7 +77,10 @@ class Job:
     command: str
     digest: str
     started: dt.datetime
+    config_file: Path
     holds: str = ""  # the vendor's file in words, once a transfer has begun
+    fetched: RemoteFile | None = None  # the file on the SIS's server, once it is found
+    is_at_vendor: bool = False  # whether the vendor had this export before
 
     @property
     def receipt(self) -> Receipt:

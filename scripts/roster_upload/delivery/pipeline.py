@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 from roster_upload import __version__
 from roster_upload.config import load
-from roster_upload.delivery import closing, private_copy, readiness
+from roster_upload.delivery import closing, fetching, private_copy, readiness
 from roster_upload.delivery.at_vendor import AtVendor, require_news
 from roster_upload.delivery.job import Draft, Job, Outgoing, beside, now
 from roster_upload.delivery.judging import Judge
+from roster_upload.delivery.private_copy import source_of
 from roster_upload.delivery.recorder import NOTHING_SENT, Recorder
 from roster_upload.delivery.sending import Sender
 from roster_upload.exits import Exit, Failure
@@ -28,11 +30,9 @@ from roster_upload.host.memory import exhausted
 from roster_upload.notify.channels import heartbeat
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
-from roster_upload.records.parts import File
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
 from roster_upload.records.summary import summary_line
-from roster_upload.terminal.printable import path_text
 
 
 class Delivery:
@@ -96,11 +96,14 @@ class Delivery:
                 return Exit.OK, self._deliver(held)
         except AtVendor as end:
             self.recorder.leaves_receipt = end.leaves_receipt
+            if self.job:
+                self.job.is_at_vendor = True
             return Exit.OK, end.message
         except stop.Stopped as stopped:
             return self._stopped(stopped)
         except Failure as failure:
-            self.draft.update(outcome=Outcome.of_failure(failure.code))
+            source = replace(self.receipt.source, cause=failure.cause)
+            self.draft.update(outcome=Outcome.of_failure(failure.code), source=source)
             if failure.code is Exit.PAUSED:
                 self.recorder.leaves_receipt = not self._is_recorded_tonight()
             return failure.code, failure.message
@@ -149,7 +152,8 @@ class Delivery:
         if self.command == "rehearse":
             return Sender(job).rehearse(package, to_come)
         Sender(job).transfer(package, lambda: self._begin_transfer(package))
-        return self._summary()
+        fetching.tidy(job)
+        return self._summary() + fetching.left_text(job)
 
     def _job(self) -> Job:
         """Return the job from the configuration and the ledger. Raise Failure."""
@@ -161,7 +165,7 @@ class Delivery:
             deadline=stamp(night.deadline),
             in_window=night.in_window,
             minutes_to_deadline=night.minutes_to_deadline,
-            source=File(path=path_text(feed.source)),
+            source=source_of(feed),
         )
         self.job = job = Job(
             feed=feed,
@@ -172,6 +176,7 @@ class Delivery:
             command=self.command,
             digest=self.digest,
             started=self.started,
+            config_file=self.config_file,
         )
         job.history = self.recorder.history()
         return job

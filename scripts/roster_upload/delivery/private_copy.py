@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from roster_upload import export as exports
-from roster_upload.delivery import freshness
+from roster_upload.config import Feed
+from roster_upload.delivery import fetching, freshness
 from roster_upload.delivery.job import Job, Outgoing, no_room
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.records import package_store
 from roster_upload.records.night import stamp
 from roster_upload.records.parts import File
+from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import path_text
 from roster_upload.validation.archive import content_digest
@@ -31,12 +33,23 @@ def file_of(file: Outgoing, known: File | None = None) -> File:
     )
 
 
+def source_of(feed: Feed) -> File:
+    """Return the entry of a feed's source in a receipt, before the export is found."""
+    if isinstance(feed.source, SftpSource):
+        return File(path=feed.origin, origin=feed.origin)
+    return File(path=path_text(feed.source), origin=feed.source_origin)
+
+
 @contextlib.contextmanager
 def taken(job: Job) -> Iterator[Snapshot]:
     """Yield a private copy of the export, or of an accepted package. Raise Failure."""
     if job.command == "resend":
         with exports.workplace() as folder, job.draft.phase("snapshot"):
             yield _accepted_package(job, folder / "export")
+        return
+    if isinstance(job.feed.source, SftpSource):
+        with fetching.fetched(job) as copy:
+            yield copy
         return
     left = job.night.seconds_left()
     with job.draft.phase("settle", min(job.feed.settle_minutes * 60, left)):

@@ -122,8 +122,8 @@ def room(feed: Feed) -> Check:
     if not free[state]:
         return Check("free space", Exit.LOCAL, f"{state} is full: no delivery can be recorded")
     try:
-        with contextlib.suppress(Failure):  # its own check reports it
-            found = exports.find(feed.source, is_opaque=feed.is_opaque)
+        with contextlib.suppress(Failure):  # its own check reports it. One to fetch has no size
+            found = exports.find(exports.path_of(feed), is_opaque=feed.is_opaque)
             size, _ = found.written()
         if 0 < size <= feed.maximum_bytes:  # a larger one is refused before it is copied
             exports.require_room(found, size, Path(copies))

@@ -22,6 +22,9 @@ LOOK_SECONDS = 0.2  # between two writes of the bytes that are sent
 MOST = {"since": 253_370_764_800, "until": 253_370_764_800, "done": 1 << 53, "size": 1 << 53}
 # The steps by the names of their phases, as in a receipt's `seconds`. Other phases are too short.
 WORDS: Mapping[str, str] = {
+    "find": "waiting until the SIS's server has the whole export",
+    "fetch": "fetching the export",
+    "remove": "removing the delivered export from its server",
     "settle": "waiting until the export is written",
     "snapshot": "copying and hashing the export",
     "package": "making the package",
@@ -104,11 +107,11 @@ class Steps:
             self.at = replace(self.at, done=self._size, size=self._size)
         self.show(self.at)
 
-    def __call__(self, done: int, size: int) -> None:
-        """Note that the server has acknowledged `done` of `size` bytes."""
-        self._size = size
-        since = self.at.since if self.at and self.at.name == "write" else time.time()
-        self.at = Step("write", since, done=done, size=size)
+    def __call__(self, done: int, size: int, name: str = "write") -> None:
+        """Note that a server has acknowledged, or has sent, `done` of `size` bytes."""
+        self._size = size if name == "write" else 0
+        since = self.at.since if self.at and self.at.name == name else time.time()
+        self.at = Step(name, since, done=done, size=size)
         self.show(self.at)
 
     def show(self, step: Step) -> None:

@@ -63,26 +63,31 @@ def compare(before: Path, after: Path, feed: Feed, night: dt.date) -> Answer:
     return Answer(night, old, new, guard.judge(feed, old.baseline, new.baseline, night))
 
 
-def check_path(path: Path, options: ValidationOptions, night: dt.date, key: bytes = b"") -> Report:
+def check_path(
+    path: Path, options: ValidationOptions, night: dt.date, key: bytes = b"", name: str = ""
+) -> Report:
     """Check a zip, or a folder of CSV files as it would be packed. Raise Failure."""
     export = exports.find(path, is_opaque=options.format == OPAQUE)
     if export.is_folder:
         with exports.snapshot(export, options.maximum_bytes) as copy:
-            return check(copy.path, options, name=export.path.name, key=key, night=night)
+            return check(copy.path, options, name=name or export.path.name, key=key, night=night)
     try:
-        return check(export.path, options, key=key, night=night)
+        return check(export.path, options, name=name, key=key, night=night)
     except OSError as error:
         raise Failure(Exit.SOURCE, f"{export.path} cannot be read: {error.strerror}") from None
 
 
-def check_export(feed: Feed, night: dt.date) -> Report:
-    """Check the package that a feed would send. Raise Failure."""
-    options = ValidationOptions.from_feed(feed)
+def check_export(feed: Feed, night: dt.date, name: str = "") -> Report:
+    """Check the package that a feed would send. Raise Failure.
+
+    `name` is that of an export that was fetched.
+    """
+    options, path = ValidationOptions.from_feed(feed), exports.path_of(feed)
     if not feed.has_steps:
-        return check_path(feed.source, options, night)
+        return check_path(path, options, night, name=name)
     from roster_upload.package.outgoing import build_package  # noqa: PLC0415 - only steps need it
 
-    export = exports.find(feed.source, is_opaque=feed.is_opaque)
+    export = exports.find(path, is_opaque=feed.is_opaque)
     with exports.snapshot(export, feed.maximum_bytes) as copy:
         built = build_package(feed, copy.path, copy.path.with_name("package.zip"), night)
         report = check(built.path if built else copy.path, options, night=night)

@@ -12,6 +12,7 @@ from roster_upload.config import Feed
 from roster_upload.diff.package import Package
 from roster_upload.diff.people import Diff, Wish, between
 from roster_upload.exits import Exit, Failure
+from roster_upload.fetch.kept import on_host
 from roster_upload.host.credentials import credential
 from roster_upload.package.outgoing import build_package
 from roster_upload.records.ledger import Ledger
@@ -42,7 +43,7 @@ def owner(feed: Feed, state: Path) -> int:
 def differences(feed: Feed, state: Path, wish: Wish) -> tuple[Diff, dict[str, str]]:
     """Return the changes by tonight's export, and the names of schools. Raise Failure."""
     night = Night.containing(feed, dt.datetime.now(dt.UTC)).deadline.date()
-    with exports.workplace() as folder, _tonight(feed, night) as export:
+    with exports.workplace() as folder, _tonight(on_host(feed, state), night) as export:
         last = _package(
             feed, _last(feed, state, folder / "last"), "the last accepted package", night
         )
@@ -59,7 +60,7 @@ def _package(feed: Feed, path: Path, title: str, night: dt.date) -> Package:
 @contextlib.contextmanager
 def _tonight(feed: Feed, night: dt.date) -> Iterator[Path]:
     """Yield a private copy of tonight's package. Raise Failure."""
-    export = exports.find(feed.source)
+    export = exports.find(exports.path_of(feed))
     with exports.snapshot(export, feed.maximum_bytes) as copy:
         out = copy.path.with_name("package.zip")
         built = build_package(feed, copy.path, out, night)

@@ -37,9 +37,13 @@ def credential(feed: str, slot: str) -> bytes:
         ) from None
 
 
-def previous(folder: Path, feed: str) -> Path:
+# The slots of credentials that a rotation has replaced: at the vendor, and at the SIS.
+FORMER = ("previous", "source_previous")
+
+
+def previous(folder: Path, feed: str, slot: str = FORMER[0]) -> Path:
     """Return the file of the credential that was in use before a rotation."""
-    return folder / "previous" / feed / "previous"
+    return folder / "previous" / feed / slot
 
 
 def is_outlived(path: Path, accepted: str, now: dt.datetime) -> bool:

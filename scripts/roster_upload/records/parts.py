@@ -31,7 +31,22 @@ class File(Part):
     sha256: str = key(digest, "digest of the file")
     content: str = key(text, "digest of the contents of a zip, which ignores its time stamps")
     modified: str = key(moment, "when the export was written")
+    origin: str = key(text, "address of the server that the export comes from")
+    name: str = key(text, "name of the export on that server")
+    cause: str = key(
+        text,
+        "why there was no export: `no_match`, `permission`, `file_server`, `network`, `host_key`, "
+        "`login` or another exit code's name in small letters",
+    )
+    after: str = key(text, "what became of the file on its server: `removed` or `left`")
+    note: str = key(text, "why it was left")
     steps: Mapping[str, Any] = key(table(plain), "declared steps, with their counts", {})
+
+    def is_same_remote(self, other: File) -> bool:
+        """Return whether two files are one and the same file on a server."""
+        both = ((one.origin, one.name, one.bytes, one.modified) for one in (self, other))
+        first, second = both
+        return bool(self.name) and first == second
 
     def is_same(self, other: File) -> bool:
         """Return whether two files have the same content, except for time stamps in their zips.

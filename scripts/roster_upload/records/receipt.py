@@ -77,6 +77,10 @@ DELIVERIES = ("send", "resend")
 RUNS = (*DELIVERIES, "rehearse")  # commands whose receipts have all keys
 # States of the vendor's file after a failed transfer: names of `transfer.info.Holds`.
 UNSURE = ("new", "unknown", "part")
+OF_SOURCE = (
+    "the export: `path`, `bytes`, `sha256`, `modified`, `content`. One from a server also has "
+    "`origin`, `name`, `after` (`removed`, `left`) and `note`. `cause` says why there is none"
+)
 KILLED = (
     "the run of {started} was killed before its end by the system (out of memory), a signal or a "
     "power cut. {holds}"
@@ -121,9 +125,7 @@ class Receipt:
     minutes_to_deadline: float | None = key(
         maybe(number), "minutes from the start to the deadline", None
     )
-    source: File = key(
-        File.parse, "the export: `path`, `bytes`, `sha256`, `modified`, `content`", File()
-    )
+    source: File = key(File.parse, OF_SOURCE, File())
     package: File = key(
         File.parse,
         "the package made of the export: `bytes`, `sha256`, `content`, `steps`. Empty "
@@ -187,8 +189,8 @@ class Receipt:
     attempts: int = key(whole, "attempts of the transfer", 0)
     seconds: Mapping[str, float] = key(
         table(number),
-        "seconds by phase: `settle`, `snapshot`, `package`, `validate`, `guard`, `dns`, `tcp`, "
-        "`kex`, `auth`, `open`, `list`, `write`, `close`, `rename`, `verify`",
+        "seconds by phase: `fetch`, `settle`, `snapshot`, `package`, `validate`, `guard`, `dns`, "
+        "`tcp`, `kex`, `auth`, `open`, `list`, `write`, `close`, `rename`, `verify`",
         {},
     )
     program: str = key(text, "version of the program")

@@ -42,6 +42,7 @@ def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> li
             "feed": name,
             "configured": _written(files[name]) if name in files else None,
             "credential": _written(configuration / "credentials" / name / "current"),
+            "source_credential": _written(configuration / "credentials" / name / "source_current"),
             "starts": {unit: stamp(at) for unit, at in starts.get(name, {}).items()},
             **receipts,
             "trouble": trouble or receipts.get("trouble"),

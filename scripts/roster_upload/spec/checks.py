@@ -18,6 +18,8 @@ from typing import Any
 
 from roster_upload.spec import spec
 from roster_upload.spec.formats import ONEROSTER, TRADITIONAL_KINDS, columns
+from roster_upload.spec.sources import FORM as SFTP_FORM
+from roster_upload.spec.sources import SFTP, SftpSource
 from roster_upload.spec.values import parse_days, parse_host_key, parse_time
 
 SEVERITIES = ("error", "warning", "ignore")
@@ -85,13 +87,31 @@ def feed_name(value: str) -> str:
     return value
 
 
-def source(value: str) -> Path:
-    """Return the path of an export."""
+def source(value: str) -> Path | SftpSource:
+    """Return the path of an export, or its address on an SFTP server."""
+    if value.lower().startswith(SFTP):
+        try:
+            found = SftpSource.parse(SFTP + words(value)[len(SFTP) :])
+            host(found.host)
+            for part in (found.username, found.folder or "/", found.name):
+                words(part)
+        except ValueError as error:
+            raise ValueError(f"{shown_source(value)!r} {error}") from None
+        return found
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
+        raise ValueError(
+            f"{shown_source(value)!r} must be an absolute path or an address {SFTP_FORM}"
+        )
     if not value.startswith("/") or value.endswith("/"):
         raise ValueError(f"{value!r} must be the absolute path of a file or a folder")
     if re.search(r"[*?\[]", value.rpartition("/")[0]):
         raise ValueError(f"{value!r} may hold * and ? in its last part only")
     return Path(words(value))
+
+
+def shown_source(value: str) -> str:
+    """Return an address without the password that somebody has put into it."""
+    return re.sub(r"(?<=//)([^/@:]*):[^/]*@", r"\1:...@", value)
 
 
 def host(value: str) -> str:

@@ -7,10 +7,10 @@ import socket
 
 import paramiko
 
-from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.spec.values import HostKey
 from roster_upload.terminal.printable import printable
+from roster_upload.transfer.account import Account
 from roster_upload.transfer.packets import BoundedPacketizer
 
 # The offer, the best first. Versions of paramiko that lack an algorithm skip it.
@@ -110,9 +110,9 @@ def offered_key_types(pins: tuple[HostKey, ...], algorithms: str = "modern") -> 
     return list(dict.fromkeys(offered))
 
 
-def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
+def make_transport(connection: socket.socket, account: Account) -> paramiko.Transport:
     """Return a transport that offers only the feed's algorithms and the pinned key types."""
-    is_legacy = feed.algorithms == "legacy"
+    is_legacy = account.algorithms == "legacy"
     off = {} if is_legacy else {"pubkeys": ["ssh-rsa"]}  # a signature with SHA-1
     transport = paramiko.Transport(connection, disabled_algorithms=off)
     transport.packetizer = BoundedPacketizer(connection)  # an argument only since paramiko 3
@@ -123,7 +123,7 @@ def make_transport(connection: socket.socket, feed: Feed) -> paramiko.Transport:
     if not hasattr(transport, "advertise_strict_kex"):
         # Without strict key exchange, packets can be removed under these unseen (CVE-2023-48795).
         wanted["digests"].sort(key=lambda name: name.endswith(ENCRYPT_THEN_MAC))
-    wanted["key_types"] = offered_key_types(feed.host_keys, feed.algorithms)
+    wanted["key_types"] = offered_key_types(account.host_keys, account.algorithms)
     for option, names in wanted.items():
         available = getattr(options, option)
         chosen = tuple(name for name in names if name in available)

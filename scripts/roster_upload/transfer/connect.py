@@ -13,7 +13,8 @@ from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.terminal.printable import printable
-from roster_upload.transfer.directory import NEW_LOGIN, RemoteDirectory
+from roster_upload.transfer.account import Account
+from roster_upload.transfer.directory import LOGIN_ACCEPTED, RemoteDirectory
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.messages import ConnectionLost, SftpStatusError
 from roster_upload.transfer.packets import bound
@@ -24,7 +25,7 @@ from roster_upload.transfer.watchdog import Times, Watchdog
 
 
 def _open_session(
-    transport: paramiko.Transport, feed: Feed, info: ConnectionInfo, watchdog: Watchdog
+    transport: paramiko.Transport, account: Account, info: ConnectionInfo, watchdog: Watchdog
 ) -> Sftp:
     """Open the SFTP session after the login. Raise Failure."""
     with info.phase("open"):
@@ -48,8 +49,9 @@ def _open_session(
                 code = Exit.PERMISSION if transport.is_active() else Exit.VANISHED
             raise Failure(
                 code,
-                f"{feed.remote_host} ({info.address}) opened no SFTP session for "
-                f"{feed.username}: {_reason(error)}. {NEW_LOGIN}",
+                f"{account.remote_host} ({info.address}) opened no SFTP session for "
+                f"{account.username}: {_reason(error)}. {LOGIN_ACCEPTED}. "
+                f"{account.contact.new_session}",
             ) from None
     info.extensions = tuple(sorted(sftp.extensions))
     return sftp
@@ -60,6 +62,26 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (ConnectionLost, paramiko.SSHException, EOFError, OSError)):
         return printable(str(error)) or "no reason given"
     return f"its answer is malformed ({type(error).__name__})"
+
+
+@contextlib.contextmanager
+def session(
+    account: Account,
+    secret: bytes,
+    info: ConnectionInfo,
+    *,
+    login: str = "",
+    limit: float | None = None,
+    times: Times | None = None,
+) -> Iterator[Sftp]:
+    """Yield an SFTP session after the login. Disconnect after the block. Raise Failure.
+
+    `login` is the method that the server accepted for a password before. The connection ends with
+    `Exit.SILENT` after `limit` seconds and the time of a clean-up.
+    """
+    watchdog = Watchdog(limit, times)
+    with in_time(watchdog, limit), logged_in(account, secret, info, watchdog, login) as transport:
+        yield _open_session(transport, account, info, watchdog)
 
 
 @contextlib.contextmanager
@@ -77,11 +99,9 @@ def remote_directory(
     The connection ends with `Exit.SILENT` after `limit` seconds and the time of a clean-up. A
     refused request or a lost connection in the block raises Failure.
     """
-    watchdog = Watchdog(limit, times)
     # The profile may be older than a change from a key to a password.
     login = profile.login if profile and profile.login != "publickey" else ""
-    with in_time(watchdog, limit), logged_in(feed, secret, info, watchdog, login) as transport:
-        sftp = _open_session(transport, feed, info, watchdog)
+    with session(feed, secret, info, login=login, limit=limit, times=times) as sftp:
         if profile and profile.login != info.method:
             info.learned = dataclasses.replace(profile, login=info.method)
         learned = profile.temporary_name if profile else ""

@@ -71,10 +71,7 @@ ADVICE = {
     Exit.TRANSFER: "the server refused {doing} in {folder}: {why}. If it refuses again, ask the "
     "vendor",
 }
-NEW_LOGIN = (
-    "The login itself was accepted. If the account is new, its password may have to be reset first "
-    "through the link in the vendor's e-mail"
-)
+LOGIN_ACCEPTED = "The login itself was accepted"
 NO_ROOM = ". This server does not report its free space: its disk or the quota may be full"
 LOSSES = {
     Exit.VANISHED: "ended the connection",
@@ -310,7 +307,9 @@ class RemoteDirectory:
             why=refused,
             is_what=is_what,
         )
-        hint = f". {NEW_LOGIN}" if code is Exit.PERMISSION and not self.is_seen else ""
+        hint = ""
+        if code is Exit.PERMISSION and not self.is_seen:
+            hint = f". {LOGIN_ACCEPTED}. {self.feed.contact.new_session}"
         if code is Exit.TRANSFER and self.doing in (STEPS["write"], STEPS["close"]):
             hint = NO_ROOM if STATVFS not in self.sftp.extensions else hint
         return Failure(code, f"{self.feed.remote_host}: {text}{hint}")

@@ -13,8 +13,9 @@ from roster_upload.transfer.messages import (
     NAME,
     OPENDIR,
     READDIR,
+    Attributes,
     SftpStatusError,
-    names_in,
+    entries_in,
     packed,
 )
 from roster_upload.transfer.session import Session
@@ -45,12 +46,16 @@ class Listing:
 
     def names(self) -> list[str]:
         """Return the names. Raise SftpStatusError, also for an endless listing."""
+        return [name.decode("utf-8", "replace") for name, _ in self.entries()]
+
+    def entries(self) -> list[tuple[bytes, Attributes]]:
+        """Return the names and what the server reports of each. Raise SftpStatusError."""
         if not self._handle:
             self.begin()
-        found: list[str] = []
+        found: list[tuple[bytes, Attributes]] = []
         try:
             for answers, body in enumerate(self._answers(), 1):
-                found += names_in(body)
+                found += entries_in(body)
                 if len(found) + answers > MOST_NAMES:
                     raise _endless(f"more than {MOST_NAMES:,} names and answers")
         except SftpStatusError:

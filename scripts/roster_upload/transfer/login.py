@@ -11,9 +11,9 @@ from typing import Any
 
 import paramiko
 
-from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.terminal.printable import printable
+from roster_upload.transfer.account import Account
 from roster_upload.transfer.info import ConnectionInfo
 
 LONGEST_PROMPT = 2_000  # characters of a server's prompts that are examined
@@ -42,23 +42,27 @@ class OtherMethod(Exception):
 
 
 def log_in(
-    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, info: ConnectionInfo
+    transport: paramiko.Transport,
+    account: Account,
+    secret: bytes,
+    method: str,
+    info: ConnectionInfo,
 ) -> None:
     """Log in once. A refused login is never repeated, since servers lock accounts.
 
     A login with an unknown outcome counts as refused, for the same reason. Raise Failure. Raise
     OtherMethod if the server does not accept `method`, but accepts another one for passwords.
     """
-    account = f"{feed.username} at {feed.remote_host}"
+    where = where_of(account)
     with info.phase("auth"):
         try:
             if method == "publickey":
-                more = transport.auth_publickey(feed.username, private_key(secret))
+                more = transport.auth_publickey(account.username, private_key(secret))
             elif method == "password":
-                more = transport.auth_password(feed.username, password(secret), fallback=False)
+                more = transport.auth_password(account.username, password(secret), fallback=False)
             else:
                 answer = one_prompt(password(secret), account)
-                more = transport.auth_interactive(feed.username, answer)
+                more = transport.auth_interactive(account.username, answer)
         except paramiko.BadAuthenticationType as error:
             taken = list(filter(None, error.allowed_types))
             # The server may have rejected the method before it looked at the secret.
@@ -68,8 +72,8 @@ def log_in(
                 raise refused_login(account, secret, "was refused") from None
             raise Failure(
                 Exit.LOGIN,
-                f"{account}: the server accepts {_listed(taken)}, not {method}. Compare the secret "
-                "with the one that the vendor gave you",
+                f"{where}: the server accepts {_listed(taken)}, not {method}. Compare the secret "
+                f"with the one that {account.contact.name} gave you",
             ) from None
         except Failure:
             raise
@@ -78,14 +82,15 @@ def log_in(
         if more:
             raise Failure(
                 Exit.SECOND_FACTOR,
-                f"{account}: after the {kind_of(secret)} the server asks for more "
-                f"({_listed(more)}). Ask the vendor for an account without a second factor",
+                f"{where}: after the {kind_of(secret)} the server asks for more "
+                f"({_listed(more)}). Ask {account.contact.name} for an account without a second "
+                "factor",
             )
     info.method = method
 
 
 def _login_failure(
-    transport: paramiko.Transport, account: str, secret: bytes, error: Exception
+    transport: paramiko.Transport, account: Account, secret: bytes, error: Exception
 ) -> Failure:
     """Return the failure for an error during a login."""
     if "info request" in str(error):  # paramiko's error for RFC 4252, section 8
@@ -102,13 +107,16 @@ def _login_failure(
 
 
 def log_in_last(
-    transport: paramiko.Transport, feed: Feed, secret: bytes, method: str, info: ConnectionInfo
+    transport: paramiko.Transport,
+    account: Account,
+    secret: bytes,
+    method: str,
+    info: ConnectionInfo,
 ) -> None:
     """Log in by the last method that is left. Raise Failure."""
     try:
-        log_in(transport, feed, secret, method, info)
+        log_in(transport, account, secret, method, info)
     except OtherMethod:
-        account = f"{feed.username} at {feed.remote_host}"
         raise refused_login(account, secret, "was refused") from None
 
 
@@ -116,20 +124,24 @@ def _listed(names: list[str]) -> str:
     return printable(", ".join(names))
 
 
-def refused_login(account: str, secret: bytes, end: str) -> Failure:
+def where_of(account: Account) -> str:
+    """Return the login and its server, for messages."""
+    return f"{account.username} at {account.remote_host}"
+
+
+def refused_login(account: Account, secret: bytes, end: str) -> Failure:
     return Failure(
         Exit.LOGIN,
-        f"the login {account} {end}. It is not tried again, since servers lock accounts. Check the "
-        f"{kind_of(secret)}. A new account cannot log in until its password has been reset through "
-        "the link in Imagine Learning's e-mail",
+        f"the login {where_of(account)} {end}. It is not tried again, since servers lock accounts. "
+        f"Check the {kind_of(secret)}. {account.contact.new_account}",
     )
 
 
-def _expired(account: str, how: str) -> Failure:
+def _expired(account: Account, how: str) -> Failure:
     return Failure(
         Exit.PASSWORD_EXPIRED,
-        f"{account}: the server asks for a new password ({how}). Set one through the vendor's "
-        "reset link and install it with rotate_credentials.yml",
+        f"{where_of(account)}: the server asks for a new password ({how}). "
+        f"{account.contact.new_password}",
     )
 
 
@@ -161,7 +173,7 @@ def password(secret: bytes) -> str:
     return text
 
 
-def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
+def one_prompt(secret: str, account: Account) -> Callable[..., list[str]]:
     """Return a handler that answers one hidden prompt for the password.
 
     It raises Failure for a code, a new password or a second prompt.
@@ -182,8 +194,9 @@ def one_prompt(secret: str, account: str) -> Callable[..., list[str]]:
             return [secret]
         raise Failure(
             Exit.SECOND_FACTOR,
-            f"{account}: the server asks for more than the password ({printable(shown)}). Ask the "
-            "vendor for an account without a second factor",
+            f"{where_of(account)}: the server asks for more than the password "
+            f"({printable(shown)}). Ask {account.contact.name} for an account without a second "
+            "factor",
         )
 
     return answer

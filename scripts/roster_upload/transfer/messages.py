@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from roster_upload.exits import Exit
 from roster_upload.terminal.printable import printable
 
-(INIT, VERSION, OPEN, CLOSE, WRITE, FSTAT) = (1, 2, 3, 4, 6, 8)
+(INIT, VERSION, OPEN, CLOSE, READ, WRITE, FSTAT) = (1, 2, 3, 4, 5, 6, 8)
 (OPENDIR, READDIR, REMOVE, MKDIR, STAT, RENAME) = (11, 12, 13, 14, 17, 18)
-(STATUS, HANDLE, NAME, ATTRS, EXTENDED, EXTENDED_REPLY) = (101, 102, 104, 105, 200, 201)
+(STATUS, HANDLE, DATA, NAME, ATTRS) = (101, 102, 103, 104, 105)
+(EXTENDED, EXTENDED_REPLY) = (200, 201)
 (OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED) = (0, 1, 2, 3, 4, 8)
 POSIX_RENAME = "posix-rename@openssh.com"
 
@@ -46,7 +47,7 @@ BROKEN = (ConnectionLost, struct.error)
 # The attributes of filexfer-02, section 5, in their order: flag and format.
 ATTRIBUTES = ((0x01, ">Q"), (0x02, ">II"), (0x04, ">I"), (0x08, ">II"))
 SIZE, MODE, TIMES = 0x01, 0x04, 0x08
-FOLDER_MODE, FORMAT_MASK = 0o040000, 0o170000
+FOLDER_MODE, FILE_MODE, FORMAT_MASK = 0o040000, 0o100000, 0o170000
 
 
 class Attributes:
@@ -66,6 +67,11 @@ class Attributes:
     def is_folder(self) -> bool:
         """Return whether the server reports a folder."""
         return self._kind == FOLDER_MODE
+
+    @property
+    def may_be_file(self) -> bool:
+        """Return whether the server reports a regular file, or reports no kind."""
+        return self._kind in (0, FILE_MODE)
 
     @property
     def _kind(self) -> int:
@@ -103,8 +109,11 @@ class Attributes:
 
 
 def packed(text: str) -> bytes:
-    """Return a text as SSH sends it: its length in bytes, then UTF-8."""
-    data = text.encode("utf-8")
+    """Return a text as SSH sends it: its length in bytes, then UTF-8.
+
+    Names from a listing may hold other bytes. They are sent back as they came.
+    """
+    data = text.encode("utf-8", "surrogateescape")
     return struct.pack(">I", len(data)) + data
 
 
@@ -114,14 +123,14 @@ def string_at(body: bytes, at: int) -> tuple[bytes, int]:
     return body[at + 4 : at + 4 + length], at + 4 + length
 
 
-def names_in(body: bytes) -> Iterator[str]:
-    """Yield the names in an answer (draft-ietf-secsh-filexfer-02, section 7)."""
+def entries_in(body: bytes) -> Iterator[tuple[bytes, Attributes]]:
+    """Yield names with their attributes (draft-ietf-secsh-filexfer-02, section 7)."""
     at = 4
     for _ in range(struct.unpack(">I", body[:4])[0]):
         name, at = string_at(body, at)
         _, at = string_at(body, at)
-        _, at = Attributes.at(body, at)
-        yield name.decode("utf-8", "replace")
+        attributes, at = Attributes.at(body, at)
+        yield name, attributes
 
 
 def string_pairs(body: bytes) -> Iterator[tuple[str, str]]:

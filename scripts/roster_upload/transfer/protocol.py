@@ -1,4 +1,4 @@
-"""The SFTP requests that an upload needs, version 3 (draft-ietf-secsh-filexfer-02).
+"""The SFTP requests that an upload and a fetch need, version 3 (draft-ietf-secsh-filexfer-02).
 
 paramiko's own `put` drops the answers to its last writes, and closes an incomplete file like a
 complete one (https://github.com/paramiko/paramiko/blob/main/paramiko/sftp_file.py). Here each
@@ -15,6 +15,7 @@ from roster_upload.transfer.listing import Listing
 from roster_upload.transfer.messages import (
     ATTRS,
     CLOSE,
+    DATA,
     EXTENDED,
     EXTENDED_REPLY,
     FSTAT,
@@ -23,6 +24,7 @@ from roster_upload.transfer.messages import (
     NO_SUCH_FILE,
     OPEN,
     POSIX_RENAME,
+    READ,
     REMOVE,
     RENAME,
     STAT,
@@ -33,6 +35,7 @@ from roster_upload.transfer.messages import (
 )
 from roster_upload.transfer.session import Session
 
+READ_FLAGS = 0x01
 CREATE_FLAGS = 0x02 | 0x08 | 0x10  # write, create, truncate
 READ_ONLY_FLAG = 0x01  # of statvfs
 STATVFS = "statvfs@openssh.com"
@@ -40,7 +43,19 @@ HASHES = {"check-file", "check-file-name"}  # servers announce either name
 
 
 class Sftp(Session):
-    """The SFTP requests that an upload needs."""
+    """The SFTP requests that an upload and a fetch need."""
+
+    def open_to_read(self, path: str) -> bytes:
+        """Return the handle of a file to read. Raise SftpStatusError."""
+        return self._ask(OPEN, packed(path) + struct.pack(">II", READ_FLAGS, 0), HANDLE)
+
+    def post_read(self, handle: bytes, offset: int, count: int) -> int:
+        """Request a piece of a file. Return the request's number."""
+        return self.post(READ, handle + struct.pack(">QI", offset, count))
+
+    def take_data(self, number: int) -> bytes:
+        """Return the piece that was requested. Raise SftpStatusError, also at the file's end."""
+        return string_at(self.take(number, DATA), 0)[0]
 
     def post_create(self, path: str) -> int:
         """Request a new or emptied file, without any attributes. Return the request's number."""
@@ -158,6 +173,10 @@ class Sftp(Session):
     def make_folder(self, path: str) -> None:
         """Make one remote folder, without any attributes."""
         self._ask(MKDIR, packed(path) + struct.pack(">I", 0))
+
+    def entries(self, folder: str) -> list[tuple[bytes, Attributes]]:
+        """Return the names in a remote folder with their attributes. Raise SftpStatusError."""
+        return Listing(self, folder).entries()
 
     def names(self, folder: str) -> list[str]:
         """Return the names in a remote folder. Raise SftpStatusError."""

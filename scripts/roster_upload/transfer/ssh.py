@@ -18,10 +18,10 @@ from typing import Any
 
 import paramiko
 
-from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.terminal.printable import printable
+from roster_upload.transfer.account import Account
 from roster_upload.transfer.algorithms import CHACHA, HandshakeLog, make_transport
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.login import OtherMethod, kind_of, log_in, log_in_last, refused_login
@@ -37,11 +37,11 @@ def fingerprint(blob: bytes) -> str:
     return f"SHA256:{digest}"
 
 
-def open_socket(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> socket.socket:
+def open_socket(account: Account, info: ConnectionInfo, watchdog: Watchdog) -> socket.socket:
     """Connect to the first of the server's addresses that answers. Raise Failure."""
-    where = f"{feed.remote_host}, port {feed.remote_port}"
+    where = f"{account.remote_host}, port {account.remote_port}"
     with info.phase("dns"):
-        found = _resolve(feed, watchdog.left(watchdog.times.connect))
+        found = _resolve(account, watchdog.left(watchdog.times.connect))
     errors = []
     with info.phase("tcp"):
         for family, kind, protocol, _, address in found:
@@ -57,7 +57,7 @@ def open_socket(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> socket.
     )
 
 
-def _resolve(feed: Feed, seconds: float) -> list[Any]:
+def _resolve(account: Account, seconds: float) -> list[Any]:
     """Return the server's addresses. Raise Failure.
 
     A thread asks for them, since a resolver accepts no time limit.
@@ -66,7 +66,7 @@ def _resolve(feed: Feed, seconds: float) -> list[Any]:
 
     def ask() -> None:
         try:
-            host, port = feed.remote_host, feed.remote_port
+            host, port = account.remote_host, account.remote_port
             answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             answers.put(error)
@@ -81,8 +81,8 @@ def _resolve(feed: Feed, seconds: float) -> list[Any]:
     why = getattr(answer, "strerror", None) or "it is not a host name"
     raise Failure(
         Exit.NETWORK,
-        f"{feed.remote_host} could not be resolved ({why}). Check remote_host and this host's name "
-        "servers",
+        f"{account.remote_host} could not be resolved ({why}). Check {account.contact.host_key} "
+        "and this host's name servers",
     )
 
 
@@ -109,10 +109,10 @@ def log_handshake(transport: paramiko.Transport) -> HandshakeLog:
 
 
 def negotiate(
-    transport: paramiko.Transport, feed: Feed, info: ConnectionInfo, watchdog: Watchdog
+    transport: paramiko.Transport, account: Account, info: ConnectionInfo, watchdog: Watchdog
 ) -> None:
     """Exchange keys with the server and compare its host key with the pins. Raise Failure."""
-    where = f"{feed.remote_host} ({info.address})"
+    where = f"{account.remote_host} ({info.address})"
     log = log_handshake(transport)
     # paramiko's own limits are longer than ours, since our messages are better.
     seconds = watchdog.left(watchdog.times.connect)
@@ -122,7 +122,7 @@ def negotiate(
             transport.start_client(timeout=seconds)
         except Exception as error:  # noqa: BLE001 - malformed texts raise errors of any kind
             if missing := log.missing_kinds(transport):
-                message = _no_common(where, feed, missing, log.has_chacha_alone)
+                message = _no_common(where, account, missing, log.has_chacha_alone)
                 raise Failure(Exit.NEGOTIATION, message) from None
             message = f"{where} {_broken_off(error)}{log.banner_hint}"
             raise Failure(Exit.NETWORK, message) from None
@@ -136,13 +136,13 @@ def negotiate(
     except paramiko.SSHException as error:  # it has hung up meanwhile
         raise Failure(Exit.VANISHED, f"{where} ended the connection at once ({error})") from None
     info.host_key = fingerprint(blob)
-    if blob not in {pin.blob for pin in feed.host_keys}:
-        pins = ", ".join(fingerprint(pin.blob) for pin in feed.host_keys)
+    if blob not in {pin.blob for pin in account.host_keys}:
+        pins = ", ".join(fingerprint(pin.blob) for pin in account.host_keys)
         raise Failure(
             Exit.HOST_KEY,
             f"{where} has the host key {info.host_key}, but the pinned key is {pins}. Nothing was "
-            "sent, not even the password. Ask the vendor whether the key has changed before you "
-            "pin it",
+            f"sent, not even the password. Ask {account.contact.name} whether the key has changed "
+            "before you pin it",
         )
 
 
@@ -159,29 +159,32 @@ def _broken_off(error: Exception) -> str:
     return f"answered, but not as an SSH server does: {why}"
 
 
-def _no_common(where: str, feed: Feed, missing: str, has_chacha_alone: bool) -> str:
+def _no_common(where: str, account: Account, missing: str, has_chacha_alone: bool) -> str:
     """Return the message for a server without a common algorithm."""
-    advice = "Ask the vendor for a newer server, or pin a host key of the server's other types"
+    people = account.contact
+    advice = f"Ask {people.name} for a newer server, or pin a host key of the server's other types"
     if has_chacha_alone:
         advice = (
             f"The server offers only {CHACHA}, which this program's SSH library (paramiko) does "
-            "not support. Ask the vendor to offer aes256-gcm@openssh.com or aes256-ctr, too"
+            f"not support. Ask {people.name} to offer aes256-gcm@openssh.com or aes256-ctr, too"
         )
-    elif feed.algorithms == "modern":
-        advice += ". `algorithms = legacy` adds the algorithms of old servers"
+    elif account.algorithms == "modern":
+        advice += f". `{people.prefix}algorithms = legacy` adds the algorithms of old servers"
     return f"{where} and this program have no algorithm in common ({missing}). {advice}"
 
 
 @contextlib.contextmanager
-def _agreed(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> Iterator[paramiko.Transport]:
+def _agreed(
+    account: Account, info: ConnectionInfo, watchdog: Watchdog
+) -> Iterator[paramiko.Transport]:
     """Yield a connection to the right server, before the login. Raise Failure."""
     with (
-        contextlib.closing(open_socket(feed, info, watchdog)) as connection,
+        contextlib.closing(open_socket(account, info, watchdog)) as connection,
         watchdog.over(connection),
-        contextlib.closing(make_transport(connection, feed)) as transport,
+        contextlib.closing(make_transport(connection, account)) as transport,
     ):
         with stop.deferred():
-            negotiate(transport, feed, info, watchdog)
+            negotiate(transport, account, info, watchdog)
         watchdog.moved()
         transport.auth_timeout = watchdog.left(watchdog.times.answer)
         try:
@@ -192,7 +195,7 @@ def _agreed(feed: Feed, info: ConnectionInfo, watchdog: Watchdog) -> Iterator[pa
 
 @contextlib.contextmanager
 def logged_in(
-    feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str = ""
+    account: Account, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str = ""
 ) -> Iterator[paramiko.Transport]:
     """Yield a connection after the login. Raise Failure.
 
@@ -202,40 +205,39 @@ def logged_in(
     """
     first = "publickey" if kind_of(secret) == "key" else method or "password"
     with contextlib.ExitStack() as stack:
-        transport = stack.enter_context(_agreed(feed, info, watchdog))
+        transport = stack.enter_context(_agreed(account, info, watchdog))
         try:
             with stop.deferred():
-                log_in(transport, feed, secret, first, info)
+                log_in(transport, account, secret, first, info)
         except OtherMethod as other:
             stack.close()
             with info.phase("auth"):
-                _prove_turned_away(feed, secret, info, watchdog, first)
-            transport = stack.enter_context(_agreed(feed, info, watchdog))
+                _prove_turned_away(account, secret, info, watchdog, first)
+            transport = stack.enter_context(_agreed(account, info, watchdog))
             with stop.deferred():
-                log_in_last(transport, feed, secret, other.method, info)
+                log_in_last(transport, account, secret, other.method, info)
         watchdog.moved()
         transport.set_keepalive(KEEPALIVE_SECONDS)  # some servers hang up if it comes earlier
         yield transport
 
 
 def _prove_turned_away(
-    feed: Feed, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str
+    account: Account, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str
 ) -> None:
     """Raise Failure unless the server still does not offer a login method.
 
     Some servers no longer offer a method after they refused it. Another attempt by the next method
     could then lock the account.
     """
-    with _agreed(feed, info, watchdog) as transport:
+    with _agreed(account, info, watchdog) as transport:
         try:
             with stop.deferred():
-                transport.auth_none(feed.username)
+                transport.auth_none(account.username)
         except paramiko.BadAuthenticationType as error:
             if method not in error.allowed_types:
                 return
         except Exception:  # noqa: BLE001, S110 - as in a handshake
             pass  # the outcome is unknown, so the login counts as refused
-        account = f"{feed.username} at {feed.remote_host}"
         raise refused_login(account, secret, "was refused")
 
 

@@ -123,7 +123,7 @@ def test_a_folder_is_known_by_its_package(host: Host) -> None:
     host.configure(format="oneroster-1.1", remote_name="OneRoster.zip", source=str(folder))
     assert look(host).code is Exit.REFUSED
     assert "Run roster-upload check maple-grove" in look(host).text
-    assert content._digest(config.load(host.folder / "maple-grove.toml"))
+    assert content._digest(config.load(host.folder / "maple-grove.toml"), host.state)
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b"null", b'{"code": 99, "text": ""}'])

@@ -73,6 +73,34 @@ def test_hosts_of_different_files_or_of_unknown_ones(oak: str, tmp_path: Path) -
     assert messages(tmp_path, of(MAPLE, oak)) == []
 
 
+FETCHING = MAPLE + "roster_upload_source: sftp://sis@sis.example/{feed}/*.zip\n"
+REMOVING = FETCHING + "roster_upload_source_after: remove\n"
+
+
+def test_a_host_does_not_remove_what_another_one_fetches(tmp_path: Path) -> None:
+    oak = "roster_upload_feed: oak\ndistrict_name: Oak\ndistrict_site_code: '2'\n"
+    oak += "roster_upload_source: sftp://sis@sis.example/elm/One.zip\n"
+    (text,) = messages(tmp_path, of(REMOVING, oak))
+    for part in (
+        "elm of maple removes sftp://sis@sis.example/elm/*.zip after its delivery",
+        "but oak of oak fetches the same file",
+        "roster_upload_source_after: keep",
+    ):
+        assert part in text
+
+
+def test_hosts_fetch_files_of_their_own(tmp_path: Path) -> None:
+    of_oak = REMOVING.replace("elm", "oak").replace("'1'", "'2'")
+    assert messages(tmp_path / "other", of(REMOVING, of_oak)) == []
+    assert messages(tmp_path / "kept", of(FETCHING, FETCHING.replace("'1'", "'2'"))) == []
+
+
+def test_an_unknown_source_hides_no_target(tmp_path: Path) -> None:
+    oak = OTHER + "roster_upload_source: sftp://sis@sis.example/{{ x | lower }}/*.zip\n"
+    (text,) = messages(tmp_path, of(REMOVING, oak))
+    assert "deliver to the same file" in text
+
+
 def test_nothing_is_known_about_encrypted_files(tmp_path: Path) -> None:
     sealed = {"host_vars/oak/vault.yml": "$ANSIBLE_VAULT;1.2;AES256;x\n61\n"}
     assert messages(tmp_path, of(MAPLE, OTHER, **sealed)) == []

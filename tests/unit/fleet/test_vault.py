@@ -22,6 +22,8 @@ KEYS = vault.Vault([("mine", VaultSecret(b"a key of some length"))])
 def test_every_secret_comes_back_as_it_is(secret: str) -> None:
     entry = {"secret": secret, "since": "2026-11-01"}
     assert vault.parse(vault.render(entry), "it") == entry
+    with_source = {**entry, "source": {**entry, "next": secret}}
+    assert vault.parse(vault.render(with_source), "it") == with_source
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,11 @@ def test_a_day_may_be_written_as_one() -> None:
         ("password: 'x'", "keys secret, since, next"),
         ("- secret", "keys secret, since, next"),
         ("secret: 'it's'", "is not valid YAML in line 1"),
+        ("source: 'x'", "source may contain the keys secret, since, next and nothing else"),
+        ("source: {secret: 12345}", "source: secret is not a text"),
+        ("source: {source: {secret: 'x'}}", "source may contain the keys secret, since, next and"),
+        ("source:\n  secret: a#b #12345", "source: secret: YAML reads the # in it"),
+        ("source: {since: '1.8.2026'}", "source: since is not a day such as 2026-08-31"),
         ("secret: 'x'\nsince: '31.8.2026'", "since is not a day such as 2026-08-31"),
         ("secret: 'x'\nsince: '20260831'", "since is not a day such as 2026-08-31"),
     ],
@@ -62,6 +69,12 @@ def test_a_problem_is_reported_without_its_value(text: str, message: str) -> Non
     assert "x/feed.vault" in str(failed.value)
     for value in ("12345", "it's"):
         assert value not in str(failed.value)
+
+
+@pytest.mark.parametrize("source", [{}, {"secret": "x"}, {"next": "a\nb\n", "since": "2026-01-01"}])
+def test_the_sources_secret_is_a_part_of_the_file(source: dict[str, str]) -> None:
+    for entry in ({"source": source}, {"secret": "s", "source": source}):
+        assert vault.parse(vault.render(entry), "it") == entry
 
 
 def test_an_unencrypted_file_is_refused(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_key_is_never_taken_for_a_password(secret: bytes) -> None:
 def test_a_password_answers_one_hidden_prompt(
     rounds: list[list[tuple[str, bool]]], code: Exit | None
 ) -> None:
-    answer = login.one_prompt(PASSWORD, "me at there")
+    answer = login.one_prompt(PASSWORD, FEED)
     given: list[str] = []
     with pytest.raises(Failure) if code else contextlib.nullcontext() as failed:
         for prompts in rounds:
@@ -157,7 +157,7 @@ def test_a_password_answers_one_hidden_prompt(
 
 
 def test_an_instruction_counts_behind_the_first_prompt() -> None:
-    answer = login.one_prompt(PASSWORD, "me at there")
+    answer = login.one_prompt(PASSWORD, FEED)
     text = "Use a new password of twelve letters"
     assert answer("Welcome", text, [("Password: ", False)]) == [PASSWORD]
     with pytest.raises(Failure) as failed:

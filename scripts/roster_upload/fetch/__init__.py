@@ -1,0 +1,1 @@
+"""Fetch an export from the SIS's SFTP server."""
