@@ -25,7 +25,7 @@ from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure
-from roster_upload.host import stop
+from roster_upload.host import share, stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
 from roster_upload.host.patience import OF_MOUNTS, answered
@@ -205,6 +205,13 @@ def _unreadable(path: Path, error: OSError) -> Failure:
     )
 
 
+def _unmounted(feed: Feed, failure: SourceFailure) -> SourceFailure:
+    """Return the failure of an export on a share, with the reason why it was not mounted."""
+    if found := share.trouble(feed.feed, feed.source_origin):
+        return SourceFailure(f"no share at {feed.source_origin}: {found.text}", found.cause)
+    return failure
+
+
 def _state(export: Export) -> State:
     found = []
     for path in export.files:
@@ -236,6 +243,10 @@ def _look(feed: Feed) -> tuple[Export, State]:
         return answered(look) if is_mounted else look()
     except TimeoutError as error:
         raise _unreadable(path, error) from None
+    except SourceFailure as failure:
+        if failure.cause != "file_server":
+            raise
+        raise _unmounted(feed, failure) from None
 
 
 def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None]) -> Export:
