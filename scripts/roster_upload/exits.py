@@ -67,3 +67,11 @@ class Failure(Exception):
         self.code = code
         self.message = "\n".join(printable(line, LONGEST_MESSAGE) for line in lines)
         super().__init__(self.message)
+
+
+class SourceFailure(Failure):
+    """A missing export. `cause` names the reason in receipts, in one word of JSON."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(Exit.SOURCE, message)
+        self.cause = cause

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.config import Feed
-from roster_upload.exits import Exit, Failure
-from roster_upload.host import share, stop
+from roster_upload.exits import Exit, Failure, SourceFailure
+from roster_upload.host import stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
 from roster_upload.host.patience import OF_MOUNTS, answered
@@ -39,14 +39,6 @@ LATEST_SECONDS = int(dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # For each file: name, inode, size in bytes, times of modification and inode change (ns).
 State = tuple[tuple[str, int, int, int, int], ...]
-
-
-class SourceFailure(Failure):
-    """A missing export. `cause` names the reason in receipts, in one word of JSON."""
-
-    def __init__(self, message: str, cause: str) -> None:
-        super().__init__(Exit.SOURCE, message)
-        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -192,7 +184,7 @@ def _is_file(path: Path) -> bool:
     return stat.S_ISREG(path.lstat().st_mode)
 
 
-def _unreadable(path: Path, error: OSError) -> Failure:
+def _unreadable(path: Path, error: OSError) -> SourceFailure:
     if error.errno in OF_MOUNTS:
         return SourceFailure(
             f"{path_text(path)} cannot be read ({error.strerror}). Its file server does not "
@@ -203,13 +195,6 @@ def _unreadable(path: Path, error: OSError) -> Failure:
         f"{path_text(path)} cannot be read ({error.strerror}). Let the user {user_name()} read it",
         "permission",
     )
-
-
-def _unmounted(feed: Feed, failure: SourceFailure) -> SourceFailure:
-    """Return the failure of an export on a share, with the reason why it was not mounted."""
-    if found := share.trouble(feed.feed, feed.source_origin):
-        return SourceFailure(f"no share at {feed.source_origin}: {found.text}", found.cause)
-    return failure
 
 
 def _state(export: Export) -> State:
@@ -242,11 +227,13 @@ def _look(feed: Feed) -> tuple[Export, State]:
     try:
         return answered(look) if is_mounted else look()
     except TimeoutError as error:
-        raise _unreadable(path, error) from None
-    except SourceFailure as failure:
-        if failure.cause != "file_server":
-            raise
-        raise _unmounted(feed, failure) from None
+        failure = _unreadable(path, error)
+    except SourceFailure as missing:
+        failure = missing
+    if is_mounted:
+        said = share.explained(feed.feed, feed.source_origin, failure.message, failure.cause)
+        raise SourceFailure(said.text, said.cause) from None
+    raise failure
 
 
 def wait_until_stable(feed: Feed, left_seconds: float, log: Callable[[str], None]) -> Export:

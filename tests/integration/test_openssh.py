@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.probe import probe
 from support import rosters, waiting
 from support.container import reserved_port, running
-from support.district import FOLDER, District
+from support.district import FEED, FOLDER, District
 from support.vendor import attempt
 
 pytestmark = pytest.mark.lab
@@ -33,7 +35,7 @@ PermitRootLogin prohibit-password
 PidFile none
 LogLevel VERBOSE
 ChrootDirectory /vendor/files
-ForceCommand internal-sftp
+ForceCommand internal-sftp -l INFO
 Subsystem sftp internal-sftp
 """
 
@@ -175,3 +177,40 @@ def test_a_password_is_not_asked_for(district: District, vendor: OpenSsh) -> Non
     code, told = attempt(district)
     assert code == Exit.LOGIN
     assert "publickey" in told
+
+
+def test_an_export_is_fetched_and_removed(district: District, vendor: OpenSsh) -> None:
+    """By a key, the newest of names of any kind, once it has stopped growing."""
+    folder = vendor.home / "files" / "exports of tonight"
+    folder.mkdir()
+    (folder / "older.zip").write_bytes(b"x")
+    os.utime(folder / "older.zip", (time.time() - 90_000,) * 2)
+    newest = folder / "100% größe\n.zip"
+    newest.write_bytes(district.export.read_bytes()[:1000])
+    (district.credential.parent / f"{FEED}_source_current").write_bytes(vendor.key)
+    district.configure(
+        username="root",
+        auth="key",
+        source=f"sftp://root@127.0.0.1:{vendor.port}/exports%20of%20tonight/*.zip",
+        source_host_keys=[vendor.host_key],
+        source_auth="key",
+        source_after="remove",
+        quiet_seconds=2,
+    )
+    started = district.start("send", FEED)
+    waiting.until(lambda: "opendir" in vendor.log, "the look at the folder")
+    newest.write_bytes(district.export.read_bytes())
+    _, told = started.communicate()
+    assert started.returncode == Exit.OK, told
+    assert district.is_delivered
+    assert [path.name for path in folder.iterdir()] == ["older.zip"]
+    assert district.last["source"]["after"] == "removed"
+    assert "\\n" in district.last["source"]["name"]
+    district.configure(
+        username="root",
+        auth="key",
+        source=f"sftp://root@127.0.0.1:{vendor.port}/exports%20of%20nobody/*.zip",
+        source_host_keys=[vendor.host_key],
+    )
+    assert district.send()[0] == Exit.SOURCE
+    assert district.last["source"]["cause"] == "remote_path"

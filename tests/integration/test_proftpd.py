@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from roster_upload import config
@@ -17,7 +20,7 @@ from roster_upload.transfer.probe import probe
 from roster_upload.transfer.profile import Profile
 from support import waiting
 from support.container import reserved_port, running
-from support.district import FOLDER, USER, District
+from support.district import FEED, FOLDER, USER, District
 from support.vendor import attempt
 
 pytestmark = pytest.mark.lab
@@ -178,3 +181,31 @@ def test_a_missing_folder_is_told_or_made(district: District, vendor: ProFtpd) -
     assert attempt(district)[0] == Exit.OK
     made = (vendor.home / "files" / folder / "OneRoster.zip").read_bytes()
     assert made == district.export.read_bytes()
+
+
+def test_an_export_is_fetched_and_removed(district: District, vendor: ProFtpd) -> None:
+    folder = vendor.home / "files" / "exports of tonight"
+    folder.mkdir()
+    newest = folder / "100% größe.zip"
+    newest.write_bytes(district.export.read_bytes())
+    for path, hours in ((newest, 20), (folder / "older.zip", 30)):
+        path.touch()
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+    folder.chmod(0o777)
+    secret = district.credential.parent / f"{FEED}_source_current"
+    source = f"sftp://{quote(USER)}@127.0.0.1:{vendor.port}/exports%20of%20tonight/"
+    keys = {"source_host_keys": [vendor.host_key], "source_after": "remove", "attempts": 3}
+    secret.write_text("another")
+    district.configure(source=f"{source}*.zip", **keys)
+    wrong = "Login failed): Incorrect password"
+    before = vendor.log.count(wrong)
+    assert district.send()[0] == Exit.SOURCE
+    waiting.until(lambda: vendor.log.count(wrong) > before, "the session's log")
+    assert vendor.log.count(wrong) == before + 1, "a refused login is tried once"
+    secret.write_text(PASSWORD)
+    code, told = district.send()
+    assert code == Exit.OK, told
+    assert district.is_delivered
+    assert [path.name for path in folder.iterdir()] == ["older.zip"]
+    district.configure(source=f"{source}missing.zip", **keys)
+    assert "older.zip" in district.send()[1]

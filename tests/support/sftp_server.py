@@ -111,7 +111,7 @@ def leftover(server: object, name: str = "0badcafe", **changes: Any) -> str:
 
 
 KINDS = {
-    messages.OPEN: "open", messages.CLOSE: "close", messages.WRITE: "write",
+    messages.READ: "read", messages.OPEN: "open", messages.CLOSE: "close", messages.WRITE: "write",
     messages.FSTAT: "fstat", messages.OPENDIR: "opendir", messages.READDIR: "readdir",
     messages.REMOVE: "remove", messages.MKDIR: "mkdir", messages.STAT: "stat",
     messages.RENAME: "rename",

@@ -9,7 +9,7 @@ import datetime as dt
 from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
 from roster_upload.delivery import readiness
-from roster_upload.exits import Exit
+from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.host.credentials import credential
 from roster_upload.records.night import stamp
@@ -53,6 +53,8 @@ def login(given: argparse.Namespace) -> int:
         from roster_upload.cli import source  # noqa: PLC0415
 
         return source.login(given)
+    if getattr(given, "json", False):
+        raise Failure(Exit.USAGE, "login: --json needs --source")
     quiet_paramiko()
     feed = config.load(config_file(given))
     secret = credential(feed.feed, given.slot)

@@ -15,8 +15,8 @@ from roster_upload import __version__
 from roster_upload.delivery import freshness
 from roster_upload.delivery.at_vendor import AtVendor, sent_tonight
 from roster_upload.delivery.job import Job, beside
-from roster_upload.exits import Failure
-from roster_upload.export import Snapshot, SourceFailure
+from roster_upload.exits import Failure, SourceFailure
+from roster_upload.export import Snapshot
 from roster_upload.fetch import kept
 from roster_upload.records.night import stamp
 from roster_upload.spec.sources import SftpSource

@@ -6,8 +6,7 @@ import contextlib
 import struct
 from collections.abc import Iterator
 
-from roster_upload.exits import Exit, Failure
-from roster_upload.export import SourceFailure
+from roster_upload.exits import Exit, Failure, SourceFailure
 from roster_upload.fetch.account import SourceAccount
 from roster_upload.transfer.directory import LOSSES, meaning_of
 from roster_upload.transfer.info import ConnectionInfo

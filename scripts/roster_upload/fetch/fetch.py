@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roster_upload.config import Feed
-from roster_upload.export import Hashing, Snapshot, SourceFailure, require_free, too_large
+from roster_upload.exits import SourceFailure
+from roster_upload.export import Hashing, Snapshot, require_free, too_large
 from roster_upload.fetch.account import account_of
 from roster_upload.fetch.failure import NO_TIME, Changed, explained
 from roster_upload.fetch.folder import RemoteFile, SourceFolder
 from roster_upload.fetch.reader import read
 from roster_upload.fetch.settle import wait_until_stable
-from roster_upload.transfer.connect import session
+from roster_upload.transfer import connect
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.messages import CLOSE
 from roster_upload.transfer.watchdog import Times
@@ -47,7 +48,7 @@ def fetch(
     copy.unlink(missing_ok=True)  # of an earlier attempt
     with (
         explained(account, info),
-        session(account, secret, info, limit=limit, times=times) as sftp,
+        connect.session(account, secret, info, limit=limit, times=times) as sftp,
         explained(account, info),
     ):
         folder = SourceFolder(sftp, account)

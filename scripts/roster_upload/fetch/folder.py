@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from roster_upload.exits import Exit
-from roster_upload.export import SourceFailure, is_match
+from roster_upload.exits import Exit, SourceFailure
+from roster_upload.export import is_match
 from roster_upload.fetch.account import SourceAccount
 from roster_upload.fetch.failure import NO_MATCH
 from roster_upload.terminal.printable import printable

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roster_upload.config import Feed
-from roster_upload.export import SourceFailure
+from roster_upload.exits import SourceFailure
 from roster_upload.fetch.account import account_of
 from roster_upload.fetch.failure import explained
 from roster_upload.fetch.folder import RemoteFile, SourceFolder
-from roster_upload.transfer.connect import session
+from roster_upload.transfer import connect
 from roster_upload.transfer.info import ConnectionInfo
 
 
@@ -26,7 +26,7 @@ def look(feed: Feed, secret: bytes, info: ConnectionInfo, *, limit: float | None
     account = account_of(feed)
     with (
         explained(account, info),
-        session(account, secret, info, limit=limit) as sftp,
+        connect.session(account, secret, info, limit=limit) as sftp,
         explained(account, info),
     ):
         try:

@@ -7,7 +7,7 @@ from roster_upload.exits import Failure
 from roster_upload.fetch.account import account_of
 from roster_upload.fetch.failure import explained
 from roster_upload.fetch.folder import RemoteFile, SourceFolder
-from roster_upload.transfer.connect import session
+from roster_upload.transfer import connect
 from roster_upload.transfer.info import ConnectionInfo
 
 
@@ -22,7 +22,7 @@ def remove(
     try:
         with (
             explained(account, info),
-            session(account, secret, info, limit=limit) as sftp,
+            connect.session(account, secret, info, limit=limit) as sftp,
             explained(account, info),
         ):
             folder = SourceFolder(sftp, account)

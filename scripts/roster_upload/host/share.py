@@ -56,6 +56,14 @@ class Trouble:
     text: str
 
 
+def explained(feed: str, url: str, message: str, cause: str) -> Trouble:
+    """Return a failure to read a feed's export on a share, with the reason if it is known."""
+    found = trouble(feed, url) if cause == "file_server" else None
+    if found:
+        return Trouble(found.cause, f"{url} was not mounted: {found.text}")
+    return Trouble(cause, f"{message}. It is mounted from {url}")
+
+
 def trouble(feed: str, url: str) -> Trouble | None:
     """Return why a feed's share at a URL was not mounted, or None if nothing is known."""
     server = url.partition("//")[2].partition("/")[0]

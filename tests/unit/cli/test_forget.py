@@ -38,10 +38,12 @@ def forget(tmp_path: Path) -> int:
     return parser.main([f"--config-dir={tmp_path}", f"--state-dir={tmp_path}", "forget", FEED])
 
 
+@pytest.mark.parametrize("slot", ["previous", "source_previous"])
 @pytest.mark.parametrize(("day", "stays"), [("2026-10-31", True), ("2026-11-02", False)])
 def test_a_delivery_after_the_rotation_ends_the_former_credential(
-    tmp_path: Path, former: Path, day: str, stays: bool
+    tmp_path: Path, former: Path, day: str, stays: bool, slot: str
 ) -> None:
+    former = former.rename(former.with_name(slot))
     sent = {"feed": FEED, "outcome": "sent", "command": "send", "started": f"{day}T07:10:00Z"}
     Ledger(tmp_path / FEED).append(Receipt.parse(sent))
     assert forget(tmp_path) == Exit.OK

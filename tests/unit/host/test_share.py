@@ -61,3 +61,15 @@ def test_a_missing_password_is_the_cause(notes: Path, monkeypatch: pytest.Monkey
     found = share.trouble("alder", URL)
     assert found
     assert found.cause == "login"
+
+
+def test_the_reason_replaces_what_the_system_says(notes: Path) -> None:
+    said = "/srv/roster-source/alder/One.zip cannot be read"
+    unknown = share.explained("alder", GUEST, said, "file_server")
+    assert unknown == share.Trouble("file_server", f"{said}. It is mounted from {GUEST}")
+    (notes / "alder.share").write_text("mount error(111): could not connect to 10.0.0.9")
+    known = share.explained("alder", GUEST, said, "file_server")
+    assert known.cause == "network"
+    assert known.text.startswith(f"{GUEST} was not mounted: the file server cannot be reached")
+    other = share.explained("alder", GUEST, "there is no export", "no_match")
+    assert other == share.Trouble("no_match", f"there is no export. It is mounted from {GUEST}")
