@@ -25,7 +25,7 @@ from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure, SourceFailure
-from roster_upload.host import stop
+from roster_upload.host import share, stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
 from roster_upload.host.patience import OF_MOUNTS, answered

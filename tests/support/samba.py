@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab import settings
@@ -40,20 +39,48 @@ mkdir -p /run/samba /var/log/samba
 """
 
 
-@dataclass
 class Samba:
-    """A running file server, and the folder that it shares."""
+    """A file server with one user, and the folder that it shares."""
 
-    port: int
-    folder: Path
-    _tree: Path
+    def __init__(self, root: Path, password: str) -> None:
+        subprocess.run(["cp", "--archive", "--reflink=auto", tree(), root], check=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._root = root
+        self.folder = root / "srv/share"
+        self.folder.mkdir(mode=0o755)
+        (root / "etc/samba/smb.conf").write_text(CONFIG.format(port=self.port, share=SHARE))
+        self.set_password(password)
 
     def set_password(self, password: str) -> None:
         """Change the password of the server's only user."""
         subprocess.run(
-            ["chroot", self._tree, "smbpasswd", "-s", "-a", USER],
+            ["chroot", self._root, "smbpasswd", "-s", "-a", USER],
             input=f"{password}\n{password}\n".encode(), check=True, capture_output=True,
         )  # fmt: skip
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the server, and end it with all connections after the block."""
+        command = [*TIED, *NAMESPACES, "chroot", self._root, "smbd", "--foreground"]
+        # At its end it sends a signal to its whole session.
+        process = subprocess.Popen(
+            [*command, "--no-process-group"], start_new_session=True, text=True
+        )
+        try:
+            wait(self._answers, 30, "Samba")
+            yield
+        finally:
+            if pid := first_process(process):
+                end(pid)
+            process.wait()
+
+    def _answers(self) -> bool:
+        """Return whether the server accepts connections."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
 
 def tree() -> Path:
@@ -76,37 +103,3 @@ def tree() -> Path:
             subprocess.run(["chroot", made, "sh"], input=PREPARE.encode(), check=True)
             made.rename(found)
     return found
-
-
-@contextlib.contextmanager
-def serving(folder: Path, password: str) -> Iterator[Samba]:
-    """Start a server in a copy of the tree below `folder`. End it after the block."""
-    root = folder / "samba"
-    subprocess.run(["cp", "--archive", "--reflink=auto", tree(), root], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = root / "srv/share"
-    shared.mkdir(mode=0o755)
-    (root / "etc/samba/smb.conf").write_text(CONFIG.format(port=port, share=SHARE))
-    server = Samba(port, shared, root)
-    server.set_password(password)
-    # At its end it sends a signal to its whole session.
-    process = subprocess.Popen(
-        [*TIED, *NAMESPACES, "chroot", root, "smbd", "--foreground", "--no-process-group"],
-        start_new_session=True, text=True,
-    )  # fmt: skip
-    try:
-        wait(lambda: _answers(port), 30, "Samba")
-        yield server
-    finally:
-        if pid := first_process(process):
-            end(pid)
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    """Return whether the server accepts connections."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False

@@ -80,7 +80,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         path.write_text(rendered(path.suffix[1:], mount))
     (tmp_path / "roster-share@.service").write_text(rendered("service", mount))
     done = subprocess.run([tool, "verify", *paths], capture_output=True, text=True, check=False)
-    own = [line for line in done.stderr.splitlines() if "roster" in line and " man " not in line]
+    own = [line for line in done.stderr.splitlines() if "roster" in line and "man " not in line]
     assert own == []
 
 
