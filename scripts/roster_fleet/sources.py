@@ -70,9 +70,9 @@ class SmbSource:
             bad = {",", "\\"} | ({"%"} if part in {domain, user} else set())
             if bad & set(part) or part != part.strip():
                 raise ValueError(
-                    f"{shown!r} cannot be mounted: a comma, a backslash, and a space at either end "
-                    "are not possible in a user, a share and a folder, nor a percent sign in a "
-                    "user. Write a domain as DOMAIN;USER, or rename the folder"
+                    f"{shown!r} cannot be mounted. Its user, share and folders must not hold a "
+                    "comma, a backslash, or a space at either end, nor a user a percent sign. "
+                    "Write a domain as DOMAIN;USER, or rename the folder"
                 )
         share, folder = folders[0], "/".join(folders[1:])
         return cls(domain, user, found[1] or found[2], port, share, folder, name)

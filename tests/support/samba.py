@@ -63,7 +63,7 @@ class Samba:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Run the server, and end it with all connections after the block."""
-        command = [*TIED, *NAMESPACES, "chroot", self._root, "smbd", "--foreground"]
+        command = [*TIED, *NAMESPACES, "chroot", str(self._root), "smbd", "--foreground"]
         # At its end it sends a signal to its whole session.
         process = subprocess.Popen(
             [*command, "--no-process-group"], start_new_session=True, text=True
