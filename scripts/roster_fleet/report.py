@@ -265,6 +265,7 @@ FEED = table(
         "configured": nullable(moment),
         "credential": maybe(moment),
         "source_credential": maybe(moment),
+        "sealed": maybe(several(table({"key": word, "pcrs": several(whole)})), []),
         "starts": maybe(mapping(moment)),
         "nights": maybe(several(night, LONGEST_LIST), []),
         "last": maybe(RECEIPT),

@@ -18,6 +18,7 @@ from support.lab_hosts import (
     receipts,
     remote_path,
     sha256,
+    site,
     wait_for,
 )
 
@@ -270,3 +271,51 @@ def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path:
         assert f'roster_upload_last_success_timestamp_seconds{{feed="{name}"}}' in (
             metrics.content_string
         )
+
+
+HOST_KEY = "/var/lib/systemd/credential.secret"
+LOCKED = f"this host cannot open its secrets: its key {HOST_KEY} was replaced"
+
+
+def exit_code(host: Host, unit: str) -> str:
+    return str(host.check_output("systemctl show --property=ExecMainStatus --value %s", unit))
+
+
+def assert_said(feed: Feed) -> None:
+    """Check that the alarm has reported the locked secrets everywhere, and once."""
+    host, name = connect(feed["host"]), feed["feed"]
+    wait_for(f"the alarm of {name}", lambda: receipts(feed)[-1]["exit_code"] == 6, 60)
+    unit = f"roster-notify@{name}"
+    wait_for("the unit with the addresses", lambda: exit_code(host, unit) == "243", 60)
+    assert receipts(feed)[-1]["message"].startswith(LOCKED)
+    assert sum(r["exit_code"] == 6 for r in receipts(feed)) == 1
+    assert LOCKED in host.check_output(f"journalctl -p crit -o cat -u roster-alarm@{name}")
+    metrics = host.file(f"/var/cache/roster-upload/{name}/{name}.prom").content_string
+    assert f'roster_upload_exit_code{{feed="{name}"}} 6' in metrics
+
+
+def test_a_host_that_cannot_open_its_secrets_says_so_and_is_mended(
+    feeds: list[Feed], tmp_path: Path
+) -> None:
+    """Its key is another one, as after a restore of its disk. So the program cannot start."""
+    for feed in feeds:
+        if not any(r["outcome"] == "sent" for r in receipts(feed)):
+            assert operate(feed, f"send {feed['feed']}")[0] == 0
+    for feed in feeds:
+        host, name = connect(feed["host"]), feed["feed"]
+        host.check_output(f"rm {HOST_KEY} && systemd-creds setup")
+        assert host.run("systemctl start roster-upload@%s", name).failed
+        host.run("systemctl start roster-watch@%s", name)
+        assert exit_code(host, f"roster-watch@{name}") in ("0", "28")  # it needs no secret
+    for feed in feeds:
+        assert_said(feed)
+    # The host makes new keys of its own only if you say so. Then the guard holds.
+    site("--tags", "roster_credentials", "-e", "roster_credentials_replace_lost=true")
+    for feed in feeds:
+        name, digest = feed["feed"], new_export(feed, tmp_path)
+        code, told = operate(feed, f"send {name}")
+        assert code == 17, told
+        assert "written with another key" in told
+        code, told = operate(feed, f"approve {name} --digest {digest[:16]} --reason 'a new disk'")
+        assert code == 0, told
+        assert operate(feed, f"send {name}")[0] == 0

@@ -31,6 +31,7 @@ system ID=debian
 has python3
 has sudo
 has root
+has tpm
 package installed sudo
 folder /etc/ssh/sis-inbox
 socket tcp   LISTEN 0      128       0.0.0.0:22     0.0.0.0:*    users:(("sshd",pid=1,fd=3))

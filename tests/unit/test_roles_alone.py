@@ -252,6 +252,25 @@ def test_credentials_alone(tmp_path: Path) -> None:
     assert [one["name"] for one in args["credentials"]] == names
 
 
+def test_a_feeds_units_die_of_different_causes(tmp_path: Path) -> None:
+    """Watcher and alarm load no secret that has to be decrypted, and failures start the alarm."""
+    code, told = play(tmp_path, "roster_upload", with_scripts=True)
+    assert code == 0, told
+    texts = {
+        Path(file["path"]).stem.removesuffix("@"): file["content"]
+        for args in kept(tmp_path, "file_set")
+        for file in args["files"]
+        if file["path"].endswith("@.service")
+    }
+    loads = {name for name, text in texts.items() if "LoadCredentialEncrypted=" in text}
+    assert set(texts) - loads == {"roster-alarm", "roster-watch", "roster-forget"}
+    alarmed = {name for name, text in texts.items() if "\nOnFailure=roster-alarm@%i" in text}
+    assert alarmed == {"roster-upload", "roster-rehearse", "roster-watch", "roster-notify"}
+    notifying = {name for name, text in texts.items() if "\nOnSuccess=roster-notify@%i" in text}
+    assert notifying == {"roster-watch", "roster-alarm"}
+    assert "PrivateNetwork=yes" in texts["roster-watch"]
+
+
 def test_a_status_alone(tmp_path: Path) -> None:
     """The host has no program, and the table shows that."""
     code, told = play(tmp_path, "roster_status", with_scripts=True)

@@ -21,6 +21,9 @@ from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_credentials/library/systemd_credentials.py"
+# As Ansible has it: what lies in a role's module_utils is a part of ansible.module_utils.
+FOLDER = ROOT / "roles/roster_credentials/module_utils"
+PARTS = f"import ansible.module_utils; ansible.module_utils.__path__.append({str(FOLDER)!r})"
 TODAY = "2026-11-26"
 KEY = (
     ed25519.Ed25519PrivateKey.generate()
@@ -225,9 +228,9 @@ class Host:
             "_ansible_check_mode": check,
             "_ansible_remote_tmp": str(self.folder),
         }
-        text = f"import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')"
+        text = f"{PARTS}; import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')"
         if cut:
-            text = CUT.format(name=cut[0], at=cut[1], module=str(MODULE))
+            text = PARTS + CUT.format(name=cut[0], at=cut[1], module=str(MODULE))
         done = forks.having("ansible.module_utils.basic").run(
             text,
             stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
@@ -291,7 +294,7 @@ def test_what_cannot_be_read_any_more_is_not_replaced_by_a_new_one(host: Host) -
     for kind in ("bytes", "ssh_key"):
         result = host.run(host.slot("current", generate=kind))
         assert result["failed"]
-        assert "this host can no longer read" in result["msg"]
+        assert "this host can no longer decrypt" in result["msg"]
     assert host.path("current").read_text() == "of another machine"
     # A secret in the vault is not at risk.
     assert host.run(host.slot("current", secret="old"))["changed"]

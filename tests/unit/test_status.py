@@ -94,6 +94,13 @@ def test_the_watchers_words_are_the_reason() -> None:
             "amber",
             "its credential for the SIS's server is 388 days old, 365 are allowed",
         ),
+        (
+            {"sealed": [{"key": "host+tpm2", "pcrs": [7]}]},
+            "amber",
+            "sealed by the host's key and the TPM, with PCR 7. An update of Secure Boot would lock",
+        ),
+        ({"sealed": [{"key": "host+tpm2", "pcrs": [23]}]}, "green", ""),
+        ({"sealed": [{"key": "of a newer release", "pcrs": []}]}, "green", ""),
         ({"starts": {}}, "amber", "no delivery is planned"),
         ({"broken_at": 7}, "amber", "changed by hand, line 7"),
         ({"trouble": "its receipts are gone"}, "red", "its receipts are gone"),

@@ -51,6 +51,7 @@ for package; do
 done
 
 if [ -e /etc/district-firewall.json ]; then echo "has firewall"; fi
+if [ -e /dev/tpmrm0 ]; then echo "has tpm"; fi
 # Only root sees the names of the programs.
 $root ss -Hltunp 2>/dev/null | sed 's/^/socket /'
 echo "end"

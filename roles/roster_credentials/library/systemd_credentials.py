@@ -10,7 +10,10 @@ description:
   - Encrypts each secret with C(systemd-creds). Only the host with the key can read it, and there
     only a unit that loads it by the same name.
   - An encrypted file differs every time it is written. So the module decrypts and compares the
-    existing file. It writes a new one only if the secret, its name or the host's key has changed.
+    existing file. It writes a new one only if the secret, its name, the host's key or the kind of
+    seal has changed.
+  - A TPM binds the secrets to none of its PCRs. PCR 7, the default of C(systemd-creds), changes
+    with each update of Secure Boot's certificates, and would then lock all secrets.
   - C(systemd-creds) reads secrets from standard input. They are never an argument, an environment
     variable, an unencrypted file or a part of the result.
 options:
@@ -54,8 +57,8 @@ options:
         description:
           - Instead of O(credentials[].secret), the host generates random C(bytes) or an C(ssh_key)
             if it has no such credential.
-          - An existing file that cannot be decrypted is never replaced. A password in the place of
-            a key stays.
+          - An existing file that cannot be decrypted is only replaced with O(replace_lost). A
+            password in the place of a key stays.
         type: str
         choices: [bytes, ssh_key]
       source:
@@ -79,6 +82,12 @@ options:
     type: str
     choices: [auto, host, tpm2, host+tpm2]
     default: auto
+  replace_lost:
+    description:
+      - Whether the host generates a new secret in the place of one that it can no longer decrypt.
+        The old file stays beside it, hidden, as C(.NAME.lost).
+    type: bool
+    default: false
   lock:
     description:
       - A lock file, which the module takes for O(holder) first. The lock expires a quarter of an
@@ -135,6 +144,11 @@ lock:
   description: The holder of the lock - C(token), C(who), C(since).
   type: dict
   returned: if somebody else holds the lock
+lost:
+  description: The names of generated credentials that the host can no longer decrypt.
+  type: list
+  elements: str
+  returned: always
 public_keys:
   description: The public keys of the SSH keys that the host generated, by name.
   type: dict
@@ -148,9 +162,9 @@ import hashlib
 import json
 import os
 import stat
-import subprocess
 import time
 
+from ansible.module_utils import credential_seal
 from ansible.module_utils.basic import AnsibleModule
 
 MODE = 0o600
@@ -160,6 +174,23 @@ LOCK_SECONDS = 900  # a login, the longest step, takes a few minutes at most
 
 class Trouble(Exception):
     """The reason why a credential was not changed. The text says what to do, and has no secret."""
+
+
+LOST = (
+    "this host can no longer decrypt %s, which it generated itself. That happens after a change "
+    "of its TPM or of /var/lib/systemd/credential.secret. If you can restore that, do so. "
+    "Otherwise %s. Let the host generate a new one: run site.yml for it with "
+    "-e roster_credentials_replace_lost=true"
+)
+LOSSES = {
+    "bytes": "the packages that it stored for `resend` and `diff` are lost, and the guard holds "
+    "the next export until you approve it",
+    "ssh_key": "its key is lost, and the vendor has to install the new one",
+}
+
+
+class Lost(Trouble):
+    """The host cannot decrypt a secret that it generated itself."""
 
 
 class Held(Trouble):
@@ -221,20 +252,11 @@ def alone(path):
         os.close(handle)
 
 
-def systemd_creds(arguments, given=b""):
-    """Run systemd-creds. Return its exit code (int), standard output and error (bytes)."""
-    # Not module.run_command: that decodes, and a secret need not be decodable text.
-    done = subprocess.run(
-        ["systemd-creds", *arguments], input=given, capture_output=True, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 def held(credential):
     """Return the secret in a credential's file (bytes), or None if it cannot be read."""
     if not os.path.lexists(credential["path"]):
         return None
-    code, secret, _ = systemd_creds(
+    code, secret, _ = credential_seal.systemd_creds(
         ["decrypt", "--name=" + credential["name"], credential["path"], "-"]
     )
     return secret if code == 0 else None
@@ -333,16 +355,18 @@ def lasting(path):
         os.close(handle)
 
 
-def write(with_key, credential, secret):
-    """Replace a credential's file as a whole. Raise Trouble."""
-    since = timestamp(credential)
+def write(with_key, credential, secret, written):
+    """Replace a credential's file as a whole. Raise Trouble.
+
+    `written` is its time of modification in seconds of the epoch, or None for now.
+    """
     name, path = credential["name"], credential["path"]
-    code, sealed, error = systemd_creds(
-        ["encrypt", "--name=" + name, "--with-key=" + with_key, "-", "-"], secret
-    )
-    if code != 0:
-        reason = error.decode("utf-8", "replace").strip()
-        raise Trouble("systemd-creds could not encrypt the credential %s: %s" % (name, reason))
+    try:
+        sealed = credential_seal.sealed(name, with_key, secret)
+    except credential_seal.SealError as error:
+        raise Trouble(
+            "systemd-creds could not encrypt the credential %s: %s" % (name, error)
+        ) from None
     folder, base = os.path.split(path)
     if not os.path.isdir(folder):
         raise Trouble("there is no folder %s. Run site.yml, which makes it" % folder)
@@ -353,10 +377,40 @@ def write(with_key, credential, secret):
         new.write(sealed)
         new.flush()
         os.fsync(new.fileno())
-    if since is not None:
-        os.utime(waiting, (since, since))
+    if written is not None:
+        os.utime(waiting, (written, written))
     os.replace(waiting, path)
     lasting(path)
+
+
+class Sealer:
+    """Writes credentials with one kind of key, and knows whether a file has its seal."""
+
+    def __init__(self, params, check):
+        self.with_key = params["with_key"]
+        self.replace_lost = params["replace_lost"]
+        self.check = check
+        self.seal = None
+
+    def has_sealed(self, path):
+        """Return whether a readable file is sealed as a new one would be. Raise Trouble."""
+        if self.seal is None:
+            try:
+                data = credential_seal.sealed("probe", self.with_key, b"")
+            except credential_seal.SealError as error:
+                raise Trouble(
+                    "systemd-creds cannot encrypt with roster_credentials_key %s: %s"
+                    % (self.with_key, error)
+                ) from None
+            self.seal = credential_seal.seal_of(data)
+        with open(path, "rb") as file:
+            return credential_seal.seal_of(file.read()) == self.seal
+
+
+def set_aside(path):
+    """Hide a file that nobody can decrypt. systemd skips hidden files."""
+    folder, base = os.path.split(path)
+    os.replace(path, os.path.join(folder, ".%s.lost" % base))
 
 
 def remove(credential, check):
@@ -384,21 +438,21 @@ def refuse_older(credential, written):
         )
 
 
-def keep(credential, result, with_key, check):
+def keep(credential, result, sealer):
     """Update one credential and note its digest. Return whether it differed."""
-    changed = put(credential, result, with_key, check)
+    changed = put(credential, result, sealer)
     if os.path.lexists(credential["path"]):
         result["digests"][credential["name"]] = digest(credential["path"])
     return changed
 
 
-def put(credential, result, with_key, check):
+def put(credential, result, sealer):
     """Write or remove one credential if it differs. Return whether it did."""
     name, path = credential["name"], credential["path"]
     written = result["written"][name] = day(path)
     if credential["state"] == "absent":
         result["held"][name] = "other" if written else "nothing"
-        return remove(credential, check)
+        return remove(credential, sealer.check)
     there, right = held(credential), wanted(credential)
     is_key = credential["generate"] == "ssh_key"
     public = public_key(there) if is_key and there is not None else None
@@ -408,23 +462,26 @@ def put(credential, result, with_key, check):
         result["held"][name] = "other"
     else:
         result["held"][name] = "accepted" if right and there != right[0] else "wanted"
-    if credential["generate"] and written and there is None:
-        raise Trouble(
-            "this host can no longer read %s, as after a change of its TPM or of "
-            "/var/lib/systemd/credential.secret. Restore that. Or remove the file, and this host "
-            "generates a new one" % path
-        )
+    is_lost = bool(credential["generate"] and written and there is None)
+    if is_lost:
+        result["lost"].append(name)
+        if not sealer.replace_lost:
+            raise Lost(LOST % (path, LOSSES[credential["generate"]]))
     is_good = bool(credential["generate"]) or result["held"][name] in ("wanted", "accepted")
     is_good = is_good and there is not None
     if credential["newer_only"] and there is not None and not is_good:
         refuse_older(credential, written)
-    changed = not (is_good and is_closed(path))
+    changed = not (is_good and is_closed(path) and sealer.has_sealed(path))
     secret = there if is_good else (right[0] if right else None)
     if changed and credential["lock"] and (lock := held_lock(credential["lock"])):
         raise Held(credential["lock"], lock)
-    if changed and not check:
+    if changed and not sealer.check:
+        # The age of a secret is its own, not that of its seal.
+        moment = os.lstat(path).st_mtime if is_good else timestamp(credential)
         secret = secret if secret is not None else new_secret(credential)
-        write(with_key, credential, secret)
+        if is_lost:
+            set_aside(path)
+        write(sealer.with_key, credential, secret, moment)
     if is_key and secret is not None and (public := public_key(secret)):
         result["public_keys"][name] = public
     return changed
@@ -456,6 +513,7 @@ def main():
                 },
                 "mutually_exclusive": [["secret", "generate"], ["generate", "source"]],
             },
+            "replace_lost": {"type": "bool", "default": False},
             "lock": {"type": "path"},
             "holder": {"type": "dict"},
             "release": {"type": "bool", "default": False},
@@ -469,7 +527,7 @@ def main():
         supports_check_mode=True,
     )
     result = {name: {} for name in ("held", "written", "digests", "public_keys")}
-    result["changed_names"] = []
+    result |= {"changed_names": [], "lost": []}
     try:
         see_to(module.params, result, module.check_mode)
     except Held as error:
@@ -483,7 +541,7 @@ def main():
 
 def see_to(params, result, check):
     """Update all credentials under their lock. Raise Trouble or OSError."""
-    lock, holder = params["lock"], params["holder"]
+    lock, holder, sealer, lost = params["lock"], params["holder"], Sealer(params, check), []
     paths = [lock, *(credential["lock"] for credential in params["credentials"])]
     with contextlib.ExitStack() as stack:
         for path in [path for path in paths if path][:1]:  # all locks are in one folder
@@ -495,10 +553,15 @@ def see_to(params, result, check):
                 held_source(credential)  # fails before any change
         # In order, since a credential may be the source of a later one and be removed after it.
         for credential in params["credentials"]:
-            if keep(credential, result, params["with_key"], check):
-                result["changed_names"].append(credential["name"])
+            try:
+                if keep(credential, result, sealer):
+                    result["changed_names"].append(credential["name"])
+            except Lost as error:  # the others are mended
+                lost.append(str(error))
         if lock and params["release"] and not check:
             os.unlink(lock)
+    if lost:
+        raise Lost("\n".join(lost))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _roster_upload() {
                 folder=${COMP_WORDS[i+1]}
                 ((i++)) ;;
             --state-dir) ((i++)) ;;
-            check-config|check|compare|diff|send|rehearse|resend|approve|probe|login|verify|forget|watch|status|history|report|explain)
+            check-config|check|compare|diff|send|rehearse|resend|approve|probe|login|verify|forget|watch|alarm|notify|status|history|report|explain)
                 command=$word
                 break ;;
         esac
@@ -22,7 +22,7 @@ _roster_upload() {
     case $command in
         '')
             options='--help --version --config-dir --state-dir'
-            words='check-config check compare diff send rehearse resend approve probe login verify forget watch status history report explain'
+            words='check-config check compare diff send rehearse resend approve probe login verify forget watch alarm notify status history report explain'
             case $prev in
                 --config-dir) kind=files ;;
                 --state-dir) kind=files ;;
@@ -99,6 +99,14 @@ _roster_upload() {
             kind=feeds
             ;;
         watch)
+            options='--help'
+            kind=feeds
+            ;;
+        alarm)
+            options='--help'
+            kind=feeds
+            ;;
+        notify)
             options='--help'
             kind=feeds
             ;;

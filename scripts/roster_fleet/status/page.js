@@ -312,6 +312,7 @@
       ["Next delivery", whole((start(row) || [])[1])],
       ["Next rehearsal", whole((start(row, "roster-rehearse") || [])[1])],
       ["Next deadline watch", whole((start(row, "roster-watch") || [])[1])],
+      ["Secrets sealed by", row.sealed],
       ["Credential's age", row.days !== undefined ? `${number(row.days)} of ${number(row.maximum)} days (${row.auth})` : undefined],
       ["Free on the host's disk", row.free !== undefined ? `${number(row.free)} GiB` : undefined],
       ["Host's clock", row.synced === undefined ? undefined : row.synced ? "synchronised" : "not synchronised"],

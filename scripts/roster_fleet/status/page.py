@@ -22,7 +22,7 @@ from roster_upload.records.night import clock_text, time_text
 
 from roster_fleet.report import Night
 from roster_fleet.status import when
-from roster_fleet.status.rows import OUTCOMES, STATES, Row
+from roster_fleet.status.rows import OUTCOMES, STATES, Row, seals
 
 ASSETS = Path(__file__).parent
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -104,6 +104,7 @@ def record(row: Row) -> dict[str, Any]:
         "days": row.credential_days,
         "maximum": row.host.maximum_days,
         "auth": feed.get("auth"),
+        "sealed": "; ".join(seal.text for seal in seals(feed)),
         "server": feed.get("remote_host"),
         "window": f"{feed['window_start']}–{feed['deadline']}" if feed.get("deadline") else None,
         "starts": {unit: [at, time_text(at, zone)] for unit, at in starts.items()},

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.filesize import decimal
 from roster_upload import __version__, version
+from roster_upload.host.sealing import Seal
 from roster_upload.records.night import night_name, time_text
 from roster_upload.records.night_result import Verdict, verdict
 from roster_upload.records.receipt import Receipt
@@ -202,6 +203,19 @@ def _age(what: str, days: int, maximum: int) -> Iterator[Problem]:
         yield Problem("amber", f"{what} is too old in {maximum - days + 1} days")
 
 
+def seals(feed: Mapping[str, Any]) -> list[Seal]:
+    """Return what seals a feed's secrets on its host."""
+    return [Seal.named(entry["key"], entry["pcrs"]) for entry in feed.get("sealed") or ()]
+
+
+def _sealing(feed: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the problem of secrets that a change of the host's firmware would lock."""
+    for seal in seals(feed):
+        if seal.changing_pcrs:
+            yield Problem("amber", f"its secrets are sealed by {seal.text}. An update of Secure "
+                                   "Boot would lock them. Run site.yml")  # fmt: skip
+
+
 def _machine(host: Host, report: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of the host itself."""
     # Reports of older releases do not have the time at which the host was asked.
@@ -282,6 +296,7 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
     if written := feed["source_credential"]:
         age = (now - moment(written)).days
         problems += _age("its credential for the SIS's server", age, host.maximum_days)
+    problems += _sealing(feed)
     problems += _machine(host, report)
     problems.sort(key=lambda problem: STATES.index(problem.state))
     return Row(host, feed, nights, problems, days, approval(host, feed, inventory))

@@ -37,6 +37,8 @@ COMMANDS = {
     "verify": "verify:verify",
     "forget": "forget:forget",
     "watch": "watch:watch",
+    "alarm": "alarm:alarm",
+    "notify": "notify:notify",
     "status": "show:status",
     "history": "show:history",
     "explain": "show:explain",
@@ -200,6 +202,20 @@ def _server_and_night(
 
     one = command(
         "watch", "alert if tonight's delivery has not arrived, shortly before the deadline"
+    )
+    one.add_argument("feed", metavar="FEED")
+
+    one = command(
+        "alarm",
+        "record and report runs that ended before they could do so themselves",
+        "systemd starts it after a failure of the feed's units. It needs none of its secrets.",
+    )
+    one.add_argument("feed", metavar="FEED")
+
+    one = command(
+        "notify",
+        "send the notices that the watcher and the alarm have left",
+        "systemd starts it after them, with the feed's secrets.",
     )
     one.add_argument("feed", metavar="FEED")
 

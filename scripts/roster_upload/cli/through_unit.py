@@ -27,7 +27,7 @@ from roster_upload.terminal.output import say, show
 CONFIG_DIR = Path("/etc/roster-upload")  # of the host's own feeds
 # Root's folder. Each feed's units have a folder of their own in it.
 RUN_DIR = Path("/run/roster-upload")
-RELAYED = ("send", "rehearse", "resend", "probe", "login", "watch")
+RELAYED = ("send", "rehearse", "resend", "probe", "login", "watch", "alarm", "notify")
 # Prefixes of units that are not `roster-COMMAND`.
 UNITS = {"send": "roster-upload"}
 # The unit that logs in with the credential of a slot.

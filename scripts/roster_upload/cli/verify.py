@@ -14,6 +14,7 @@ from roster_upload.delivery import content, readiness
 from roster_upload.delivery.readiness import Check
 from roster_upload.delivery.source_check import Newest
 from roster_upload.exits import Exit, Failure
+from roster_upload.host import sealing
 from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal.output import show, show_json
 
@@ -49,6 +50,8 @@ def _checks(given: argparse.Namespace) -> Iterator[Check]:
     if not feed:
         return
     yield from readiness.of_host(feed, now)
+    if check := _sealing(given):
+        yield check
     if isinstance(feed.source, SftpSource):
         if not given.without_login:
             yield from _source_checks(given, feed, now)
@@ -58,6 +61,19 @@ def _checks(given: argparse.Namespace) -> Iterator[Check]:
             yield content.look(feed, path, host_feeds.state_of(given), now)
     if not given.without_login:
         yield _login_check(given)
+
+
+def _sealing(given: argparse.Namespace) -> Check | None:
+    """Return the check of what seals the feed's secrets, or None if this account may not know."""
+    try:
+        found = sealing.seals(given.config_dir / "credentials" / given.feed)
+    except OSError:
+        return None
+    text = " and ".join(seal.text for seal in found)
+    if any(seal.changing_pcrs for seal in found):
+        text += ". An update of Secure Boot would lock the secrets. Run site.yml for this host"
+        return Check("sealing", Exit.OK, text, is_open=True)
+    return Check("sealing", Exit.OK, text) if found else None
 
 
 def _word(check: Check) -> str:

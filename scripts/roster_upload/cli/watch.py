@@ -1,4 +1,8 @@
-"""`watch`: alert if tonight's delivery has not arrived shortly before the deadline."""
+"""`watch`: alert if tonight's delivery has not arrived shortly before the deadline.
+
+Its unit has none of the feed's secrets, so that it works on a host that cannot open them. The unit
+`roster-notify@FEED.service` sends the alert.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,26 @@ from roster_upload import config
 from roster_upload.cli.host_feeds import config_file, state_as_owner
 from roster_upload.delivery import readiness
 from roster_upload.exits import Exit, Failure
-from roster_upload.host.credentials import secrets_folder
 from roster_upload.host.locks import feed_lock
-from roster_upload.notify import events, notifier
+from roster_upload.notify import events, outbox
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night, stamp, time_text
 from roster_upload.records.night_result import NightResult
 from roster_upload.records.receipt import Outcome, Receipt
-from roster_upload.terminal.output import say, show
+from roster_upload.terminal.output import say, show, warn
 
 
 def watch(given: argparse.Namespace) -> int:
-    """Raise Failure, and notify, if tonight's delivery has not arrived."""
+    """Notify people if tonight's delivery has not arrived. Return the exit code."""
     feed, ledger = config.load(config_file(given)), Ledger(state_as_owner(given))
+    record_killed(feed, ledger)
+    return look(feed, ledger)
+
+
+def look(feed: config.Feed, ledger: Ledger) -> Exit:
+    """Record and post a notice if tonight's delivery has not arrived. Return the exit code."""
     now = dt.datetime.now(dt.UTC)
     night = Night.containing(feed, now)
-    _record_killed(feed, ledger)
     tonight = NightResult(night.date)
     try:
         tonight = ledger.history().night(night.date)
@@ -55,9 +63,9 @@ def watch(given: argparse.Namespace) -> int:
         ledger.append(receipt)
     except OSError as error:  # a full disk must not silence the alert
         say(f"the receipt cannot be written to {ledger.path} ({error.strerror})")
-    for trouble in notifier.notify(feed, "deadline", receipt, secrets_folder()):
-        say(trouble)
-    raise Failure(Exit.MISSED, message)
+    outbox.post(feed, "deadline", receipt)
+    warn(message)
+    return Exit.MISSED
 
 
 def _message(feed: config.Feed, night: Night, ledger: Ledger, tonight: NightResult) -> str:
@@ -73,18 +81,17 @@ def _message(feed: config.Feed, night: Night, ledger: Ledger, tonight: NightResu
     )
 
 
-def _record_killed(feed: config.Feed, ledger: Ledger) -> None:
-    """Record runs that were killed, and notify."""
+def record_killed(feed: config.Feed, ledger: Ledger) -> None:
+    """Record runs that were killed, and post notices of them."""
     try:
         with feed_lock(ledger.path.parent):  # so none of them is under way
             before, found = ledger.history(), ledger.close_killed()
     except (OSError, Failure):  # a run is under way, or the watcher reports the problem itself
         return
     for receipt in found:
-        say(receipt.message)
+        warn(receipt.message)
         if kind := events.event(before.without(receipt.run), receipt):
-            for trouble in notifier.notify(feed, kind, receipt, secrets_folder()):
-                say(trouble)
+            outbox.post(feed, kind, receipt)
 
 
 def _under_way(ledger: Ledger) -> Receipt | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 from roster_upload.exits import Exit, Failure
@@ -21,6 +22,28 @@ def properties(text: str) -> dict[str, str]:
     lines = (line.partition("=") for line in text.splitlines())
     found = {name: value for name, _, value in lines if name in PROPERTIES}
     return dict.fromkeys(PROPERTIES, "") | found
+
+
+def of_several(text: str) -> dict[str, dict[str, str]]:
+    """Return the properties of several units by the units' names without feed and suffix.
+
+    `text` is the output of `systemctl show`, with an empty line between two units.
+    """
+    found = {}
+    for block in text.split("\n\n"):
+        lines = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        name = lines.get("Id", "").partition("@")[0]
+        if name:
+            found[name] = properties(block) | {"Started": lines.get("InactiveExitTimestamp", "")}
+    return found
+
+
+def start_of(now: Mapping[str, str]) -> dt.datetime:
+    """Return the last start of a unit from `of_several`, or the present if it is unknown."""
+    seconds = now.get("Started", "").removeprefix("@")
+    if not seconds.isdecimal():
+        return dt.datetime.now(dt.UTC)
+    return dt.datetime.fromtimestamp(int(seconds), dt.UTC)
 
 
 def is_busy(now: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.exits import Failure
+from roster_upload.host import sealing
 from roster_upload.host.confined import answer_as_owner
 from roster_upload.records.evidence import gaps
 from roster_upload.records.ledger import Ledger
@@ -43,6 +44,7 @@ def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> li
             "configured": _written(files[name]) if name in files else None,
             "credential": _written(configuration / "credentials" / name / "current"),
             "source_credential": _written(configuration / "credentials" / name / "source_current"),
+            "sealed": _seals(configuration / "credentials" / name),
             "starts": {unit: stamp(at) for unit, at in starts.get(name, {}).items()},
             **receipts,
             "trouble": trouble or receipts.get("trouble"),
@@ -64,6 +66,14 @@ def _written(path: Path) -> str | None:
         return stamp(dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC))
     except OSError:
         return None
+
+
+def _seals(folder: Path) -> list[dict[str, object]]:
+    """Return what seals a feed's secrets. The folder is root's."""
+    try:
+        return [seal.to_json() for seal in sealing.seals(folder)]
+    except OSError:
+        return []
 
 
 def _from_receipts(folder: Path, nights: int, last_night: str, seconds: float) -> dict[str, Any]:

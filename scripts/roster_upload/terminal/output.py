@@ -47,6 +47,13 @@ def say(text: str, out: IO[str] | None = None) -> None:
         discard(out)
 
 
+def warn(text: str) -> None:
+    """Write lines of text as `say` does. A journal records them as critical (sd-daemon(3))."""
+    prefix = "<2>" if "JOURNAL_STREAM" in os.environ else ""
+    for line in text.splitlines():
+        say(prefix + line)
+
+
 def discard(out: IO[str]) -> None:
     """Drop the rest of a stream's buffer, so that the program ends without a message."""
     with contextlib.suppress(OSError, ValueError):

@@ -15,7 +15,7 @@ import pytest
 from roster_fleet.report import parsed
 from roster_upload.cli import parser as cli
 from roster_upload.records.ledger import Ledger
-from support import fleets
+from support import fleets, seals
 from support.fleets import DIGEST
 from support.receipts import append
 
@@ -217,6 +217,17 @@ def test_what_is_to_be_looked_at_is_told_in_brief(folders: HostFolders) -> None:
     assert folders.feed()["cautions"] == {"feed": "alder", "findings": [FINDINGS[1]], **more}
     folders.add(receipt("2026-11-26", "skipped"))
     assert folders.feed()["cautions"] == {"feed": "alder", "findings": []}
+
+
+def test_what_seals_the_secrets_is_told(folders: HostFolders) -> None:
+    assert folders.feed()["sealed"] == [{"key": "unknown", "pcrs": []}]
+    path = folders.configuration / "credentials" / "alder"
+    (path / "current").write_bytes(seals.head("host+tpm2, PCR 7"))
+    (path / "state").write_bytes(seals.head("host"))
+    assert folders.feed()["sealed"] == [
+        {"key": "host", "pcrs": []},
+        {"key": "host+tpm2", "pcrs": [7]},
+    ]
 
 
 def test_nothing_secret_is_told(folders: HostFolders) -> None:

@@ -37,6 +37,19 @@ def properties(**values: str) -> dict[str, str]:
     return unit.properties(lines + "\nSomething=else")
 
 
+def test_several_units_are_told_apart() -> None:
+    text = (
+        "Id=roster-upload@a.service\nResult=exit-code\nExecMainStatus=243\n"
+        "InactiveExitTimestamp=@1795786998\n\n"
+        "Result=success\nId=roster-watch@a.service\nInactiveExitTimestamp=\n\nnonsense\n"
+    )
+    found = unit.of_several(text)
+    assert set(found) == {"roster-upload", "roster-watch"}
+    assert found["roster-upload"]["ExecMainStatus"] == "243"
+    assert unit.start_of(found["roster-upload"]).timestamp() == 1795786998
+    assert dt.datetime.now(dt.UTC) - unit.start_of(found["roster-watch"]) < dt.timedelta(minutes=1)
+
+
 @pytest.mark.parametrize(
     ("values", "started", "code"),
     [
