@@ -262,7 +262,10 @@ def test_causes_are_named(district: District, sis: Sis, use: Callable[..., None]
         cases: dict[str, dict[str, object]] = {
             "no_match": {},
             "remote_path": {"source": sis.url("x*").replace("tonight", "nobody")},
-            "host_key": {"source_host_keys": [other]},
+            "host_key": {
+                "source_host_keys": [other],
+                "host_keys": [other, sis.server.host_key],  # those of the vendor
+            },
             "network": {"source": gone},
         }
         for cause, changes in cases.items():

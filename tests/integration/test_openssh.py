@@ -35,7 +35,7 @@ PermitRootLogin prohibit-password
 PidFile none
 LogLevel VERBOSE
 ChrootDirectory /vendor/files
-ForceCommand internal-sftp -l INFO
+ForceCommand internal-sftp
 Subsystem sftp internal-sftp
 """
 
@@ -198,7 +198,8 @@ def test_an_export_is_fetched_and_removed(district: District, vendor: OpenSsh) -
         quiet_seconds=2,
     )
     started = district.start("send", FEED)
-    waiting.until(lambda: "opendir" in vendor.log, "the look at the folder")
+    waiting.until(lambda: "Accepted publickey" in vendor.log, "the login")
+    time.sleep(0.5)
     newest.write_bytes(district.export.read_bytes())
     _, told = started.communicate()
     assert started.returncode == Exit.OK, told

@@ -53,7 +53,7 @@ def login(given: argparse.Namespace) -> int:
         from roster_upload.cli import source  # noqa: PLC0415
 
         return source.login(given)
-    if getattr(given, "json", False):
+    if given.command == "login" and given.json:
         raise Failure(Exit.USAGE, "login: --json needs --source")
     quiet_paramiko()
     feed = config.load(config_file(given))

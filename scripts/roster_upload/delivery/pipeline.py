@@ -1,7 +1,7 @@
 """One delivery of one feed: the steps in their order, and the receipt at its end.
 
-No step before the transfer uses the network, except the heartbeat. Any step can end the delivery.
-The vendor then keeps yesterday's roster.
+No step before the transfer uses the network, except the heartbeat and the fetch. Any step can end
+the delivery. The vendor then keeps yesterday's roster.
 """
 
 from __future__ import annotations

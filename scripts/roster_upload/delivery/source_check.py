@@ -34,7 +34,7 @@ class Newest:
 
 @dataclass(frozen=True)
 class SourceCheck:
-    """What a login to a source has shown. An open check found nothing to act on."""
+    """The result of a login to a source. An open check found nothing to act on."""
 
     feed: str
     source: str
