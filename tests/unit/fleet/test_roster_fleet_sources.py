@@ -174,6 +174,7 @@ def test_a_password_in_a_share_belongs_into_the_vault_file() -> None:
         ({"source_after": "remove"}, {"source": "sftp://maple@SIS.example:22/out/*"}, ["a"]),
         ({"source_after": "remove"}, {"source": "sftp://other@sis.example/out/x.zip"}, []),
         ({"source_after": "remove"}, {"source": "sftp://maple@sis.example:23/out/x.zip"}, []),
+        ({"source_after": "remove"}, {"source": "sftp://maple@other.example/out/x.zip"}, []),
         ({"source_after": "remove"}, {"source": "sftp://maple@sis.example/in/x.zip"}, []),
         ({"source_after": "remove"}, {"source": "sftp://maple@sis.example/out/x.csv"}, []),
         ({"source_after": "remove"}, {"source": "/out/x.zip"}, []),
