@@ -23,7 +23,7 @@ mutants: ## change the code in small ways and list the changes that no test noti
 	scripts/setup --dev
 	PYTHONPATH=scripts:tests python -m mutants
 
-vm: ## run the tests that need their own kernel, in an emulated machine (a quarter of an hour)
+vm: ## run the tests that need their own kernel, in a machine with KVM or an emulated one (half an hour)
 	scripts/setup --dev
 	pytest tests/vm
 

@@ -29,6 +29,7 @@ PROGRAM = (
     "/var/cache/roster-upload",
     "/run/roster-upload",
     "/srv/roster-upload",
+    "/srv/roster-source",
 )
 
 

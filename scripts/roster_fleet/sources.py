@@ -66,6 +66,14 @@ class SmbSource:
         if any(set("*?[") & set(folder) for folder in folders):
             raise ValueError(f"{shown!r} may hold * and ? in its last part only")
         domain, user = _decoded(shown, domain), _decoded(shown, user)
+        for part in (domain, user, *folders):
+            bad = {",", "\\"} | ({"%"} if part in {domain, user} else set())
+            if bad & set(part) or part != part.strip():
+                raise ValueError(
+                    f"{shown!r} cannot be mounted. Its user, share and folders must not hold a "
+                    "comma, a backslash, or a space at either end, nor a user a percent sign. "
+                    "Write a domain as DOMAIN;USER, or rename the folder"
+                )
         share, folder = folders[0], "/".join(folders[1:])
         return cls(domain, user, found[1] or found[2], port, share, folder, name)
 

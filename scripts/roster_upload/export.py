@@ -25,7 +25,7 @@ from typing import Any
 
 from roster_upload.config import Feed
 from roster_upload.exits import Exit, Failure, SourceFailure
-from roster_upload.host import stop
+from roster_upload.host import share, stop
 from roster_upload.host.account import user_name
 from roster_upload.host.memory import most_unpacked
 from roster_upload.host.patience import OF_MOUNTS, answered
@@ -231,8 +231,8 @@ def _look(feed: Feed) -> tuple[Export, State]:
     except SourceFailure as missing:
         failure = missing
     if is_mounted:
-        text = f"{failure.message}. It is mounted from {feed.source_origin}"
-        raise SourceFailure(text, failure.cause) from None
+        said = share.explained(feed.feed, feed.source_origin, failure.message, failure.cause)
+        raise SourceFailure(said.text, said.cause) from None
     raise failure
 
 

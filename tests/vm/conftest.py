@@ -27,7 +27,18 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
 
 
 @pytest.fixture(scope="session")
-def inventory(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of an export."""
+    export = tmp_path_factory.mktemp("export") / "OneRoster.zip"
+    rosters = ROOT / "tests" / "support" / "rosters.py"
+    subprocess.run([sys.executable, rosters, export, "--district", FEED], check=True)
+    return export
+
+
+@pytest.fixture(scope="session")
+def inventory(
+    vendor: Vendor, exported: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """Return the hardened machine, with a feed and its export. It stays if VM_KEEP is set."""
     subprocess.run([VM, "up"], check=True)
     try:
@@ -46,17 +57,8 @@ def inventory(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Itera
         path = tmp_path_factory.mktemp("inventory") / "hosts.json"
         path.write_text(json.dumps(values))
         site(path)
-        export = path.with_name("OneRoster.zip")
-        make = [
-            sys.executable,
-            str(ROOT / "tests" / "support" / "rosters.py"),
-            str(export),
-            "--district",
-            FEED,
-        ]
-        subprocess.run(make, check=True)
         put = f"sudo tee /srv/roster-upload/{FEED}/OneRoster.zip >/dev/null"
-        subprocess.run([VM, "ssh", put], input=export.read_bytes(), check=True)
+        subprocess.run([VM, "ssh", put], input=exported.read_bytes(), check=True)
         yield path
     finally:
         if not os.environ.get("VM_KEEP"):

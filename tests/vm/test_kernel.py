@@ -1,6 +1,6 @@
 """Harden a machine with its own kernel: AppArmor, audit, modules, settings, the clock, a reboot.
 
-Not part of `make test`, since an emulated machine takes about a quarter of an hour: `make vm`.
+Not part of `make test`, since an emulated machine takes about half an hour: `make vm`.
 """
 
 from __future__ import annotations

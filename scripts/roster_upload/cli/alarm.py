@@ -26,7 +26,6 @@ from roster_upload.records.night import Night, stamp
 from roster_upload.records.parts import File
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.terminal.output import say, warn
-from roster_upload.terminal.printable import path_text
 
 # The units whose runs leave a receipt, with the receipt's command.
 RUNS = {"roster-upload": "send", "roster-rehearse": "rehearse"}
@@ -125,7 +124,7 @@ def _record(
         deadline=stamp(night.deadline),
         in_window=night.in_window,
         minutes_to_deadline=night.minutes_to_deadline,
-        source=File(path=path_text(feed.source)),
+        source=File(path=feed.origin),
         program=__version__,
     )
     warn(f"{feed.district}: {failure.message}")

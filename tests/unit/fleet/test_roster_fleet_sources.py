@@ -137,6 +137,11 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones(source: str) -> None:
         ("smb://files/SIS/%0a.zip", "control characters"),
         ("smb://files/SIS/100%.zip", "%25"),
         ("smb://files/SIS/%ff.zip", "UTF-8"),
+        ("smb://MAPLE%5Csvc@files/SIS/a.zip", "DOMAIN;USER"),
+        ("smb://svc%25secret@files/SIS/a.zip", "percent sign"),
+        ("smb://svc,seal@files/SIS/a.zip", "cannot be mounted"),
+        ("smb://files/SIS/Exports,%20nightly/a.zip", "cannot be mounted"),
+        ("smb://files/SIS/night%20/a.zip", "a space at either end"),
     ],
 )
 def test_a_wrong_share_is_refused(source: str, words: str) -> None:
