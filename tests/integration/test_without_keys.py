@@ -39,7 +39,8 @@ def inventory(tmp_path: Path) -> Path:
     """An operator's inventory with alerts, whose hosts cannot be reached."""
     folder = Path(shutil.copytree(ROOT / "inventories" / "example", tmp_path / "without-key"))
     for path in folder.rglob("*.vault"):
-        seal(path, "secret: 'hush hush'\nsince: '2026-11-01'\n")
+        entry = "secret: 'hush hush', since: '2026-11-01'"
+        seal(path, f"{{{entry}, source: {{{entry}}}}}\n")
     for group in ("all", "district_hosts"):
         seal(folder / "group_vars" / group / "alerts.vault", f"heartbeat: 'hush hush {group}'\n")
     (folder / "host_vars/roster-region7/alerts.vault").unlink()
