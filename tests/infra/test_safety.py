@@ -77,7 +77,7 @@ def test_settings_that_would_end_this_session_are_refused_before_anything_is_cha
     one: Host,
 ) -> None:
     before = fingerprint(one)
-    ssh = {"ssh_ports": [2222], "ssh_allow_groups": ["games"]}
+    ssh = {"ssh_ports": [2022], "ssh_allow_groups": ["games"]}
     values = {"inbound_networks": ["192.0.2.0/24"], **ssh}
     said = try_site(**{f"district_hardening_{name}": value for name, value in values.items()})
     assert "PLAY [Make each host deliver its rosters]" not in said

@@ -69,7 +69,7 @@ def test_a_district_is_brought_in(inventory: Path, play: Play, tmp_path: Path) -
     for check, did in ((["--check", "--diff"], "would be added"), ([], "added"), ([], "unchanged")):
         done = play("onboard", inventory, *words, *check)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert did in row(done.stdout, FEED)
+        assert did in row(done.stdout, DISTRICT, FEED, HOST)
         assert PASSWORD.strip() not in done.stdout + done.stderr
     lines = (inventory / "host_vars" / HOST / "main.yml").read_text().splitlines()
     assert len(lines) < 10
