@@ -204,3 +204,8 @@ def test_a_source_without_its_password_is_refused(inventory: Path) -> None:
     told = play("site", inventory, "--tags", "validate")
     assert "host: no secret for the roster_upload_source of elm" in told
     assert "Add the line source:" in told
+
+
+def test_a_host_without_inboxes_may_use_their_port_for_ssh(inventory: Path) -> None:
+    told = play("site", inventory, "--tags", "validate", district_hardening_ssh_ports=[2222])
+    assert "sis_inbox_port" not in told
