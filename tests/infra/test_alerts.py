@@ -145,6 +145,11 @@ def texts_of(posts: dict[str, Any]) -> dict[str, str]:
 def test_a_failed_delivery_reaches_slack_teams_and_an_own_server_once(
     one: Host, receiver: Receiver, tmp_path: Path
 ) -> None:
+    feed = tomllib.loads(one.file(f"/etc/roster-upload/{FEED}.toml").content_string)
+    feed["host"] = HOST
+    # Any failure of this night has an end, so the next one is news.
+    new_export(feed, tmp_path)
+    one.check_output("systemctl start roster-upload@%s", FEED)
     since = one.check_output("date '+%Y-%m-%d %H:%M:%S'")
     output = site(*PARTS)
     # Nobody has named these servers to the firewall.
@@ -162,8 +167,6 @@ def test_a_failed_delivery_reaches_slack_teams_and_an_own_server_once(
     for text in texts_of(receiver.posts()).values():
         assert "Alder Valley: test of the alerts" in text
 
-    feed = tomllib.loads(one.file(f"/etc/roster-upload/{FEED}.toml").content_string)
-    feed["host"] = HOST
     new_export(feed, tmp_path, "--defect=ragged")
     assert one.run("systemctl start roster-upload@%s", FEED).failed
     assert receipts(feed)[-1]["outcome"] == "refused"
