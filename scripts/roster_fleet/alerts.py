@@ -53,9 +53,14 @@ def read(homes: Sequence[Path], keys: vault.Vault) -> dict[str, Any]:
     if not (path := nearest(homes)):
         return {}
     found = vault.load(keys.read(path)[1], path, (HEARTBEAT, URLS), REMOVED_KEYS)
-    for key, text in REMOVED_KEYS.items():
-        if key in found:
-            raise vault.VaultError(f"{path}: {key} no longer exists. {text} (docs/upgrading.md)")
+    removed = [
+        f"{key} no longer exists. {text}" for key, text in REMOVED_KEYS.items() if key in found
+    ]
+    if removed:
+        raise vault.VaultError(
+            f"{path}: {'. '.join(removed)}. Then remove the old line (ansible-vault edit {path}, "
+            "docs/upgrading.md)"
+        )
     if HEARTBEAT in found and not _is_text(found[HEARTBEAT]):
         raise vault.VaultError(f"{path}: {HEARTBEAT} is not a text. Put it in single quotes")
     urls = found.get(URLS, [])

@@ -214,6 +214,14 @@ def test_a_loop_says_what_failed_first(report: Any) -> None:
     assert report.troubles == {"b": "no room", "c": "All items failed"}
 
 
+def test_a_title_stands_with_its_first_line(report: Any) -> None:
+    text = "Validation of arguments failed:\nmissing required arguments: networks"
+    report.v2_runner_on_failed(result("b", text, action="ansible.builtin.validate_argument_spec"))
+    assert report.troubles == {"b": text.replace("\n", " ")}
+    report.v2_runner_on_failed(result("c", "failed:"))
+    assert report.troubles["c"] == "failed:"
+
+
 @pytest.mark.parametrize("command", ["/no/such 'a b'", ["/no/such", "a b"]])
 def test_a_command_without_output_is_named(report: Any, command: Any) -> None:
     report.v2_runner_on_failed(result("b", "Error executing command.", cmd=command, stderr=""))

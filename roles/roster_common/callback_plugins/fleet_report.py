@@ -80,6 +80,8 @@ def rescuing_block(task: Any) -> str:
 def first_line(text: str) -> str:
     """Return the first line of a message, without Ansible's own prefixes."""
     first, *more = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    if first.endswith(":") and more:  # a title, such as that of Ansible's own checks
+        first = f"{first} {more.pop(0)}"
     shown = printable(re.sub(r"^((Task|Action|Module) failed: )+", "", first), LONGEST_CELL)
     return f"{shown} (and more, above)" if more else shown
 

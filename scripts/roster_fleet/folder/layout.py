@@ -58,7 +58,7 @@ GROUP = """\
 # root cannot log in over SSH. Without this line Ansible takes the name that your ssh takes.
 # ansible_user: admin
 
-# The networks from which administrators and this control node use SSH. No other port is open.
+# The networks from which administrators and this control node use SSH. They reach no other port.
 # Without this line SSH is open to all networks.
 # district_hardening_inbound_networks:
 #   - 192.0.2.0/24

@@ -47,6 +47,10 @@ def test_the_nearest_file_counts_as_a_whole(homes: list[Path]) -> None:
         ("heartbeat: 'hush' hush'", "not valid YAML in line 1"),
         ("webhook: 'hush hush'", "webhook no longer exists.*urls, such as - 'jsons://"),
         ("smtp: 'hush hush'", "smtp no longer exists.*urls, such as - 'mailtos://"),
+        (
+            "webhook: 'hush hush'\nsmtp: 'hush hush'",
+            "webhook no longer.*smtp no longer.*remove the old line .ansible-vault edit ",
+        ),
         ("urls: 'ntfy://hush'", "urls is not a list of Apprise URLs"),
         ("urls: ['ntfy://hush', 1]", "urls is not a list of Apprise URLs"),
         ("urls: ['']", "urls is not a list of Apprise URLs"),

@@ -71,6 +71,16 @@ def test_an_error_in_a_good_answer_is_reported(posted: Web) -> None:
     assert told == "the alert to slack did not work: hooks.slack.com reports an error"
 
 
+def test_a_services_own_address_is_called_by_its_server(posted: Web) -> None:
+    posted.content = b"ok"
+    teams = f"https://prod-1.logic.azure.com:443/workflows/{TEAMS.partition('/')[0]}/x?sig=hush"
+    urls = [f"https://hooks.slack.com/services/{SLACK}", teams, "ntfy://a", "ntfy://b"]
+    names = ["hooks.slack.com", "prod-1.logic.azure.com", "ntfy (3)", "ntfy (4)"]
+    assert apprise.channel_names(urls) == names
+    assert [one.name for one in apprise.deliver(urls[:1], "t", "b")] == names[:1]
+    assert len(posted.got) == 1
+
+
 def test_teams_gets_its_card(posted: Web) -> None:
     url = f"workflows://prod-1.logic.azure.com:443/{TEAMS}"
     assert apprise.send([url], "Maple Grove", TEXT) == []

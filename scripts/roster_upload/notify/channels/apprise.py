@@ -98,11 +98,14 @@ def deliver(
 
 
 def channel_names(urls: Sequence[str]) -> list[str]:
-    """Return a name for each address: its scheme, with its position if several have it."""
-    schemes = [urllib.parse.urlsplit(url).scheme for url in urls]
+    """Return a name for each address: its scheme, with its position if several have it.
+
+    A service's own address, such as https://hooks.slack.com/…, is called by its server.
+    """
+    names = [_host(url) if _scheme(url) == "https" else _scheme(url) for url in urls]
     return [
-        f"{scheme} ({position})" if schemes.count(scheme) > 1 else scheme
-        for position, scheme in enumerate(schemes, 1)
+        f"{name} ({position})" if names.count(name) > 1 else name
+        for position, name in enumerate(names, 1)
     ]
 
 
@@ -206,6 +209,10 @@ def plugin(library: ModuleType, url: str) -> Any:
 
 def _scheme(url: str) -> str:
     return urllib.parse.urlsplit(url).scheme
+
+
+def _host(url: str) -> str:
+    return urllib.parse.urlsplit(url).hostname or "https"
 
 
 def _check_mail(scheme: str, one: Any, wishes: Mapping[str, list[str]]) -> None:
