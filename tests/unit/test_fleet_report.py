@@ -207,6 +207,19 @@ def test_a_secret_is_shown_in_no_way(
     assert "b     FAILED     failed at: the task" in report._display.text
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Task failed: Action failed: Validation of arguments failed:\nthe reason",
+        "Task failed: Finalization of task args for 'x' failed: Error while resolving value for "
+        "'fail_msg': The lookup plugin 'inbox_passwords' failed: the reason\n\nTask failed.",
+    ],
+)
+def test_a_reason_is_shown_without_ansible_s_own_words(report: Any, message: str) -> None:
+    report.v2_runner_on_failed(result("b", message))
+    assert report.troubles["b"].removesuffix(" (and more, above)") == "the reason"
+
+
 def test_a_loop_says_what_failed_first(report: Any) -> None:
     results = [{"msg": "fine"}, {"failed": True, "msg": "no room"}, {"failed": True, "msg": "x"}]
     report.v2_runner_on_failed(result("b", "One or more items failed", results=results, loop=[1]))
