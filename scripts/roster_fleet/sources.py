@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from roster_upload import config
-from roster_upload.spec import schema
-from roster_upload.spec.sources import SftpSource
+from roster_upload.spec import checks, schema
+from roster_upload.spec.sources import LOGIN_IN_URL, SftpSource
 
 SMB, SFTP = "smb://", "sftp://"
 PORTS = {SFTP: 22, SMB: 445}
@@ -25,6 +25,7 @@ MOUNTS = "/srv/roster-source"
 FORM = f"{SMB}[DOMAIN;][USER@]SERVER[:PORT]/SHARE/PATH/NAME"
 ALLOWED = f"Use an absolute path, {SFTP}USER@HOST/PATH/NAME or {SMB}SERVER/SHARE/PATH/NAME"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+UNC = re.compile(r"[\\/]{2}|(?i:smb):\\")
 SERVER = re.compile(
     r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?))(?::(\d+))?"
 )
@@ -50,15 +51,15 @@ class SmbSource:
         shown = without_login(text)  # also of a password that holds a slash
         authority, _, path = text.removeprefix(SMB).partition("/")
         login, _, server = authority.rpartition("@")
-        if ":" in login:
-            raise ValueError(
-                f"{shown!r} has a password in the URL. Change the password, and put "
-                "the new one into the feed's vault file, as secret below source"
-            )
         found = SERVER.fullmatch(server)
+        if ":" in login or (not found and "@" in path):  # a password may hold a slash
+            raise ValueError(f"{shown!r} {LOGIN_IN_URL}")
+        if "\\" in text:
+            raise ValueError(f"{shown!r} has backslashes. Write {FORM}")
         port = int(found[3] or PORTS[SMB]) if found else 0
         if not found or not 0 < port < 1 << 16:
             raise ValueError(f"{shown!r} has a wrong server or port. Write {FORM}")
+        host = checks.host(found[1] or found[2])
         domain, _, user = login.rpartition(";")
         *folders, name = parts = [_decoded(shown, part) for part in path.split("/")]
         if len(parts) < 2 or {"", ".", ".."} & set(parts):
@@ -75,7 +76,7 @@ class SmbSource:
                     "Write a domain as DOMAIN;USER, or rename the folder"
                 )
         share, folder = folders[0], "/".join(folders[1:])
-        return cls(domain, user, found[1] or found[2], port, share, folder, name)
+        return cls(domain, user, host, port, share, folder, name)
 
 
 def without_login(text: str) -> str:
@@ -120,16 +121,27 @@ def auth_of(feed: Feed) -> str:
 
 def problems(feed: Feed) -> list[config.ConfigProblem]:
     """Return what is wrong with a feed's values, by the program's rules and those of sources."""
-    source = str(feed.get("source", ""))
-    if SCHEME.match(source) and not source.startswith(tuple(PORTS)):
-        text = f"{without_login(source)!r} has an unknown scheme. {ALLOWED}"
+    source = feed.get("source")
+    if isinstance(source, str) and (text := _form_problem(source)):
         return [config.ConfigProblem("source", text)]
-    if source.startswith("/") and ".." in source.split("/"):
-        return [config.ConfigProblem("source", f"{source!r} must not hold the part ..")]
     try:
         return config.problems(for_program(feed))
     except ValueError as error:
         return [config.ConfigProblem("source", str(error))]
+
+
+def _form_problem(source: str) -> str:
+    """Return why a text is no path and no URL of a source, or ""."""
+    shown = checks.shown_source(source)
+    if UNC.match(source):
+        return f"{shown!r} looks like a Windows share. Write {FORM}"
+    if source.startswith(tuple(PORTS)):
+        return ""
+    if SCHEME.match(source):
+        return f"{shown!r} has an unknown scheme. {ALLOWED}"
+    if not source.startswith("/"):
+        return f"{shown!r} is not an absolute path or a URL. {ALLOWED}"
+    return f"{source!r} must not hold the part .." if ".." in source.split("/") else ""
 
 
 User = tuple[str, str]  # the name of a host, and of one of its feeds

@@ -146,7 +146,7 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
                 "sis_inbox_accounts",
                 "sis-maple",
                 "inboxes.vault has no line",
-                "ansible-vault create",
+                "ansible-vault create --encrypt-vault-id example",
             ],
         ),
     },
@@ -283,7 +283,7 @@ def test_a_missing_vault_entry_stops_the_run(inventory: Path) -> None:
     plain = " ".join(told.split())
     for part in (
         "roster-region7: no secret for pine-ridge",
-        "ansible-vault create",
+        "ansible-vault create --encrypt-vault-id example",
         "pine-ridge.vault",
     ):
         assert part in plain

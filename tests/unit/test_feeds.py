@@ -100,6 +100,14 @@ def test_the_program_and_the_kernel_reach_the_servers_of_sources() -> None:
     assert mount_destinations(feeds) == ["files.example:445", "nas:1445"]
 
 
+@pytest.mark.parametrize("user", ["u#x", "u?x", "u[1]", "a@b"])
+def test_characters_of_a_user_do_not_change_the_server(user: str) -> None:
+    sources = [{"source": f"{scheme}://{user}@h.example/s/a"} for scheme in ("sftp", "smb")]
+    own = {"remote_host": "h.example", "remote_port": 22}
+    assert feed_destinations([{**own, **sources[0]}]) == ["h.example:22"]
+    assert mount_destinations(sources) == ["h.example:445"]
+
+
 def test_a_share_reaches_the_program_as_a_path() -> None:
     feeds = [{**FEED, "source": "smb://files/S/x*.zip"}, {**FEED, "source": "/srv/a/x.zip"}]
     [share, path] = program_feeds(feeds)

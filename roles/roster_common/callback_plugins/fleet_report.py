@@ -79,10 +79,11 @@ def rescuing_block(task: Any) -> str:
 
 def first_line(text: str) -> str:
     """Return the first line of a message, without Ansible's own prefixes."""
+    prefixes = r"^((Task|Action|Module) failed: |Validation of arguments failed:\s+)+"
+    text = re.sub(prefixes, "", text)
     first, *more = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-    if first.endswith(":") and more:  # a title, such as that of Ansible's own checks
-        first = f"{first} {more.pop(0)}"
-    shown = printable(re.sub(r"^((Task|Action|Module) failed: )+", "", first), LONGEST_CELL)
+    # The reason of a lookup follows the tasks and variables that called it.
+    shown = printable(re.sub(r"^.*The lookup plugin '\w+' failed: ", "", first), LONGEST_CELL)
     return f"{shown} (and more, above)" if more else shown
 
 

@@ -140,6 +140,10 @@ def account_problems(account: Account) -> Iterator[str]:
     user, password = account["user"], account.get("password", False)
     if not USER.fullmatch(user):
         yield f'"{user}" is not a user such as sis-maple. Use lower case, digits and - only'
+    for name in ("networks", "authorized_keys"):
+        if isinstance(account.get(name), str):  # Ansible takes a text for a list of one
+            yield f"{user}: {name} is a text. Write a list, with a dash before each entry"
+            return
     for network in account["networks"]:
         if not is_network(network):
             yield f'{user}: "{network}" is not a network such as 203.0.113.0/28'

@@ -138,7 +138,8 @@ def mount_destinations(feeds: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _servers(url: str) -> list[str]:
     """Return the server of a URL as `host:port`, or nothing without one."""
-    parts = urllib.parse.urlsplit(url)
+    # The user of a source may hold characters that end a server's name elsewhere, such as #.
+    parts = urllib.parse.urlsplit(re.sub("^(sftp|smb)://[^/]*@", r"\1://", url))
     if not parts.hostname:
         return []
     return [f"{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 443)}"]

@@ -64,12 +64,15 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
         inventory = Path(variables.get("inventory_dir") or folder.parents[1])
         groups = alerts.groups_of(variables["hostvars"], host)
         homes = alerts.folders(inventory, folder, groups)
+        is_check = self.get_option("problems")
         try:
             keys = vault.keys_of(self._loader, inventory)
             found = inbox_passwords.for_accounts(accounts, homes, keys)
         except vault.VaultError as error:
+            if is_check:
+                return [[str(error)]]
             raise AnsibleLookupError(str(error)) from None
-        if self.get_option("problems"):
-            vault_id = variables.get("roster_credentials_vault_id") or inventory.name
-            return [inbox_passwords.problems(accounts, found, folder, vault_id)]
+        if is_check:
+            vault_id = self._templar.template(variables.get("roster_credentials_vault_id"))
+            return [inbox_passwords.problems(accounts, found, folder, vault_id or inventory.name)]
         return [inbox_passwords.hashes(found, host)]

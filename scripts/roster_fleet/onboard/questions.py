@@ -24,7 +24,7 @@ from roster_fleet.onboard.districts import (
 )
 
 WHERE = "the district"
-LONGEST_SHOWN = 58  # characters of an answer in the summary
+LONGEST_SHOWN = 56  # characters of an answer in the summary
 # Answers that are one of a few words. Capitals do not matter.
 WORDS = (*(column.name for column in exports.OWN_QUESTIONS), "inbox_auth")
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import ipaddress
 import re
 import unicodedata
 import urllib.parse
@@ -115,16 +116,34 @@ def source(value: str) -> Path | SftpSource:
 
 
 def shown_source(value: str) -> str:
-    """Return an address without the password that somebody has put into it."""
-    return re.sub(r"(?<=//)([^/@:]*):[^/]*@", r"\1:...@", value)
+    """Return an address without the password that somebody has put into it.
+
+    A password may hold each character, also a slash. Other schemes may have a token in their query.
+    """
+    if value.lower().startswith((SFTP, "smb://")):
+        return re.sub(r"(?<=//)([^/@:]*):.*@", r"\1:...@", value, flags=re.DOTALL)
+    value = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", r"\1...@", value, flags=re.DOTALL)
+    return re.sub(r"[?#].*", "?...", value, flags=re.DOTALL)
 
 
 def host(value: str) -> str:
     """Return the name or the address of a host."""
-    name = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+"
-    if not re.fullmatch(name, value):
+    if ":" in value:
+        is_right = bool(re.fullmatch("[0-9A-Fa-f:.]+", value)) and _is_address(value)
+    else:
+        label = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+        is_right = bool(re.fullmatch(rf"{label}(\.{label})*", value))
+    if not is_right:
         raise ValueError(f"{value!r} is not a host name or address")
     return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def remote_dir(value: str) -> str:

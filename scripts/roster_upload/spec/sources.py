@@ -9,6 +9,10 @@ from dataclasses import dataclass
 SFTP = "sftp://"
 SFTP_PORT = 22
 FORM = "sftp://USER@HOST[:PORT]/PATH/NAME"
+LOGIN_IN_URL = (
+    "has a password in the URL. Change the password, and put the new one into the feed's vault "
+    "file, as secret below source"
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class SftpSource:
     def parse(cls, text: str) -> SftpSource:
         """Return the source in an address. Raise ValueError with a sentence on the fault."""
         authority, slash, path = text.removeprefix(SFTP).partition("/")
+        if "@" not in authority and ":" in authority and "@" in path:
+            raise ValueError(LOGIN_IN_URL)  # one that holds a slash
         # A query or a fragment has no meaning here, so `?` and `#` are parts of names.
         username, host, port = _login(authority)
         folder, _, name = (slash + path).rpartition("/")
@@ -58,7 +64,7 @@ def _login(authority: str) -> tuple[str, str, int]:
     if not at or not user:
         raise ValueError(f"has no user. Write {FORM}")
     if ":" in user:
-        raise ValueError("holds a password. Keep it in the vault file (source.secret)")
+        raise ValueError(LOGIN_IN_URL)
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*))(?::([0-9]{1,5}))?", server)
     host, port = (match[1] or match[2], int(match[3] or SFTP_PORT)) if match else ("", 0)
     if not host or not 0 < port < 1 << 16:

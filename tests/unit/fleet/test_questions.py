@@ -12,10 +12,11 @@ from roster_fleet.onboard.districts import (
     COLUMNS,
     INBOX_COLUMNS,
     SOURCE_COLUMNS,
+    Column,
     District,
     OnboardError,
 )
-from roster_fleet.onboard.questions import ask_fingerprint, interview
+from roster_fleet.onboard.questions import ask_fingerprint, interview, summary
 
 GIVEN = {"host": "oak", "district": "Oak County", "site_code": "1", "username": "r@oak.example"}
 NOT_GIVEN = ("host", "password", *INBOX_COLUMNS, *SOURCE_COLUMNS)
@@ -202,6 +203,15 @@ def test_given_values_are_not_asked_for_again(terminal: Terminal) -> None:
     terminal.answers = [*OPEN[:-1], b"", b"hush", b""]
     assert ask(given).source_password == "hush"
     assert "How does the SIS" not in terminal.output
+
+
+def test_a_long_key_fits_a_line_of_the_summary() -> None:
+    key = f"ssh-ed25519 {'A' * 68} sis"
+    [line] = summary(
+        [Column("inbox_key", "a key", lambda _: None)], {"inbox_key": key}
+    ).splitlines()
+    assert len(line) <= 80
+    assert line.endswith(" sis")
 
 
 def test_without_a_terminal_the_options_are_named(terminal: Terminal) -> None:

@@ -99,11 +99,34 @@ def test_a_path_and_a_share_are_allowed() -> None:
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("/srv/a/../b.zip", "must not hold the part .."), ("b.zip", "absolute path")],
+    [
+        ("/srv/a/../b.zip", "must not hold the part .."),
+        ("b.zip", "Use an absolute path, sftp://"),
+        ("", "Use an absolute path, sftp://"),
+        (r"\\files\SIS\a.zip", "looks like a Windows share. Write smb://"),
+        ("//files/SIS/a.zip", "looks like a Windows share. Write smb://"),
+        (r"smb:\\files\SIS\a.zip", "looks like a Windows share. Write smb://"),
+    ],
 )
 def test_a_path_that_is_not_plain_is_refused(source: str, words: str) -> None:
     [message] = messages(source)
     assert words in message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "sftp://u:a/secret@h/x.zip",
+        "smb://u:a/secret@h/s/x.zip",
+        "u:secret@h.example:/x.zip",
+        "https://h/x.zip?token=secret",
+        "ftp://u:secret@h/x.zip",
+    ],
+)
+def test_a_secret_in_a_source_is_not_shown(source: str) -> None:
+    [message] = messages(source)
+    assert "secret@" not in message
+    assert "=secret" not in message
 
 
 @pytest.mark.parametrize(
@@ -137,6 +160,9 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones(source: str) -> None:
         ("smb://files/SIS/%0a.zip", "control characters"),
         ("smb://files/SIS/100%.zip", "%25"),
         ("smb://files/SIS/%ff.zip", "UTF-8"),
+        (r"smb://files\SIS\a.zip", "has backslashes. Write smb://"),
+        (r"smb://files/SIS/night\a.zip", "has backslashes. Write smb://"),
+        ("smb://[:::]/SIS/a.zip", "not a host name or address"),
         ("smb://MAPLE%5Csvc@files/SIS/a.zip", "DOMAIN;USER"),
         ("smb://svc%25secret@files/SIS/a.zip", "percent sign"),
         ("smb://svc,seal@files/SIS/a.zip", "cannot be mounted"),

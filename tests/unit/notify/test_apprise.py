@@ -258,7 +258,7 @@ def test_results_name_each_channel_and_its_time(web: Web, closed_port: int) -> N
         ("mailtos://me:pw@maple.example?smtp=mail.maple.example", ["mail.maple.example:587"]),
         ("json://alerts.example.org/x", ["alerts.example.org:80"]),
         ("jsons://alerts.example.org/x", ["alerts.example.org:443"]),
-        ("json://[::1]:8080/x", ["[::1]:8080"]),
+        ("json://[::1]:8080/x", ["::1:8080"]),
         (AZURE, AZURE_SERVERS),
     ],
 )
@@ -284,6 +284,8 @@ def test_a_plugin_that_accepts_no_pretended_answer_names_its_servers(
         ("dbus://", "dbus:// is not allowed"),
         ("windows://hush", "windows:// is not allowed"),
         ("file:///hush", "file:// is not allowed"),
+        ("ntfys://ntfy.example:70000/hush", "ntfys://: its port is wrong"),
+        ("ntfys://ntfy.example:0/hush", "Use 1 to 65535"),
         ("mailto://me:hush@maple.example", "mailto:// would send the password unencrypted"),
         ("mailtos://me:hush@maple.example?mode=insecure", "would send the password unencrypted"),
         ("mailtos://me:hush@maple.example?mode=ssl", "mailtos://: name the port"),

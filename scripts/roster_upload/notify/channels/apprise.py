@@ -6,6 +6,7 @@ Apprise is imported only to send an alert or to check an address, since it takes
 from __future__ import annotations
 
 import html
+import re
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -184,6 +185,10 @@ def plugin(library: ModuleType, url: str) -> Any:
     """Return Apprise's object for an address. Raise ValueError."""
     alert_url(url)
     scheme = _scheme(url)
+    # With a wrong port Apprise takes the server's name for a topic of the public ntfy.sh.
+    port = re.search(":([0-9]+)$", urllib.parse.urlsplit(url).netloc)
+    if port and not 0 < int(port[1]) < 1 << 16:
+        raise UnusableUrl(f"{scheme}://: its port is wrong. Use 1 to 65535")
     asset = library.AppriseAsset(async_mode=False, app_id=SENDER, app_desc=SENDER, app_url="")
     asset.image_url_mask = asset.image_url_logo = ""  # pictures are at a server of Apprise's own
     try:

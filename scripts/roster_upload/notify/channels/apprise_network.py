@@ -43,7 +43,7 @@ class Conversation:
 
     def visit(self, host: str, port: int) -> None:
         """Keep a server's address."""
-        name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        name = f"{host}:{port}"  # also of IPv6, as the firewall takes it
         if name not in self.servers:
             self.servers.append(name)
 
