@@ -131,7 +131,7 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
         ),
         "a port of two servers": (
             "roster-maple",
-            {"sis_inbox_port": 22},
+            {"sis_inbox_port": 22, "sis_inbox_accounts": [BY_PASSWORD]},
             ["sis_inbox_port", "22", "district_hardening_ssh_ports", "2222"],
         ),
         "a password in the inventory": (
