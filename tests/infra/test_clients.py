@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from roster_fleet.onboard import host_key
 from support import client_trees
 from support.lab_hosts import DISTRICT_HOSTS, ROOT, Host, connect
 from support.sftp_clients import ADMINISTRATOR, CLIENTS, SIS, Client
@@ -27,12 +28,13 @@ class Role:
     folder: str
     port: int = 22
     auth: str = "key"
+    keys: Sequence[str] = ("ssh-ed25519",)  # the host keys that its clients know
 
 
 AERIES = "sis-aeries"  # an SIS that has a password only
 ROLES = [
     Role(ADMINISTRATOR, "deploy", "/home/deploy"),
-    Role(SIS, AERIES, "/incoming", PORT, "password"),
+    Role(SIS, AERIES, "/incoming", PORT, "password", ("ssh-ed25519", "ecdsa-sha2-nistp256")),
 ]
 
 
@@ -57,8 +59,12 @@ def shared(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     for suffix in ("", ".pub"):
         shutil.copy(ROOT / f".lab/id_ed25519{suffix}", folder / f"key{suffix}")
     lines = (ROOT / ".lab/known_hosts").read_text().splitlines()
-    pairs = [line.split(" ", 1) for line in lines if " ssh-ed25519 " in line]
-    known = [f"{host} {key}\n[{host}]:{role.port} {key}\n" for role in ROLES for host, key in pairs]
+    known = [
+        f"{f'[{host}]:{role.port}' if role.port != 22 else host} {kind} {key}\n"
+        for host, kind, key in map(str.split, lines)
+        for role in ROLES
+        if kind in role.keys
+    ]
     (folder / "known_hosts").write_text("".join(known))
     (folder / "windows").write_text(WINDOWS)
     (folder / "password").write_text(password_of(AERIES))
@@ -84,12 +90,13 @@ def home_of(client: Client, shared: Path) -> Path:
 def targets() -> dict[str, list[str]]:
     """Return the words that name each target to the scripts."""
     found = {}
+    lines = (ROOT / ".lab/known_hosts").read_text().splitlines()
     for name in DISTRICT_HOSTS:
-        key = ROOT / ".lab/host_keys" / f"{name}.pub"
-        shown = subprocess.check_output(["ssh-keygen", "-l", "-f", key], text=True)
         address = connect(name).check_output("hostname -I").split()[0]
+        keys = dict(line.split(" ", 2)[1:] for line in lines if line.startswith(f"{address} "))
         for role in ROLES:
-            words = [str(role.port), role.user, role.folder, role.auth, shown.split()[1]]
+            shown = ",".join(host_key.fingerprint(f"{kind} {keys[kind]}") for kind in role.keys)
+            words = [str(role.port), role.user, role.folder, role.auth, shown]
             found[f"{name}-{role.name}"] = [address, *words]
     return found
 

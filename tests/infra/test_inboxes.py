@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,7 @@ def test_an_sis_logs_in_by_password_in_its_networks_at_its_port(host: Host, tmp_
     assert aeries.is_let_in()
 
     # The host has a hash of it, and nothing else.
-    assert host.check_output("getent shadow %s", AERIES).split(":")[1].startswith("$2b$")
+    assert host.check_output("getent shadow %s", AERIES).split(":")[1].startswith("$2b$11$")
     assert host.check_output("getent shadow sis-lab").split(":")[1] == "!"
     found = "grep --recursive --fixed-strings --files-with-matches --file %s /etc /run /var/log"
     assert host.run(found, there).stdout == ""
@@ -148,9 +150,69 @@ def test_refused_passwords_lock_an_account_for_a_while(host: Host, sis: Sis) -> 
     assert host.run("systemctl is-active sis-inbox-ssh").succeeded
 
 
+@pytest.mark.usefixtures("forgiven")
+def test_nobody_learns_which_accounts_exist(host: Host) -> None:
+    """Neither by the ways to log in, nor by the time that a refused password takes."""
+    for user in (AERIES, "sis-lab", "sis-nobody"):
+        said = Sis(host, user).ssh("-v", "-oPubkeyAuthentication=no").stderr
+        assert "can continue: publickey,password,keyboard-interactive" in said, user
+    for user in (AERIES, "sis-nobody"):
+        start = time.monotonic()
+        assert not Sis(host, user, password="no such password").is_let_in()
+        assert time.monotonic() - start > 1.4, user
+
+
+def is_so(host: Host, command: str, *words: str) -> bool:
+    """Return whether a command succeeds."""
+    return bool(host.run(command, *words).succeeded)
+
+
+SLOTS = "/usr/local/sbin/sis-inbox-slots"
+
+
+def test_an_account_has_a_few_connections_and_leaves_room_for_others(host: Host, sis: Sis) -> None:
+    other = Sis(host, "sis-other")
+    host.check_output("sed -i.kept 's/^most=.*/most=2/' %s", SLOTS)
+    held = []
+    try:
+        for count in ("1", "2"):
+            words = ["ssh", "-N", *other.options, other.name]
+            held.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
+            ask = "ls /run/sis-inbox-slots/sis-other | grep -c . | grep -x %s"
+            wait_for("the connection", partial(is_so, host, ask, count), 30)
+        assert not other.is_let_in()
+        assert sis.is_let_in()
+        held.pop().kill()
+        wait_for("a free one", other.is_let_in, 30)
+    finally:
+        for one in held:
+            one.kill()
+        host.check_output("mv %s.kept %s", SLOTS, SLOTS)
+
+
+FILL = """
+import ipaddress, subprocess
+first = int(ipaddress.ip_address("172.16.0.0"))
+addresses = (str(ipaddress.ip_address(first + number)) for number in range(65535))
+text = "add element inet district_host inbox4 { " + ", ".join(addresses) + " }"
+subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
+"""
+
+
+def test_who_comes_from_all_addresses_keeps_nobody_out(host: Host, sis: Sis) -> None:
+    """A network may be the whole internet, and a sender can write any address as its own."""
+    flush = "nft flush set inet district_host inbox4"
+    host.check_output(flush)
+    host.check_output("python3 -c %s", FILL)
+    try:
+        assert sis.is_let_in()
+    finally:
+        host.check_output(flush)
+
+
 FLOOD = f"""
 import pathlib, socket, sys, time
-sockets = [socket.create_connection((sys.argv[1], {PORT}), 5) for _ in range(8)]
+sockets = [socket.create_connection((sys.argv[1], {PORT}), 5) for _ in range(14)]
 answers = [one.recv(100) for one in sockets]
 pathlib.Path("/run/flood").write_text(str(sum(text.startswith(b"SSH-2.0") for text in answers)))
 time.sleep(60)
@@ -162,7 +224,7 @@ def test_who_opens_many_connections_keeps_nobody_out(host: Host, sis: Sis, vendo
     vendor.check_output(command, FLOOD, sis.address)
     try:
         wait_for("the flood", lambda: vendor.file("/run/flood").exists, 30)
-        assert vendor.file("/run/flood").content_string == "4"
+        assert vendor.file("/run/flood").content_string == "10"
         assert sis.is_let_in()
     finally:
         vendor.check_output("systemctl stop test-flood; rm -f /run/flood")
@@ -172,6 +234,8 @@ def test_an_sis_with_a_key_may_use_the_ssh_port_until_it_is_told_the_new_one(hos
     assert Sis(host, port=22).is_let_in()
     ask = "sshd -T -C user=%s,host=h,addr=10.1.2.3 | grep -i -E '^(allowgroups|chroot)'"
     assert AERIES not in host.check_output(ask, AERIES)
+    # Also on a host whose SSH server takes passwords.
+    assert host.check_output("sshd -T | grep ^denyusers") == f"denyusers {AERIES}"
     # With false, site.yml takes the account from both.
     words = ["--check", "--diff", "--limit", name_of(host), "--tags", "sis_inbox,ssh"]
     extra = json.dumps({"sis_inbox_also_on_ssh_port": False})

@@ -176,6 +176,18 @@ def test_a_file_without_a_name_counts_and_its_session_ends(
     assert is_open(host, BAD, tmp_path)
 
 
+def test_no_session_outlives_its_account(host: Host, settle: Settle) -> None:
+    client = sis(host, BAD)
+    with subprocess.Popen(
+        client.command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=client.environment
+    ) as held:
+        wait_for("the session", lambda: host.run("pgrep -u %s", BAD).rc == 0, 30)
+        settle(users=[GOOD, "sis-lab"])
+        assert look(host)
+        wait_for("its end", lambda: host.run("pgrep -u %s", BAD).rc == 1, 30)
+        held.kill()
+
+
 def test_what_cannot_be_looked_at_is_closed_alone_and_the_unit_fails(
     host: Host, tmp_path: Path
 ) -> None:

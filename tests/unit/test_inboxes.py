@@ -16,6 +16,7 @@ from inboxes import (
     inboxes_of,
     inboxes_on_ssh_port,
     inboxes_with_passwords,
+    pam_networks,
 )
 from roster_feeds import feed_accounts
 
@@ -44,6 +45,12 @@ def test_an_inbox_is_open_to_its_own_account_only() -> None:
     assert found[home] == {"path": home, "mode": "0750", **own}  # root's, as sshd's chroot wants it
     incoming = f"{home}/incoming"
     assert found[incoming] == {"path": incoming, "owner": "sis-maple", "mode": "2750", **own}
+
+
+def test_pam_reads_the_whole_internet_as_two_halves() -> None:
+    """pam_access takes 0.0.0.0/0 for no network, so no password would be right."""
+    assert pam_networks(["0.0.0.0/0", "::/0"]) == ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
+    assert pam_networks(["203.0.113.0/28"]) == ["203.0.113.0/28"]
 
 
 def test_keys_of_other_accounts_are_removed() -> None:

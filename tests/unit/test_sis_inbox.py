@@ -10,6 +10,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -329,3 +330,18 @@ def test_a_disk_is_shared_by_its_inboxes(
 ) -> None:
     program.__dict__["FREE_SHARE"] = 0.1
     assert program.fair_share(total, free, held) == share
+
+
+def test_sessions_of_former_accounts_end(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only of an account that owns a former inbox, and never those of root."""
+    (program.ROOT / "root/incoming").mkdir(parents=True)
+    owners = {GOOD: os.getuid() or 1000, BAD: 1, "root": 0}
+    monkeypatch.setattr(program.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=owners[name]))
+    monkeypatch.setattr(Path, "lstat", lambda _path: SimpleNamespace(st_uid=owners[GOOD]))
+    ended: list[int] = []
+    monkeypatch.setattr(program, "sessions", lambda user: {GOOD: ["4711"]}[user])
+    monkeypatch.setattr(program.os, "kill", lambda process, _signal: ended.append(process))
+    program.end_former_sessions({"folder": program.ROOT, "users": [GOOD]})
+    assert ended == []
+    program.end_former_sessions({"folder": program.ROOT, "users": []})
+    assert ended == [4711]

@@ -6,7 +6,9 @@ import grp
 import json
 import os
 import pwd
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from support import forks
@@ -49,6 +51,20 @@ def test_an_account_leaves_the_groups_that_are_not_named() -> None:
     for groups, wanted in (([], "none"), (None, ", ".join(sorted(joined)) or "none")):
         [change] = foreseen(accounts=[{"name": PRESENT, "group": GROUP, "groups": groups}])["diff"]
         assert f"also in {wanted}," in change["after"]
+
+
+def test_a_removed_account_ends_its_processes_first() -> None:
+    """While one runs, userdel refuses."""
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_more: object) -> tuple[int, str, str]:
+        ran.append(command)
+        return len(ran) - 1, "", ""  # the second call finds none
+
+    module = SimpleNamespace(check_mode=False, run_command=run)
+    runpy.run_path(str(MODULE))["Accounts"](module).remove(PRESENT)
+    assert [command[0] for command in ran[:3]] == ["pkill", "pkill", "userdel"]
+    assert ran[0][-1] == PRESENT
 
 
 def test_what_is_as_stated_stays() -> None:

@@ -86,6 +86,12 @@ def inbox_logins(accounts: Sequence[Account]) -> list[str]:
     return [f"{one['user']}@{network}" for one in accounts for network in one["networks"]]
 
 
+def pam_networks(networks: Sequence[str]) -> list[str]:
+    """Return networks for pam_access, which finds no address in a network that ends in /0."""
+    halves = {"0.0.0.0/0": ["0.0.0.0/1", "128.0.0.0/1"], "::/0": ["::/1", "8000::/1"]}
+    return [part for network in networks for part in halves.get(network, [network])]
+
+
 def inbox_files(
     accounts: Sequence[Account], folder: str, keys: str, group: str, header: str
 ) -> list[Entry]:
@@ -225,4 +231,5 @@ class FilterModule:
             "inboxes_of": inboxes_of,
             "inboxes_on_ssh_port": inboxes_on_ssh_port,
             "inboxes_with_passwords": inboxes_with_passwords,
+            "pam_networks": pam_networks,
         }

@@ -74,6 +74,7 @@ changed_names:
 
 import grp
 import pwd
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -81,6 +82,7 @@ from ansible.module_utils.basic import AnsibleModule
 HOME, SHELL = "/nonexistent", "/usr/sbin/nologin"
 SHADOW = Path("/etc/shadow")
 LOCKED = "!"
+SECONDS = 5  # for the processes of a removed account to end
 
 
 def find(lookup, name):
@@ -183,9 +185,17 @@ class Accounts:
             data="%s:%s" % (name, wanted or LOCKED),
         )
 
+    def end_processes(self, name):
+        """End an account's processes. While one runs, such as a session, userdel refuses."""
+        for _ in range(0 if self.module.check_mode else SECONDS * 10):
+            if self.module.run_command(["pkill", "--signal", "KILL", "--uid", name])[0] != 0:
+                return
+            time.sleep(0.1)
+
     def remove(self, name):
         """Remove an account and the group of its name."""
         if find(pwd.getpwnam, name):
+            self.end_processes(name)
             self.change(name, "account", "no account", "userdel", name)
         # userdel has removed the group already if it was the primary one and empty.
         if find(grp.getgrnam, name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 from roster_fleet import inventory
@@ -19,7 +20,8 @@ def lines(district: District, host: inventory.Host, folder: Path) -> list[str]:
     address = host.address or district.host
     if district.inbox_user:
         values = _inbox(district, host, folder, address, source)
-        rows = [f"  {label:<12} {value}" for label, value in values]
+        rows = [_row(label, value) for label, value in values]
+        rows += _fingerprints(address, host.ssh_port)
         return [f"Type this into the SIS of {name}. It uploads by SFTP:", *rows, ""]
     if url := source_keys.fetched(source):
         found = [f"Let the SIS's server {url.host} accept SFTP logins from {address}."]
@@ -47,17 +49,24 @@ def _inbox(
         ("User", district.inbox_user),
         login,
         ("Path", f"/incoming/{source.rpartition('/')[2]}"),
-        *_fingerprint(address, host.ssh_port),
     ]
 
 
-def _fingerprint(address: str, port: int) -> list[tuple[str, str]]:
-    """Return the fingerprint of a host's key, or how to read it later."""
-    if found := inbox.fingerprint(address, port):
-        return [("Fingerprint", found)]
+def _fingerprints(address: str, port: int) -> list[str]:
+    """Return the lines with the fingerprints of a host's keys, and how to read the missing ones.
+
+    The client of an SIS chooses the kind.
+    """
+    found = inbox.fingerprints(address, port)
+    values = [f"{kind:<7}  {digest}" for kind, digest in found.items()]
     login = address if port == SSH_PORT else f"-p {port} {address}"
-    name = address if port == SSH_PORT else f"'[{address}]:{port}'"
-    return [
-        ("Fingerprint", f"unknown here until your first login: ssh {login}"),
-        ("", f"Then read it: ssh-keygen -lF {name}"),
-    ]
+    read = []
+    if missing := [kind for kind in inbox.KINDS if kind not in found]:
+        values.append(f"unknown here: {', '.join(missing)}. Read them on the host:")
+        read = [f"  ssh {login} 'cat /etc/ssh/ssh_host_*.pub' | ssh-keygen -lf -"]
+    return [_row(label, value) for label, value in zip_longest(["Fingerprints"], values)] + read
+
+
+def _row(label: str | None, value: str) -> str:
+    """Return a line of the table."""
+    return f"  {label or '':<12}  {value}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import pairwise
 from typing import Any
 
 from ansible.plugins.loader import filter_loader
@@ -16,7 +17,9 @@ FILE = "OneRoster.zip"
 VARIABLE = "sis_inbox_accounts"
 # An account to which a part that is to be checked is added.
 SOUND = {"user": "sis", "networks": ["192.0.2.0/24"], "authorized_keys": ["ssh-ed25519 AAAAC3Nz"]}
-FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+# The kinds of host keys that the inboxes' SSH server offers. Its sshd_config has them, too.
+KINDS = ("ED25519", "ECDSA", "RSA")
+FINGERPRINT = re.compile(r" (?P<kind>[A-Z0-9]+) (?P<digest>SHA256:[A-Za-z0-9+/]{43})\b")
 
 
 def user_problem(user: str) -> str | None:
@@ -75,14 +78,21 @@ def account(user: str, networks: str, key: str) -> dict[str, Any]:
     return {"user": user, "networks": networks_of(networks), **login}
 
 
-def fingerprint(host: str, port: int) -> str:
-    """Return the fingerprint of a host's key in the operator's known_hosts, or ""."""
+def fingerprints(host: str, port: int) -> dict[str, str]:
+    """Return the fingerprints of a host's keys in the operator's known_hosts, by kind.
+
+    Each key of a kind counts. Revoked keys and those of authorities do not.
+    """
     name = host if port == 22 else f"[{host}]:{port}"
     command = ["ssh-keygen", "-l", "-F", name]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return {}
     lines = [printable(line, 1000) for line in done.stdout.split(b"\n")]
-    found = {("ED25519" not in line, it[0]) for line in lines if (it := FINGERPRINT.search(line))}
-    return min(found)[1] if found else ""
+    found: dict[str, str] = {}
+    for head, line in pairwise(lines):
+        key = FINGERPRINT.search(line)
+        if key and not head.endswith((" REVOKED", " CA")):
+            found.setdefault(key["kind"], key["digest"])
+    return {kind: found[kind] for kind in KINDS if kind in found}

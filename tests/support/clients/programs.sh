@@ -1,5 +1,6 @@
 # Let a command-line client put a file, get it back and remove it.
-# programs.sh CLIENT, then for each target: NAME ADDRESS PORT USER FOLDER AUTH (key or password)
+# programs.sh CLIENT, then for each target:
+# NAME ADDRESS PORT USER FOLDER AUTH (key or password) FINGERPRINTS
 client=$1
 shift
 
@@ -28,7 +29,8 @@ transfer() {
     psftp)
         login="-i $KEYS/key.ppk"
         if test "$auth" = password; then login="-pwfile $KEYS/password"; fi
-        psftp -batch -b "$HOME/batch" $login -hostkey "$fingerprint" -P "$port" "$user@$address"
+        for one in $(echo "$fingerprint" | tr , ' '); do login="$login -hostkey $one"; done
+        psftp -batch -b "$HOME/batch" $login -P "$port" "$user@$address"
         ;;
     dbclient)
         login="-i $KEYS/key.dropbear"
@@ -50,6 +52,8 @@ transfer() {
             printf 'user = "%s:%s"\n' "$user" "$(sed 's/["\\]/\\&/g' "$KEYS/password")" > "$HOME/curlrc"
             login="-K $HOME/curlrc"
         fi
+        # It takes one fingerprint. libssh2 prefers ECDSA, which is the last one if it is offered.
+        fingerprint=${fingerprint##*,}
         set -- -sS $login --hostpubsha256 "${fingerprint#SHA256:}"
         curl "$@" -T sent "$url" && curl "$@" -o "$name.back" "$url" && curl "$@" -Q "-rm $file" -o /dev/null "$url"
         ;;

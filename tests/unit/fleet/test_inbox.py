@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from new_districts import rows
-from roster_fleet.onboard import inbox
+from roster_fleet import inventory
+from roster_fleet.onboard import host_key, inbox
 from roster_fleet.onboard.districts import OnboardError
 
 HEAD = "host,district,site_code,username,source,inbox_user,inbox_key,inbox_networks"
@@ -36,21 +38,32 @@ def test_wrong_cells_are_refused(cells: str, problem: str) -> None:
     assert problem in str(error.value)
 
 
-def test_the_host_key_comes_from_known_hosts(
+def test_the_host_keys_come_from_known_hosts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True
-    )
-    key = (tmp_path / "key.pub").read_text().rpartition(" ")[0]
-    (tmp_path / "known").write_text(f"oak.example {key}\n[oak.example]:2222 {key}\n")
+    keys = {}
+    for kind in ("rsa", "ecdsa", "ed25519"):
+        command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", tmp_path / kind]
+        subprocess.run(command, check=True)
+        keys[kind] = (tmp_path / f"{kind}.pub").read_text().rpartition(" ")[0]
+    lines = [f"oak.example {key}" for key in keys.values()]
+    lines += [f"[oak.example]:2222 {keys['ecdsa']}"]
+    lines += [f"{mark} elm.example {keys['rsa']}" for mark in ("@revoked", "@cert-authority")]
+    (tmp_path / "known").write_text("".join(f"{line}\n" for line in lines))
     real = subprocess.run
 
     def run(command: list[str], **options: Any) -> Any:
         return real([*command, "-f", str(tmp_path / "known")], **options)
 
     monkeypatch.setattr(subprocess, "run", run)
-    shown = inbox.fingerprint("oak.example", 22)
-    assert shown.startswith("SHA256:")
-    assert inbox.fingerprint("oak.example", 2222) == shown
-    assert inbox.fingerprint("elm.example", 22) == ""
+    shown = inbox.fingerprints("oak.example", 22)
+    assert list(shown) == ["ED25519", "ECDSA", "RSA"]
+    assert shown["ED25519"] == host_key.fingerprint(keys["ed25519"])
+    assert inbox.fingerprints("oak.example", 2222) == {"ECDSA": shown["ECDSA"]}
+    assert inbox.fingerprints("elm.example", 22) == {}
+
+
+def test_the_kinds_are_those_that_the_server_offers() -> None:
+    config = inventory.ROLES / "sis_inbox/templates/etc/ssh/sis-inbox/sshd_config.j2"
+    found = re.findall(r"^HostKey .*_host_(\w+)_key$", config.read_text(), re.MULTILINE)
+    assert tuple(kind.upper() for kind in found) == inbox.KINDS

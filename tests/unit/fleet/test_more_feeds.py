@@ -146,7 +146,7 @@ def test_an_sis_gets_an_inbox(folder: Path, keys: vault.Vault) -> None:
     both = rows(new, known, head=INBOXES)
     plan = make_plan(folder, both, keys)
     assert "Type this into the SIS of Oak. It uploads by SFTP:" in plan.for_the_sis
-    assert "  Host         roster-maple.example.org" in plan.for_the_sis
+    assert "  Host          roster-maple.example.org" in plan.for_the_sis
     write(plan.files)
     fleet = inventory.read(folder, keys.secrets)
     assert fleet["oak"].inboxes[0] == {
