@@ -108,7 +108,7 @@ def test_a_refused_login_is_the_cause(share: Path, samba: Samba, vendor: Vendor)
     with samba.running():
         receipt = night(vendor)
         assert receipt["source"]["cause"] == "login", receipt
-        site(share, **values(samba, NEXT))
+        site(share, "roster_credentials", **values(samba, NEXT))
         assert night(vendor)["outcome"] == "sent"
 
 
@@ -125,7 +125,7 @@ def test_after_a_reboot_the_share_is_read(share: Path, samba: Samba, vendor: Ven
 
 
 def test_a_former_share_leaves_nothing(share: Path) -> None:
-    site(share)
+    site(share, "roster_upload")
     left = "ls -d /etc/systemd/system/*source* /etc/systemd/system/*/srv-* /srv/roster-source/*"
     assert root(f"{left} /etc/systemd/system/roster-share@.service").stdout == ""
     assert root("ls /usr/sbin/mount.cifs").stdout == ""
