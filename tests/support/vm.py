@@ -46,6 +46,14 @@ def reboot(inventory: Path) -> None:
     told("systemctl is-system-running --wait")
 
 
+def denials() -> str:
+    """Return what AppArmor has denied the program, except for the probe of its confinement."""
+    logs = "cat /var/log/audit/audit.log; journalctl -k --no-pager"  # auditd takes all, if it runs
+    return told(
+        f"({logs}) | grep 'apparmor=\"DENIED\".*roster-upload' | grep -v /etc/hostname || :"
+    )
+
+
 def change_secure_boot() -> None:
     """Add a certificate to Secure Boot's, as an update does. PCR 7 differs after the next boot."""
     told("""

@@ -13,7 +13,7 @@ import pytest
 from support.district import FEED
 from support.samba import SHARE, USER, Samba
 from support.vendor import Vendor
-from support.vm import reboot, root, site, told
+from support.vm import denials, reboot, root, site, told
 
 PASSWORD = "pass, wörd='\"x\\%  "
 NEXT = " next, one"
@@ -99,7 +99,7 @@ def test_the_newest_export_of_a_share_is_delivered(
         assert f"{option}," in mounted, option
     shown = told("cat /proc/mounts; journalctl --no-pager; ps axww -o args")
     assert PASSWORD.strip() not in shown
-    assert root("journalctl -k --no-pager | grep 'apparmor=\"DENIED\".*roster-upload'").stdout == ""
+    assert denials() == ""
 
 
 def test_the_share_is_only_there_while_it_is_read(share: Path) -> None:
