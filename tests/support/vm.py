@@ -29,9 +29,9 @@ def told(command: str) -> str:
     return done.stdout.strip()
 
 
-def site(inventory: Path, **values: Any) -> str:
-    """Run `site.yml`, with other values. Return its recap's line."""
-    extra = ["-e", json.dumps(values)]
+def site(inventory: Path, *roles: str, **values: Any) -> str:
+    """Run `site.yml`, with other values, and some roles alone. Return its recap's line."""
+    extra = ["-e", json.dumps(values), *(["--tags", ",".join(roles)] if roles else [])]
     command = ["ansible-playbook", "playbooks/site.yml", "-i", str(inventory), *extra]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
@@ -44,6 +44,14 @@ def reboot(inventory: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told("systemctl is-system-running --wait")
+
+
+def denials() -> str:
+    """Return what AppArmor has denied the program, except for the probe of its confinement."""
+    logs = "cat /var/log/audit/audit.log; journalctl -k --no-pager"  # auditd takes all, if it runs
+    return told(
+        f"({logs}) | grep 'apparmor=\"DENIED\".*roster-upload' | grep -v /etc/hostname || :"
+    )
 
 
 def change_secure_boot() -> None:

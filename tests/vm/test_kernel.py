@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.district import FEED
 from support.vendor import Vendor
-from support.vm import deliver, reboot, root, site, told
+from support.vm import deliver, denials, reboot, root, site, told
 
 PROBE = """[Service]
 ExecStart=
@@ -40,8 +40,7 @@ def test_a_delivery_goes_through_with_everything_in_force(inventory: Path, vendo
     deliver(vendor)
     shown = told(f"script -qec 'roster-upload diff {FEED}' /dev/null")  # by its socket
     assert "nothing differs" in shown
-    denied = root("journalctl -k --no-pager | grep 'apparmor=\"DENIED\".*roster-upload'").stdout
-    assert denied == ""
+    assert denials() == ""
 
 
 def test_the_program_is_confined_by_its_profile(inventory: Path) -> None:
