@@ -99,7 +99,7 @@ def deliver(
 
 def channel_names(urls: Sequence[str]) -> list[str]:
     """Return a name for each address: its scheme, with its position if several have it."""
-    schemes = [urllib.parse.urlsplit(url).scheme for url in urls]
+    schemes = [_scheme(url) for url in urls]
     return [
         f"{scheme} ({position})" if schemes.count(scheme) > 1 else scheme
         for position, scheme in enumerate(schemes, 1)
@@ -205,7 +205,9 @@ def plugin(library: ModuleType, url: str) -> Any:
 
 
 def _scheme(url: str) -> str:
-    return urllib.parse.urlsplit(url).scheme
+    """Return the scheme of any text, "" without one. The rest may be secret."""
+    scheme, mark, _ = url.partition("://")
+    return scheme.lower() if mark and scheme.isalnum() else ""
 
 
 def _check_mail(scheme: str, one: Any, wishes: Mapping[str, list[str]]) -> None:
