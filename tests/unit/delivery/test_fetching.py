@@ -125,6 +125,31 @@ def test_a_second_start_needs_no_source(host: Host, sis: SourceServer) -> None:
     assert host.sent == [OLD, BIG], "a corrected export is sent within the window"
 
 
+def test_an_older_match_that_is_left_is_not_sent_after_the_newer_one(
+    host: Host, sis: SourceServer
+) -> None:
+    removing(host, opens=-30, closes=30)
+    sis.put("b.xml", BIG, int(time.time() - HOUR))
+    assert host.run() == Exit.OK
+    assert host.run() == Exit.OK
+    assert "a.xml is older" in host.message
+    assert (host.sent, host.outcomes) == ([BIG], ["sent"])
+    put(sis, SMALL, 0.5)
+    assert host.run() != Exit.STALE, "a newer one is judged as any other"
+
+
+def test_the_next_night_an_older_match_is_stale(host: Host, sis: SourceServer) -> None:
+    removing(host)
+    sis.put("b.xml", BIG, int(time.time() - HOUR))
+    assert [host.run(), host.run()] == [Exit.OK, Exit.STALE]
+    assert (host.sent, host.outcomes) == ([BIG], ["sent", "stale"])
+    assert "that was delivered" in host.message
+    host.at(Server())
+    assert host.run("rehearse") == Exit.OK, "tonight's is still to come"
+    removing(host, source=SOURCE.replace("*", "a"))
+    assert host.run() == Exit.OK, "somebody asks for this very file"
+
+
 def test_outside_the_window_a_missing_export_is_a_failure(host: Host, sis: SourceServer) -> None:
     removing(host)
     assert [host.run(), host.run()] == [Exit.OK, Exit.SOURCE]
