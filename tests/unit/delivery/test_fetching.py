@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import time
 from typing import Any
 
 import pytest
-from roster_upload.delivery import fetching
+from roster_upload import config
+from roster_upload.delivery import content, fetching
+from roster_upload.delivery.source_check import Newest
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
 from roster_upload.transfer import messages
@@ -209,6 +213,18 @@ def test_the_time_left_bounds_everything(host: Host, sis: SourceServer) -> None:
     assert host.run() == Exit.SOURCE
     assert 0 < limits[0] <= 5 * 60 - 120
     assert limits[0] > 60
+
+
+def test_a_delivered_export_that_is_gone_is_an_open_check(host: Host, sis: SourceServer) -> None:
+    assert host.run() == Exit.OK
+    file, state = host.folder / "maple-grove.toml", host.state
+    source = host.last["source"]
+    newest = Newest(source["name"], source["bytes"], source["modified"])
+    later = time.time() + 9
+    os.utime(file, (later, later))  # the configuration has changed since
+    found = content.of_export(config.load(file), file, host.ledger, dt.datetime.now(dt.UTC), newest)
+    assert (found.is_ok, found.is_open) == (True, True), found.text
+    assert not (state / "fetched" / "export").exists()
 
 
 def test_its_own_secret_is_needed(host: Host, sis: SourceServer) -> None:
