@@ -227,6 +227,15 @@ def test_a_delivered_export_that_is_gone_is_an_open_check(host: Host, sis: Sourc
     assert not (state / "fetched" / "export").exists()
 
 
+def test_a_former_sources_export_does_not_stay_on_the_host(host: Host, sis: SourceServer) -> None:
+    host.at(Server())
+    assert host.run("rehearse") == Exit.OK
+    assert (host.state / "fetched" / "export").exists()
+    host.configure()
+    assert host.run("rehearse") == Exit.OK
+    assert not (host.state / "fetched" / "export").exists()
+
+
 def test_its_own_secret_is_needed(host: Host, sis: SourceServer) -> None:
     (host.folder / "credentials" / "maple-grove_source_current").unlink()
     assert host.run() == Exit.CREDENTIAL
