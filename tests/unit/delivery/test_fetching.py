@@ -68,6 +68,7 @@ def test_only_an_accepted_delivery_removes(host: Host, sis: SourceServer, comman
     assert host.run(command) == Exit.OK
     assert bool(sis.files) is (command == "rehearse")
     assert seen == ([1] if command == "send" else []), "it is there while it is sent"
+    assert sis.limits[1:] == ([fetching.REMOVE_SECONDS] if command == "send" else [])
     assert host.last["source"].get("after") == ("removed" if command == "send" else None)
     assert (host.state / "fetched" / "export").exists() is (command == "rehearse")
 
@@ -184,6 +185,12 @@ def test_temporary_failures_are_tried_again(
     vars(sis).update(faults)
     assert host.run() == code
     assert host.waits == [30.0] * (attempts - 1)
+
+
+def test_no_retry_waits_beyond_the_deadline(host: Host, sis: SourceServer) -> None:
+    host.configure(opens=-30, closes=4, **OWN, attempts=2, retry_seconds=500)
+    sis.cut = ("read", 1)
+    assert (host.run(), host.waits) == (Exit.SOURCE, [])
 
 
 @pytest.mark.parametrize("code", [Exit.LOGIN, Exit.HOST_KEY, Exit.SECOND_FACTOR])

@@ -27,8 +27,10 @@ def look(
 
 
 def test_what_was_found_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    serve(monkeypatch, SourceServer("a.zip", "b.zip"))
+    server = SourceServer("a.zip", "b.zip")
+    serve(monkeypatch, server)
     found = look(3)
+    assert server.limits == [source_check.LOOK_SECONDS]
     assert (found.matches, found.open, found.address) == (2, False, "192.0.2.7")
     assert found.newest == source_check.Newest("b.zip", 6, AT.strftime("%Y-%m-%dT%H:%M:%SZ"))
     assert "2 matches. The newest, b.zip, was written 2027-01-15 08:00 UTC, 3 h ago" in found.text

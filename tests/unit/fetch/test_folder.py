@@ -38,6 +38,8 @@ def test_only_regular_files_match_and_no_hidden_ones() -> None:
     server.put(".part.zip", when=NOW + 9)
     assert newest(server) == "a.zip"
     assert newest(server, ".*.zip") == ".part.zip"
+    with pytest.raises(SourceFailure, match="there is no export"):
+        newest(server, "folder.zip")
 
 
 def test_of_many_names_not_all_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
