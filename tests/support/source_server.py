@@ -32,6 +32,7 @@ class SourceServer(Server):
         self.most_at_once = 1 << 20  # bytes in the answer to a read
         self.adds = b""  # to the answer of each read
         self.is_endless = False
+        self.limits: list[float | None] = []  # of the logins, in seconds
         self.before_read: Callable[[], None] = lambda: None
         super().__init__(**faults)
         self.files, self.folders = {}, {FOLDER}
@@ -119,8 +120,9 @@ def serve(monkeypatch: pytest.MonkeyPatch, server: SourceServer) -> None:
     """Let each login lead to a server in memory."""
     channel: Any = server
 
-    def session(_account: object, _secret: bytes, info: Any, **_: object) -> Any:
+    def session(_account: object, _secret: bytes, info: Any, **given: Any) -> Any:
         server.reconnect()
+        server.limits.append(given.get("limit"))
         info.method, info.host_key, info.address = "password", "SHA256:abc", "192.0.2.7"
         return contextlib.nullcontext(protocol.Sftp(channel))
 

@@ -75,8 +75,9 @@ def _silent(name: str, now: Properties) -> Failure | None:
         if failure.code is Exit.CREDENTIAL:
             return Failure(Exit.CREDENTIAL, _locked())
         return failure
-    # The watcher reports nothing but a missed deadline.
-    is_mute = name == WATCHER and code is not Exit.MISSED
+    # The watcher reports nothing but a missed deadline. A delivery may fail before it begins, as
+    # where a library is broken. Otherwise it has a receipt.
+    is_mute = code is Exit.INTERNAL or (name == WATCHER and code is not Exit.MISSED)
     return Failure(code, code.meaning) if is_mute else None
 
 

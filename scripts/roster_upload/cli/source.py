@@ -17,6 +17,8 @@ from roster_upload.delivery import source_check
 from roster_upload.exits import Exit
 from roster_upload.host import stop
 from roster_upload.host.credentials import credential
+from roster_upload.records.history import History
+from roster_upload.records.ledger import Ledger
 from roster_upload.terminal.output import quiet_paramiko, show, show_json
 
 
@@ -33,15 +35,25 @@ def login(given: argparse.Namespace) -> int:
         return code
     quiet_paramiko()
     secret = credential(feed.feed, f"source_{given.slot}")
-    state_as_owner(given)
+    history = _history(Ledger(state_as_owner(given)))
     now = dt.datetime.now(dt.UTC)
     with stop.listening(), stop.heard():
-        found = asdict(source_check.look(feed, secret, now, needs_export=given.slot == "current"))
+        found = asdict(
+            source_check.look(feed, secret, now, history, needs_export=given.slot == "current")
+        )
     if given.json:
         show_json(found)
     else:
         show(f"{feed.district}: {found['text']}")
     return Exit.OK
+
+
+def _history(ledger: Ledger) -> History:
+    """Return a feed's receipts, none if they are unreadable, which other checks report."""
+    try:
+        return ledger.history()
+    except OSError:
+        return History()
 
 
 def in_unit(given: argparse.Namespace, slot: str) -> tuple[Exit, dict[str, Any], str]:

@@ -80,6 +80,8 @@ def of_export(
         return _open(feed, f"not checked: {newest.name} was not fetched yet")
     if last := judged(feed, config_file, ledger):
         return from_receipt(last, ledger, feed.time_zone)
+    if newest and not kept.is_here(ledger.path.parent):
+        return _open(feed, f"not checked: {newest.name} is not on this host any more")
     feed = kept.on_host(feed, ledger.path.parent)
     # Without receipts of this export alone the rules are needed.
     from roster_upload.delivery.judging import refusal  # noqa: PLC0415

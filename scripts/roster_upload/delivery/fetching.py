@@ -15,10 +15,11 @@ from roster_upload import __version__
 from roster_upload.delivery import freshness
 from roster_upload.delivery.at_vendor import AtVendor, sent_tonight
 from roster_upload.delivery.job import Job, beside
-from roster_upload.exits import Failure, SourceFailure
+from roster_upload.exits import Exit, Failure, SourceFailure
 from roster_upload.export import Snapshot
 from roster_upload.fetch import kept
-from roster_upload.records.night import stamp
+from roster_upload.records.night import stamp, time_text
+from roster_upload.records.parts import File
 from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal import output
 
@@ -115,9 +116,35 @@ def _accept(job: Job, file: RemoteFile, modified: dt.datetime) -> None:
         )
     age_of = feed, seen.path, modified, job.started
     if job.command == "send":
+        if source.is_pattern:
+            _require_newer(job, seen, is_tonights=bool(last))
         freshness.require_fresh(*age_of)
     else:
         freshness.require_tonights(*age_of)
+
+
+def _require_newer(job: Job, seen: File, *, is_tonights: bool) -> None:
+    """Raise AtVendor or Failure for a match that is older than the export that was delivered.
+
+    It was left in the folder when the newer one was removed.
+    """
+    former = [job.history.last_sent_to(job.target), *job.history.unsure()]
+    delivered = [one.source.modified for one in former if one and one.source.origin == seen.origin]
+    latest = max(delivered, default="")
+    if seen.modified >= latest:
+        return
+    if is_tonights:
+        raise AtVendor(
+            f"{job.feed.district}: the vendor already has tonight's delivery. {seen.path} is older",
+            leaves_receipt=False,
+        )
+    zone = job.feed.time_zone
+    raise Failure(
+        Exit.STALE,
+        f"{seen.path} was written {time_text(seen.modified, zone)}, before the export of "
+        f"{time_text(latest, zone)} that was delivered. Check the SIS's own schedule, and remove "
+        "older files from the folder",
+    )
 
 
 def _is_unchanged(job: Job, program: str, started: str) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 from roster_upload import export as exports
 from roster_upload.config import Feed
 from roster_upload.delivery import fetching, freshness
-from roster_upload.delivery.job import Job, Outgoing, no_room
+from roster_upload.delivery.job import Job, Outgoing, beside, no_room
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
+from roster_upload.fetch import kept
 from roster_upload.records import package_store
 from roster_upload.records.night import stamp
 from roster_upload.records.parts import File
@@ -51,6 +52,8 @@ def taken(job: Job) -> Iterator[Snapshot]:
         with fetching.fetched(job) as copy:
             yield copy
         return
+    with beside("an export of a former source could not be removed from this host"):
+        kept.drop(job.state.folder)
     left = job.night.seconds_left()
     with job.draft.phase("settle", min(job.feed.settle_minutes * 60, left)):
         export = exports.wait_until_stable(job.feed, left, output.say)

@@ -9,7 +9,9 @@ from typing import Any
 from roster_upload.config import Feed
 from roster_upload.delivery import freshness
 from roster_upload.exits import Exit, Failure
+from roster_upload.records.history import History
 from roster_upload.records.night import stamp, time_text
+from roster_upload.records.parts import File
 from roster_upload.spec.sources import SftpSource
 
 LOOK_SECONDS = 120
@@ -56,7 +58,22 @@ def require_remote(feed: Feed) -> SftpSource:
     )
 
 
-def look(feed: Feed, secret: bytes, now: dt.datetime, *, needs_export: bool) -> SourceCheck:
+def _removed(feed: Feed, history: History, now: dt.datetime) -> str:
+    """Return that the last export was removed after its delivery, or "". Raise Failure.
+
+    The folder is empty until the SIS writes the next one, which may be due.
+    """
+    last = history.last_sent()
+    source = last.source if last else File()
+    if source.after != "removed" or source.origin != feed.origin or not source.modified:
+        return ""
+    freshness.require_tonights(feed, source.path, dt.datetime.fromisoformat(source.modified), now)
+    return f"The last export, {source.name}, was delivered and removed. The next is still to come"
+
+
+def look(
+    feed: Feed, secret: bytes, now: dt.datetime, history: History, *, needs_export: bool
+) -> SourceCheck:
     """Log in once and look for the export. Raise Failure with the server's own exit code.
 
     Without `needs_export` only the login counts, as for a new credential.
@@ -70,7 +87,8 @@ def look(feed: Feed, secret: bytes, now: dt.datetime, *, needs_export: bool) -> 
         found = at_server(feed, secret, info, limit=LOOK_SECONDS)
     except ServerFailure as failure:
         raise Failure(failure.reason, failure.message) from None
-    if needs_export and found.missing:
+    gone = ""
+    if needs_export and found.missing and not (gone := _removed(feed, history, now)):
         raise found.missing
     text = f"logged in to {source.host} by {info.method}, host key {info.host_key}. "
     newest, to_come, last = None, "", found.files[-1] if found.files else None
@@ -85,7 +103,8 @@ def look(feed: Feed, secret: bytes, now: dt.datetime, *, needs_export: bool) -> 
             f"{max((now - written) // dt.timedelta(hours=1), 0)} h ago"
         )
     else:
-        text += found.missing.message if found.missing else "The newest file has no time"
+        missing = gone or (found.missing.message if found.missing else "")
+        text += missing or "The newest file has no time"
     return SourceCheck(
         feed=feed.feed,
         source=source.url,
@@ -94,6 +113,6 @@ def look(feed: Feed, secret: bytes, now: dt.datetime, *, needs_export: bool) -> 
         login=info.method,
         matches=len(found.files),
         newest=newest,
-        open=bool(to_come),
+        open=bool(to_come or gone),
         text=f"{text}. {to_come[:1].upper()}{to_come[1:]}" if to_come else text,
     )

@@ -15,7 +15,8 @@ from roster_upload.transfer.messages import SftpStatusError
 from roster_upload.transfer.protocol import Sftp
 
 MOST_ASKED = 200  # matches whose attributes are asked for, if the listing has none
-NAMED, LONGEST_NAME = 3, 255
+# Names in the folder, if the export is missing. To compare a hundred thousand takes minutes.
+NAMED, LONGEST_NAME, MOST_COMPARED = 3, 255, 1_000
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,13 @@ class SourceFolder:
             if meaning_of(refused) is Exit.REMOTE_PATH:
                 return "There is no such folder either. Did the SIS write it elsewhere?"
             return "Did the SIS write it elsewhere?"
-        shown = [printable(raw, LONGEST_NAME) for raw in names if raw not in (b".", b"..")]
+        names = [raw for raw in names if raw not in (b".", b"..")]
+        shown = [printable(raw, LONGEST_NAME) for raw in names[:MOST_COMPARED]]
         if not shown:
             return "Its folder is empty. Did the SIS write it elsewhere?"
         near = difflib.get_close_matches(self.source.name, shown, NAMED, 0) or sorted(shown)
         listed = ", ".join(f'"{name}"' for name in near[:NAMED])
-        more = f" and {len(shown) - NAMED:,} more" if len(shown) > NAMED else ""
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
         return (
             f"Its folder holds {listed}{more}. If one of them is the export, correct the name in "
             "the source"

@@ -79,6 +79,11 @@ def drop(state: Path) -> None:
     (state / FOLDER / EXPORT).unlink(missing_ok=True)
 
 
+def is_here(state: Path) -> bool:
+    """Return whether the fetched export is on this host. It goes with its delivery."""
+    return (state / FOLDER / EXPORT).is_file()
+
+
 def last(feed: Feed, state: Path) -> Fetched | None:
     """Return the record of the last fetch from the feed's present source, None without one."""
     try:
@@ -97,14 +102,13 @@ def on_host(feed: Feed, state: Path) -> Feed:
     """
     if not isinstance(feed.source, SftpSource):
         return feed
-    path = state / FOLDER / EXPORT
-    if not last(feed, state) or not path.is_file():
+    if not last(feed, state) or not is_here(state):
         raise Failure(
             Exit.SOURCE,
             f"no fetched export of {feed.feed} is on this host, or it was delivered. Fetch it "
             f"first: roster-upload rehearse {feed.feed}",
         )
-    return replace(feed, source=path, quiet_seconds=0)
+    return replace(feed, source=state / FOLDER / EXPORT, quiet_seconds=0)
 
 
 def name_of(feed: Feed, state: Path) -> str:

@@ -12,18 +12,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from roster_upload.config import Feed
 from roster_upload.host import atomic
+from roster_upload.host.account import read_plain
 from roster_upload.host.credentials import secrets_folder
 from roster_upload.notify import notifier
 from roster_upload.notify.events import SUBJECTS
 from roster_upload.records.receipt import Receipt
 from roster_upload.terminal.output import say
+from roster_upload.terminal.printable import path_text
 
 FOLDER = "notices"
+LONGEST_BYTES = 1 << 20  # of a notice
 
 
 class Notice(NamedTuple):
@@ -58,20 +62,35 @@ def post(feed: Feed, kind: str, receipt: Receipt) -> None:
 
 
 def waiting() -> list[Notice]:
-    """Return the notices, oldest first. Remove unreadable ones."""
+    """Return the notices, oldest first. Remove everything else that systemd sees in their folder.
+
+    Otherwise it would start the unit with the feed's secrets again and again.
+    """
     found: list[Notice] = []
     place = folder()
-    for path in sorted(place.glob("*.json")) if place else ():
-        with contextlib.suppress(OSError):
-            try:
-                values = json.loads(path.read_bytes())
-                kind, receipt = values["kind"], Receipt.parse(values["receipt"])
-                _ = SUBJECTS[kind]
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                path.unlink()
-            else:
-                found.append(Notice(kind, receipt, path))
+    # A hidden file becomes a notice in a moment.
+    for path in sorted(place.glob("[!.]*")) if place else ():
+        try:
+            values = json.loads(read_plain(path, LONGEST_BYTES))
+            kind, receipt = values["kind"], Receipt.parse(values["receipt"])
+            _ = SUBJECTS[kind]
+        except FileNotFoundError:  # it was sent meanwhile
+            continue
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            _remove(path)
+        else:
+            found.append(Notice(kind, receipt, path))
     return found
+
+
+def _remove(path: Path) -> None:
+    """Remove what is no notice, such as a folder."""
+    say(f"{path_text(path)} is no notice, and is removed")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def send_all(feed: Feed, secrets: Path | None) -> None:

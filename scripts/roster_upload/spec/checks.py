@@ -204,6 +204,13 @@ def alert_url(value: str) -> str:
     if not mark or not rest or not re.fullmatch(r"[a-zA-Z0-9]{2,32}", scheme):
         raise ValueError("must be an Apprise URL such as slack://TOKEN_A/TOKEN_B/TOKEN_C")
     require(value.isprintable() and " " not in value, f"{scheme}:// must not hold spaces")
+    try:
+        urllib.parse.urlsplit(value)
+    except ValueError:  # its text may hold the secret
+        raise ValueError(
+            f"{scheme}://: write brackets and special letters of names and passwords "
+            "percent-encoded, such as %5B for ["
+        ) from None
     asked = urllib.parse.parse_qs(rest.partition("?")[2], keep_blank_values=True)
     wrong = sorted(key for key in asked if key.lower() in FILE_PARAMETERS)
     require(not wrong, f"{scheme}://: the parameter {', '.join(wrong)} is not allowed")

@@ -145,7 +145,6 @@ def test_the_unit_with_the_secrets_sends_where_it_can(units: Units) -> None:
     [
         {"Result": "success"},
         {"Result": "exit-code", "ExecMainStatus": str(int(Exit.REFUSED))},
-        {"Result": "exit-code", "ExecMainStatus": str(int(Exit.INTERNAL))},
         {**LOCKED, "ActiveState": "activating"},
         {**LOCKED, "Job": "7"},
     ],
@@ -157,6 +156,23 @@ def test_nobody_reads_anything_twice(units: Units, end: dict[str, str]) -> None:
     assert (units.receipts(), units.waiting(), units.sent) == ([], [], [])
 
 
+def test_a_program_that_failed_before_its_delivery_is_recorded(units: Units) -> None:
+    """As where a library cannot be imported."""
+    units.ended("roster-upload", {"Result": "exit-code", "ExecMainStatus": str(int(Exit.INTERNAL))})
+    for _ in range(2):
+        assert units.alarm() == Exit.OK
+    assert [(r.command, r.exit_code) for r in units.receipts()] == [("send", Exit.INTERNAL)]
+    assert units.waiting() == [("failure", Exit.INTERNAL.meaning)]
+
+
+def test_a_failure_of_the_program_with_a_receipt_is_known(units: Units) -> None:
+    units.ended("roster-upload", {"Result": "exit-code", "ExecMainStatus": str(int(Exit.INTERNAL))})
+    mine = {"feed": FEED, "command": "send", "outcome": "failed", "started": stamp(NOW)}
+    append(units.ledger, mine)
+    units.alarm()
+    assert (len(units.receipts()), units.waiting()) == (1, [])
+
+
 def test_a_run_with_a_receipt_is_not_recorded_again(units: Units) -> None:
     """A program that was killed at its very end has written it."""
     units.ended("roster-upload", {"Result": "signal"})
@@ -165,6 +181,14 @@ def test_a_run_with_a_receipt_is_not_recorded_again(units: Units) -> None:
     units.alarm()
     assert len(units.receipts()) == 1
     assert units.waiting() == []
+
+
+def test_the_receipt_of_an_earlier_run_hides_nothing(units: Units) -> None:
+    units.ended("roster-upload", LOCKED)
+    earlier = stamp(STARTED - dt.timedelta(hours=1))
+    append(units.ledger, {"command": "send", "outcome": "sent", "started": earlier})
+    units.alarm()
+    assert [r.exit_code for r in units.receipts()][1:] == [Exit.CREDENTIAL]
 
 
 def test_a_failure_of_an_earlier_day_is_history(units: Units) -> None:

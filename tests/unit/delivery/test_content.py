@@ -112,7 +112,7 @@ def test_a_night_without_an_export_judges_nothing(host: Host) -> None:
     """A blackout leaves a receipt without a digest. An unreadable export has none either."""
     host.run("rehearse")
     append(host.ledger, VALID | {"command": "send", "outcome": "skipped"})
-    host.patch.setattr(content, "_digest", lambda _feed: "")
+    host.patch.setattr(content, "_digest", lambda *_: "")
     assert is_open(host)
 
 

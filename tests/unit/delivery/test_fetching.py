@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import time
 from typing import Any
 
 import pytest
-from roster_upload.delivery import fetching
+from roster_upload import config
+from roster_upload.delivery import content, fetching
+from roster_upload.delivery.source_check import Newest
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.stop import Stopped
 from roster_upload.transfer import messages
@@ -64,6 +68,7 @@ def test_only_an_accepted_delivery_removes(host: Host, sis: SourceServer, comman
     assert host.run(command) == Exit.OK
     assert bool(sis.files) is (command == "rehearse")
     assert seen == ([1] if command == "send" else []), "it is there while it is sent"
+    assert sis.limits[1:] == ([fetching.REMOVE_SECONDS] if command == "send" else [])
     assert host.last["source"].get("after") == ("removed" if command == "send" else None)
     assert (host.state / "fetched" / "export").exists() is (command == "rehearse")
 
@@ -125,6 +130,31 @@ def test_a_second_start_needs_no_source(host: Host, sis: SourceServer) -> None:
     assert host.sent == [OLD, BIG], "a corrected export is sent within the window"
 
 
+def test_an_older_match_that_is_left_is_not_sent_after_the_newer_one(
+    host: Host, sis: SourceServer
+) -> None:
+    removing(host, opens=-30, closes=30)
+    sis.put("b.xml", BIG, int(time.time() - HOUR))
+    assert host.run() == Exit.OK
+    assert host.run() == Exit.OK
+    assert "a.xml is older" in host.message
+    assert (host.sent, host.outcomes) == ([BIG], ["sent"])
+    put(sis, SMALL, 0.5)
+    assert host.run() != Exit.STALE, "a newer one is judged as any other"
+
+
+def test_the_next_night_an_older_match_is_stale(host: Host, sis: SourceServer) -> None:
+    removing(host)
+    sis.put("b.xml", BIG, int(time.time() - HOUR))
+    assert [host.run(), host.run()] == [Exit.OK, Exit.STALE]
+    assert (host.sent, host.outcomes) == ([BIG], ["sent", "stale"])
+    assert "that was delivered" in host.message
+    host.at(Server())
+    assert host.run("rehearse") == Exit.OK, "tonight's is still to come"
+    removing(host, source=SOURCE.replace("*", "a"))
+    assert host.run() == Exit.OK, "somebody asks for this very file"
+
+
 def test_outside_the_window_a_missing_export_is_a_failure(host: Host, sis: SourceServer) -> None:
     removing(host)
     assert [host.run(), host.run()] == [Exit.OK, Exit.SOURCE]
@@ -157,6 +187,12 @@ def test_temporary_failures_are_tried_again(
     assert host.waits == [30.0] * (attempts - 1)
 
 
+def test_no_retry_waits_beyond_the_deadline(host: Host, sis: SourceServer) -> None:
+    host.configure(opens=-30, closes=4, **OWN, attempts=2, retry_seconds=500)
+    sis.cut = ("read", 1)
+    assert (host.run(), host.waits) == (Exit.SOURCE, [])
+
+
 @pytest.mark.parametrize("code", [Exit.LOGIN, Exit.HOST_KEY, Exit.SECOND_FACTOR])
 def test_a_login_is_never_tried_again(host: Host, sis: SourceServer, code: Exit) -> None:
     host.configure(**{**OWN, "attempts": 5})
@@ -184,6 +220,27 @@ def test_the_time_left_bounds_everything(host: Host, sis: SourceServer) -> None:
     assert host.run() == Exit.SOURCE
     assert 0 < limits[0] <= 5 * 60 - 120
     assert limits[0] > 60
+
+
+def test_a_delivered_export_that_is_gone_is_an_open_check(host: Host, sis: SourceServer) -> None:
+    assert host.run() == Exit.OK
+    file, state = host.folder / "maple-grove.toml", host.state
+    source = host.last["source"]
+    newest = Newest(source["name"], source["bytes"], source["modified"])
+    later = time.time() + 9
+    os.utime(file, (later, later))  # the configuration has changed since
+    found = content.of_export(config.load(file), file, host.ledger, dt.datetime.now(dt.UTC), newest)
+    assert (found.is_ok, found.is_open) == (True, True), found.text
+    assert not (state / "fetched" / "export").exists()
+
+
+def test_a_former_sources_export_does_not_stay_on_the_host(host: Host, sis: SourceServer) -> None:
+    host.at(Server())
+    assert host.run("rehearse") == Exit.OK
+    assert (host.state / "fetched" / "export").exists()
+    host.configure()
+    assert host.run("rehearse") == Exit.OK
+    assert not (host.state / "fetched" / "export").exists()
 
 
 def test_its_own_secret_is_needed(host: Host, sis: SourceServer) -> None:

@@ -30,11 +30,24 @@ def test_a_copy_is_private_and_hashed(monkeypatch: pytest.MonkeyPatch, tmp_path:
     server = SourceServer()
     server.put("a.zip", data)
     (tmp_path / "copy").write_bytes(b"of an earlier attempt")
-    copy = fetch(monkeypatch, tmp_path, server)
+    copy = fetch(monkeypatch, tmp_path, server, maximum_bytes=len(data))
     assert copy.path.read_bytes() == data
     assert copy.path.stat().st_mode & 0o777 == 0o600
     assert (copy.bytes, copy.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert copy.modified.timestamp() == NOW
+
+
+def test_a_file_that_was_another_one_right_before_is_no_export(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = SourceServer("a.zip")
+    server.before_read = lambda: server.put("a.zip")
+    watcher = fetching.Watcher(
+        lambda *_: server.put("a.zip", when=NOW - 9), WATCHER.log, WATCHER.progress
+    )
+    serve(monkeypatch, server)
+    with pytest.raises(Failure, match="changed while it was read"):
+        fetching.fetch(feed_of(quiet_seconds=0), b"x", tmp_path / "copy", ConnectionInfo(), watcher)
 
 
 @pytest.mark.parametrize("change", ["size", "time", "gone", "folder"])

@@ -28,6 +28,8 @@ def keep(state: Path) -> None:
 
 def test_a_fetched_export_is_found_again(tmp_path: Path) -> None:
     keep(tmp_path)
+    assert (tmp_path / "fetched").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "fetched" / "about.json").stat().st_mode & 0o777 == 0o600
     assert kept.last(FEED, tmp_path) == ABOUT
     path = path_of(kept.on_host(FEED, tmp_path))
     assert (path.read_bytes(), path.stat().st_mtime) == (b"x", NOW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from roster_upload.exits import Failure
+from roster_upload.exits import Failure, SourceFailure
 from roster_upload.fetch import folder as folders
 from roster_upload.fetch.folder import RemoteFile
 from roster_upload.transfer import messages
@@ -38,6 +38,17 @@ def test_only_regular_files_match_and_no_hidden_ones() -> None:
     server.put(".part.zip", when=NOW + 9)
     assert newest(server) == "a.zip"
     assert newest(server, ".*.zip") == ".part.zip"
+    with pytest.raises(SourceFailure, match="there is no export"):
+        newest(server, "folder.zip")
+
+
+def test_of_many_names_not_all_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = SourceServer(*(f"{number}.csv" for number in range(20)))
+    monkeypatch.setattr(folders, "MOST_COMPARED", 5)
+    with pytest.raises(
+        SourceFailure, match=r'holds "[0-4].csv", "[0-4].csv", "[0-4].csv" and 17 more'
+    ):
+        newest(server)
 
 
 def test_brackets_are_letters() -> None:

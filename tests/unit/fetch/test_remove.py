@@ -22,6 +22,7 @@ def left(monkeypatch: pytest.MonkeyPatch, server: SourceServer) -> str:
 def test_the_delivered_file_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     server = SourceServer("a.zip", "b.zip")
     assert left(monkeypatch, server) == ""
+    assert server.limits == [9]
     assert [path.rpartition("/")[2] for path in server.files] == ["b.zip"]
     assert "was gone already" in left(monkeypatch, server)
 

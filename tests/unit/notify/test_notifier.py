@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from roster_upload.notify import notifier
 from roster_upload.notify.channels import heartbeat
+from roster_upload.spec import checks
 from support.alert_servers import RECEIPT, SECRET, TITLE, Post, Web, feed, hushed, notify
 from unit.test_config import GOOD
 
@@ -38,6 +39,21 @@ def test_unreadable_addresses_of_the_vault_are_reported(
     assert web.got, "the others get it all the same"
     with pytest.raises(ValueError, match=r"alerts\.vault"):
         notifier.test(feed(), secrets)
+
+
+@pytest.mark.parametrize(
+    "url", ["json://[hush", "json://u:hush\u2100@host/", "json://u:hu[sh]@host", "[hush"]
+)
+def test_an_address_that_cannot_be_parsed_keeps_its_secret_and_harms_no_other(
+    web: Web, secrets: Path, url: str
+) -> None:
+    seal(secrets, url, web.json_url)
+    (told,) = notify(feed(), "failure", RECEIPT, secrets)
+    assert ("hu" in told, "percent-encoded" in told or "Apprise URL" in told) == (False, True)
+    assert web.got
+    with pytest.raises(ValueError, match=r"percent-encoded|Apprise URL") as refused:
+        checks.alert_url(url)
+    assert "hu" not in str(refused.value)
 
 
 def test_a_feed_without_channels_notifies_nobody(secrets: Path) -> None:

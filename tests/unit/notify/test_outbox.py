@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,24 @@ def test_an_unusable_notice_is_removed(
     outbox.send_all(FEED, None)
     assert [message for _, message, _ in sent] == ["good"]
     assert list((tmp_path / outbox.FOLDER).iterdir()) == []
+
+
+def test_nothing_in_the_folder_keeps_systemd_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: Sent
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    outbox.post(FEED, "failure", notice("good"))
+    place, other = tmp_path / outbox.FOLDER, tmp_path / "other"
+    other.mkdir()
+    (other / "file").touch()
+    (place / "0.json" / "deeper").mkdir(parents=True)
+    os.mkfifo(place / "1.json")
+    (place / "2.json").symlink_to(other)
+    (place / "3.json").symlink_to(place / "000001.json")
+    (place / "4.json").write_bytes(b" " * outbox.LONGEST_BYTES + b"{}")
+    (place / "5\n.txt").touch()
+    (place / ".000002.json.x").touch()  # another unit is writing it
+    outbox.send_all(FEED, None)
+    assert [message for _, message, _ in sent] == ["good"]
+    assert [path.name for path in place.iterdir()] == [".000002.json.x"]
+    assert (other / "file").exists()

@@ -213,7 +213,9 @@ def plugin(library: ModuleType, url: str) -> Any:
 
 
 def _scheme(url: str) -> str:
-    return urllib.parse.urlsplit(url).scheme
+    """Return the scheme of any text, "" without one. The rest may be secret."""
+    scheme, mark, _ = url.partition("://")
+    return scheme.lower() if mark and scheme.isalnum() else ""
 
 
 def _host(url: str) -> str:
