@@ -42,7 +42,8 @@ def test_unreadable_addresses_of_the_vault_are_reported(
 
 
 @pytest.mark.parametrize(
-    "url", ["json://[hush", "json://u:hush\u2100@host/", "json://u:hu[sh]@host", "[hush"]
+    "url",
+    ["json://[hush", "json://u:hush\u2100@host/", "json://u:hu[sh]@host", "https://[hush", "[hush"],
 )
 def test_an_address_that_cannot_be_parsed_keeps_its_secret_and_harms_no_other(
     web: Web, secrets: Path, url: str

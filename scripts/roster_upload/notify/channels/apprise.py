@@ -219,7 +219,10 @@ def _scheme(url: str) -> str:
 
 
 def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).hostname or "https"
+    try:
+        return urllib.parse.urlsplit(url).hostname or "https"
+    except ValueError:  # such an address is refused later, with a text
+        return "https"
 
 
 def _check_mail(scheme: str, one: Any, wishes: Mapping[str, list[str]]) -> None:
