@@ -37,6 +37,8 @@ def logins(feeds: Feeds, secrets: Secrets, credential: str) -> tuple[list[dict[s
 
 # The slots of the alerts' secrets, where they differ from the keys of alerts.vault.
 ALERT_SLOTS = {"urls": "alerts"}
+# The slots of alerts in this release and in earlier ones.
+ALL_ALERT_SLOTS = ("alerts", "heartbeat", "webhook", "smtp")
 
 
 def _as_text(secret: Any) -> str:
@@ -64,10 +66,10 @@ def feed_credentials(
             source_credential(feed, secrets, locks),
             {**slot(name, "state"), "generate": "bytes"},
         ]
-        found += [
-            {**slot(name, ALERT_SLOTS.get(purpose, purpose)), "secret": _as_text(secret)}
-            for purpose, secret in alerts.items()
-        ]
+        used = {ALERT_SLOTS.get(purpose, purpose): secret for purpose, secret in alerts.items()}
+        found += [{**slot(name, key), "secret": _as_text(used[key])} for key in used]
+        # A file that nobody needs would stop the unit once the host can no longer decrypt it.
+        found += [{**slot(name, key), "state": "absent"} for key in ALL_ALERT_SLOTS if key not in used]
     return found
 
 
