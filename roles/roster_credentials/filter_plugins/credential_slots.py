@@ -69,7 +69,8 @@ def feed_credentials(
         used = {ALERT_SLOTS.get(purpose, purpose): secret for purpose, secret in alerts.items()}
         found += [{**slot(name, key), "secret": _as_text(used[key])} for key in used]
         # A file that nobody needs would stop the unit once the host can no longer decrypt it.
-        found += [{**slot(name, key), "state": "absent"} for key in ALL_ALERT_SLOTS if key not in used]
+        unused = [key for key in ALL_ALERT_SLOTS if key not in used]
+        found += [{**slot(name, key), "state": "absent"} for key in unused]
     return found
 
 
