@@ -157,3 +157,26 @@ def test_git_on_windows_changes_no_line_ends(tmp_path: Path) -> None:
         subprocess.run([*git, *words], cwd=tmp_path, check=True)
     subprocess.run([*git, "checkout", "-q", "HEAD", "script"], cwd=tmp_path, check=True)
     assert (tmp_path / "script").read_bytes() == b"#!/bin/sh\nexit 0\n"
+
+
+def passed_by_site() -> list[tuple[str, str]]:
+    """Return the variables that site.yml passes, by the roles' own words, with their roles."""
+    found = []
+    for role in ROLES:
+        specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
+        for name, option in specs["argument_specs"]["main"].get("options", {}).items():
+            if re.search(r"C\(site\.yml\) passes", str(option["description"])):
+                found.append((role, name))
+    return found
+
+
+@pytest.mark.parametrize(("role", "name"), passed_by_site())
+def test_site_passes_what_the_role_says(role: str, name: str) -> None:
+    tasks = [
+        task
+        for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
+        for task in play.get("tasks", [])
+        if task.get("ansible.builtin.import_role", {}).get("name") == role
+    ]
+    texts = [str(task.get("vars", {}).get(name, "")) for task in tasks]
+    assert any(re.search(r"\{\{.*[a-z]", text) for text in texts), texts
