@@ -177,7 +177,8 @@ def test_an_account_has_a_few_connections_and_leaves_room_for_others(host: Host,
     try:
         for count in ("1", "2"):
             words = ["ssh", "-N", *other.options, other.name]
-            held.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
+            none = subprocess.DEVNULL
+            held.append(subprocess.Popen(words, stdin=none, stdout=none, stderr=none))
             ask = "ls /run/sis-inbox-slots/sis-other | grep -c . | grep -x %s"
             wait_for("the connection", partial(is_so, host, ask, count), 30)
         assert not other.is_let_in()

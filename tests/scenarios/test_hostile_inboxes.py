@@ -179,7 +179,11 @@ def test_a_file_without_a_name_counts_and_its_session_ends(
 def test_no_session_outlives_its_account(host: Host, settle: Settle) -> None:
     client = sis(host, BAD)
     with subprocess.Popen(
-        client.command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=client.environment
+        client.command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=client.environment,
     ) as held:
         wait_for("the session", lambda: host.run("pgrep -u %s", BAD).rc == 0, 30)
         settle(users=[GOOD, "sis-lab"])
