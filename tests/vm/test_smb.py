@@ -26,13 +26,14 @@ def samba(tmp_path_factory: pytest.TempPathFactory) -> Samba:
     return Samba(tmp_path_factory.mktemp("samba") / "root", PASSWORD)
 
 
-def values(samba: Samba, password: str = PASSWORD) -> dict[str, Any]:
+def values(samba: Samba, password: str = PASSWORD, since: str = "2026-01-01") -> dict[str, Any]:
     """Return the variables of a feed with its export on the share."""
+    source = {"secret": password, "since": since}
     share = SHARE.replace(" ", "%20")
     return {
         "roster_upload_source": f"smb://{USER}@10.0.2.2:{samba.port}/{share}/night/One-*.zip",
         "roster_credentials_secrets": {
-            FEED: {"secret": "a password of the machine", "source": {"secret": password}}
+            FEED: {"secret": "a password of the machine", "source": source}
         },
     }
 
@@ -117,7 +118,7 @@ def test_a_refused_login_is_the_cause(share: Path, samba: Samba, vendor: Vendor)
     with samba.running():
         receipt = night(vendor)
         assert receipt["source"]["cause"] == "login", receipt
-        site(share, "roster_credentials", **values(samba, NEXT))
+        site(share, "roster_credentials", **values(samba, NEXT, "2026-01-02"))
         assert night(vendor)["outcome"] == "sent"
 
 
@@ -134,8 +135,9 @@ def test_after_a_reboot_the_share_is_read(share: Path, samba: Samba, vendor: Ven
 
 
 def test_a_former_share_leaves_nothing(share: Path) -> None:
-    site(share, "roster_upload")
-    left = "ls -d /etc/systemd/system/*source* /etc/systemd/system/*/srv-* /srv/roster-source/*"
+    site(share, "roster_upload", "roster_credentials")
+    left = "ls -d /etc/systemd/system/srv-* /etc/systemd/system/*/srv-* /srv/roster-source/*"
     assert root(f"{left} /etc/systemd/system/roster-share@.service").stdout == ""
     assert root("ls /usr/sbin/mount.cifs").stdout == ""
     assert "cifs" not in told("cat /proc/mounts")
+    assert "source" not in told(f"ls /etc/roster-upload/credentials/{FEED}")
