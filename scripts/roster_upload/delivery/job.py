@@ -16,7 +16,7 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.host.credentials import credential
 from roster_upload.package.built import Built
-from roster_upload.records import evidence
+from roster_upload.records import evidence, season
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.package_store import PackageStore
@@ -97,6 +97,11 @@ class Job:
     def day(self) -> dt.date:
         """Return the date of the night."""
         return self.night.deadline.date()
+
+    @property
+    def reset(self) -> dt.date | None:
+        """Return the vendor's reset that this delivery is the first one after, None otherwise."""
+        return season.reset_before(self.feed, self.day, self.history.sent())
 
     def secret(self, slot: str) -> bytes:
         """Return one of the feed's secrets. Raise Failure."""

@@ -10,6 +10,11 @@ from roster_upload.spec.values import Span
 
 # Files whose rows an SIS may renumber every night. Their tags do not depend on the sourcedId.
 RENUMBERED_FILES = ("enrollments",)
+PEOPLE = ("users", "students", "demographics")
+# An emptied school is held from this many records on.
+SCHOOL_RECORDS = 5
+# In a break none of these is present.
+IN_SESSION = ("classes", "enrollments")
 
 
 def file_of(kind: str) -> str:
