@@ -16,12 +16,13 @@ from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
 from roster_upload.host.credentials import credential
 from roster_upload.package.built import Built
-from roster_upload.records import evidence, season
+from roster_upload.records import evidence
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.package_store import PackageStore
 from roster_upload.records.parts import Target
 from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.records.season import Reset
 from roster_upload.records.state import State
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import printable
@@ -101,7 +102,7 @@ class Job:
     @property
     def reset(self) -> dt.date | None:
         """Return the vendor's reset that this delivery is the first one after, None otherwise."""
-        return season.reset_before(self.feed, self.day, self.history.sent())
+        return Reset.of(self.feed).not_passed(self.day, self.history.sent())
 
     def secret(self, slot: str) -> bytes:
         """Return one of the feed's secrets. Raise Failure."""

@@ -15,8 +15,8 @@ from roster_upload.config import Feed
 from roster_upload.delivery import freshness
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
-from roster_upload.records import season
 from roster_upload.records.night import Night, blackout, time_text
+from roster_upload.records.season import Reset
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
@@ -174,7 +174,7 @@ def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Return that tonight is no blackout date. Raise Failure if it is one."""
     if text := pause(feed, now):
         raise Failure(Exit.PAUSED, text)
-    to_come = season.announced(feed, Night.containing(feed, now).day)
+    to_come = Reset.of(feed).announcement(Night.containing(feed, now).day)
     return "tonight is no blackout date" + (f", but {to_come}" if to_come else "")
 
 

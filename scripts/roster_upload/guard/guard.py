@@ -16,6 +16,7 @@ from functools import reduce
 from operator import add
 
 from roster_upload.config import Feed
+from roster_upload.guard import season
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Comparison, Difference, Roster, come_back
 from roster_upload.guard.limits import (
@@ -29,7 +30,6 @@ from roster_upload.guard.limits import (
     file_of,
     is_share_above,
 )
-from roster_upload.guard import season
 from roster_upload.guard.merge import accepted, is_bulk
 from roster_upload.guard.people import duplicate_reasons, identity_reasons
 from roster_upload.guard.terms import ENROLLMENTS, Term, crowd_reasons, session_reasons, term

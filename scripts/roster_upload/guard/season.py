@@ -14,9 +14,14 @@ from dataclasses import replace
 from roster_upload.config import Feed
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Roster
-from roster_upload.guard.limits import IN_SESSION, PEOPLE, SCHOOL_RECORDS, file_of
+from roster_upload.guard.limits import (
+    IN_SESSION,
+    PEOPLE,
+    SCHOOL_RECORDS,
+    file_of,
+    unmeasured,
+)
 from roster_upload.guard.verdict import Reason, Rule, Verdict
-from roster_upload.records import season
 
 # Rules that hold on this night, too. RENUMBERED and EMPTIED depend on the kind of record.
 KEPT = frozenset({
@@ -54,7 +59,7 @@ def _own_reasons(feed: Feed, new: Baseline, reset: dt.date) -> Iterator[Reason]:
     if new.is_incremental:
         text = f"{first}, but the export has only changes. Let the SIS export everything"
         yield Reason(Rule.RESET, "manifest", text)
-    for kind in season.unmeasured(feed.format, feed.guard_minimum):
+    for kind in unmeasured(feed.format, feed.guard_minimum):
         text = (
             f"{first}, and guard_minimum has no number of your own for {kind}. Set it to the "
             "smallest number that can be right, or compare the new number with the SIS and approve"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from roster_upload.config import Feed
-from roster_upload.records import season
+from roster_upload.records.season import Reset
 from roster_upload.spec.values import window_minutes
 
 # The last attempt starts this long before the deadline. All waits end then.
@@ -62,7 +62,7 @@ class Night:
 def blackout(feed: Feed, day: dt.date) -> str:
     """Return why nothing is sent on a night, by the day of its deadline. "" if there is no why."""
     span = next((span for span in feed.blackouts if day in span), None)
-    return season.pause(feed, day) or (f"blackout {span}" if span else "")
+    return Reset.of(feed).pause(day) or (f"blackout {span}" if span else "")
 
 
 def stamp(moment: dt.datetime) -> str:
