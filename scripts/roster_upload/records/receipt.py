@@ -178,9 +178,9 @@ class Receipt:
     )
     remote: Remote = key(
         Remote.parse,
-        "`host`, `port`, `address`, `dir`, `name`, `login`, `server`, `banner`, `host_key`. `bytes` "
-        "(absent where the server hides sizes), `method` of renaming, `verified` by `hash`, "
-        "`size`, `answers` or `taken`. `server_changed`",
+        "`host`, `port`, `address`, `dir`, `name`, `login`, `server`, `banner`, `host_key`. "
+        "`bytes` (absent where the server hides sizes), `method` of renaming, `verified` by "
+        "`hash`, `size`, `answers` or `taken`. `server_changed`",
         Remote(),
     )
     at_vendor: str = key(

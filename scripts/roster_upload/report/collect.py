@@ -66,7 +66,7 @@ def _season(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a feed's dates of the vendor's yearly reset, and kinds of record without a minimum."""
     given = values.get("guard_minimum")
     is_table = isinstance(given, dict) and all(isinstance(one, int) for one in given.values())
-    minimum = given if is_table else {}
+    minimum: dict[str, int] = given if given and is_table else {}
     return {
         "reset": str(values.get("reset_date", "")),
         "resume": str(values.get("reset_resume_date", "")),
