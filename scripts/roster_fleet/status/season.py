@@ -13,6 +13,7 @@ from roster_upload.records.season import Reset
 from roster_upload.spec import spec
 
 RULES: Mapping[str, Any] = spec("imagine-learning")["reset"]
+GREEN, AMBER = "green", "amber"
 WORDS = re.compile(rf"\b({'|'.join(RULES['words'])})\b", re.IGNORECASE)
 _MONTH = rf"(?P<name>{'|'.join(name[:3] for name in MONTHS)})[a-z]*\.?"
 _ORDINAL = r"(?:st|nd|rd|th)?\b"
@@ -28,28 +29,41 @@ DATES = tuple(
 )
 
 
-def notes(feed: Mapping[str, Any], night: dt.date, now: dt.datetime) -> Iterator[str]:
-    """Yield the notes on a feed's reset. `night` is the day of the next deadline."""
+def notes(feed: Mapping[str, Any], night: dt.date, now: dt.datetime) -> Iterator[tuple[str, str]]:
+    """Yield the notes on a feed's reset, each with its state.
+
+    `night` is the day of the next deadline.
+    """
     if not (told := feed["season"]):
         return  # a report of an older release
     reset = Reset(_day(told["reset"]), _day(told["resume"]), told["unmeasured"])
     if text := reset.pause(night):
-        yield text
+        yield (AMBER if _is_forgotten(reset, night) else GREEN), text
     today = _today(feed["time_zone"], now)
-    if not RULES["remind_from"] <= today.isoformat()[5:] < RULES["remind_until"]:
-        return
+    if RULES["remind_from"] <= today.isoformat()[5:] < RULES["remind_until"]:
+        yield from ((GREEN, text) for text in _reminders(reset, feed["banner"], night, today))
+
+
+def _is_forgotten(reset: Reset, night: dt.date) -> bool:
+    """Return whether a pause without an end lasts longer than a reset takes."""
+    longest = dt.timedelta(days=RULES["longest_days"])
+    return reset.day is not None and not reset.end and night - reset.day > longest
+
+
+def _reminders(reset: Reset, banner: str, night: dt.date, today: dt.date) -> Iterator[str]:
+    """Yield the reminders of the season."""
     if reset.unmeasured and (text := reset.announcement(night)):
         yield text
     if not reset.day or reset.day.year < today.year:
-        was = f" It is {reset.day}, of an earlier year" if reset.day else ""
+        was = f". It is {reset.day}, of an earlier year" if reset.day else ""
         yield (
             "the day of this year's reset is not set. Ask the vendor for it, set "
-            f"roster_upload_reset_date and run site.yml.{was}".removesuffix(".")
+            f"roster_upload_reset_date and run site.yml{was}"
         )
-    if is_announced(feed["banner"], reset.day, today):
+    if is_announced(banner, reset.day, today):
         yield (
             "the vendor may have announced a new date of its reset. Read the server's banner and "
-            f"set roster_upload_reset_date: {feed['banner']}"
+            f"set roster_upload_reset_date: {banner}"
         )
 
 

@@ -114,7 +114,7 @@ class Season:
         assert host.send() == Exit.OK
 
     def configure(self, **changes: Any) -> None:
-        values = {
+        values: dict[str, Any] = {
             "reset_date": self.reset,
             "reset_resume_date": str(self.tonight + dt.timedelta(days=3)),
             "guard_minimum": {"bytes": 400},

@@ -28,7 +28,7 @@ def notes(
         "banner": banner,
     }
     night = moment.date() + dt.timedelta(days=moment.hour >= 9)
-    return "; ".join(season.notes(feed, night, moment))
+    return "; ".join(text for _, text in season.notes(feed, night, moment))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,16 @@ def test_a_banner_may_announce_another_date(banner: str, reset: str, is_told: bo
 )
 def test_a_date_is_read_as_people_write_it(text: str) -> None:
     assert season.dates(f"on {text} at noon", 2027) == {dt.date(2027, 7, 16)}
+
+
+@pytest.mark.parametrize(
+    ("days", "resume", "state"), [(60, 0, "green"), (61, 0, "amber"), (90, 1, "green")]
+)
+def test_a_pause_that_nobody_ends_becomes_amber(days: int, resume: int, state: str) -> None:
+    night = fleets.NOW.date() + dt.timedelta(days=1)
+    end = (night + dt.timedelta(days=resume)).isoformat() if resume else ""
+    paused = {"reset": (night - dt.timedelta(days=days)).isoformat(), "resume": end}
+    assert row(stamp(fleets.NOW), season=paused).state == state
 
 
 def row(now: str, **told: Any) -> rows.Row:
