@@ -211,7 +211,7 @@ def test_nothing_is_sent_on_a_blackout_date(district: District, vendor: Vendor) 
     assert len(district.receipts) == 1, "once a night is enough"
     assert (at_vendor(vendor), vendor.logins) == (OLD, [])
     assert district.run("watch", FEED)[0] == Exit.OK
-    # The vendor's reset is such a date until its end is set, and measures the next export by minima.
+    # So are the nights after the vendor's reset, until its end is set. Minima measure the next one.
     reset = {"reset_date": days(-1, -1)[:10], "guard_minimum": {"users.student": 20}}
     district.configure(**reset)
     code, told = district.send()
