@@ -180,6 +180,7 @@ def test_removals_do_not_wait_after_a_reset(host: Host) -> None:
     host.patch.setattr(guard, "judge", lambda *_, **__: guard.Verdict({}, (reason,)))
     assert season.send(3, SMALL, removals="wait") == Exit.HELD
     assert "waiting" not in host.last
+    assert "cannot wait" not in host.message, "it is not even tried"
 
 
 def test_what_breaks_the_rules_is_refused(host: Host) -> None:
