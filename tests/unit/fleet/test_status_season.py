@@ -84,6 +84,8 @@ def test_lacking_minima_are_told_before_the_reset() -> None:
     [
         ("", "", False),
         ("Authorized use only. Reset your password on the web page. (c) 2027", "", False),
+        ("Password reset on the portal, or by your administrator", "", False),
+        ("The reset date was moved", "", True),
         ("The yearly reset is near", "", True),
         ("The yearly reset is near", "2027-07-16", False),
         ("The yearly reset is near", "2026-07-16", True),
