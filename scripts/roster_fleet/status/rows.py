@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
 from typing import Any, NamedTuple
 
 from rich.filesize import decimal
@@ -301,7 +300,7 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
     problems += _sealing(feed)
     problems += _machine(host, report)
     night = (due + dt.timedelta(days=1)).date()
-    problems += starmap(Problem, season.notes(feed, night, now))
+    problems += [Problem(*note) for note in season.notes(feed, night, now)]
     problems.sort(key=lambda problem: STATES.index(problem.state))
     return Row(host, feed, nights, problems, days, approval(host, feed, inventory))
 
