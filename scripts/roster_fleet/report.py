@@ -245,6 +245,13 @@ CAUTIONS = table(
         "findings": maybe(several(FINDING), []),
     }
 )
+SEASON = table(
+    {
+        "reset": empty_or(date),
+        "resume": empty_or(date),
+        "unmeasured": maybe(several(word), []),
+    }
+)
 HELD = table(
     {
         "digest": digest,
@@ -274,6 +281,8 @@ FEED = table(
         "watch": maybe(RECEIPT),
         "held": maybe(HELD),
         "cautions": maybe(CAUTIONS),
+        "season": maybe(SEASON),
+        "banner": maybe(word, ""),
         "broken_at": maybe(whole),
         "trouble": maybe(text, ""),
     }

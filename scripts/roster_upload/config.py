@@ -6,6 +6,7 @@ rules before it changes a host, so this module needs only the standard library.
 
 from __future__ import annotations
 
+import datetime as dt
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ class Feed:
     unchanged: str
     unchanged_nights: int  # 0 = no limit
     blackouts: tuple[Span, ...]
+    reset_date: dt.date | None  # the vendor's yearly reset
+    reset_resume_date: dt.date | None
     guard_removed_percent: int
     guard_removed_count: int  # 0 = no limit
     guard_added_percent: int

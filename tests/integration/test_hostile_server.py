@@ -30,6 +30,7 @@ from paramiko.common import (
 from paramiko.message import Message
 from paramiko.server import InteractiveQuery
 from roster_upload.exits import Exit
+from roster_upload.terminal.printable import printable
 from roster_upload.transfer import listing, messages
 from support import waiting
 from support.alert_servers import Post, Web, running
@@ -313,6 +314,8 @@ def test_a_hostile_server_steers_no_terminal(
     if code:
         assert found == code, said
         assert told in said
+    if hostile.sftp:  # its banner comes with the login
+        assert district.last["remote"]["banner"] == printable(TITLE.strip())
     assert len(said) < 8000
 
 

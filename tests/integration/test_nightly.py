@@ -211,8 +211,23 @@ def test_nothing_is_sent_on_a_blackout_date(district: District, vendor: Vendor) 
     assert len(district.receipts) == 1, "once a night is enough"
     assert (at_vendor(vendor), vendor.logins) == (OLD, [])
     assert district.run("watch", FEED)[0] == Exit.OK
-    district.configure(blackouts=[days(-9, -1)])
+    # So are the nights after the vendor's reset, until its end is set. Minima measure the next one.
+    reset = {"reset_date": days(-1, -1)[:10], "guard_minimum": {"users.student": 20}}
+    district.configure(**reset)
+    code, told = district.send()
+    assert code == Exit.PAUSED
+    assert "Set roster_upload_reset_resume_date to the first night" in told
+    assert "Set roster_upload_guard_minimum for enrollments.student" in told
+    assert district.run("watch", FEED)[0] == Exit.OK
+    assert (at_vendor(vendor), vendor.logins) == (OLD, [])
+    district.configure(**reset, reset_resume_date=days(0, 0)[:10])
+    code, told = district.send()
+    assert code == Exit.HELD
+    assert "no number of your own for enrollments.student" in told
+    minima = {"users.student": 20, "enrollments.student": 20}
+    district.configure(**{**reset, "guard_minimum": minima}, reset_resume_date=days(0, 0)[:10])
     assert district.send()[0] == Exit.OK
+    assert district.last["reset"] == reset["reset_date"]
 
 
 # ---- formats ------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class Host:
         self.waits: list[float] = []
         self.alerts: list[tuple[str, object]] = []
         self.holds = Holds.OLD  # what a transfer finds
+        self.banner = ""  # of the server
         self.learned: Profile | None = None
         for path in (folder / "credentials", folder / "tmp"):
             path.mkdir()
@@ -109,7 +110,7 @@ class Host:
     ) -> upload.Delivered:
         self.options = {"secret": secret, "size": size, **options}
         self.sent.append(source.read_bytes())
-        facts.address, facts.server = "192.0.2.1", VENDOR
+        facts.address, facts.server, facts.banner = "192.0.2.1", VENDOR, self.banner
         facts.seconds["write"] = 1.5
         facts.holds, facts.learned = self.holds, self.learned
         if self.ends:

@@ -5,6 +5,7 @@ They import nothing of the project, so they load wherever the roles are installe
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -213,6 +214,8 @@ def to_toml(value: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(to_toml, value)) + "]"
+    if isinstance(value, dt.date):
+        value = value.isoformat()  # YAML reads a date without quotes
     # JSON allows this character unescaped, TOML does not.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -157,7 +157,7 @@ OWN_COLUMNS = (*(column.name for column in COLUMNS), NEXT)
 FEED_COLUMNS = tuple(
     name
     for name, key in schema.keys().items()
-    if key.type == "str" and name not in (*OWN_COLUMNS, "source_origin")
+    if key.type in ("str", "date") and name not in (*OWN_COLUMNS, "source_origin")
 )
 
 

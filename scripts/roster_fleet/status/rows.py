@@ -19,6 +19,7 @@ from roster_upload.spec import spec
 from roster_fleet import commands
 from roster_fleet import report as reports
 from roster_fleet.report import Night
+from roster_fleet.status import season
 
 CREDENTIAL_WARNING_DAYS: int = spec("host")["credential_warning_days"]
 SKEW_SECONDS = 60
@@ -298,6 +299,8 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
         problems += _age("its credential for the SIS's server", age, host.maximum_days)
     problems += _sealing(feed)
     problems += _machine(host, report)
+    night = (due + dt.timedelta(days=1)).date()
+    problems += [Problem(*note) for note in season.notes(feed, night, now)]
     problems.sort(key=lambda problem: STATES.index(problem.state))
     return Row(host, feed, nights, problems, days, approval(host, feed, inventory))
 

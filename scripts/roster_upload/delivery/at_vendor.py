@@ -41,6 +41,8 @@ def require_news(job: Job) -> None:
             f"{feed.district}: the vendor already has tonight's delivery of this export",
             leaves_receipt=False,
         )
+    if job.reset:
+        return  # the reset may have removed it
     if feed.unchanged == "skip" and any(
         r.sent_file.is_same(file) and r.remote.target == job.target for r in job.history.sent()[-1:]
     ):

@@ -22,6 +22,7 @@ from roster_upload.records.night import Night, stamp
 from roster_upload.records.package_store import PackageStore
 from roster_upload.records.parts import Target
 from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.records.season import Reset
 from roster_upload.records.state import State
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import printable
@@ -97,6 +98,11 @@ class Job:
     def day(self) -> dt.date:
         """Return the date of the night."""
         return self.night.deadline.date()
+
+    @property
+    def reset(self) -> dt.date | None:
+        """Return the vendor's reset that this delivery is the first one after, None otherwise."""
+        return Reset.of(self.feed).not_passed(self.day, self.history.sent())
 
     def secret(self, slot: str) -> bytes:
         """Return one of the feed's secrets. Raise Failure."""

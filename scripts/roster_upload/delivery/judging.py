@@ -137,15 +137,16 @@ class Judge:
         with job.draft.phase("guard"):
             olds, lost = self._last_baselines()
         verdict = self._compare(olds)
-        reasons = (*lost, *verdict.texts)
+        reasons = (*lost, *self._unrenewed(), *verdict.texts)
         job.draft.update(lost=tuple(lost), reasons=reasons)
         if span := guard.expected(self.feed, job.day):
             job.draft.update(expected_change=str(span))
+        job.draft.update(reset=str(job.reset or ""))
         if reasons and job.command != "resend":
             if approval := job.state.ledger.approval(self.copy.sha256):
                 approved = Approval(approval.who, approval.why, approval.finished)
                 job.draft.update(approved=approved)
-            elif self.feed.removals == "wait" and verdict.is_removals_only and not lost:
+            elif self._may_wait(verdict) and not lost:
                 try:
                     package = self._let_wait(olds, verdict)
                 except CannotWait as why:
@@ -153,6 +154,17 @@ class Judge:
             else:
                 raise self._held(f"{evidence.HOW_TO_GO_ON}. " if lost else "")
         return package, guard.accepted(olds[-1] if olds else None, self.report.baseline)
+
+    def _unrenewed(self) -> list[str]:
+        """Return the reason against an export that is still that of before the reset."""
+        job = self.job
+        last = job.history.last_sent()
+        if not job.reset or not last or not last.source.is_same(job.receipt.source):
+            return []
+        return [
+            f"the export is the same as before the vendor's reset of {job.reset}. The SIS may not "
+            "show the new year yet"
+        ]
 
     def _last_baselines(self) -> tuple[list[Baseline], list[str]]:
         """Return the baselines of all files that the vendor may hold, newest last, and the gaps.
@@ -177,7 +189,10 @@ class Judge:
         with self.job.draft.phase("guard"):
             known: list[Baseline | None] = [*olds] or [None]
             first, *others = (
-                guard.judge(self.feed, old, self.report.baseline, self.job.day) for old in known
+                guard.judge(
+                    self.feed, old, self.report.baseline, self.job.day, reset=self.job.reset
+                )
+                for old in known
             )
             verdict = guard.joined(first, others)
         changes = {kind: Change(**counts) for kind, counts in verdict.record().items()}
@@ -199,6 +214,11 @@ class Judge:
         )
 
     # ---- removals that wait ----------------------------------------------------------------------
+
+    def _may_wait(self, verdict: guard.Verdict) -> bool:
+        """Return whether removals may wait. Nobody of last year stays after a reset."""
+        is_declared = self.feed.removals == "wait" and not self.job.reset
+        return is_declared and verdict.is_removals_only
 
     def _let_wait(self, olds: list[Baseline], verdict: guard.Verdict) -> Outgoing:
         """Return a package that removes nobody. Raise CannotWait or AtVendor."""

@@ -16,6 +16,7 @@ from roster_upload.delivery import freshness
 from roster_upload.exits import Exit, Failure
 from roster_upload.host.schedule import next_starts, output
 from roster_upload.records.night import Night, blackout, time_text
+from roster_upload.records.season import Reset
 from roster_upload.spec import spec
 from roster_upload.terminal.printable import path_text
 
@@ -68,8 +69,8 @@ def of_host(feed: Feed, now: dt.datetime) -> Iterator[Check]:
 
 def pause(feed: Feed, now: dt.datetime) -> str:
     """Return that nothing is planned tonight, "" if a delivery is. A pause needs no export."""
-    span = blackout(feed, Night.containing(feed, now).day)
-    return f"nothing is planned tonight: blackout {span}" if span else ""
+    why = blackout(feed, Night.containing(feed, now).day)
+    return f"nothing is planned tonight: {why}" if why else ""
 
 
 def _zone(_feed: Feed, _now: dt.datetime) -> str:
@@ -173,7 +174,8 @@ def _blackout(feed: Feed, now: dt.datetime) -> str:
     """Return that tonight is no blackout date. Raise Failure if it is one."""
     if text := pause(feed, now):
         raise Failure(Exit.PAUSED, text)
-    return "tonight is no blackout date"
+    to_come = Reset.of(feed).announcement(Night.containing(feed, now).day)
+    return "tonight is no blackout date" + (f", but {to_come}" if to_come else "")
 
 
 LOOKS: dict[str, Callable[[Feed, dt.datetime], str]] = {

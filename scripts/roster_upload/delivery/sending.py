@@ -106,6 +106,7 @@ class Sender:
                     **asdict(job.target),
                     address=info.address,
                     server=info.server,
+                    banner=info.banner,
                     host_key=info.host_key,
                     login=info.method,
                 ),

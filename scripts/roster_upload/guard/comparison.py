@@ -45,6 +45,18 @@ class JudgedRecords:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def by_school(self) -> Counter[str]:
+        """Return the number of present records of each school."""
+        totals: Counter[str] = Counter()
+        counts = np.zeros(len(self.names), np.int64)
+        for part in _parts(len(self)):
+            present = self.states[part] == State.PRESENT
+            counts += np.bincount(self.schools[part][present], minlength=len(counts))
+        for text, count in zip(self.names, counts.tolist(), strict=True):
+            for school in _schools_of(text) if count else ():
+                totals[school] += count
+        return totals
+
     def by_content(self) -> JudgedRecords:
         """Return the same records with ids made of their tags.
 
@@ -233,15 +245,8 @@ class Comparison:
 
     def _schools(self) -> dict[str, tuple[int, int]]:
         """Return the lost and all present records of each school. A move is a loss."""
-        totals: Counter[str] = Counter()
         old, new = self.old, self.new
-        counts = np.zeros(len(old.names), np.int64)
-        for part in _parts(len(old)):
-            present = old.states[part] == State.PRESENT
-            counts += np.bincount(old.schools[part][present], minlength=len(counts))
-        for text, count in zip(old.names, counts.tolist(), strict=True):
-            for school in _schools_of(text) if count else ():
-                totals[school] += count
+        totals = old.by_school()
         lost: Counter[str] = Counter()
         moves = itertools.chain.from_iterable(map(self._moves, _parts(len(old))))
         for was, now, count in moves:

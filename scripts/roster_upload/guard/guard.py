@@ -16,10 +16,14 @@ from functools import reduce
 from operator import add
 
 from roster_upload.config import Feed
+from roster_upload.guard import season
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.comparison import Comparison, Difference, Roster, come_back
 from roster_upload.guard.limits import (
+    IN_SESSION,
+    PEOPLE,
     RENUMBERED_FILES,
+    SCHOOL_RECORDS,
     Limits,
     are_ids_ignored,
     expected,
@@ -45,8 +49,7 @@ __all__ = [
 ]
 
 SCHOOLS_NAMED = 5
-# An emptied school is held from this many records on, an emptied column from this share of rows.
-SCHOOL_RECORDS = 5
+# An emptied column is held from this share of rows on.
 FILLED_PERCENT = 10
 # A column counts as emptied if less than a tenth of its share of rows is left.
 EMPTIED_PART = 10
@@ -54,9 +57,6 @@ EMPTIED_PART = 10
 RENUMBERED_PERCENT = 50
 # Files that are compared as a whole and by kind of record.
 SUMMED = (ENROLLMENTS,)
-PEOPLE = ("users", "students", "demographics")
-# In a break none of these is present, and a minimum would hold every night.
-IN_SESSION = ("classes", ENROLLMENTS)
 
 Unused = Mapping[str, Sequence[str]]
 
@@ -74,15 +74,21 @@ def judge(
     night: dt.date,
     *,
     unused: Unused | None = None,
+    reset: dt.date | None = None,
 ) -> Verdict:
     """Return the changes since the last accepted export, and the reasons to hold the new one.
 
     A first delivery is checked for minima and sessions only. A package that announces no change is
-    never held.
+    never held, except as the first one after the vendor's yearly `reset`.
     """
-    if new.is_unchanged:
+    if new.is_unchanged and not reset:
         return Verdict({})
-    return _Judgement(feed, old, new, night).verdict(unused_columns() if unused is None else unused)
+    judgement = _Judgement(feed, old, new, night)
+    verdict = judgement.verdict(unused_columns() if unused is None else unused)
+    if reset:
+        both = judgement.before, judgement.after
+        return season.measured(feed, verdict, both, new, reset)
+    return verdict
 
 
 class _Judgement:
@@ -197,7 +203,7 @@ class _Judgement:
         known |= {*self.before.baseline.records, *self.after.baseline.records}
         for name, least in self.feed.guard_minimum.items():
             if is_break and file_of(name) in IN_SESSION:
-                continue
+                continue  # a minimum would hold every night
             if self.feed.format == "oneroster-1.1" or name in known:
                 now = self._present(name)
                 if now < least:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roster_upload.config import Feed
+from roster_upload.spec import schema
+from roster_upload.spec.formats import ONEROSTER, OPAQUE
 from roster_upload.spec.values import Span
 
 # Files whose rows an SIS may renumber every night. Their tags do not depend on the sourcedId.
 RENUMBERED_FILES = ("enrollments",)
+PEOPLE = ("users", "students", "demographics")
+# An emptied school is held from this many records on.
+SCHOOL_RECORDS = 5
+# In a break none of these is present.
+IN_SESSION = ("classes", "enrollments")
+
+# Kinds of record that measure the first delivery. One of each group needs a minimum of its own.
+MEASURED: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    ONEROSTER: (("users.student", "users"), ("enrollments.student", "enrollments")),
+    OPAQUE: (("bytes",),),
+}
+TRADITIONAL = (("students",),)
 
 
 def file_of(kind: str) -> str:
@@ -32,6 +47,19 @@ def are_ids_ignored(feed: Feed, kind: str) -> bool:
     file = file_of(kind)
     of_file = feed.guard_limits.get(file, {})
     return file in RENUMBERED_FILES and of_file.get("removed", 0) >= 100
+
+
+def unmeasured(form: str, minimum: Mapping[str, int]) -> list[str]:
+    """Return the kinds of record without a minimum of their own, by a feed's format.
+
+    The default's minimum is only for an export without content.
+    """
+    default = schema.default("guard_minimum")
+    return [
+        kinds[0]
+        for kinds in MEASURED.get(form, TRADITIONAL)
+        if not any(minimum.get(kind, 0) > default.get(kind, 0) for kind in kinds)
+    ]
 
 
 @dataclass(frozen=True)

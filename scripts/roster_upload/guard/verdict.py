@@ -27,6 +27,7 @@ class Rule(StrEnum):
     DUPLICATES = "duplicates"
     SESSION = "session"
     MINIMUM = "minimum"
+    RESET = "reset"
 
 
 # An emptied kind is not among them. It is held even if removals may wait.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from roster_upload.config import Feed
-from roster_upload.spec.values import Span, window_minutes
+from roster_upload.records.season import Reset
+from roster_upload.spec.values import window_minutes
 
 # The last attempt starts this long before the deadline. All waits end then.
 MARGIN_SECONDS = 120
@@ -58,9 +59,10 @@ class Night:
         return max(left - MARGIN_SECONDS, 0)
 
 
-def blackout(feed: Feed, day: dt.date) -> Span | None:
-    """Return the blackout of a night, by the day of its deadline, or None without one."""
-    return next((span for span in feed.blackouts if day in span), None)
+def blackout(feed: Feed, day: dt.date) -> str:
+    """Return why nothing is sent on a night, by the day of its deadline. "" if there is no why."""
+    span = next((span for span in feed.blackouts if day in span), None)
+    return Reset.of(feed).pause(day) or (f"blackout {span}" if span else "")
 
 
 def stamp(moment: dt.datetime) -> str:

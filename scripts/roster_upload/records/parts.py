@@ -122,6 +122,7 @@ class Remote(Part):
     name: str = key(text, "remote name")
     address: str = key(text, "IP address")
     server: str = key(text, "version that the server sends")
+    banner: str = key(text, "banner that the server shows at the login")
     host_key: str = key(text, "fingerprint of its host key")
     login: str = key(text, "method of the login")
     bytes: int | None = key(maybe(whole), "size there, absent where the server hides sizes", None)

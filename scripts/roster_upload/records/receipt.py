@@ -173,11 +173,14 @@ class Receipt:
         Approval.parse, "approval that let the export through: `who`, `why`, `finished`", None
     )
     expected_change: str = key(text, "expected change that widened the limits")
+    reset: str = key(
+        text, "the vendor's yearly reset, in the first delivery after it, which minima measure"
+    )
     remote: Remote = key(
         Remote.parse,
-        "`host`, `port`, `address`, `dir`, `name`, `login`, `server`, `host_key`. `bytes` (absent "
-        "where the server hides sizes), `method` of renaming, `verified` by `hash`, `size`, "
-        "`answers` or `taken`. `server_changed`",
+        "`host`, `port`, `address`, `dir`, `name`, `login`, `server`, `banner`, `host_key`. "
+        "`bytes` (absent where the server hides sizes), `method` of renaming, `verified` by "
+        "`hash`, `size`, `answers` or `taken`. `server_changed`",
         Remote(),
     )
     at_vendor: str = key(

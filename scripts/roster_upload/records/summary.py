@@ -109,6 +109,8 @@ def _notes(receipt: Receipt) -> Iterator[str]:
         yield several(warnings, "new warning")
     if waits := waiting_text(receipt):
         yield waits.removesuffix(". ")
+    if receipt.reset:
+        yield f"The first delivery since the vendor's reset of {receipt.reset}"
     if changed := receipt.remote.server_changed:
         yield f"The server has changed: {', '.join(changed)}"
 

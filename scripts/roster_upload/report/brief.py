@@ -29,6 +29,7 @@ def brief(history: History, nights: int, last_night: str) -> dict[str, Any]:
         "watch": _receipt(by_command.get("watch")),
         "held": _held(history.open_hold()),
         "cautions": _cautions(history.last_in_order()),
+        "banner": next((r.remote.banner for r in reversed(history.receipts) if r.remote.login), ""),
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.exits import Failure
+from roster_upload.guard.limits import unmeasured
 from roster_upload.host import sealing
 from roster_upload.host.confined import answer_as_owner
 from roster_upload.records.evidence import gaps
@@ -45,6 +46,7 @@ def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> li
             "credential": _written(configuration / "credentials" / name / "current"),
             "source_credential": _written(configuration / "credentials" / name / "source_current"),
             "sealed": _seals(configuration / "credentials" / name),
+            "season": _season(values),
             "starts": {unit: stamp(at) for unit, at in starts.get(name, {}).items()},
             **receipts,
             "trouble": trouble or receipts.get("trouble"),
@@ -58,6 +60,18 @@ def _configuration(path: Path | None) -> tuple[dict[str, Any], str | None]:
         return (tomllib.loads(path.read_text("utf-8")) if path else {}), None
     except (OSError, ValueError) as error:
         return {}, f"its configuration cannot be read: {error}"
+
+
+def _season(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a feed's dates of the vendor's yearly reset, and kinds of record without a minimum."""
+    given = values.get("guard_minimum")
+    is_table = isinstance(given, dict) and all(isinstance(one, int) for one in given.values())
+    minimum: dict[str, int] = given if given and is_table else {}
+    return {
+        "reset": str(values.get("reset_date", "")),
+        "resume": str(values.get("reset_resume_date", "")),
+        "unmeasured": unmeasured(str(values.get("format")), minimum),
+    }
 
 
 def _written(path: Path) -> str | None:

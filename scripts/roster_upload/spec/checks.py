@@ -21,7 +21,7 @@ from roster_upload.spec import spec
 from roster_upload.spec.formats import ONEROSTER, TRADITIONAL_KINDS, columns
 from roster_upload.spec.sources import FORM as SFTP_FORM
 from roster_upload.spec.sources import SFTP, SftpSource
-from roster_upload.spec.values import parse_days, parse_host_key, parse_time
+from roster_upload.spec.values import parse_date, parse_days, parse_host_key, parse_time
 
 SEVERITIES = ("error", "warning", "ignore")
 CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control characters of terminals and mail headers
@@ -295,6 +295,7 @@ CHECKS: Mapping[str, Parser] = MappingProxyType(
         "file_name": file_name,
         "pattern": pattern,
         "time": parse_time,
+        "date": parse_date,
         "days": parse_days,
         "host_key": parse_host_key,
         "time_zone": time_zone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "int": (int,),
         "float": (int, float),
         "bool": (bool,),
+        "date": (str, dt.date),
         "list": (list,),
         "dict": (dict,),
     }
@@ -26,6 +28,7 @@ TYPE_NAMES = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
+    "date": "a date such as 2027-07-16",
     "list": "a list",
     "dict": "a table",
 }
@@ -66,6 +69,7 @@ class Key:
             "float": self._number,
             "list": self._list,
             "dict": self._table,
+            "date": CHECKS["date"],
         }
         return parsers[self.type](value) if self.type in parsers else value
 

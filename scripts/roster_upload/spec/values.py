@@ -1,4 +1,4 @@
-"""Parse host keys, days and times of a configuration.
+"""Parse host keys, dates, days and times of a configuration.
 
 Each parser raises ValueError with a sentence on the fault.
 """
@@ -70,6 +70,20 @@ def parse_days(text: str) -> Span:
     if last < first:
         raise ValueError(f"ends on {last}, before it begins")
     return Span(first, last, match[3] or "")
+
+
+def parse_date(value: str | dt.date) -> dt.date | None:
+    """Return a date `YYYY-MM-DD`, which YAML and TOML may have read already. None for ""."""
+    is_day = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    text = str(value)
+    if not text:
+        return None
+    try:
+        if is_day or re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return dt.date.fromisoformat(text)
+    except ValueError:  # such as 30 February
+        pass
+    raise ValueError(f"{text!r} is not a date such as 2027-07-16")
 
 
 def parse_time(text: str) -> int:

@@ -38,6 +38,7 @@ class ConnectionInfo:
 
     address: str = ""
     server: str = ""
+    banner: str = ""  # that the server shows at the login
     host_key: str = ""
     method: str = ""  # of login
     extensions: tuple[str, ...] = ()

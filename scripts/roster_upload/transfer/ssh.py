@@ -193,6 +193,12 @@ def _agreed(
             hang_up(connection)
 
 
+def _banner(transport: paramiko.Transport) -> str:
+    """Return the banner of a server as one line, "" without one (RFC 4252, 5.4)."""
+    banner = transport.get_banner() or b""
+    return printable(" ".join(banner.decode("utf-8", "backslashreplace").split()))
+
+
 @contextlib.contextmanager
 def logged_in(
     account: Account, secret: bytes, info: ConnectionInfo, watchdog: Watchdog, method: str = ""
@@ -217,6 +223,7 @@ def logged_in(
             with stop.deferred():
                 log_in_last(transport, account, secret, other.method, info)
         watchdog.moved()
+        info.banner = _banner(transport)
         transport.set_keepalive(KEEPALIVE_SECONDS)  # some servers hang up if it comes earlier
         yield transport
 

@@ -219,6 +219,22 @@ def test_what_is_to_be_looked_at_is_told_in_brief(folders: HostFolders) -> None:
     assert folders.feed()["cautions"] == {"feed": "alder", "findings": []}
 
 
+def test_the_season_is_told(folders: HostFolders) -> None:
+    lacking = ["users.student", "enrollments.student"]
+    told = folders.feed()
+    assert (told["season"]["reset"], told["season"]["resume"], told["banner"]) == ("", "", "")
+    with (folders.configuration / "alder.toml").open("a") as file:
+        file.write('format = "oneroster-1.1"\nreset_date = 2027-07-16\n')
+        file.write('reset_resume_date = "2027-07-26"\nguard_minimum = {classes = 4}\n')
+    login = {"login": "password", "banner": "The yearly reset is on July 16"}
+    folders.add(receipt("2026-11-24", remote=login), receipt("2026-11-25", "skipped"))
+    told = folders.feed()
+    assert told["season"] == {"reset": "2027-07-16", "resume": "2027-07-26", "unmeasured": lacking}
+    assert told["banner"] == "The yearly reset is on July 16"
+    folders.add(receipt("2026-11-26", remote={"login": "password"}))
+    assert folders.feed()["banner"] == "", "the last login's"
+
+
 def test_what_seals_the_secrets_is_told(folders: HostFolders) -> None:
     assert folders.feed()["sealed"] == [{"key": "unknown", "pcrs": []}]
     path = folders.configuration / "credentials" / "alder"

@@ -15,6 +15,7 @@ import pytest
 from roster_upload import config
 from roster_upload.delivery import judging
 from roster_upload.exits import Exit, Failure
+from roster_upload.guard import guard
 from roster_upload.package.built import Built
 from roster_upload.transfer.info import Holds
 from roster_upload.validation.check import check
@@ -100,6 +101,86 @@ def test_several_reasons_are_counted(host: Host) -> None:
     host.configure()
     assert host.send() == Exit.HELD
     assert "more)" not in host.message
+
+
+class Season:
+    """A host on the day before the vendor's reset. The third night is the first one after it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.tonight = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).date()
+        self.reset = self.tonight + dt.timedelta(days=1)
+        self.configure()
+        assert host.send() == Exit.OK
+
+    def configure(self, **changes: Any) -> None:
+        values: dict[str, Any] = {
+            "reset_date": self.reset,
+            "reset_resume_date": str(self.tonight + dt.timedelta(days=3)),
+            "guard_minimum": {"bytes": 400},
+            "maximum_age_hours": 999,
+        }
+        self.host.configure(**(values | changes))
+
+    def send(self, night: int, content: bytes, **changes: Any) -> Exit:
+        """Send an export on a night from now."""
+        self.configure(**changes)
+        self.host.export.write_bytes(content)
+        return self.host.run(hours=24 * night)
+
+
+def test_the_first_delivery_after_a_reset_has_its_own_measure(host: Host) -> None:
+    season = Season(host)
+    for night, dates in ((1, {"reset_resume_date": ""}), (2, {})):
+        assert season.send(night, SMALL, **dates) == Exit.PAUSED
+        assert "the vendor's yearly reset" in host.message
+    assert season.send(3, SMALL, guard_minimum={}) == Exit.HELD
+    assert f"after the vendor's reset of {season.reset}, and guard_minimum has" in host.message
+    assert season.send(3, SMALL[:399]) == Exit.HELD, "truncated"
+    assert "399 present, guard_minimum requires 400" in host.message
+    host.ends = [Failure(Exit.NETWORK, "lost")]
+    assert season.send(3, SMALL) == Exit.NETWORK
+    assert season.send(3, SMALL) == Exit.OK, "a try that failed has not passed the reset"
+    assert host.last["reset"] == str(season.reset)
+    assert f"The first delivery since the vendor's reset of {season.reset}" in host.message
+    for night in (3, 4):
+        assert season.send(night, BIG) == Exit.HELD, "compared as ever"
+        assert not host.last.get("reset")
+    assert host.sent == [OLD, SMALL, SMALL]
+
+
+def test_an_approval_lets_the_first_delivery_after_a_reset_through(host: Host) -> None:
+    season = Season(host)
+    assert season.send(3, SMALL, guard_minimum={}) == Exit.HELD
+    approval = {"outcome": "approved", "who": "it", "why": "w", "finished": NOON}
+    append(host.ledger, {**approval, "digest": digest_of(SMALL)})
+    assert season.send(3, SMALL, guard_minimum={}) == Exit.OK
+
+
+@pytest.mark.parametrize("unchanged", ["send", "skip"])
+def test_last_years_export_is_held_after_a_reset(host: Host, unchanged: str) -> None:
+    season = Season(host)
+    assert season.send(3, OLD, unchanged=unchanged) == Exit.HELD
+    assert "The SIS may not show the new year yet" in host.message
+    assert season.send(3, BIG, unchanged=unchanged) == Exit.OK
+    assert season.send(4, BIG, unchanged=unchanged) == Exit.OK, "the reset is passed"
+
+
+def test_a_repetition_does_not_pass_the_reset(host: Host) -> None:
+    season = Season(host)
+    assert season.send(0, BIG) == Exit.OK
+    assert host.run("resend", hours=72) == Exit.OK, host.message
+    assert host.sent[-1] == OLD
+    assert season.send(3, SMALL) == Exit.OK
+
+
+def test_removals_do_not_wait_after_a_reset(host: Host) -> None:
+    season = Season(host)
+    reason = guard.Reason(guard.Rule.SCHOOL, "students", "a school has none")
+    host.patch.setattr(guard, "judge", lambda *_, **__: guard.Verdict({}, (reason,)))
+    assert season.send(3, SMALL, removals="wait") == Exit.HELD
+    assert "waiting" not in host.last
+    assert "cannot wait" not in host.message, "it is not even tried"
 
 
 def test_what_breaks_the_rules_is_refused(host: Host) -> None:

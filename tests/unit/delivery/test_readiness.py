@@ -203,6 +203,30 @@ def test_a_blackout_is_told_and_no_fault(host: Host, day: str, is_paused: bool) 
 
 
 @pytest.mark.parametrize(
+    ("reset", "resume", "is_paused", "text"),
+    [
+        ("2026-11-25", "", False, "tonight is no blackout date, but the vendor resets"),
+        (
+            "2026-11-24",
+            "",
+            True,
+            "planned tonight: the vendor's yearly reset since 2026-11-24. Set",
+        ),
+        ("2026-07-10", "2026-11-25", True, "a pause until the delivery of 2026-11-25"),
+        ("2026-07-10", "2026-11-24", False, "tonight is no blackout date"),
+    ],
+)
+def test_the_vendors_reset_is_told_and_no_fault(
+    host: Host, reset: str, resume: str, is_paused: bool, text: str
+) -> None:
+    looked = host.look(reset_date=reset, reset_resume_date=resume)["calendar"]
+    assert (looked.is_ok, looked.is_ready) == (True, not is_paused)
+    assert text in looked.text
+    is_over = reset < "2026-11-24" and not is_paused
+    assert ("Set roster_upload_guard_minimum for users.student" in looked.text) is not is_over
+
+
+@pytest.mark.parametrize(
     ("hours", "limit", "is_open"), [(33, 36, False), (33.001, 36, True), (12, 12, True)]
 )
 def test_an_export_that_tonight_would_refuse_is_not_ready(

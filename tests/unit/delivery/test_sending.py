@@ -77,8 +77,10 @@ def test_a_stop_between_tries_is_one(host: Host) -> None:
 def test_only_what_may_be_cured_is_tried_again(host: Host, code: Exit) -> None:
     cured = {Exit.NETWORK, Exit.TRANSFER, Exit.VANISHED, Exit.SILENT}
     host.configure(attempts=3)
+    host.banner = "The yearly reset is on July 16"
     host.ends = [Failure(code, "it broke") for _ in range(9)]
     assert host.send() == code
+    assert host.last["remote"]["banner"] == host.banner
     assert host.last["attempts"] == len(host.sent) == (3 if code in cured else 1)
     assert host.waits == ([20, 40] if code in cured else [])
     assert host.last["exit_code"] == code

@@ -62,6 +62,8 @@ def test_a_misread_value(line: str, column: int, message: str, tmp_path: Path) -
         "district_site_code: 1234567",  # its digits are the text
         "district_hardening_journal_bytes: 500",
         "roster_upload_remote_port: 2222",
+        "roster_upload_reset_date: 2027-07-16",  # with or without quotes
+        "roster_upload_feeds: [{feed: a, reset_date: 2027-07-16}]",
         "roster_upload_make_remote_dir: yes",
         "roster_upload_remote_name: x.zip # the vendor's",
         "roster_upload_remote_name: 'x.zip' #the vendor's",

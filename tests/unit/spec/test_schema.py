@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,14 @@ def test_every_key_of_a_feed_has_a_field() -> None:
         elif key.type == "dict":
             assert fields[name].startswith("Mapping[str, ") or name == "scope", name
         else:
-            assert fields[name] == key.type, name
+            assert fields[name] == OF_TYPES.get(key.type, key.type), name
     scope = {field.name: field.type for field in dataclasses.fields(config.Scope)}
     parts = {"list": "tuple[str, ...]", "bool": "bool"}
     assert scope == {name: parts[part.type] for name, part in schema.keys()["scope"].parts.items()}
 
 
+OF_TYPES = {"date": "dt.date | None"}  # fields of a type with another name
+RAW = {"date": "raw"}  # types that Ansible does not have
 VALUES = {"source", "host_key", "days", "time"}  # checks that return no text
 
 
@@ -72,8 +75,37 @@ def test_the_program_and_the_role_have_the_same_defaults() -> None:
     assert {"format", "auth", "unchanged", "algorithms", "repairs"} < chosen
     for name in ENTRIES:
         option = options[f"roster_upload_{name}"]
-        assert option["type"] == schema.keys()[name].type
+        assert option["type"] == RAW.get(schema.keys()[name].type, schema.keys()[name].type)
         assert tuple(option.get("choices", ())) == schema.keys()[name].choices
+
+
+@pytest.mark.parametrize(
+    ("value", "parsed"),
+    [
+        ("", None),
+        ("2027-07-16", dt.date(2027, 7, 16)),
+        (dt.date(2027, 7, 16), dt.date(2027, 7, 16)),
+    ],
+)
+def test_a_date_is_a_text_or_that_of_yaml(value: object, parsed: dt.date | None) -> None:
+    assert schema.keys()["reset_date"].parse(value) == parsed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("16.07.2027", "'16.07.2027' is not a date such as 2027-07-16"),
+        ("20270716", "not a date"),
+        ("2027-02-30", "not a date"),
+        ("2027-7-16", "not a date"),
+        (dt.datetime(2027, 7, 16, 3), "not a date"),
+        (20270716, "must be a date such as 2027-07-16"),
+        (True, "must be a date such as 2027-07-16"),
+        (["2027-07-16"], "must be a date such as 2027-07-16"),
+    ],
+)
+def test_another_value_is_no_date(value: object, text: str) -> None:
+    assert text in str(schema.problem("reset_date", value))
 
 
 def test_the_role_writes_every_key_of_a_feed() -> None:

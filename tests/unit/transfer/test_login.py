@@ -42,6 +42,7 @@ def transport(**ends: Any) -> mock.Mock:
     """A transport whose login methods end as given, by default well."""
     made = mock.Mock()
     made.auth_timeout = 60
+    made.get_banner.return_value = ends.pop("banner", None)
     made.is_active.return_value = ends.pop("is_active", True)
     for method in ("auth_password", "auth_publickey", "auth_interactive", "auth_none"):
         getattr(made, method).side_effect = [ends.pop(method, [])]

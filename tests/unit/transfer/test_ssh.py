@@ -28,6 +28,29 @@ def connected(monkeypatch: pytest.MonkeyPatch, *made: mock.Mock) -> Iterator[Non
     assert list(waiting) == [], "no connection fewer"
 
 
+@pytest.mark.parametrize(
+    ("banner", "shown"),
+    [
+        (None, ""),
+        (
+            b"Welcome.\r\n  The yearly reset\x1b is on July 16\n",
+            r"Welcome. The yearly reset\x1b is on July 16",
+        ),
+        (b"\xff" + b"x" * 400, "\\xff" + "x" * 295 + "…"),
+    ],
+)
+def test_the_servers_banner_is_kept_as_one_line(
+    monkeypatch: pytest.MonkeyPatch, banner: bytes | None, shown: str
+) -> None:
+    info = ConnectionInfo()
+    made = transport(banner=banner)
+    with (
+        connected(monkeypatch, made),
+        ssh.logged_in(FEED, PASSWORD.encode(), info, Watchdog(), ""),
+    ):
+        assert info.banner == shown
+
+
 def open_login(secret: bytes, method: str = "") -> None:
     with ssh.logged_in(FEED, secret, ConnectionInfo(), Watchdog(), method):
         pass

@@ -1,0 +1,77 @@
+"""Judge the first delivery after the vendor's yearly reset.
+
+Everyone has another grade and other classes then, so the numbers of last year are no measure. The
+feed's minima replace them. What does not change at a reset is still compared: the form of the
+export, who the people are, and which schools have any.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+
+from roster_upload.config import Feed
+from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.comparison import Roster
+from roster_upload.guard.limits import (
+    IN_SESSION,
+    PEOPLE,
+    SCHOOL_RECORDS,
+    file_of,
+    unmeasured,
+)
+from roster_upload.guard.verdict import Reason, Rule, Verdict
+
+# Rules that hold on this night, too. RENUMBERED and EMPTIED depend on the kind of record.
+KEPT = frozenset({
+    Rule.FILE_GONE, Rule.COLUMN_EMPTIED, Rule.SOMEBODY_ELSE, Rule.DUPLICATES, Rule.SESSION,
+    Rule.MINIMUM,
+})  # fmt: skip
+STUDENTS = ("users.student", "students")
+
+
+def measured(
+    feed: Feed, verdict: Verdict, both: tuple[Roster, Roster], new: Baseline, reset: dt.date
+) -> Verdict:
+    """Return a verdict with the reasons that count after a reset.
+
+    `both` are the rosters at the vendor before and after the package `new`.
+    """
+    kept = [reason for reason in verdict.reasons if _counts(reason)]
+    reasons = (*_own_reasons(feed, new, reset), *kept, *_school_reasons(*both))
+    return replace(verdict, reasons=reasons)
+
+
+def _counts(reason: Reason) -> bool:
+    """Return whether a reason does not depend on the numbers of last year."""
+    file = file_of(reason.kind)
+    if reason.rule is Rule.RENUMBERED:
+        return file in PEOPLE
+    if reason.rule is Rule.EMPTIED:
+        return file not in IN_SESSION
+    return reason.rule in KEPT
+
+
+def _own_reasons(feed: Feed, new: Baseline, reset: dt.date) -> Iterator[Reason]:
+    """Yield the reasons that exist only after a reset."""
+    first = f"this is the first delivery after the vendor's reset of {reset}"
+    if new.is_incremental:
+        text = f"{first}, but the export has only changes. Let the SIS export everything"
+        yield Reason(Rule.RESET, "manifest", text)
+    for kind in unmeasured(feed.format, feed.guard_minimum):
+        text = (
+            f"{first}, and guard_minimum has no number of your own for {kind}. Set it to the "
+            "smallest number that can be right, or compare the new number with the SIS and approve"
+        )
+        yield Reason(Rule.RESET, kind, text)
+
+
+def _school_reasons(before: Roster, after: Roster) -> Iterator[Reason]:
+    """Yield a reason for each school that had students last year and has none now."""
+    for kind in STUDENTS:
+        now = after.records(kind).by_school()
+        for school, count in sorted(before.records(kind).by_school().items()):
+            if count >= SCHOOL_RECORDS and not now[school]:
+                text = f"{kind}: the school {school} had {count:,} before the reset and has none"
+                yield Reason(Rule.SCHOOL, kind, text)
