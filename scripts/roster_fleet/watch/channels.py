@@ -1,0 +1,63 @@
+"""The alert URLs of hosts and feeds, as the hosts themselves use them.
+
+They come from the variable `roster_upload_alert_urls` and from the nearest `alerts.vault`. They
+stay in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from roster_fleet import alerts, vault
+
+VARIABLE = "roster_upload_alert_urls"
+FEEDS, KEY = "roster_upload_feeds", "alert_urls"
+UNSEALED_ONLY = "{reason}. Only the addresses in roster_upload_alert_urls were used"
+
+
+class Channels:
+    """The URLs of a fleet. `troubles` says which files could not be opened."""
+
+    def __init__(self, hostvars: Mapping[str, Any], loader: Any) -> None:
+        self.hostvars = hostvars
+        self.loader = loader
+        self.troubles: list[str] = []
+        self._opened: dict[Path, tuple[str, ...]] = {}
+
+    def of(self, host: str, feed: str = "") -> tuple[str, ...]:
+        """Return the URLs of a feed. Without one, return those of all feeds of the host."""
+        values = self.hostvars[host]
+        found = [*_unsealed(values, feed), *self._sealed(host, values)]
+        return tuple(dict.fromkeys(found))
+
+    def _sealed(self, host: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the URLs of the nearest `alerts.vault`, or of the variable that replaces it."""
+        if isinstance(given := values.get(alerts.VARIABLE), Mapping):
+            return tuple(map(str, given.get(alerts.URLS) or ()))
+        inventory = Path(values["inventory_dir"])
+        groups = alerts.groups_of(self.hostvars, host)
+        homes = alerts.folders(inventory, inventory / "host_vars" / host, groups)
+        path = alerts.nearest(homes)
+        if path and path not in self._opened:
+            self._opened[path] = self._open(path, inventory)
+        return self._opened[path] if path else ()
+
+    def _open(self, path: Path, inventory: Path) -> tuple[str, ...]:
+        """Return the URLs of a file. Without its key there are none, and a trouble."""
+        try:
+            keys = vault.keys_of(self.loader, inventory)
+            return tuple(alerts.read([path.parent], keys).get(alerts.URLS, ()))
+        except vault.VaultError as error:
+            self.troubles.append(UNSEALED_ONLY.format(reason=error))
+            return ()
+
+
+def _unsealed(values: Mapping[str, Any], feed: str) -> Iterator[str]:
+    """Yield the URLs among a host's variables. A feed's own list replaces the host's."""
+    common = values.get(VARIABLE) or []
+    feeds = [entry for entry in values.get(FEEDS) or () if isinstance(entry, Mapping)]
+    named = [entry for entry in feeds if not feed or entry.get("feed") == feed]
+    for entry in named or [{}]:
+        yield from map(str, entry.get(KEY, common))
