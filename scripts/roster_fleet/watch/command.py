@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--at",
         metavar="HH:MM",
         type=time_of_day,
-        default="",
+        default=None,
         help=f"time of day in UTC, after the last deadline. By default {AT}. With run: only if no "
         "run has worked since then",
     )
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None, called: Path | None = None) -> 
         own = outputs.of([str(folder / inventory)], folder / "ansible.cfg")
         if given.action == "run":
             play = running.player(folder, CHECKOUT, inventory)
-            return running.run(own, inventory, given.at, play)
+            return running.run(own, inventory, given.at or "", play)
         watch = Watch(folder, CHECKOUT, inventory, own.name, given.at or AT)
         return ACTIONS[given.action](watch)
     except WatchError as error:
