@@ -51,6 +51,10 @@ options:
     description: Whether red feeds and silent hosts are reported to their alert channels.
     type: bool
     default: false
+  heartbeat:
+    description: Address that is called after a run with C(notify) that worked.
+    type: str
+    default: ""
   fail:
     description: Whether a red district makes the task fail.
     type: bool
@@ -73,6 +77,7 @@ OPTIONS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "registered": {"type": "str", "required": True},
     "notify": {"type": "bool", "default": False},
+    "heartbeat": {"type": "str", "default": ""},
     "fail": {"type": "bool", "default": False},
 }
 
@@ -114,7 +119,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         troubles = []
         if args["notify"] and not self._task.check_mode:
             channels = Channels(known["hostvars"], self._loader)
-            troubles = Fleet(known["ansible_play_hosts_all"], channels, own, path).watch(rows, now)
+            asked, heartbeat = known["ansible_play_hosts_all"], args["heartbeat"]
+            troubles = Fleet(asked, channels, own, path, heartbeat).watch(rows, now)
         if troubles:
             result |= {"failed": True, "msg": ". ".join(troubles)}
         # A slice, or a limited run, answers for its own hosts.

@@ -24,34 +24,33 @@ class Channels:
         self.hostvars = hostvars
         self.loader = loader
         self.troubles: list[str] = []
-        self._opened: dict[Path, tuple[str, ...]] = {}
+        self._opened: dict[Path, Mapping[str, Any]] = {}
 
     def of(self, host: str, feed: str = "") -> tuple[str, ...]:
         """Return the URLs of a feed. Without one, return those of all feeds of the host."""
-        values = self.hostvars[host]
-        found = [*_unsealed(values, feed), *self._sealed(host, values)]
-        return tuple(dict.fromkeys(found))
+        sealed = map(str, self.secrets(host).get(alerts.URLS) or ())
+        return tuple(dict.fromkeys([*_unsealed(self.hostvars[host], feed), *sealed]))
 
-    def _sealed(self, host: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the URLs of the nearest `alerts.vault`, or of the variable that replaces it."""
+    def secrets(self, host: str) -> Mapping[str, Any]:
+        """Return the values of the nearest `alerts.vault`, or of the variable that replaces it."""
+        values = self.hostvars[host]
         if isinstance(given := values.get(alerts.VARIABLE), Mapping):
-            return tuple(map(str, given.get(alerts.URLS) or ()))
+            return given
         inventory = Path(values["inventory_dir"])
         groups = alerts.groups_of(self.hostvars, host)
         homes = alerts.folders(inventory, inventory / "host_vars" / host, groups)
         path = alerts.nearest(homes)
         if path and path not in self._opened:
             self._opened[path] = self._open(path, inventory)
-        return self._opened[path] if path else ()
+        return self._opened[path] if path else {}
 
-    def _open(self, path: Path, inventory: Path) -> tuple[str, ...]:
-        """Return the URLs of a file. Without its key there are none, and a trouble."""
+    def _open(self, path: Path, inventory: Path) -> Mapping[str, Any]:
+        """Return the values of a file. Without its key there are none, and a trouble."""
         try:
-            keys = vault.keys_of(self.loader, inventory)
-            return tuple(alerts.read([path.parent], keys).get(alerts.URLS, ()))
+            return alerts.read([path.parent], vault.keys_of(self.loader, inventory))
         except vault.VaultError as error:
             self.troubles.append(UNSEALED_ONLY.format(reason=error))
-            return ()
+            return {}
 
 
 def _unsealed(values: Mapping[str, Any], feed: str) -> Iterator[str]:

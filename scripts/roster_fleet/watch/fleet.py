@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from roster_upload.notify.channels import heartbeat
+from roster_upload.notify.channels.channel import PLACE, filled, host_of
+from roster_upload.spec.checks import url
+
+from roster_fleet import alerts
 from roster_fleet.outputs import Outputs
 from roster_fleet.status.rows import Row
 from roster_fleet.watch import news as decisions
@@ -13,6 +18,12 @@ from roster_fleet.watch import notifying
 from roster_fleet.watch import state as memory
 from roster_fleet.watch.channels import Channels
 from roster_fleet.watch.message import Scene
+
+DONE = "0"  # the exit code of a run that worked
+UNFILLED = (
+    "the heartbeat has no secret. Write heartbeat into alerts.vault, or the whole address into "
+    "roster_status_heartbeat_url"
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,7 @@ class Fleet:
     channels: Channels
     own: Outputs
     page: Path
+    heartbeat: str = ""  # the address that is called after a run that worked
 
     @property
     def scene(self) -> Scene:
@@ -39,10 +51,25 @@ class Fleet:
         if not notifying.all_addresses(self.asked, self.channels.of):
             troubles = [notifying.NO_CHANNEL.format(titles=notifying.NO_CHANNEL_AT_ALL)]
         troubles += self.channels.troubles
+        troubles += [] if troubles else self._beat()
         if not troubles:
             after = replace(after, ran=now, failed="")
         memory.save(self.own.folder, replace(after, troubles=tuple(troubles)))
         return troubles
+
+    def _beat(self) -> list[str]:
+        """Call the heartbeat's address. A run that did not work leaves it out. Return a failure."""
+        if not self.heartbeat:
+            return []
+        try:
+            url(self.heartbeat)
+        except ValueError as error:
+            return [f"roster_status_heartbeat_url {error}"]
+        secret = str(self.channels.secrets(self.asked[0]).get(alerts.HEARTBEAT) or "")
+        if PLACE in self.heartbeat and not secret:
+            return [UNFILLED]
+        address = filled(self.heartbeat, secret)
+        return heartbeat.call(lambda: address, host_of(self.heartbeat), DONE)
 
     def report_failure(self, today: str) -> list[str]:
         """Notify once a day that the watch failed. Return the failures, without a secret."""

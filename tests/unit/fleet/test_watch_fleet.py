@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from roster_fleet.status.rows import Host, Row
 from roster_fleet.watch import notifying
 from roster_fleet.watch import state as memory
 from roster_fleet.watch.fleet import Fleet
+from roster_upload.notify.channels import heartbeat
 from support import fleets
 from support.fleets import NOW
 
@@ -24,9 +27,13 @@ class Channels:
 
     def __init__(self, *urls: str) -> None:
         self.urls, self.troubles = urls, list[str]()
+        self.sealed: dict[str, str] = {}
 
     def of(self, host: str, feed: str = "") -> tuple[str, ...]:
         return self.urls
+
+    def secrets(self, host: str) -> dict[str, str]:
+        return self.sealed
 
 
 @pytest.fixture
@@ -95,6 +102,44 @@ def test_a_file_that_does_not_open_is_a_failure(tmp_path: Path, sent: list[str])
     assert own.watch(rows("held", "sent"), AT) == ["alerts.vault does not open"]
     assert sent == ["mine: 1 district red"]
     assert memory.load(own.own.folder).ran == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("https://beat.example/watch", "https://beat.example/watch"),
+        ("https://beat.example/{secret}/watch", "https://beat.example/a%20key/watch"),
+    ],
+)
+def test_the_heartbeat_follows_a_run_that_worked(
+    url: str, called: str, tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, str, str]] = []
+
+    def call(address: Callable[[], str], host: str, end: str) -> list[str]:
+        calls.append((address(), host, end))
+        return []
+
+    monkeypatch.setattr(heartbeat, "call", call)
+    channels = Channels("json://a")
+    channels.sealed = {"heartbeat": "a key"}
+    own = replace(fleet(tmp_path, channels), heartbeat=url)
+    assert own.watch(rows("held", "sent"), AT) == []
+    assert calls == [(called, "beat.example", "0")]
+    channels.troubles.append("alerts.vault does not open")
+    own.watch(rows("held", "sent"), AT)
+    assert len(calls) == 1  # its absence is the alarm
+
+
+def test_a_heartbeat_that_cannot_be_called_is_a_failure(tmp_path: Path, sent: list[str]) -> None:
+    for address, named in (
+        ("https://b.example/{secret}", "Write heartbeat into alerts.vault"),
+        ("file:///etc/passwd", "roster_status_heartbeat_url must be an address"),
+    ):
+        own = replace(fleet(tmp_path, Channels("json://a")), heartbeat=address)
+        [trouble] = own.watch(rows("sent", "sent"), AT)
+        assert named in trouble
+        assert memory.load(own.own.folder).ran == ""
 
 
 def test_a_failure_is_told_once_a_day(tmp_path: Path, sent: list[str]) -> None:
