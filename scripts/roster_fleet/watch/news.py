@@ -110,9 +110,9 @@ def _step(row: Row, feed: str) -> str:
 
 
 def compare(found: Sequence[Entry], told: Mapping[str, Any], asked: Collection[str]) -> News:
-    """Return the news since the entries that were told. `asked` are the hosts of this run.
+    """Return the news since the remembered entries. `asked` are the hosts of this run.
 
-    A state is told once a night. A host that the run did not ask is neither new nor in order.
+    A state is reported once a night. A host that the run did not ask is neither new nor in order.
     """
     keys = {entry.key for entry in found}
     silent = {entry.host for entry in found if entry.is_silent}

@@ -91,7 +91,7 @@ def timer(watch: Watch) -> str:
 def cron_line(watch: Watch) -> str:
     """Return the line for a crontab. Each hour it looks whether a run is due.
 
-    So it needs no time zone, and a run is made up for after the machine was off.
+    So it needs no time zone, and a run follows after the machine was off.
     """
     words = shlex.join(watch.command).replace("%", r"\%")  # which is a line's end for cron
     folder = shlex.quote(str(watch.folder)).replace("%", r"\%")

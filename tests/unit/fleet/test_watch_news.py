@@ -1,4 +1,4 @@
-"""The watch's decisions: what is told, once a night, and what is in order again."""
+"""The watch's decisions: what is reported, once a night, and what is in order again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def found(*hosts: Host, now: str = AT) -> list[Entry]:
 
 
 def told(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return the memory after all of these were told."""
+    """Return the memory after all of these were reported."""
     return {entry.key: entry.memory for entry in entries}
 
 

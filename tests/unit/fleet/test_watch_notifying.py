@@ -1,4 +1,4 @@
-"""Who gets which message of the watch, and what happens if a channel does not work."""
+"""Messages of the watch: the channels that get them, and those that do not work."""
 
 from __future__ import annotations
 
