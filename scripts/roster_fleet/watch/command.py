@@ -104,6 +104,7 @@ def install(watch: Watch) -> int:
     """Install the units and start them. Return the exit code of the first run."""
     if not SYSTEMD.is_dir():
         raise WatchError(NO_SYSTEMD.format(line=units.cron_line(watch)))
+    refuse_other_owner(watch)
     home = units.unit_folder()
     is_system = home == units.SYSTEM_UNITS
     text = units.service(watch, is_system=is_system)
@@ -118,6 +119,21 @@ def install(watch: Watch) -> int:
     if not is_system and subprocess.run(["loginctl", "enable-linger"], check=False).returncode:
         print(f"watch: {LINGER.format(user=getpass.getuser())}")
     return first_run(watch)
+
+
+def refuse_other_owner(watch: Watch) -> None:
+    """Raise WatchError if somebody else could change what this user's timer runs."""
+    for path in (watch.folder, watch.checkout):
+        if owner_of(path) not in (0, os.getuid()):
+            raise WatchError(
+                f"{path} belongs to another user, who could change what your timer runs. Run this "
+                "command as that user, without sudo"
+            )
+
+
+def owner_of(path: Path) -> int:
+    """Return the number of the user who owns a file."""
+    return path.stat().st_uid
 
 
 def first_run(watch: Watch) -> int:
@@ -164,7 +180,8 @@ def systemctl(*words: str, check: bool = True) -> int:
     scope = [] if os.getuid() == 0 else ["--user"]
     done = subprocess.run(["systemctl", *scope, *words], check=False)
     if check and done.returncode:
-        raise WatchError(f"systemctl {' '.join(words)} ended with {done.returncode}")
+        advice = ". Log in as this user itself, not by su or sudo" if scope else ""
+        raise WatchError(f"systemctl {' '.join(words)} ended with {done.returncode}{advice}")
     return done.returncode
 
 

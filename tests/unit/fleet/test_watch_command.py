@@ -37,6 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setattr(command, "SYSTEMD", tmp_path)
     monkeypatch.setattr(units, "SYSTEM_UNITS", tmp_path / "units")
     monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setattr(command, "owner_of", lambda _: 0)
     monkeypatch.setattr(subprocess, "run", found.run)
     return found
 
@@ -86,6 +87,30 @@ def test_a_user_has_units_of_their_own(
     said = capsys.readouterr().out
     assert "sudo loginctl enable-linger me" in said
     assert "journalctl --user -u roster-watch-mine" in said
+
+
+def test_root_runs_nothing_that_another_user_can_change(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(command, "owner_of", lambda path: 1000 * (path == folder))
+    assert watch(folder, "install") == 1
+    assert f"{folder} belongs to another user" in capsys.readouterr().err
+    assert machine.ran == []
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    monkeypatch.setattr(units, "unit_folder", lambda: folder / "units")
+    assert watch(folder, "install") == 0
+
+
+def test_a_user_without_a_session_learns_why(
+    folder: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    monkeypatch.setattr(units, "unit_folder", lambda: folder / "units")
+    machine.codes["daemon-reload"] = 1
+    assert watch(folder, "install") == 1
+    assert "Log in as this user itself, not by su or sudo" in capsys.readouterr().err
 
 
 def test_remove_undoes_install_and_can_be_run_again(
