@@ -18,6 +18,7 @@ from roster_fleet.watch.units import Watch
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SYSTEMD = Path("/run/systemd/system")
+LINGERING = Path("/var/lib/systemd/linger")
 AT = "09:15"
 DESCRIPTION = """\
 Run status.yml each day after the deadline, keep the page, and notify the alert channels of red
@@ -116,9 +117,18 @@ def install(watch: Watch) -> int:
     path.with_suffix(".timer").write_text(units.timer(watch), encoding="utf-8")
     systemctl("daemon-reload")
     systemctl("enable", "--now", f"{watch.unit}.timer")
-    if not is_system and subprocess.run(["loginctl", "enable-linger"], check=False).returncode:
-        print(f"watch: {LINGER.format(user=getpass.getuser())}")
+    if not is_system:
+        linger(getpass.getuser())
     return first_run(watch)
+
+
+def linger(user: str) -> None:
+    """Let a user's timer run while nobody is logged in, or print the command for it."""
+    words = ["loginctl", "enable-linger", user]
+    if (LINGERING / user).exists():
+        return
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        print(f"watch: {LINGER.format(user=user)}")
 
 
 def refuse_other_owner(watch: Watch) -> None:

@@ -38,6 +38,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     monkeypatch.setattr(units, "SYSTEM_UNITS", tmp_path / "units")
     monkeypatch.setattr("os.getuid", lambda: 0)
     monkeypatch.setattr(command, "owner_of", lambda _: 0)
+    monkeypatch.setattr(command, "LINGERING", tmp_path)
     monkeypatch.setattr(subprocess, "run", found.run)
     return found
 
@@ -83,10 +84,14 @@ def test_a_user_has_units_of_their_own(
     service = tmp_path / "config/systemd/user/roster-watch-mine.service"
     assert "network-online" not in service.read_text()
     assert all(words[1] == "--user" for words in machine.ran if words[0] == "systemctl")
-    assert ["loginctl", "enable-linger"] in machine.ran
+    assert ["loginctl", "enable-linger", "me"] in machine.ran
     said = capsys.readouterr().out
     assert "sudo loginctl enable-linger me" in said
     assert "journalctl --user -u roster-watch-mine" in said
+    (tmp_path / "me").touch()
+    machine.ran.clear()
+    assert watch(folder, "install") == 0
+    assert not [words for words in machine.ran if words[0] == "loginctl"]
 
 
 def test_root_runs_nothing_that_another_user_can_change(
