@@ -6,9 +6,11 @@ stay in this process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ansible.errors import AnsibleError
 
 from roster_fleet import alerts, vault
 
@@ -44,6 +46,24 @@ class Channels:
             self._opened[path] = self._open(path, inventory)
         return self._opened[path] if path else {}
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the paths of the opened files."""
+        return tuple(map(str, self._opened))
+
+    def safely_of(self, host: str, feed: str = "") -> tuple[str, ...]:
+        """Return the URLs of a host, none if its variables cannot be read."""
+        try:
+            return self.of(host, feed)
+        except AnsibleError:  # such as a file of variables without its key
+            return ()
+
+    def of_files(self, paths: Sequence[str]) -> list[str]:
+        """Return the URLs of `alerts.vault` files that still exist."""
+        present = [path for path in map(Path, paths) if path.exists()]
+        found = [self._open(path, _inventory_of(path)).get(alerts.URLS, ()) for path in present]
+        return list(dict.fromkeys(url for urls in found for url in urls))
+
     def _open(self, path: Path, inventory: Path) -> Mapping[str, Any]:
         """Return the values of a file. Without its key there are none, and a trouble."""
         try:
@@ -51,6 +71,11 @@ class Channels:
         except vault.VaultError as error:
             self.troubles.append(UNSEALED_ONLY.format(reason=error))
             return {}
+
+
+def _inventory_of(path: Path) -> Path:
+    """Return the inventory of a `group_vars/GROUP/alerts.vault`, or of one in `host_vars`."""
+    return path.parents[2]
 
 
 def _unsealed(values: Mapping[str, Any], feed: str) -> Iterator[str]:

@@ -53,7 +53,7 @@ class Fleet:
         troubles += self.channels.troubles
         troubles += [] if troubles else self._beat()
         if not troubles:
-            after = replace(after, ran=now, failed="")
+            after = replace(after, ran=now, failed="", files=self.channels.files)
         memory.save(self.own.folder, replace(after, troubles=tuple(troubles)))
         return troubles
 
@@ -76,7 +76,8 @@ class Fleet:
         before = memory.load(self.own.folder)
         if before.failed == today:
             return []
-        addresses = notifying.all_addresses(self.asked, self.channels.of)
+        addresses = notifying.all_addresses(self.asked, self.channels.safely_of)
+        addresses = addresses or self.channels.of_files(before.files)
         found = notifying.notify_of_failure(before.troubles, addresses, self.scene)
         if len(found) < len(addresses):
             memory.save(self.own.folder, replace(before, failed=today))

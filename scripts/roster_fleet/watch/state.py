@@ -24,6 +24,7 @@ class State:
     told: Mapping[str, Any] = field(default_factory=dict)  # by news.Entry.key
     troubles: tuple[str, ...] = ()  # of the last run
     failed: str = ""  # the day of the last alert that a run failed
+    files: tuple[str, ...] = ()  # the `alerts.vault` files of the last run that worked
 
 
 def load(folder: Path) -> State:
@@ -31,7 +32,11 @@ def load(folder: Path) -> State:
     try:
         found = json.loads((folder / FILE).read_text("utf-8"))
         return State(
-            str(found["ran"]), dict(found["told"]), tuple(found["troubles"]), str(found["failed"])
+            ran=str(found["ran"]),
+            told=dict(found["told"]),
+            troubles=tuple(found["troubles"]),
+            failed=str(found["failed"]),
+            files=tuple(found["files"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return State()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
 from roster_fleet import alerts, vault
 from roster_fleet.watch.channels import Channels
@@ -86,6 +87,30 @@ def test_a_variable_replaces_the_vault_file(tmp_path: Path, opened: list[Path]) 
     assert channels(tmp_path, **given).of("oak") == ("json://elsewhere",)
     assert channels(tmp_path, roster_credentials_alerts={}).of("oak") == ()
     assert opened == []
+
+
+def test_the_files_of_the_last_run_need_no_host(tmp_path: Path, opened: list[Path]) -> None:
+    path = tmp_path / "group_vars/all/alerts.vault"
+    seal(path, "urls: ['json://sealed']")
+    used = channels(tmp_path)
+    used.of("oak")
+    assert used.files == (str(path),)
+    found = Channels({}, None).of_files([str(path), str(tmp_path / "gone/alerts.vault")])
+    assert found == ["json://sealed"]
+
+
+def test_a_host_whose_variables_cannot_be_read_hides_no_other(
+    tmp_path: Path, opened: list[Path]
+) -> None:
+    class Hosts(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            if name == "oak":
+                raise AnsibleError("Decryption failed")
+            return super().__getitem__(name)
+
+    values = {"inventory_dir": str(tmp_path), "roster_upload_alert_urls": ["json://open"]}
+    found = Channels(Hosts(oak={}, elm=values), None)
+    assert [found.safely_of(host) for host in ("oak", "elm")] == [(), ("json://open",)]
 
 
 def test_without_any_url_there_is_none(tmp_path: Path, opened: list[Path]) -> None:

@@ -32,6 +32,12 @@ class Channels:
     def of(self, host: str, feed: str = "") -> tuple[str, ...]:
         return self.urls
 
+    safely_of = of
+    files = ("/group_vars/all/alerts.vault",)
+
+    def of_files(self, paths: tuple[str, ...]) -> list[str]:
+        return [f"json://of{path}" for path in paths]
+
     def secrets(self, host: str) -> dict[str, str]:
         return self.sealed
 
@@ -68,6 +74,7 @@ def test_a_run_that_worked_is_remembered(tmp_path: Path, sent: list[str]) -> Non
     assert own.watch(rows("held", "sent"), AT) == []
     state = memory.load(own.own.folder)
     assert (state.ran, state.failed, state.troubles) == (AT, "", ())
+    assert state.files == Channels.files
     assert list(state.told) == ["host-0/feed-0020"]
     assert sent == ["mine: 1 district red"]
 
@@ -149,6 +156,15 @@ def test_a_failure_is_told_once_a_day(tmp_path: Path, sent: list[str]) -> None:
     assert sent == ["mine: the watch failed"]
     assert own.report_failure("2026-11-25") == []
     assert len(sent) == 2
+
+
+def test_an_inventory_that_cannot_be_read_has_the_files_of_the_last_run(
+    tmp_path: Path, sent: list[str]
+) -> None:
+    own = fleet(tmp_path, Channels())
+    memory.save(own.own.folder, memory.State(files=("/alerts.vault",)))
+    assert own.report_failure("2026-11-24") == []
+    assert sent == ["mine: the watch failed"]
 
 
 def test_a_failure_that_no_channel_took_is_told_again(tmp_path: Path, sent: list[str]) -> None:

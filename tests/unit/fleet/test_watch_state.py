@@ -8,7 +8,9 @@ import pytest
 from roster_fleet.watch import state
 from roster_fleet.watch.state import State
 
-KEPT = State("2026-11-24T09:15:00Z", {"host/elm": {"night": "2026-11-24"}}, ("why",), "2026-11-23")
+KEPT = State(
+    "2026-11-24T09:15:00Z", {"host/elm": {"night": "2026-11-24"}}, ("why",), "2026-11-23", ("/a",)
+)
 
 
 def test_it_is_read_back(tmp_path: Path) -> None:
