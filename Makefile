@@ -1,6 +1,6 @@
 # Each target is a line that a person could type, too.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PYTHON_FILES = scripts/dev/demo scripts/dev/docs scripts/new-inventory scripts/vault-client scripts/dev/vm
+PYTHON_FILES = scripts/dev/demo scripts/dev/docs scripts/new-inventory scripts/vault-client scripts/watch scripts/dev/vm
 
 .PHONY: help demo test test-fast mutants vm lint bench docs lock clean
 

@@ -20,6 +20,8 @@ from roster_fleet.status import page
 from roster_fleet.status import rows as status
 from roster_fleet.status import table as tables
 from roster_fleet.terminal import TERMINAL
+from roster_fleet.watch.channels import Channels
+from roster_fleet.watch.fleet import Fleet
 
 DOCUMENTATION = r"""
 module: roster_page
@@ -45,6 +47,14 @@ options:
     description: The variable in which each host's C(roster_report) was registered.
     type: str
     required: true
+  notify:
+    description: Whether red feeds and silent hosts are reported to their alert channels.
+    type: bool
+    default: false
+  heartbeat:
+    description: Address that is called after a run with C(notify) that worked.
+    type: str
+    default: ""
   fail:
     description: Whether a red district makes the task fail.
     type: bool
@@ -66,6 +76,8 @@ OPTIONS = {
     "cache": {"type": "path", "default": ""},
     "hosts": {"type": "list", "elements": "str", "required": True},
     "registered": {"type": "str", "required": True},
+    "notify": {"type": "bool", "default": False},
+    "heartbeat": {"type": "str", "default": ""},
     "fail": {"type": "bool", "default": False},
 }
 
@@ -104,10 +116,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not self._task.check_mode:
             display.display(f"The page: {outputs.as_typed(path)}")
         result["counts"] = {s: sum(row.state == s for row in rows) for s in status.STATES}
+        troubles = []
+        if args["notify"] and not self._task.check_mode:
+            channels = Channels(known["hostvars"], self._loader)
+            asked, heartbeat = known["ansible_play_hosts_all"], args["heartbeat"]
+            troubles = Fleet(asked, channels, own, path, heartbeat).watch(rows, now)
+        if troubles:
+            result |= {"failed": True, "msg": ". ".join(troubles)}
         # A slice, or a limited run, answers for its own hosts.
         asked = [row for row in rows if row.host.name in known["ansible_play_hosts_all"]]
         if args["fail"] and any(row.state == "red" for row in asked):
-            result |= {"failed": True, "msg": f"not in order: {tables.summary(asked)}"}
+            message = f"not in order: {tables.summary(asked)}"
+            result |= {"failed": True, "msg": ". ".join([message, *troubles])}
         return result
 
     @staticmethod

@@ -369,10 +369,19 @@
 
   // ---- start ------------------------------------------------------------------------------------
 
+  // A night ends at the latest deadline. An hour later its page should be there.
+  const [endHour, endMinute] =
+    (rows.map((row) => (row.window || "").slice(-5)).sort().pop() || "09:00").split(":").map(Number);
+  function lastEnd(now) {
+    const end = new Date(now - HOUR).setUTCHours(endHour, endMinute, 0, 0);
+    return end > now - HOUR ? end - DAY : end;
+  }
   function tellAge() {
-    const age = Math.floor((Date.now() - Date.parse(asked)) / HOUR);
-    if (age >= 1) byId("age").textContent = age < 48 ? ` (${age} h ago)` : ` (${Math.floor(age / 24)} days ago: run status.yml again)`;
-    byId("age").classList.toggle("old", age >= 26);
+    const now = Date.now(), written = Date.parse(asked);
+    const age = Math.floor((now - written) / HOUR), isOutdated = written < lastEnd(now);
+    if (age >= 1) byId("age").textContent = age < 48 ? ` (${age} h ago)` : ` (${Math.floor(age / 24)} days ago)`;
+    byId("age").classList.toggle("old", isOutdated);
+    byId("outdated").hidden = !isOutdated;
   }
   tellAge();
   setInterval(tellAge, HOUR / 60);  // the page may stay open

@@ -24,6 +24,7 @@ from roster_upload.terminal.printable import printable
 
 CHANNEL_SECONDS = 10
 ALL_SECONDS = 15
+PLACE = "{secret}"  # of a secret in an address
 # Texts for errors of libraries. The original texts may hold an address with its secret.
 REASONS: Mapping[type[BaseException], str] = {
     TimeoutError: "no answer in time",
@@ -138,10 +139,12 @@ def address_of(feed: Feed, purpose: str, secrets: Path | None) -> str:
     url: str = getattr(feed, f"{purpose}_url")
     if "@" in urllib.parse.urlsplit(url).netloc:  # urllib would ask a name server for it
         raise Trouble("its address names a user. Put a secret into its path, as {secret}")
-    if "{secret}" in url:
-        secret = secret_of(feed, purpose, secrets)
-        url = url.replace("{secret}", urllib.parse.quote(secret, safe="/-_.~"))
-    return url
+    return filled(url, secret_of(feed, purpose, secrets)) if PLACE in url else url
+
+
+def filled(url: str, secret: str) -> str:
+    """Return an address with its secret."""
+    return url.replace(PLACE, urllib.parse.quote(secret, safe="/-_.~"))
 
 
 class SameHost(urllib.request.HTTPRedirectHandler):

@@ -6,6 +6,7 @@ The calls are those of https://healthchecks.io/docs/http_api/.
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 
 from roster_upload.config import Feed
@@ -27,10 +28,16 @@ def beat(feed: Feed, secrets: Path | None, exit_code: int | None) -> list[str]:
     if not feed.heartbeat_url:
         return []
     end = "start" if exit_code is None else str(exit_code)
+    host = host_of(feed.heartbeat_url)
+    return call(lambda: address_of(feed, "heartbeat", secrets), host, end)
 
-    def call() -> None:
-        parts = urllib.parse.urlsplit(address_of(feed, "heartbeat", secrets))
+
+def call(address: Callable[[], str], host: str, end: str) -> list[str]:
+    """Call an address with a further part of its path. Return a text for a failure."""
+
+    def request_it() -> None:
+        parts = urllib.parse.urlsplit(address())
         request(parts._replace(path=f"{parts.path.rstrip('/')}/{end}").geturl())
 
-    failures = run([Channel("heartbeat", host_of(feed.heartbeat_url), call)], CHANNEL_SECONDS)
+    failures = run([Channel("heartbeat", host, request_it)], CHANNEL_SECONDS)
     return [f"the {name} did not work: {why}" for name, why in failures.items()]

@@ -1,0 +1,104 @@
+"""Run status.yml for the watch, once a night, and report a run that failed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from roster_fleet.outputs import Outputs
+from roster_fleet.watch import state as memory
+
+LOCK = "watch.lock"
+NOTIFY = '{"roster_status_notify": true}'
+BUSY = "another watch of {name} is running. Nothing is to do"
+DONE = "the watch of {name} has run since {at} UTC. Nothing is to do"
+NO_PAGE = "status.yml asked no host. Does {inventory} have hosts in district_hosts?"
+ENDED = "status.yml ended with code {code}"
+UNTOLD = "nobody could be notified of this"
+
+Play = Callable[[str], int]  # of a playbook: its exit code
+
+
+def is_due(ran: str, at: str, now: dt.datetime) -> bool:
+    """Return whether no run has worked since the last time of day `at` in UTC. "" is always."""
+    if not at or not ran:
+        return True
+    hour, minute = map(int, at.split(":"))
+    last = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    last -= dt.timedelta(days=last > now)
+    return dt.datetime.fromisoformat(ran) < last
+
+
+def run(own: Outputs, inventory: str, at: str, play: Play) -> int:
+    """Run the watch if it is due. Return the exit code: 0 if it worked, or if nothing is to do."""
+    own.folder.mkdir(parents=True, exist_ok=True)
+    with _lock(own.folder / LOCK) as is_free:
+        if not is_free:
+            return _says(BUSY.format(name=own.name))
+        if not is_due(memory.load(own.folder).ran, at, dt.datetime.now(dt.UTC)):
+            return _says(DONE.format(name=own.name, at=at))
+        return _watch(own, inventory, play)
+
+
+def _watch(own: Outputs, inventory: str, play: Play) -> int:
+    """Run status.yml. Notify of its failure. Return the exit code."""
+    before, today = memory.load(own.folder), dt.datetime.now(dt.UTC).date().isoformat()
+    memory.save(own.folder, replace(before, troubles=()))
+    code = play("status")
+    after = memory.load(own.folder)
+    if code == 0 and after.ran != before.ran:
+        return 0
+    trouble = ENDED.format(code=code) if code else NO_PAGE.format(inventory=inventory)
+    troubles = (*after.troubles, trouble)
+    memory.save(own.folder, replace(after, troubles=troubles))
+    for text in troubles:
+        _says(text, sys.stderr)
+    play("shared/watch_failure")
+    if memory.load(own.folder).failed < today:  # without hosts, the playbook ends well
+        _says(UNTOLD, sys.stderr)
+    return code or 1
+
+
+def _says(text: str, where: object = None) -> int:
+    print(f"watch: {text}", file=where or sys.stdout, flush=True)  # type: ignore[arg-type]
+    return 0
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Yield whether this process has the lock. It ends with the process."""
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def player(folder: Path, checkout: Path, inventory: str) -> Play:
+    """Return what runs a playbook in the operator's folder. It asks nobody for anything."""
+    programs = checkout / ".venv" / "bin"
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}"}
+    if (folder / "ansible.cfg").is_file():
+        environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
+
+    def play(playbook: str) -> int:
+        words: Sequence[str | Path] = (
+            programs / "ansible-playbook",
+            folder / "playbooks" / f"{playbook}.yml",
+            *("-i", inventory, "-e", NOTIFY),
+        )
+        done = subprocess.run(
+            words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, check=False
+        )
+        return done.returncode
+
+    return play

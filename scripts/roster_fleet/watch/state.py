@@ -1,0 +1,49 @@
+"""The watch's memory between its runs: what was notified of, and how the last run ended.
+
+It holds no address and no secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roster_upload.host import atomic
+
+FILE = "watch.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """Hold the memory. `ran` is the time of the last run that worked (ISO 8601, UTC), or empty."""
+
+    ran: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)  # by news.Entry.key
+    troubles: tuple[str, ...] = ()  # of the last run
+    failed: str = ""  # the day of the last alert that a run failed
+    files: tuple[str, ...] = ()  # the `alerts.vault` files of the last run that worked
+
+
+def load(folder: Path) -> State:
+    """Return the state in an inventory's folder of outputs. An unreadable one is empty."""
+    try:
+        found = json.loads((folder / FILE).read_text("utf-8"))
+        return State(
+            ran=str(found["ran"]),
+            told=dict(found["told"]),
+            troubles=tuple(found["troubles"]),
+            failed=str(found["failed"]),
+            files=tuple(found["files"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return State()
+
+
+def save(folder: Path, state: State) -> None:
+    """Write the state, for its owner alone. Raise OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(state), ensure_ascii=False, indent=1)
+    atomic.replace(folder / FILE, text.encode())
