@@ -124,28 +124,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             except AnsibleError:
                 found[role] = [UNKNOWN]
         differs = {role: names for role, names in found.items() if names}
-        return differs or self.host_differences(wanted) or self.credential_differences(wanted)
+        return differs or self.host_differences(wanted)
 
     def host_differences(self, wanted: dict[str, Result]) -> dict[str, list[str]]:
-        """Return what differs on the host, without its credentials."""
+        """Return what differs on the host. Keep the state of its credentials for the report."""
         roles = [
             {"name": role, **{key: parts[key] for key in ON_HOST if key in parts}}
             for role, parts in wanted.items()
         ]
         folder = self.known["roster_common_rollback_folder"]
-        done = self.execute("host_differences", {"roles": roles, "rollback_folder": folder})
+        secrets = wanted.get(STORING, {}).get("credentials", {})
+        done = self.execute(
+            "host_differences", {"roles": roles, "rollback_folder": folder, **secrets}
+        )
+        self.known[f"__{STORING}_kept"] = done.get("credentials", {})
         differs: dict[str, list[str]] = done.get("differences", {"host": [UNKNOWN]})
         return differs
-
-    def credential_differences(self, wanted: dict[str, Result]) -> dict[str, list[str]]:
-        """Return the names of credentials that differ. Keep the answer for the report."""
-        if STORING not in wanted:
-            return {}
-        done = self.execute("systemd_credentials", wanted[STORING]["credentials"])
-        if done.get("failed"):
-            return {STORING: [UNKNOWN]}
-        self.known[f"__{STORING}_kept"] = done
-        return {STORING: done["changed_names"]} if done["changed_names"] else {}
 
     def execute(self, module: str, arguments: Result) -> Result:
         """Run a module on the host. Return its result, which is empty if it cannot run."""

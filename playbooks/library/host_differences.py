@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: host_differences
 short_description: Name what roles would change on a host, in one trip and without a change
 description:
-  - Compares a host with what M(file_set) and M(system_accounts) would bring about, by their own
-    code. A host without differences needs none of their tasks.
+  - Compares a host with what M(file_set), M(system_accounts) and M(systemd_credentials) would bring
+    about, by their own code. A host without differences needs none of their tasks.
   - It changes nothing, in check mode or not.
 options:
   roles:
@@ -41,6 +41,16 @@ options:
         type: list
         elements: str
         default: []
+  with_key:
+    description: As C(with_key) of M(systemd_credentials).
+    type: str
+    choices: [auto, host, tpm2, host+tpm2]
+    default: auto
+  credentials:
+    description: As C(credentials) of M(systemd_credentials).
+    type: list
+    elements: dict
+    default: []
   rollback_folder:
     description: The folder of M(file_set). Unconfirmed changes in it are a difference, too.
     type: path
@@ -70,14 +80,19 @@ differences:
   description: What differs, by role. A role without differences is missing.
   type: dict
   returned: always
+credentials:
+  description: What M(systemd_credentials) returns in check mode. It holds no secret.
+  type: dict
+  returned: always
 """
 
-from ansible.module_utils import system_accounts
+from ansible.module_utils import credential_store, system_accounts
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.file_set import apply, host
 from ansible.module_utils.file_set.rollback import Rollback
 
 RUNNING = ("active", "activating")  # as the module systemd_service takes it
+NO_LOCK = {"lock": None, "holder": None, "replace_lost": False}
 FILES = {"type": "list", "elements": "dict", "required": True, "options": apply.OPTIONS}
 OPTIONS = {
     "name": {"type": "str", "required": True},
@@ -129,20 +144,31 @@ def role_differences(module, role):
     ]
 
 
+def credential_differences(kept):
+    """Return the names of the credentials that differ."""
+    return kept["changed_names"] or ([kept["msg"]] if "msg" in kept else [])
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "roles": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
+            "credentials": {"default": [], **credential_store.OPTIONS},
+            "with_key": {"type": "str", "choices": credential_store.KEYS, "default": "auto"},
             "rollback_folder": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
-    found = {role["name"]: role_differences(module, role) for role in module.params["roles"]}
-    rollback = Rollback(module.params["rollback_folder"])
+    given = module.params
+    found = {role["name"]: role_differences(module, role) for role in given["roles"]}
+    rollback = Rollback(given["rollback_folder"])
     if rollback.has_changes or rollback.damage:
         found["roster_common"] = [rollback.folder]
-    module.exit_json(changed=False, differences={name: all for name, all in found.items() if all})
+    kept = credential_store.see_to({**given, **NO_LOCK}, check=True)
+    found["roster_credentials"] = credential_differences(kept)
+    differences = {name: names for name, names in found.items() if names}
+    module.exit_json(changed=False, differences=differences, credentials=kept)
 
 
 if __name__ == "__main__":
