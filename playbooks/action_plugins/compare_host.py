@@ -123,8 +123,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 found[role] = wanted[role].get("changes", [])
             except AnsibleError:
                 found[role] = [UNKNOWN]
-        differs = {role: names for role, names in found.items() if names}
-        return differs or self.host_differences(wanted)
+        for role, names in self.host_differences(wanted).items():
+            found[role] = [*found.get(role, []), *names]
+        return {role: names for role, names in found.items() if names}
 
     def host_differences(self, wanted: dict[str, Result]) -> dict[str, list[str]]:
         """Return what differs on the host. Keep the state of its credentials for the report."""
