@@ -84,7 +84,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
 
     def is_whole_run(self) -> bool:
         """Return whether the run has all tasks. Tags choose some, so no comparison would fit."""
-        return list(self.known["ansible_run_tags"]) == ["all"] and not self.known["ansible_skip_tags"]
+        return (
+            list(self.known["ansible_run_tags"]) == ["all"] and not self.known["ansible_skip_tags"]
+        )
 
     def joined(self) -> Result:
         """Return the part of a result that makes the host a member of the group."""

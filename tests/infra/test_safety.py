@@ -135,7 +135,9 @@ DRIFT = {
 
 def test_each_kind_of_drift_is_seen_and_mended(one: Host) -> None:
     """A host on which nothing differs runs no task of a role. So the comparison must miss nothing."""
-    look = f"getent passwd rf-{FEED}; id -Gn rf-{FEED}; find /etc/roster-upload -printf '%p %M %u\\n'"
+    look = (
+        f"getent passwd rf-{FEED}; id -Gn rf-{FEED}; find /etc/roster-upload -printf '%p %M %u\\n'"
+    )
     before = fingerprint(one), one.check_output(look)
     for damage in DRIFT.values():
         one.check_output(damage)
