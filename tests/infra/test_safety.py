@@ -134,7 +134,7 @@ DRIFT = {
 
 
 def test_each_kind_of_drift_is_seen_and_mended(one: Host) -> None:
-    """A host on which nothing differs runs no task of a role. So the comparison must miss nothing."""
+    """A host on which nothing differs runs no task of a role. So no difference may be missed."""
     look = (
         f"getent passwd rf-{FEED}; id -Gn rf-{FEED}; find /etc/roster-upload -printf '%p %M %u\\n'"
     )

@@ -1,4 +1,4 @@
-"""The action `compare_host`: a host skips the roles only if nothing differs and all was compared."""
+"""The action `compare_host`: a host skips the roles if all was compared and nothing differs."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ VALUES: dict[str, Any] = {
     },
     "__roster_credentials_wanted": {"credentials": {"with_key": "auto", "credentials": []}},
     "many": trust_as_template("{{ [1] }}"),
-    "site_report": trust_as_template(
-        "{{ [{'note': __roster_credentials_kept.public_keys.elm ~ district_hardening_session.release}] }}"
+    "note": trust_as_template(
+        "{{ __roster_credentials_kept.public_keys.elm ~ district_hardening_session.release }}"
     ),
+    "site_report": trust_as_template("{{ [{'note': note}] }}"),
 }
 SAME = {"differences": {}, "credentials": {"public_keys": {"elm": "KEY"}}}
 
@@ -105,7 +106,7 @@ def test_whatever_differs_or_cannot_be_compared_goes_to_the_roles(
 
 @pytest.mark.parametrize("tags", [{"ansible_run_tags": ["firewall"]}, {"ansible_skip_tags": ["x"]}])
 def test_with_tags_nothing_is_compared(
-    monkeypatch: pytest.MonkeyPatch, tags: dict[str, list[str]]
+    monkeypatch: pytest.MonkeyPatch, tags: dict[str, Any]
 ) -> None:
     done, calls = compared(monkeypatch, **tags)
     assert done["add_group"] == "differing"

@@ -22,7 +22,11 @@ ME = {
     "owner": pwd.getpwuid(os.getuid()).pw_name,
     "group": grp.getgrgid(os.getgid()).gr_name,
 }
-SYSTEMCTL = "#!/bin/sh\nshift 2\nfor unit; do case $unit in on*) echo active;; *) echo inactive;; esac; done\nexit 3\n"
+SYSTEMCTL = """#!/bin/sh
+shift 2
+for unit; do case $unit in on*) echo active ;; *) echo inactive ;; esac; done
+exit 3
+"""
 
 
 def differences(folder: Path, role: dict[str, Any], **given: Any) -> dict[str, list[str]]:

@@ -14,7 +14,9 @@ TEMPLATES = {
     "ends in a block": "A\n{% for b in one.b %}\nB={{ b }}\n{% endfor %}\n",
     "begins with a line break": "\n\nA={{ one.a }}\n\n\n",
     "no line break at its end": "A={{ one.a }}",
-    "a block and a condition": "{% if one.b %}\nhas\n{% endif %}\nA={{ one.a }}\n{% if one.b %}\nx\n{% endif %}\n",
+    "a block and a condition": (
+        "{% if one.b %}\nhas\n{% endif %}\nA={{ one.a }}\n{% if one.a %}\nx\n{% endif %}"
+    ),
     "sets": "{% set c = one.a %}\n{{ c }}\\n\n",
 }
 ITEMS: list[dict[str, Any]] = [{"a": "1 {{ x }}", "b": []}, {"a": "", "b": ["p", "q"]}]

@@ -48,9 +48,9 @@ FAIL = "fail"  # In a rescue section, its message explains the failure of the bl
 # A variable of tasks that refuse the whole run. Rows of hosts would only hide their message.
 STOPS_ALL = "fleet_report_stops_all"
 # Modules with output that is more useful than Ansible's message.
-COMMANDS = ("command", "shell", "raw", "script")
+COMMANDS = ("command", "shell", "raw", "script", "compare_host")
 # They run in a terminal, so stderr is that of ssh. The host's answer is on stdout.
-IN_TERMINAL = ("raw", "script")
+IN_TERMINAL = ("raw", "script", "compare_host")
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host

@@ -94,9 +94,10 @@ class FileSet:
         for entry in self.files:
             self.read(entry)
             path = entry["path"]
-            if entry["state"] == "file" and entry["validate"]:
-                if content.differs(path, self.contents[path]):
-                    self.validate(entry)
+            if not entry["validate"] or entry["state"] != "file":
+                continue
+            if content.differs(path, self.contents[path]):
+                self.validate(entry)
 
     def read(self, entry):
         """Note what a file is to hold. Raise EntryError if the entry names nothing."""
