@@ -61,7 +61,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         self.known = dict(task_vars or {})
         self._task.check_mode, self._task.diff = True, False  # of the modules
         for name in self._task.args.get("once", []):
-            self.known[name] = self._templar.template(self.known[name])
+            self.known[name] = self.value(name, LOOKING)
         answer = self.look()
         if answer["rc"] != 0:
             return result | answer | {"failed": True, "msg": "non-zero return code"}
