@@ -102,6 +102,55 @@ def test_another_system_is_refused_before_anything_is_changed(one: Host) -> None
     assert fingerprint(one) == before
 
 
+FEED = "alder-valley"
+SECRETS = f"/etc/roster-upload/credentials/{FEED}"
+UNCONFIRMED = {"path": "/etc/none", "archive": None, "sha256": None, "diverted": False}
+# What somebody or something does to a host behind Ansible's back, by what the comparison names.
+DRIFT = {
+    "/etc/cron.d/roster-upload": "echo '# more' >> /etc/cron.d/roster-upload",
+    "/etc/sis-inbox.json": "rm /etc/sis-inbox.json",
+    "/etc/aide/aide.conf": "chmod 0644 /etc/aide/aide.conf",
+    "/usr/local/bin/roster-upload": "chown nobody /usr/local/bin/roster-upload",
+    "/etc/roster-upload/credentials": "chgrp games /etc/roster-upload/credentials",
+    "/etc/systemd/system/debug-shell.service": "rm /etc/systemd/system/debug-shell.service",
+    "/etc/localtime": "ln -sfn /usr/share/zoneinfo/Asia/Tokyo /etc/localtime",
+    "/etc/roster-upload/stale.toml": "touch /etc/roster-upload/stale.toml",
+    "/etc/systemd/system/roster-upload@stale.timer": (
+        "touch /etc/systemd/system/roster-upload@stale.timer"
+    ),
+    f"rf-{FEED}": f"usermod --shell /bin/bash --groups games rf-{FEED}",
+    f"{FEED}_state": f"chmod 0640 {SECRETS}/state",
+    f"{FEED}_current": (
+        f"echo x | systemd-creds encrypt --name={FEED}_current - {SECRETS}/current"
+        f" && touch -d 2020-01-01 {SECRETS}/current"
+    ),
+    f"{FEED}_webhook": f"touch {SECRETS}/webhook",
+    "/var/lib/district-hardening/undo": (
+        "mkdir -p /var/lib/district-hardening/undo && echo "
+        f"'{json.dumps({'changes': [UNCONFIRMED], 'commands': []})}' "
+        "> /var/lib/district-hardening/undo/index.json"
+    ),
+}
+
+
+def test_each_kind_of_drift_is_seen_and_mended(one: Host) -> None:
+    """A host on which nothing differs runs no task of a role. So no difference may be missed."""
+    look = (
+        f"getent passwd rf-{FEED}; id -Gn rf-{FEED}; find /etc/roster-upload -printf '%p %M %u\\n'"
+    )
+    before = fingerprint(one), one.check_output(look)
+    for damage in DRIFT.values():
+        one.check_output(damage)
+    said = site("--limit", HOST, "-v")
+    seen = said[said.index("differs:") : said.index("session:")]
+    assert [name for name in DRIFT if f"- {name}\n" not in seen] == []
+    assert (fingerprint(one), one.check_output(look)) == before
+    assert not one.file("/var/lib/district-hardening/undo").exists
+    again = site("--limit", HOST)
+    assert "changed=0" in again
+    assert "TASK [district_hardening : Write" not in again
+
+
 def test_networks_that_leave_the_operator_out_are_taken_back(one: Host) -> None:
     before = fingerprint(one)
     said = try_site(**UNSEEN, district_hardening_inbound_networks=["192.0.2.0/24"])

@@ -255,7 +255,7 @@ def test_the_words_of_ssh_are_not_the_hosts(report: Any) -> None:
     streams = {"stdout": "This account is locked.\r\n", "stderr": "Shared connection closed.\r\n"}
     report.v2_runner_on_failed(result("b", "non-zero", action="ansible.builtin.raw", **streams))
     streams["stdout"] = ""
-    report.v2_runner_on_failed(result("c", "non-zero", action="ansible.builtin.raw", **streams))
+    report.v2_runner_on_failed(result("c", "non-zero", action="compare_host", **streams))
     assert report.troubles == {"b": "This account is locked.", "c": "Shared connection closed."}
 
 

@@ -15,6 +15,9 @@ from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "roles/roster_common/library/system_accounts.py"
+# As Ansible has it: what lies in a role's module_utils is a part of ansible.module_utils.
+FOLDER = ROOT / "roles/roster_common/module_utils"
+PARTS = f"import ansible.module_utils; ansible.module_utils.__path__.append({str(FOLDER)!r})"
 PRESENT = pwd.getpwall()[0].pw_name
 GROUP = grp.getgrgid(pwd.getpwall()[0].pw_gid).gr_name
 
@@ -26,7 +29,7 @@ def foreseen(**given: Any) -> dict[str, Any]:
         "_ansible_remote_tmp": "/tmp",  # noqa: S108 - Ansible's own default
     }  # fmt: skip
     done = forks.having("ansible.module_utils.basic").run(
-        f"import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')",
+        f"{PARTS}; import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')",
         stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         env={**os.environ, "_ANSIBLE_MODULE_PROFILE": "legacy"},
     )
@@ -61,8 +64,8 @@ def test_a_removed_account_ends_its_processes_first() -> None:
         ran.append(command)
         return len(ran) - 1, "", ""  # the second call finds none
 
-    module = SimpleNamespace(check_mode=False, run_command=run)
-    runpy.run_path(str(MODULE))["Accounts"](module).remove(PRESENT)
+    accounts = runpy.run_path(str(FOLDER / "system_accounts.py"))["Accounts"]
+    accounts(SimpleNamespace(run_command=run), is_check=False).remove(PRESENT)
     assert [command[0] for command in ran[:3]] == ["pkill", "pkill", "userdel"]
     assert ran[0][-1] == PRESENT
 

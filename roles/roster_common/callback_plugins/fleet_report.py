@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
+from ansible.plugins.loader import filter_loader
 from ansible.utils.color import ANSIBLE_COLOR
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
@@ -48,9 +49,9 @@ FAIL = "fail"  # In a rescue section, its message explains the failure of the bl
 # A variable of tasks that refuse the whole run. Rows of hosts would only hide their message.
 STOPS_ALL = "fleet_report_stops_all"
 # Modules with output that is more useful than Ansible's message.
-COMMANDS = ("command", "shell", "raw", "script")
+COMMANDS = ("command", "shell", "raw", "script", "compare_host")
 # They run in a terminal, so stderr is that of ssh. The host's answer is on stdout.
-IN_TERMINAL = ("raw", "script")
+IN_TERMINAL = ("raw", "script", "compare_host")
 CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
@@ -165,10 +166,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         TERMINAL.measure()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Remember the hosts of a play. Exclude what is loaded from garbage collection.
+        """Remember the hosts of a play. Load what each forked worker would load for itself.
 
-        Otherwise each forked worker would scan it again, and would copy it by that.
+        What is loaded is excluded from garbage collection. Otherwise each worker would scan it, and
+        would copy it by that.
         """
+        filter_loader.get("default")  # the loader loads the filters of all roles for any of them
         gc.freeze()
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step

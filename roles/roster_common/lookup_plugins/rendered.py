@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ _raw:
 """
 
 MANAGED = "Ansible managed"  # as the module `template` has it
+ITEMS = "__rendered_items"
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
@@ -60,14 +62,29 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
         self.set_options(var_options=variables, direct=kwargs)
         known = {"ansible_managed": MANAGED, **variables, **self.get_option("template_vars")}
         items, name = self.get_option("items"), self.get_option("item_name")
-        each = [known] if items is None else [{**known, name: item} for item in items]
         texts = []
         for term in terms:
             path = self.find_file_in_search_path(variables, "templates", term)
-            text = trust_as_template(self._loader.get_text_file_contents(path))
-            for values in each:
-                templar = self._templar.copy_with_new_env(
-                    available_variables=values, searchpath=[str(Path(path).parent)]
-                )
-                texts.append(templar.template(text, escape_backslashes=False))
+            text = self._loader.get_text_file_contents(path)
+            templar = self._templar.copy_with_new_env(
+                available_variables={**known, ITEMS: items}, searchpath=[str(Path(path).parent)]
+            )
+            texts += [render(templar, text)] if items is None else render_each(templar, text, name)
         return texts
+
+
+def render(templar: Any, text: str) -> str:
+    """Return a rendered template."""
+    return str(templar.template(trust_as_template(text), escape_backslashes=False))
+
+
+def render_each(templar: Any, text: str, name: str) -> list[str]:
+    """Return a template rendered for each item, under a name. Jinja compiles it only once."""
+    end = uuid.uuid4().hex
+    # Jinja drops a line break behind a block. Ansible keeps those at the end of a text.
+    looped = f"{{% for {name} in {ITEMS} %}}\n{text}{end}{{% endfor %}}"
+    breaks = len(text) - len(text.rstrip("\n"))
+    return [
+        each + "\n" * (breaks - (len(each) - len(each.rstrip("\n"))))
+        for each in render(templar, looped).split(end)[:-1]
+    ]

@@ -1,0 +1,157 @@
+"""Ansible action: look at a host, and find whether roles would change anything there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+DOCUMENTATION = r"""
+module: compare_host
+short_description: Look at a host, and find whether roles would change anything there
+description:
+  - Looks at the host and at the live session first, as C(session.yml) of C(district_hardening). It
+    fails for a host that the roles cannot work on.
+  - Then it asks the host for everything at once that the roles would bring about. A role describes
+    that in its variable C(__ROLE_wanted). Each file, account and credential is compared by the code
+    of the module that would change it.
+  - It changes nothing. A host with a difference joins O(group). Another one gets its row of the
+    closing table here, so no further task has to run for it.
+  - What cannot be compared counts as a difference. The role's own task then shows the reason.
+  - With C(--tags) or C(--skip-tags) nothing is compared, and each host joins O(group).
+options:
+  roles:
+    description: The roles, in their order.
+    type: list
+    elements: str
+    required: true
+  group:
+    description: The group for hosts that differ.
+    type: str
+    required: true
+  once:
+    description: Variables that others read many times. They are templated once.
+    type: list
+    elements: str
+    default: []
+author: The Roster Delivery authors
+"""
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+LOOKING = "district_hardening"  # the role that looks at a host first
+SESSION = "district_hardening_session"
+PACKAGES = "roster_common_packages"
+STORING = "roster_credentials"
+REPORT = "site_report"
+# Keys of `__ROLE_wanted` for the module host_differences.
+ON_HOST = ("groups", "accounts", "files", "units")
+UNKNOWN = "it could not be compared"
+Result = dict[str, Any]
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
+    """See DOCUMENTATION."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> Result:
+        """Return Ansible's result, with `session` and, by role, what `differs`."""
+        result: Result = super().run(tmp, task_vars)
+        self.known = dict(task_vars or {})
+        self._task.check_mode, self._task.diff = True, False  # of the modules
+        for name in self._task.args.get("once", []):
+            self.known[name] = self.value(name, LOOKING)
+        answer = self.look()
+        if answer["rc"] != 0:
+            return result | answer | {"failed": True, "msg": "non-zero return code"}
+        session = self.known[SESSION] = self.asked("answer.stdout_lines | read_session", answer)
+        self.known[PACKAGES] = session["packages"]
+        if problems := self.asked(f"{SESSION} | host_problems(__{LOOKING}_judged)"):
+            host = self.known["inventory_hostname"]
+            return result | {"failed": True, "msg": f"{host}: " + "\n".join(problems)}
+        differs = self.differences() if self.is_whole_run() else {"tags": []}
+        result |= {"session": session, "differs": differs}
+        return result | (self.joined() if differs else self.reported())
+
+    def look(self) -> Result:
+        """Run `look.sh` on the host as the account that logs in, since sudo hides the session."""
+        script = self.value(f"__{LOOKING}_look", LOOKING)
+        answer: Result = self._low_level_execute_command(
+            script, sudoable=False, executable="/bin/sh"
+        )
+        return answer
+
+    def is_whole_run(self) -> bool:
+        """Return whether the run has all tasks. Tags choose some, so no comparison would fit."""
+        return (
+            list(self.known["ansible_run_tags"]) == ["all"] and not self.known["ansible_skip_tags"]
+        )
+
+    def joined(self) -> Result:
+        """Return the part of a result that makes the host a member of the group."""
+        for note in self.asked(f"{SESSION} | host_notes(__{LOOKING}_judged)"):
+            self._display.display(f"{self.known['inventory_hostname']}: {note['note']}")
+        return {"add_group": self._task.args["group"]}
+
+    def reported(self) -> Result:
+        """Return the part of a result that is the host's rows of the closing table."""
+        rows = self._templar_of(LOOKING).template(self.known[REPORT])
+        data = {"fleet_report": rows}
+        return {"ansible_stats": {"data": data, "per_host": True, "aggregate": True}}
+
+    def _templar_of(self, role: str) -> Any:
+        """Return a templar to which the files and templates of a role are its own."""
+        path = str(ROLES / role)
+        own = {"role_path": path, "role_name": role, "ansible_search_path": [path]}
+        return self._templar.copy_with_new_env(available_variables={**self.known, **own})
+
+    def value(self, name: str, role: str) -> Any:
+        """Return the value of a role's variable. Raise AnsibleError."""
+        return self._templar_of(role).template(self.known[name])
+
+    def asked(self, expression: str, answer: Result | None = None) -> Any:
+        """Return the value of an expression, which may read `answer`."""
+        templar = self._templar_of(LOOKING)
+        templar.available_variables["answer"] = answer
+        return templar.template(trust_as_template("{{ " + expression + " }}"))
+
+    def differences(self) -> dict[str, list[str]]:
+        """Return what differs, by role. Raise AnsibleConnectionFailure."""
+        wanted, found = {}, {}
+        for role in self._task.args["roles"]:
+            try:
+                wanted[role] = self.value(f"__{role}_wanted", role)
+                found[role] = wanted[role].get("changes", [])
+            except AnsibleError:
+                found[role] = [UNKNOWN]
+        for role, names in self.host_differences(wanted).items():
+            found[role] = [*found.get(role, []), *names]
+        return {role: names for role, names in found.items() if names}
+
+    def host_differences(self, wanted: dict[str, Result]) -> dict[str, list[str]]:
+        """Return what differs on the host. Keep the state of its credentials for the report."""
+        roles = [
+            {"name": role, **{key: parts[key] for key in ON_HOST if key in parts}}
+            for role, parts in wanted.items()
+        ]
+        folder = self.known["roster_common_rollback_folder"]
+        secrets = wanted.get(STORING, {}).get("credentials", {})
+        done = self.execute(
+            "host_differences", {"roles": roles, "rollback_folder": folder, **secrets}
+        )
+        self.known[f"__{STORING}_kept"] = done.get("credentials", {})
+        differs: dict[str, list[str]] = done.get("differences", {"host": [UNKNOWN]})
+        return differs
+
+    def execute(self, module: str, arguments: Result) -> Result:
+        """Run a module on the host. Return its result, which is empty if it cannot run."""
+        try:
+            done: Result = self._execute_module(
+                module_name=module, module_args=arguments, task_vars=self.known
+            )
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError:  # such as a refused sudo
+            return {"failed": True}
+        return done

@@ -1,0 +1,129 @@
+"""The action `compare_host`: a host skips the roles if all was compared and nothing differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import compare_host
+import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import filter_loader
+from ansible.template import Templar, trust_as_template
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+LOOKED = ["begin", "user deploy", "has python3", "has root", "system ID=debian",
+          'system VERSION_ID="13"', "end"]  # fmt: skip
+JUDGED = {
+    "check_session": False, "remove_used_packages": False, "is_packages": False,
+    "is_firewall": False, "ssh_ports": [22], "become_method": "", "has_become_password": False,
+}  # fmt: skip
+VALUES: dict[str, Any] = {
+    "inventory_hostname": "elm",
+    "ansible_run_tags": ["all"],
+    "ansible_skip_tags": [],
+    "roster_common_rollback_folder": "/undo",
+    "__district_hardening_look": "look",
+    "__district_hardening_judged": JUDGED,
+    "__district_hardening_wanted": {
+        "changes": trust_as_template("{{ missing | default([]) }}"),
+        "files": [{"files": [{"path": "/a"}]}],
+    },
+    "__roster_credentials_wanted": {"credentials": {"with_key": "auto", "credentials": []}},
+    "many": trust_as_template("{{ [1] }}"),
+    "note": trust_as_template(
+        "{{ __roster_credentials_kept.public_keys.elm ~ district_hardening_session.release }}"
+    ),
+    "site_report": trust_as_template("{{ [{'note': note}] }}"),
+}
+SAME = {"differences": {}, "credentials": {"public_keys": {"elm": "KEY"}}}
+
+
+def compared(
+    monkeypatch: pytest.MonkeyPatch, answer: Any = None, code: int = 0, **values: Any
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run the action. Return its result, and the arguments of the module's calls."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(ActionBase, "run", lambda *_: {})
+    filter_loader.add_directory(str(ROLES / "district_hardening/filter_plugins"))
+    known = {**VALUES, **values}
+    action = compare_host.ActionModule.__new__(compare_host.ActionModule)
+    roles = ["district_hardening", "roster_credentials"]
+    action._task = SimpleNamespace(
+        check_mode=False, diff=True, args={"roles": roles, "group": "differing", "once": ["many"]}
+    )
+    action._templar = Templar(loader=DataLoader(), variables=known)
+    action._display = SimpleNamespace(display=lambda _: None)
+
+    def execute(module_args: dict[str, Any], **_more: Any) -> Any:
+        assert action._task.check_mode, "a comparison changes nothing"
+        calls.append(module_args)
+        if isinstance(answer, AnsibleError):
+            raise answer
+        return SAME if answer is None else answer
+
+    monkeypatch.setattr(action, "_execute_module", execute)
+    looked = {"rc": code, "stdout": "", "stderr": "no", "stdout_lines": LOOKED}
+    monkeypatch.setattr(action, "_low_level_execute_command", lambda *_, **__: looked)
+    return action.run(None, known), calls
+
+
+def test_a_host_without_a_difference_has_its_row_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, [call] = compared(monkeypatch)
+    assert "add_group" not in done
+    assert done["ansible_stats"]["data"] == {"fleet_report": [{"note": "KEY13"}]}
+    assert done["session"]["user"] == "deploy"
+    assert call["rollback_folder"] == "/undo"
+    assert call["roles"][0] == {
+        "name": "district_hardening",
+        "files": [{"files": [{"path": "/a"}]}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "values", "role"),
+    [
+        ({**SAME, "differences": {"district_hardening": ["/a"]}}, {}, "district_hardening"),
+        ({**SAME, "differences": {"roster_common": ["/undo"]}}, {}, "roster_common"),
+        (None, {"missing": ["cron"]}, "district_hardening"),
+        (None, {"__roster_credentials_wanted": trust_as_template("{{ none_such }}")},
+         "roster_credentials"),
+        ({"failed": True, "msg": "crashed"}, {}, "host"),
+        (AnsibleError("Missing sudo password"), {}, "host"),
+    ],
+)  # fmt: skip
+def test_whatever_differs_or_cannot_be_compared_goes_to_the_roles(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, values: dict[str, Any], role: str
+) -> None:
+    done, _ = compared(monkeypatch, answer, **values)
+    assert done["add_group"] == "differing"
+    assert list(done["differs"]) == [role]
+    assert "ansible_stats" not in done
+
+
+@pytest.mark.parametrize("tags", [{"ansible_run_tags": ["firewall"]}, {"ansible_skip_tags": ["x"]}])
+def test_with_tags_nothing_is_compared(
+    monkeypatch: pytest.MonkeyPatch, tags: dict[str, Any]
+) -> None:
+    done, calls = compared(monkeypatch, **tags)
+    assert done["add_group"] == "differing"
+    assert calls == []
+
+
+def test_a_host_that_the_roles_cannot_work_on_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, calls = compared(monkeypatch, code=127)
+    assert (done["failed"], done["rc"], calls) == (True, 127, [])
+    monkeypatch.setitem(VALUES, "__district_hardening_judged", {**JUDGED, "become_method": "sudo"})
+    monkeypatch.setattr(f"{__name__}.LOOKED", [line for line in LOOKED if "python3" not in line])
+    done, calls = compared(monkeypatch)
+    assert done["failed"]
+    assert "elm: python3 is missing on the host" in done["msg"]
+    assert calls == []
+
+
+def test_a_host_that_is_gone_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AnsibleConnectionFailure):
+        compared(monkeypatch, AnsibleConnectionFailure("gone"))
