@@ -32,6 +32,6 @@ def test_the_end_of_a_lab_says_what_its_containers_used(
     said: str,
 ) -> None:
     done = subprocess.CompletedProcess([], code, output)
-    monkeypatch.setattr(lifetime.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     assert lifetime.are_cgroups_removed() is (code == 0)
     assert capsys.readouterr().err == said
