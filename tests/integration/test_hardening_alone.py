@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+pytestmark = pytest.mark.heavy
 PLAY = """
 - hosts: localhost
   connection: local

@@ -12,6 +12,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from support import forks, share
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 
 
 def site(inventory: Path, *arguments: str) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from roster_fleet.folder import command
 from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 PARTS = ("playbooks", "roles", "scripts/roster_fleet", "scripts/roster_upload")
 FILES = (".gitignore", "ansible.cfg", "scripts/new-inventory", "scripts/vault-client")
 VALUES = {

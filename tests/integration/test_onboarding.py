@@ -20,14 +20,13 @@ import asyncssh
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
-from support import forks, share, waiting
+from support import forks, waiting
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 BIN = Path(sys.executable).parent
 OLD = VaultSecret(b"this key opens the example only; replace it in your copy")
 NEW = VaultSecret(b"a new key of more than sixteen characters")
-# `make test-fast` skips tests with many runs of Ansible, each seconds of work.
-many_runs = pytest.mark.skipif(share.IS_FAST, reason="many runs of Ansible")
 HEAD = "host,district,site_code,product,sis,region,username,password\n"
 SEVERAL = 30
 LATEST_SECONDS = 1800  # only what hangs takes so long
@@ -190,7 +189,6 @@ def test_questions_about_one_district(inventory: Path) -> None:
     assert code == 0, told
 
 
-@many_runs
 def test_many_districts_from_a_csv(inventory: Path, tmp_path: Path) -> None:
     lines = (
         f'host{number},"St. Mary\'s, N\u00ba {number}",{number:07},literacy,PowerSchool,North,'
@@ -341,7 +339,6 @@ def test_without_a_terminal_all_is_given(inventory: Path) -> None:
     assert f"roster_upload_source_host_keys:\n  - {LINE}\n" in written
 
 
-@many_runs
 def test_the_host_key_is_pinned_once_it_is_confirmed(inventory: Path) -> None:
     pins = inventory / "group_vars/district_hosts/main.yml"
     with server() as (port, key):
@@ -439,7 +436,6 @@ def rekey(*arguments: object) -> tuple[int, str]:
     return forks.ansible("ansible-playbook", *words, **key)
 
 
-@many_runs
 def test_a_new_vault_key(inventory: Path) -> None:
     group = inventory / "group_vars/all/vault.yml"
     group.write_bytes(VaultLib([("example", OLD)]).encrypt("vault_x: 1\n", OLD, "example"))

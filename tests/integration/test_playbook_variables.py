@@ -12,6 +12,7 @@ import yaml
 from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 OPTIONS = yaml.safe_load((ROOT / "playbooks/shared/options.yml").read_text())
 CHOOSING = ("verify", "send", "rotate_credentials", "approve", "decommission")
 

@@ -34,6 +34,7 @@ HELD = "Alder Lake 0050"
 # `PICTURES=1 pytest tests/integration/test_status_page.py -k picture` keeps the pictures. The first
 # is the README's.
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 PICTURES = {
     "docs/status-page.png": DESKTOP | {"height": 512},
     "build/status-page-phone.png": PHONE,

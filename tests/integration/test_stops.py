@@ -103,7 +103,8 @@ def test_a_stop_between_two_tries(district: District, vendor: Vendor) -> None:
     district.open_window()
     with started(district) as process:
         assert process.stderr
-        assert "attempt 1 of 5" in process.stderr.readline()
+        # A slow machine's delivery shows its progress first.
+        assert any("attempt 1 of 5" in line for line in iter(process.stderr.readline, ""))
         process.send_signal(signal.SIGTERM)
         ended(district, process, vendor)
     assert len(vendor.logins) == 1

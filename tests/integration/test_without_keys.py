@@ -14,6 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 BIN = Path(sys.executable).parent
 OWN = VaultSecret(b"a key of some length that is not in git")
 CLIENT = f"without-key@{ROOT / 'scripts/vault-client'}"

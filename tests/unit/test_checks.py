@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -106,11 +107,12 @@ def test_a_report_is_counted_by_file(runner: ModuleType) -> None:
     process = subprocess.Popen(["true"])
     process.wait()
     run = runner.Run(
-        part("unit", PASSES), process, 0, 1, 9, 4, runner.cases(runner.report_of("unit"))
+        part("unit", PASSES), process, 0, 1, 9, 4, 7, runner.cases(runner.report_of("unit"))
     )
     assert [run.count(each) for each in ("passed", "failed", "skipped")] == [1, 1, 1]
     lines = runner.table([run], 9).splitlines()
-    assert lines[1].split() == ["unit", "9", "4", "1", "1", "1"]
+    assert lines[1].split() == ["unit", "9", "4", "7", "1", "1", "1"]
+    assert lines[2].split() == ["all", "9", "4", "7"]
     assert [line.split()[:2] for line in lines[-2:]] == [
         ["3", "tests/unit/test_b"],
         ["2", "tests/unit/test_a"],
@@ -139,11 +141,36 @@ def test_a_run_that_is_ended_ends_its_parts(runner: ModuleType, tmp_path: Path) 
     assert (tmp_path / "tidied").exists()
 
 
+def test_the_work_of_containers_is_counted() -> None:
+    log = "lab: 2 containers are up\nlab: the containers used 7.5 s of CPU time\nPASSED\n"
+    assert checks.cpu_of_containers(log + log) == 15
+    assert checks.cpu_of_containers("PASSED\n") == 0
+
+
+STAT = """\
+cpu  900 0 900 900 0 0 0 0 0 0
+cpu0 100 10 1 5000 70 3 4 2 50 50
+cpu1 200 0 0 0 0 0 0 0 0 0
+cpu10 900 0 0 0 0 0 0 0 0 0
+intr 7 8
+"""
+
+
+def test_the_work_of_others_counts_in_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert checks.busy_seconds(STAT, [0]) == 120 / ticks
+    assert checks.busy_seconds(STAT, [0, 1]) == 320 / ticks
+    monkeypatch.setattr(checks, "CORES", 2)
+    assert checks.wall_alone(1800, worked=3600, ours=1800) == 900
+    assert checks.wall_alone(1000, worked=1500, ours=1500) == 1000
+    assert checks.wall_alone(1000, worked=1500, ours=1510) == 1000  # as ticks are rounded
+
+
 @pytest.mark.parametrize(
     ("minutes", "settings", "told", "code"),
     [
         ("1", ["same", "same"], "0 passed, 0 failed, 0 skipped", 0),
-        ("0", ["same", "same"], "over the limit of 0 minutes", 1),
+        ("-1", ["same", "same"], "over the limit of -1 minutes", 1),
         ("1", ["one", "another"], "the machine's own settings changed", 1),
     ],
 )

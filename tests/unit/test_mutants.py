@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab.process import lock
 from mutants import __main__ as command
 from mutants import runner
 from mutants.runner import Broken, Mutant, Result
@@ -29,10 +31,20 @@ def test_each_mutant_can_be_made(file: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tree() -> Iterator[Path]:
-    """Return a copy of the tree, in which the tests of the grave mutants pass before a change."""
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a copy of the tree, in which the tests of the grave mutants pass before a change.
+
+    The copies of parallel workers are the same, so the first worker checks for all.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    is_checked = shared / "unchanged-tests-pass"
     with runner.copied(runner.ROOT) as tree:
-        asyncio.run(runner.check_unchanged(GRAVE, tree))
+        with lock(shared / "mutants.lock"):
+            if not is_checked.exists():
+                asyncio.run(runner.check_unchanged(GRAVE, tree))
+                is_checked.touch()
         yield tree
 
 

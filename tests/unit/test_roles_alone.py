@@ -18,6 +18,7 @@ import yaml
 from jinja2 import meta, nodes
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.heavy
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
 
 # ---- the names that a role reads ------------------------------------------------------------

@@ -21,7 +21,10 @@ from lab.running import holder, inside, within
 REMOVE_CGROUPS = """
 tree=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 if test -z "$tree"; then tree=/sys/fs/cgroup; mount -t cgroup2 none $tree; fi
-if test -d "$tree/$1"; then find "$tree/$1" -depth -type d -exec rmdir {} +; fi
+if test -d "$tree/$1"; then
+  awk '$1 == "usage_usec" { print $2 }' "$tree/$1/cpu.stat"
+  find "$tree/$1" -depth -type d -exec rmdir {} +
+fi
 """
 
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -138,12 +141,17 @@ def remove() -> None:
         end(pid)
     if settings.STATE.exists():
         # The last processes of a killed lab may still be about to leave their cgroups.
-        words = ["unshare", "--mount", "sh", "-c", REMOVE_CGROUPS, "sh", settings.NAME]
-        wait(
-            lambda: subprocess.run(words, capture_output=True, check=False).returncode == 0,
-            settings.END_SECONDS, "removing the lab's control groups",
-        )  # fmt: skip
+        wait(are_cgroups_removed, settings.END_SECONDS, "removing the lab's control groups")
         shutil.rmtree(settings.STATE)
+
+
+def are_cgroups_removed() -> bool:
+    """Remove the lab's cgroups and say what its containers used. Return whether this worked."""
+    words = ["unshare", "--mount", "sh", "-c", REMOVE_CGROUPS, "sh", settings.NAME]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode == 0 and done.stdout:
+        say(f"the containers used {int(done.stdout) / 1e6:.1f} s of CPU time")
+    return done.returncode == 0
 
 
 def run_command(command: list[str], **options: Any) -> int:
