@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from checks import other_python
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = (
@@ -85,9 +86,9 @@ class Checkout:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    def chosen(self, **how: str) -> str:
+    def chosen(self, *words: str, **how: str) -> str:
         """Run scripts/setup. Return the version of Python in the environment."""
-        done = self.setup(**how)
+        done = self.setup(*words, **how)
         assert done.returncode == 0, done.stderr
         stamp = (self.root / ".venv" / "stamp").read_text()
         return stamp.split(" ")[1].removesuffix(".0")
@@ -225,6 +226,16 @@ def test_new_packages_are_installed_for_the_preferred_python(tmp_path: Path) -> 
     checkout.python("python3.13", 13)
     (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
     assert checkout.chosen() == "3.13"
+
+
+def test_the_checks_make_the_same_environment(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer of the tests runs scripts/setup, which would install everything again."""
+    assert checkout.chosen("--dev") == "3.13"
+    monkeypatch.setattr(other_python, "ROOT", checkout.root)
+    stamp = (checkout.root / ".venv" / "stamp").read_text()
+    assert other_python.stamp((3, 13, 0)) == stamp
 
 
 def test_a_python_that_was_removed_or_updated_is_noticed(checkout: Checkout) -> None:
