@@ -17,10 +17,16 @@ HOME = ROOT / "build" / "bench"
 PYINFRA = HOME / "pyinfra"
 SSH_CONFIG = ROOT / ".lab" / "ssh_config"
 CONTENDERS = ROOT / "tests" / "bench" / "contenders"
-# Files that site.yml brings: newer than the mark, of no package, and not made by a program there.
+# Files that site.yml brings: newer than the mark, of no package, and not written by one's scripts.
+# Where it replaces a package's file, this one is beside it with another ending (dpkg-divert).
 MARK = "/var/tmp/bench-mark"  # noqa: S108 - on the lab's host
 FOLDERS = "/etc /usr/local"
-MADE_THERE = r"/etc/(passwd|shadow|group|gshadow|subuid|subgid|ld\.so\.cache|.*-$|\.pwd\.lock)"
+DIVERTED = ".distrib"
+OF_PACKAGES = re.compile(
+    r"/etc/((passwd|shadow|group|gshadow|subuid|subgid)-?|ld\.so\.cache|\.pwd\.lock|timezone|modules"
+    r"|aide/.*|apparmor\.d/(local|tunables)/.*|apt/(listchanges\.conf|apt\.conf\.d/[25]0.*)"
+    r"|audit/audit\.rules|chrony/chrony\..*|pam\.d/common-.*|ssh/sshd_config)"
+)
 LIST = f"""
 find {FOLDERS} -xdev -type f -cnewer {MARK} | sort > {MARK}.new
 sort -u /var/lib/dpkg/info/*.list > {MARK}.owned
@@ -46,20 +52,19 @@ def mark(host: str) -> None:
 def take_files(host: str, folder: Path) -> int:
     """Copy the files that were brought to a host since `mark`. Return their number."""
     names = on_host(host, LIST).decode().splitlines()
-    names = [name for name in names if not re.match(MADE_THERE, name)]
-    listed = "\n".join(names)
+    ours = [name.removesuffix(DIVERTED) for name in names if not OF_PACKAGES.fullmatch(name)]
+    listed = "\n".join(ours)
     packed = on_host(host, f"tar -cf - -T - <<'END'\n{listed}\nEND\n")
+    files = []
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
-        files = [
-            {
-                "path": f"/{each.name}",
-                "user": each.uname,
-                "group": each.gname,
-                "mode": f"{each.mode:o}",
-            }
-            for each in archive
-        ]
+        for each in archive:
+            content = archive.extractfile(each)
+            assert content
+            copy = folder / each.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content.read())
+            owner = {"user": each.uname, "group": each.gname, "mode": f"{each.mode:o}"}
+            files.append({"path": f"/{each.name}", **owner})
     (folder / "files.json").write_text(json.dumps(files))
     return len(files)
 
@@ -78,7 +83,12 @@ def pyinfra(host: str, folder: Path) -> Cost:
     words = ["--yes", "--sudo", "--data", f"ssh_config_file={SSH_CONFIG}"]
     words += ["--data", f"folder={folder}"]
     deploy = str(CONTENDERS / "pyinfra_files.py")
-    cost, _ = run(str(PYINFRA / "bin" / "pyinfra"), *words, host, deploy)
+    # It writes its table to standard error.
+    program = [str(PYINFRA / "bin" / "pyinfra"), *words, f"@ssh/{host}", deploy]
+    cost, told = run("sh", "-c", 'exec "$@" 2>&1', "sh", *program)
+    total = re.search(r"Grand total +(\d+) +- +- +(\d+) ", told)
+    if not total or total[1] != total[2]:
+        sys.exit(f"bench: pyinfra, which should change nothing, did\n{told[-3000:]}")
     return cost
 
 

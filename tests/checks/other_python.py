@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / "build" / "other-python"
+HOME = ROOT / "build" / "other-python" / ".venv"  # its name is part of a test
 LOCKS = ("control.txt", "dev.txt")
 OLDEST, NEWER, NEWEST = (3, 11), (3, 12), (3, 14)  # from NEWER on with the newest ansible-core
 LAB = ("scripts/lab", "--provisioned", "--only=lab-trixie,lab-sftp", "run", "--")
