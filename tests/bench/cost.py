@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,20 @@ class Cost:
 
     wall: float
     cpu: float
+
+    def to(self, other: Cost) -> Cost:
+        """Return the ratios to another run's cost."""
+        return Cost(self.wall / other.wall, self.cpu / other.cpu)
+
+    def exceeds(self, most: Cost) -> bool:
+        """Return whether a part of it is greater."""
+        return self.wall > most.wall or self.cpu > most.cpu
+
+
+NO_LIMIT = Cost(math.inf, math.inf)
+# What a run of site.yml without changes may cost, as ratios to the yardstick over as many hosts.
+NO_CHANGE = {1: Cost(wall=0.5, cpu=1.0), 20: Cost(wall=math.inf, cpu=1.2)}
+YARDSTICK = str(ROOT / "tests" / "bench" / "yardstick.yml")
 
 
 def run(*command: str, environment: dict[str, str] | None = None) -> tuple[Cost, str]:
@@ -67,3 +82,17 @@ def unchanged(recap: Sequence[str]) -> None:
 def median(costs: Sequence[Cost]) -> Cost:
     """Return the medians of wall and processor time."""
     return Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))
+
+
+def alternate(runs: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
+    """Return the median cost of each run. They alternate, so a slow minute slows all of them."""
+    costs: dict[str, list[Cost]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, each in runs.items():
+            costs[name].append(each())
+    return {name: median(found) for name, found in costs.items()}
+
+
+def shown(most: float) -> str:
+    """Return a limit, or nothing for none."""
+    return "" if most == math.inf else f"<= {most:g}"

@@ -18,13 +18,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NoReturn
 from xml.etree import ElementTree as ET
 
 import yaml
+from checks import other_python
 from support.machine import clock, machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,7 @@ class Part:
     needs: Sequence[str] = ()
     in_copy: bool = True
     is_patient: bool = False  # nothing waits for it
+    missing: Callable[[], str] = str  # returns why it cannot run here, or nothing
 
 
 def whole(name: str, *options: str, **more: Any) -> Part:
@@ -94,6 +96,12 @@ PARTS = [
     verified("fleet", "--only=lab-sftp"),
     verified("hostile"),
     verified("measured"),
+    Part(
+        "other-python",
+        [sys.executable, "tests/checks/other_python.py"],
+        ["provisioned"],
+        missing=other_python.missing,
+    ),
     Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False, is_patient=True),
     Part(
         "unit",
@@ -370,7 +378,9 @@ def make_images() -> None:
 def main() -> int:
     """Run the parts of the command line. Return the exit code."""
     given = arguments()
-    chosen = [part for part in PARTS if not given.parts or part.name in given.parts]
+    wanted = [part for part in PARTS if not given.parts or part.name in given.parts]
+    skipped = {part.name: reason for part in wanted if (reason := part.missing())}
+    chosen = [part for part in wanted if part.name not in skipped]
     has_labs = any(part.in_copy for part in chosen)
     signal.signal(signal.SIGTERM, interrupt)
     lock = prepare()
@@ -403,12 +413,14 @@ def main() -> int:
     if given.minutes is not None and alone > 60 * given.minutes:
         troubles.append(f"over the limit of {given.minutes:g} minutes: the table has the slowest")
     counts["failed"] += len(troubles)
+    counts["skipped"] += len(skipped)
     print(
         "\n".join(
             [
                 "",
                 *failures(runs),
                 *troubles,
+                *(f"{name}: skipped, since {reason}" for name, reason in skipped.items()),
                 ", ".join(f"{n} {outcome}" for outcome, n in counts.items()),
             ]
         )

@@ -9,51 +9,97 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from checks import other_python
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("cat", "dirname", "find", "rm", "sh", "ssh", "touch")  # POSIX's own, and ssh
+TOOLS = (
+    "cat",
+    "cp",
+    "dirname",
+    "find",
+    "mkdir",
+    "rm",
+    "sh",
+    "ssh",
+    "touch",
+)  # POSIX's own, and ssh
+SYSTEM = "/usr/bin/python3"
+# What a Python does for scripts/setup. `-m venv .venv` makes what a real one leaves, and pip
+# does nothing.
+PYTHON = """\
+#!{sh}
+run="import sys; sys.version_info = (3, {minor}, 0); exec"
+case "$1 $2" in
+-m\\ venv)
+    mkdir -p .venv/bin && cp "$0" .venv/bin/python
+    echo "VIRTUAL_ENV='$PWD/.venv'" >.venv/bin/activate
+    ;;
+--version*) echo "Python 3.{minor}.0" ;;
+*ensurepip*) exit {no_venv:d} ;;
+-c*) shift && exec {real} -c "$run(sys.argv.pop(1))" "$@" ;;
+-\\ *) shift && exec {real} -c "$run(sys.stdin.read())" "$@" ;;
+esac
+"""
 
 
 class Checkout:
-    """A checkout with scripts/setup, a Python that installs nothing, and few other programs."""
+    """A checkout with scripts/setup, Pythons that install nothing, and few other programs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "a checkout"
         for name in ("scripts", "requirements", "elsewhere"):
             (self.root / name).mkdir(parents=True)
-        shutil.copy(ROOT / "scripts" / "setup", self.root / "scripts")
-        for name in ("control.txt", "dev.txt"):
-            (self.root / "requirements" / name).write_text(f"# {name}\n")
         self.programs = root / "programs"
         self.programs.mkdir()
+        script = (ROOT / "scripts" / "setup").read_text()
+        assert SYSTEM in script
+        copy = self.root / "scripts" / "setup"
+        copy.write_text(script.replace(SYSTEM, str(self.programs / "of-the-system")))
+        copy.chmod(0o755)
+        for name in ("control.txt", "dev.txt"):
+            (self.root / "requirements" / name).write_text(f"# {name}\n")
         for tool in TOOLS:
             (self.programs / tool).symlink_to(str(shutil.which(tool)))
-        self.python = root / "python"
-        # `-m venv .venv` makes what a real one leaves, and pip does nothing.
-        self.python.write_text(
-            f'#!{shutil.which("sh")}\n[ "$1 $2" != "-m venv" ] || {{\n'
-            'mkdir -p .venv/bin && cp "$0" .venv/bin/python\n'
-            "echo \"VIRTUAL_ENV='$PWD/.venv'\" >.venv/bin/activate\n}\n"
-            f'[ "$1" = -m ] || exec {sys.executable} "$@"\n'
+
+    def python(self, name: str, minor: int, *, has_venv: bool = True) -> None:
+        """Install a Python as a program of this name."""
+        path = self.programs / name
+        path.write_text(
+            PYTHON.format(
+                sh=shutil.which("sh"), real=sys.executable, minor=minor, no_venv=not has_venv
+            )
         )
-        self.python.chmod(0o755)
-        for tool in ("mkdir", "cp"):
-            (self.programs / tool).symlink_to(str(shutil.which(tool)))
+        path.chmod(0o755)
 
     def setup(
-        self, *words: str, shell: Sequence[str] = (), folder: str = ".", path: str = "scripts/setup"
+        self,
+        *words: str,
+        shell: Sequence[str] = (),
+        folder: str = ".",
+        path: str = "scripts/setup",
+        python: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run scripts/setup by a path, in a folder of the checkout."""
-        environment = {"PATH": str(self.programs), "PYTHON": str(self.python)}
+        environment = {"PATH": str(self.programs), "PYTHON": python}
         return subprocess.run(
             [*shell, path, *words], cwd=self.root / folder, env=environment,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
+    def chosen(self, *words: str, **how: str) -> str:
+        """Run scripts/setup. Return the version of Python in the environment."""
+        done = self.setup(*words, **how)
+        assert done.returncode == 0, done.stderr
+        stamp = (self.root / ".venv" / "stamp").read_text()
+        return stamp.split(" ")[1].removesuffix(".0")
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    return Checkout(tmp_path)
+    """Return a checkout beside one Python that gets the newest Ansible."""
+    made = Checkout(tmp_path)
+    made.python("python3", 13)
+    return made
 
 
 @pytest.mark.parametrize("shell", [["sh"], ["bash", "--posix"]])
@@ -112,7 +158,91 @@ def test_a_folder_that_everybody_can_write_to_is_named(checkout: Checkout) -> No
 
 
 def test_an_old_python_is_refused_with_the_way_out(checkout: Checkout) -> None:
-    checkout.python.write_text(f"#!{shutil.which('sh')}\nexit 1\n")
-    done = checkout.setup()
-    assert done.returncode == 1
-    assert "PYTHON=python3.13 scripts/setup" in done.stderr
+    checkout.python("python3", 10)
+    for python in ("", "python3"):
+        done = checkout.setup(python=python)
+        assert done.returncode == 1
+        assert "PYTHON=python3.13 scripts/setup" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pythons", "chosen"),
+    [
+        ({"of-the-system": 11, "python3": 11, "python3.12": 12}, "3.12"),
+        ({"of-the-system": 11, "python3.12": 12, "python3.13": 13}, "3.13"),
+        ({"of-the-system": 13, "python3": 14}, "3.13"),  # the system's own is faster
+        ({"of-the-system": 10, "python3.11": 11}, "3.11"),
+    ],
+)
+def test_python_3_12_or_newer_is_preferred(
+    tmp_path: Path, pythons: dict[str, int], chosen: str
+) -> None:
+    checkout = Checkout(tmp_path)
+    for name, minor in pythons.items():
+        checkout.python(name, minor)
+    assert checkout.chosen() == chosen
+    assert checkout.setup().returncode == 0
+
+
+def test_a_python_that_cannot_make_an_environment_is_passed_over(tmp_path: Path) -> None:
+    """A shim of pyenv exists and does not run. Debian has the module venv in its own package."""
+    checkout = Checkout(tmp_path)
+    checkout.python("of-the-system", 11)
+    checkout.python("python3", 13, has_venv=False)
+    shim = checkout.programs / "python3.14"
+    shim.write_text(f"#!{shutil.which('sh')}\necho 'pyenv: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    assert checkout.chosen() == "3.11"
+    assert "pyenv" not in checkout.setup().stderr
+
+
+def test_an_environment_stays_until_you_name_another_python(tmp_path: Path) -> None:
+    """A run that nobody asked to change the Python changes nothing, and says what is better."""
+    checkout = Checkout(tmp_path)
+    checkout.python("of-the-system", 11)
+    assert checkout.chosen() == "3.11"
+    advice = "Install Python 3.12 or newer, and run: PYTHON=python3.13 scripts/setup"
+    assert checkout.setup().stderr.endswith(f"until October 2027. {advice}\n")
+
+    checkout.python("python3.12", 12)
+    mark = checkout.root / ".venv" / "mark"
+    mark.touch()
+    told = checkout.setup().stderr
+    assert told.count("\n") == 1
+    assert told.endswith("October 2027. Run: PYTHON=python3.12 scripts/setup\n")
+    assert mark.exists()
+
+    assert checkout.chosen(python="python3.12") == "3.12"
+    assert not mark.exists()
+    assert (checkout.setup().stderr, checkout.chosen()) == ("", "3.12")
+    assert checkout.chosen(python="of-the-system") == "3.11"
+    assert checkout.chosen() == "3.11"
+
+
+def test_new_packages_are_installed_for_the_preferred_python(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.python("of-the-system", 11)
+    assert checkout.chosen() == "3.11"
+    checkout.python("python3.13", 13)
+    (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
+    assert checkout.chosen() == "3.13"
+
+
+def test_the_checks_make_the_same_environment(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer of the tests runs scripts/setup, which would install everything again."""
+    assert checkout.chosen("--dev") == "3.13"
+    monkeypatch.setattr(other_python, "ROOT", checkout.root)
+    stamp = (checkout.root / ".venv" / "stamp").read_text()
+    assert other_python.stamp((3, 13, 0)) == stamp
+
+
+def test_a_python_that_was_removed_or_updated_is_noticed(checkout: Checkout) -> None:
+    assert checkout.chosen() == "3.13"
+    checkout.python("python3", 14)
+    (checkout.root / ".venv" / "bin" / "python").unlink()
+    assert checkout.chosen() == "3.14"
+    checkout.python("python3", 15)
+    shutil.copy(checkout.programs / "python3", checkout.root / ".venv" / "bin" / "python")
+    assert checkout.chosen() == "3.15"
