@@ -16,7 +16,7 @@ from typing import Any
 
 from roster_upload.exits import Exit
 from roster_upload.records.finding import Finding
-from roster_upload.records.parts import Approval, Change, File, Notified, Remote, Waiting
+from roster_upload.records.parts import Approval, Change, File, KeyCheck, Notified, Remote, Waiting
 from roster_upload.records.plain_json import plain
 from roster_upload.records.schema import (
     day,
@@ -35,7 +35,7 @@ from roster_upload.records.schema import (
     written_keys,
 )
 
-VERSION = 2
+VERSION = 3
 EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -199,7 +199,21 @@ class Receipt:
     why: str = key(text, "reason of the approval")
     lines: int | None = key(maybe(whole), "number of removed lines, in a `pruned` line", None)
     continues: str = key(text, "digest of the last pruned line")
+    removed: tuple[str, ...] | None = key(
+        each(text), "first halves of the last pruned lines' digests, in a `pruned` line", None
+    )
+    checked: KeyCheck | None = key(
+        KeyCheck.parse,
+        "check of the ledger with its key, at the start: `lines`, `breaks` with their `code`, "
+        "`position` and `night`",
+        None,
+    )
     previous: str = key(text, "digest of the line before")
+    key_id: str = key(
+        text, "id of the host's key, in a line that the feed's unit wrote", name="key"
+    )
+    new_key: bool | None = key(flag, "whether no line before has this key", None)
+    mac: str = key(text, "MAC of the line by this key. It is always the last value")
     others: Mapping[str, Any] = field(default_factory=dict)  # keys of newer releases
 
     @classmethod
@@ -339,6 +353,9 @@ class Receipt:
             self,
             v=VERSION,
             previous="",
+            key_id="",
+            new_key=None,
+            mac="",
             others={name: value for name, value in self.others.items() if name != "torn"},
             outcome=Outcome.FAILED,
             exit_code=int(Exit.KILLED),
