@@ -104,7 +104,7 @@ def test_a_host_without_the_program() -> None:
 
 def test_words_stay_words_in_the_hosts_shell() -> None:
     host = Host(command=(0, good()))
-    asking.ask_program(host, ["approve", "$(id)"], whole, sudo_user="a b")
+    asking.ask_program(host, ["approve", "$(id)"], whole, environment={"SUDO_USER": "a b"})
     assert "env 'SUDO_USER=a b' roster-upload approve '$(id)'" in host.asked[0]
 
 

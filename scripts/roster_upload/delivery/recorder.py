@@ -50,10 +50,11 @@ class Recorder:
 
     def _check_keys(self) -> None:
         """Check the lines so far with the host's key. A break stops no delivery."""
-        check = self.ledger.key_check()
+        if not (check := self.ledger.key_check()):
+            return
         self.draft.update(checked=check)
         chain = self.ledger.chain()
-        for found in check.breaks if check else ():
+        for found in check.breaks:
             output.say(f"{self.ledger.path}: {break_text(found, chain.number_of(found.position))}")
 
     def begin(self) -> None:
