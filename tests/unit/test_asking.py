@@ -123,6 +123,8 @@ def module_of(name: str) -> Any:
 
 def act(name: str, host: Host, *, is_check: bool = False, **arguments: Any) -> dict[str, Any]:
     """Return the result of an action on a host."""
+    if name == "roster_report":
+        arguments = {"heads": "/nonexistent", **arguments}
     module = module_of(name)
     task = SimpleNamespace(args=arguments, check_mode=is_check, async_val=0, action=name)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="none"))

@@ -112,7 +112,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     @staticmethod
     def seen(folder: str, feeds: list[str], known: dict[str, Any]) -> dict[str, str]:
         """Return the variable that names the receipt of each feed that was seen last."""
-        own = outputs.of(known["ansible_inventory_sources"], constants.CONFIG_FILE)
-        witness = Witness(Path(folder or own.receipts))
-        found = witness.positions(known["inventory_hostname"], feeds)
+        if not folder:
+            own = outputs.of(known["ansible_inventory_sources"], constants.CONFIG_FILE)
+            folder = str(own.receipts)
+        found = Witness(Path(folder)).positions(known["inventory_hostname"], feeds)
         return {VARIABLE: " ".join(f"{feed}={position}" for feed, position in found.items())}

@@ -64,6 +64,12 @@ class Line(NamedTuple):
         return (self.values or {}).get("new_key") is True
 
     @property
+    def removed(self) -> list[str]:
+        """Return the first halves of the last pruned lines' digests, in the mark of a pruning."""
+        found = (self.values or {}).get("removed")
+        return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+    @property
     def is_mark(self) -> bool:
         """Return whether the line stands for pruned lines."""
         return (self.values or {}).get("outcome") == Outcome.PRUNED.value
@@ -135,7 +141,7 @@ class Chain:
             return ""
         if position == self.pruned:
             return self.mark.receipt.continues
-        kept = self.mark.receipt.removed or ()
+        kept = self.mark.removed
         back = self.pruned - position
         return kept[-back - 1] if back < len(kept) else ""
 

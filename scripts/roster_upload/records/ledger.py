@@ -22,15 +22,13 @@ from roster_upload.records.chain import DIGEST_KEPT, DIGESTS_KEPT, Chain, Ledger
 from roster_upload.records.history import History
 from roster_upload.records.parts import KeyCheck
 from roster_upload.records.plain_json import plain
-from roster_upload.records.receipt import VERSION, Outcome, Receipt
+from roster_upload.records.receipt import OF_A_LINE, VERSION, Outcome, Receipt
 from roster_upload.records.schema import Misfit, moment
 
 MODE = 0o640
 # Pruning: the last lines tell the present time. A wrong clock removes only a few lines.
 LAST_LINES = 20
 PRUNED_AT_ONCE = 30
-# Keys that only the ledger writes.
-OF_THE_CHAIN = ("torn", "previous", "key", "new_key", "mac")
 
 
 class Ledger:
@@ -138,7 +136,7 @@ class Ledger:
             lines = self._lines()
             whole = [line for line in lines if line.values is not None]
             record = plain(receipt.to_json())
-            record = {name: value for name, value in record.items() if name not in OF_THE_CHAIN}
+            record = {name: value for name, value in record.items() if name not in OF_A_LINE}
             record |= {"v": VERSION, "previous": whole[-1].digest if whole else ""}
             size = os.fstat(descriptor).st_size
             has_end = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
@@ -238,7 +236,7 @@ def _mark(gone: Sequence[Line], last: bytes) -> dict[str, Any]:
     receipts = [line.receipt for line in gone]
     digests = [
         digest for line in gone for digest in
-        (line.receipt.removed or () if line.is_mark else (line.digest[:DIGEST_KEPT],))
+        (line.removed if line.is_mark else (line.digest[:DIGEST_KEPT],))
     ]  # fmt: skip
     return {
         "v": VERSION,

@@ -81,6 +81,10 @@ OF_SOURCE = (
     "the export: `path`, `bytes`, `sha256`, `modified`, `content`. One from a server also has "
     "`origin`, `name`, `after` (`removed`, `left`) and `note`. `cause` says why there is none"
 )
+OF_KEYS = (
+    "check of the ledger with its key, at the start: `lines`, `breaks` with their `code`, "
+    "`position` and `night`"
+)
 KILLED = (
     "the run of {started} was killed before its end by the system (out of memory), a signal or a "
     "power cut. {holds}"
@@ -199,21 +203,8 @@ class Receipt:
     why: str = key(text, "reason of the approval")
     lines: int | None = key(maybe(whole), "number of removed lines, in a `pruned` line", None)
     continues: str = key(text, "digest of the last pruned line")
-    removed: tuple[str, ...] | None = key(
-        each(text), "first halves of the last pruned lines' digests, in a `pruned` line", None
-    )
-    checked: KeyCheck | None = key(
-        KeyCheck.parse,
-        "check of the ledger with its key, at the start: `lines`, `breaks` with their `code`, "
-        "`position` and `night`",
-        None,
-    )
+    checked: KeyCheck | None = key(KeyCheck.parse, OF_KEYS, None)
     previous: str = key(text, "digest of the line before")
-    key_id: str = key(
-        text, "id of the host's key, in a line that the feed's unit wrote", name="key"
-    )
-    new_key: bool | None = key(flag, "whether no line before has this key", None)
-    mac: str = key(text, "MAC of the line by this key. It is always the last value")
     others: Mapping[str, Any] = field(default_factory=dict)  # keys of newer releases
 
     @classmethod
@@ -353,16 +344,15 @@ class Receipt:
             self,
             v=VERSION,
             previous="",
-            key_id="",
-            new_key=None,
-            mac="",
-            others={name: value for name, value in self.others.items() if name != "torn"},
+            others={name: value for name, value in self.others.items() if name not in OF_A_LINE},
             outcome=Outcome.FAILED,
             exit_code=int(Exit.KILLED),
             message=KILLED.format(started=self.started, holds=holds),
         )
 
 
+# Keys of a line, beside those of its receipt: see `records.chain`.
+OF_A_LINE = ("torn", "previous", "key", "new_key", "mac")
 # Fields that are known before a run ends. A killed run has only these.
 OF_THE_BEGINNING = ("run", "feed", "district", "command", "started", "night", "deadline",
                     "in_window", "minutes_to_deadline", "source", "package", "remote", "at_vendor",
