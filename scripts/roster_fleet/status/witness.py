@@ -290,7 +290,7 @@ def _difference(chain: Mapping[str, Any], before: Head) -> Iterator[Finding]:
 
 
 def _changes(chain: Mapping[str, Any], accepted: Collection[tuple[str, int]]) -> Iterator[Finding]:
-    """Yield each line that was changed by hand. The row itself shows accepted breaks of the chain."""
+    """Yield each line that was changed by hand. Accepted breaks of the chain are the row's."""
     for one in chain["breaks"]:
         found = Break(code=one["code"], position=one["position"], night=one["night"])
         text = f"its receipts were changed by hand: {break_text(found, one['line'])}"

@@ -206,7 +206,7 @@ def _is_newer(line: Line) -> bool:
 
 
 def _lack(line: Line) -> str:
-    """Return why a line without the key of the lines before is a break, or "" if it may do without."""
+    """Return why a line without the feed's key is a break, or "" if it needs no key."""
     if line.key is not None:
         return "other_key"
     return "" if line.receipt.outcome in WITHOUT_KEY else "no_key"
