@@ -275,17 +275,17 @@ def _difference(chain: Mapping[str, Any], before: Head) -> Iterator[Finding]:
     """Yield how the receipts differ from the head that was seen before."""
     if not before.lines:
         return
-    there, seen = chain["digest_there"], f"{before.lines:,}, seen {_when(before)}"
+    there, seen = chain["digest_there"], f"receipt line {before.lines:,}, seen {_when(before)},"
     if chain["lines"] < before.lines:
-        text = f"history was rewritten: it has {chain['lines']:,} receipt lines, not {seen}"
+        text = f"history was rewritten: {seen} is missing. It has {chain['lines']:,}"
         yield Finding(Code.SHORTENED, f"{text}. {WHERE}")
     elif chain["position"] != before.lines:
         yield _silent(before)
     elif not there:
-        text = f"its history cannot be compared: it no longer has receipt line {seen}"
+        text = f"its history cannot be compared: {seen} was pruned"
         yield Finding(Code.NOT_COMPARABLE, f"{text}. {WHERE}")
     elif not before.digest.startswith(there):
-        text = f"history was rewritten: it has another receipt line {seen}"
+        text = f"history was rewritten: {seen} has another content"
         yield Finding(Code.REWRITTEN, f"{text}. {WHERE}")
 
 

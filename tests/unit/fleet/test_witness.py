@@ -220,8 +220,8 @@ def test_a_red_row_says_what_where_and_what_to_do(witness: Witness) -> None:
     [row] = status.build_rows(seen, "")
     assert row.state == "red"
     assert [problem.text for problem in row.problems if problem.state == "red"] == [
-        "history was rewritten: it has another receipt line 10, seen 2026-11-24 15:30 UTC. See "
-        "“History was rewritten” in docs/operations.md",
+        "history was rewritten: receipt line 10, seen 2026-11-24 15:30 UTC, has another content. "
+        "See “History was rewritten” in docs/operations.md",
         "its receipts were changed by hand: line 5 (the night of 19 to 20 November) was changed: "
         "its key does not fit. See “History was rewritten” in docs/operations.md",
     ]
