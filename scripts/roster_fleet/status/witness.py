@@ -238,8 +238,9 @@ def judge(
     """
     chain = feed["chain"]
     if not chain:  # of an older release, or of receipts that cannot be read
-        is_silent = before and before.lines and not (feed["fault"] or feed["trouble"])
-        return Judgement([_silent(before)] if before and is_silent else [])
+        if not before or not before.lines or feed["fault"] or feed["trouble"]:
+            return Judgement()
+        return Judgement([], Head(0, "", now)) if is_accepted else Judgement([_silent(before)])
     new = Head(chain["lines"], chain["digest"], now, _breaks(chain))
     if is_accepted or not before:
         # Breaks of the chain that are older than the first look are amber, as before.

@@ -101,6 +101,9 @@ def test_a_chain_without_the_old_head_is_red_until_it_is_accepted(
         assert look(witness, told, at=f"2026-11-{day}T10:00:00Z") == [code]
     assert witness.positions("roster-1", [FEED]) == {FEED: 10}, "the old head stays"
     if not told:
+        assert look(witness, told, at="2026-11-27T10:00:00Z", accept=True) == []
+        assert witness.positions("roster-1", [FEED]) == {FEED: 0}
+        assert look(witness, told, at="2026-11-28T10:00:00Z") == [], "it goes on without"
         return
     accepted = look(witness, told, at="2026-11-27T10:00:00Z", accept=True)
     is_key = told["breaks"] and told["breaks"][0]["code"] != "link"
