@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from roster_upload.host import atomic
-from roster_upload.records.chain import break_text
+from roster_upload.records.chain import WHAT_TO_DO, break_text
 from roster_upload.records.night import time_text
 from roster_upload.records.parts import Break
 from roster_upload.spec.checks import is_feed_name
@@ -25,7 +25,6 @@ from roster_fleet.status.rows import Host, Problem
 
 FOLDER_MODE = 0o700
 SUFFIX = ".head.json"
-WHERE = "See “History was rewritten” in docs/operations.md"
 
 
 class Code(StrEnum):
@@ -265,7 +264,7 @@ def _links(breaks: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
 
 def _silent(before: Head) -> Finding:
     text = f"the host does not tell the head of its receipts any more, last seen {_when(before)}"
-    return Finding(Code.SILENT, f"{text}. {WHERE}")
+    return Finding(Code.SILENT, f"{text}. {WHAT_TO_DO}")
 
 
 def _when(before: Head) -> str:
@@ -279,15 +278,15 @@ def _difference(chain: Mapping[str, Any], before: Head) -> Iterator[Finding]:
     there, seen = chain["digest_there"], f"receipt line {before.lines:,}, seen {_when(before)},"
     if chain["lines"] < before.lines:
         text = f"history was rewritten: {seen} is missing. It has {chain['lines']:,}"
-        yield Finding(Code.SHORTENED, f"{text}. {WHERE}")
+        yield Finding(Code.SHORTENED, f"{text}. {WHAT_TO_DO}")
     elif chain["position"] != before.lines:
         yield _silent(before)
     elif not there:
         text = f"its history cannot be compared: {seen} was pruned"
-        yield Finding(Code.NOT_COMPARABLE, f"{text}. {WHERE}")
+        yield Finding(Code.NOT_COMPARABLE, f"{text}. {WHAT_TO_DO}")
     elif not before.digest.startswith(there):
         text = f"history was rewritten: {seen} has another content"
-        yield Finding(Code.REWRITTEN, f"{text}. {WHERE}")
+        yield Finding(Code.REWRITTEN, f"{text}. {WHAT_TO_DO}")
 
 
 def _changes(chain: Mapping[str, Any], accepted: Collection[tuple[str, int]]) -> Iterator[Finding]:
@@ -296,6 +295,6 @@ def _changes(chain: Mapping[str, Any], accepted: Collection[tuple[str, int]]) ->
         found = Break(code=one["code"], position=one["position"], night=one["night"])
         text = f"its receipts were changed by hand: {break_text(found, one['line'])}"
         if (found.code, found.position) not in accepted:
-            yield Finding(Code.CHANGED, f"{text}. {WHERE}")
+            yield Finding(Code.CHANGED, f"{text}. {WHAT_TO_DO}")
         elif found.code != "link":
             yield Finding(Code.ACCEPTED, f"{text}. This was accepted")

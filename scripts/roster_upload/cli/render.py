@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roster_upload.exits import Exit
-from roster_upload.records.chain import break_text
+from roster_upload.records.chain import WHAT_TO_DO, break_text
 from roster_upload.records.evidence import HOW_TO_GO_ON, lines_text
 from roster_upload.records.history import History
 from roster_upload.records.night import local_text, time_text
@@ -99,6 +99,7 @@ def _keys(chain: Mapping[str, Any] | None, zone: str) -> list[str]:
     when = time_text(chain["checked"], zone)
     return [
         *(f"  LEDGER     {break_text(Break.parse(one), one['line'])}" for one in wrong),
+        *([f"  next step  {WHAT_TO_DO}"] if wrong else []),
         f"  keys       not checked here, but by the run of {when}",
     ]
 

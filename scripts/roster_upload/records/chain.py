@@ -220,6 +220,7 @@ WORDS = {
     "no_key": "has no key, though the program gives it one",
     "other_key": "has the key of another host",
 }
+WHAT_TO_DO = "See “History was rewritten” in docs/operations.md"
 START = "the lines before the first one with this host's key were replaced"
 
 
