@@ -55,6 +55,8 @@ CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
+RUN = "_run"  # Ansible's name for what belongs to no host
+HOSTS = "fleet_hosts"  # names of hosts that the run is meant for, beside those of its plays
 # A failure is read first by the host and what was done.
 COLUMNS = (
     Column("district", 2, is_styled=True),
@@ -126,7 +128,7 @@ def rows_of(host: str, left: Any) -> Iterator[Row]:
 
     Rows of a district host come from its answers, so they are few, and about itself.
     """
-    is_own = host == CONTROL_NODE
+    is_own = host in (CONTROL_NODE, RUN)
     cells_of = (*CELLS, "host") if is_own else CELLS
     for row in left[: None if is_own else LONGEST_TABLE] if isinstance(left, list) else ():
         if isinstance(row, Mapping):
@@ -224,7 +226,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """Return the rows of all hosts in the inventory's order. Failures come last."""
-        found: list[Row] = []
+        whole = stats.custom.get(RUN, {})
+        self.meant = list(dict.fromkeys([*whole.get(HOSTS, ()), *self.meant]))
+        found: list[Row] = [*rows_of(RUN, whole.get(KEY, []))]
         for host in self.meant:
             left = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
@@ -239,7 +243,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
                 found.append({"host": host, **row})
         # If there are any rows, the other hosts need one, too: the run stopped before them.
         reported = {row["host"] for row in found} | {
-            h for h in stats.custom if KEY in stats.custom[h]
+            h for h in stats.custom if KEY in stats.custom[h] and h != RUN
         }
         if reported:
             for host in self.meant:
