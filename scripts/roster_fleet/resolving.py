@@ -101,7 +101,8 @@ class Values(Mapping[str, Any]):
             return [self[name] for name in terms]
         if plugin == PLAIN[1]:
             return [name for term in terms for name in self.raw if _matches(term, name)]
-        found = lookup_loader.get(plugin, loader=self.fleet.loader, templar=self._templar())
+        found = self.fleet.lookup(plugin)
+        found._templar = self._templar()
         result: list[Any] = found.run(list(terms), variables=self.raw, **options)
         return result
 
@@ -194,6 +195,11 @@ class Fleet:
         """Return a host's variables in Ansible's order of precedence."""
         own = self._variables.get_vars(host=host, include_hostvars=False)
         return Values(self, {**self._defaults, **own, **self._fixed, **self._extra})
+
+    @functools.cache  # noqa: B019 - a run has one fleet
+    def lookup(self, plugin: str) -> Any:
+        """Return a lookup plugin of Ansible."""
+        return lookup_loader.get(plugin, loader=self.loader)
 
     def is_ours(self, name: str, value: Any) -> bool:
         """Return whether a value is the role's own, or the playbook's."""

@@ -8,6 +8,9 @@ its own messages.
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,9 +30,12 @@ ENTRY = "validate"  # the entry point of roles, and the name of their tasks
 KNOWN = {"name", "vars", "tags", "loop", ASSERT, FAIL}
 CONNECTION = "ansible_"  # Ansible resolves these for each task
 REPORT = "fleet_report"
+FEW = 100  # hosts that one process judges
 MOST = 100  # doubtful hosts of one run, on which Ansible runs the tasks
 # Types of argument specifications that accept the same type of Python as it is.
-TYPES: Mapping[str, type] = {"str": str, "path": str, "dict": dict, "raw": object}
+TYPES: Mapping[str, type] = {
+    "str": str, "path": str, "dict": dict, "int": int, "bool": bool, "raw": object,
+}  # fmt: skip
 
 
 def plainly_fits(spec: Mapping[str, Any], value: Any) -> bool:
@@ -131,17 +137,41 @@ class Found:
 
 
 def judge(fleet: Fleet, tasks: Sequence[Mapping[str, Any]], members: Sequence[Host]) -> Found:
-    """Return the doubtful hosts among these, and the rows of the others."""
-    known, report = list(stages(tasks, fleet.roles)), report_of(tasks)
-    doubtful: list[str] = []
-    rows: list[Mapping[str, Any]] = []
-    for host in members:
-        values = fleet.values(host)
-        if not passes(values, known):
-            doubtful.append(host.name)
-        elif report:
-            rows += [{"host": host.name, **row} for row in values.resolve(report)]
-    return Found(doubtful, rows)
+    """Return the doubtful hosts among these, and the rows of the others.
+
+    A large fleet is judged on all cores, mostly since each host's secrets must be decrypted.
+    """
+    judge_one = functools.partial(_judged, fleet, list(stages(tasks, fleet.roles)), report_of(tasks))
+    cores = len(os.sched_getaffinity(0))
+    if len(members) < FEW or cores == 1:
+        judged = list(map(judge_one, members))
+    else:
+        with multiprocessing.get_context("fork").Pool(cores, _remember, (judge_one, members)) as pool:
+            judged = pool.map(_judge_remembered, range(len(members)), len(members) // cores + 1)
+    doubtful = [host.name for host, rows in zip(members, judged, strict=True) if rows is None]
+    return Found(doubtful, [row for rows in judged for row in rows or ()])
+
+
+Rows = list[dict[str, Any]]
+_remembered: list[Any] = []  # by a process of `judge`, since a host of Ansible cannot be sent
+
+
+def _remember(*what: Any) -> None:
+    _remembered[:] = what
+
+
+def _judge_remembered(index: int) -> Rows | None:
+    judge_one, members = _remembered
+    found: Rows | None = judge_one(members[index])
+    return found
+
+
+def _judged(fleet: Fleet, known: Sequence[Stage], report: str, host: Host) -> Rows | None:
+    """Return the rows of a host, or None if it is doubtful."""
+    values = fleet.values(host)
+    if not passes(values, known):
+        return None
+    return [{"host": host.name, **row} for row in values.resolve(report)] if report else []
 
 
 def is_selected(tags: Collection[str], only: Collection[str], skipped: Collection[str]) -> bool:
