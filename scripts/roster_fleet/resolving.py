@@ -111,19 +111,19 @@ class _Scope(Mapping[str, Any]):
     """The variables of a task on top of those of its host."""
 
     def __init__(self, values: Values, more: Mapping[str, Any]) -> None:
-        self.values, self.more = values, more
+        self.below, self.more = values, more
         self.lookup = values.lookup
 
     def __getitem__(self, name: str) -> Any:
         if name in self.more:
-            return self.values.fleet.by_jinja(self.more[name], self)
-        return self.values[name]
+            return self.below.fleet.by_jinja(self.more[name], self)
+        return self.below[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.more or name in self.values
+        return name in self.more or name in self.below
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self.values.raw, **self.more})
+        return iter({**self.below.raw, **self.more})
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -132,12 +132,12 @@ class _Scope(Mapping[str, Any]):
 class _Context(jinja2.runtime.Context):
     """The names of an expression: a host's variables, then Jinja's own."""
 
-    values: Mapping[str, Any]
+    below: Mapping[str, Any]
 
     def resolve_or_missing(self, key: str) -> Any:
         """Return a variable's value."""
-        if key in self.values:
-            return self.values[key]
+        if key in self.below:
+            return self.below[key]
         return super().resolve_or_missing(key)
 
 
@@ -150,7 +150,7 @@ def _texts_only(value: Any) -> str:
 
 @jinja2.pass_context
 def _query(context: _Context, plugin: str, *terms: Any, **options: Any) -> list[Any]:
-    found: list[Any] = context.values.lookup(plugin, terms, options)  # type: ignore[attr-defined]
+    found: list[Any] = context.below.lookup(plugin, terms, options)  # type: ignore[attr-defined]
     return found
 
 
@@ -239,9 +239,12 @@ class Fleet:
 
         def run(values: Mapping[str, Any]) -> Any:
             context = _Context(self._environment, self._environment.globals, None, {})
-            context.values = values
+            context.below = values
             text = "".join(template.root_render_func(context))
-            return context.vars[RESULT] if is_value else text
+            found = context.vars[RESULT] if is_value else text
+            if isinstance(found, jinja2.Undefined):
+                raise Unsure
+            return found
 
         return run
 

@@ -12,18 +12,16 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible.parsing.vault import VaultSecret
 from bench.cost import ROOT, Cost, run
 from roster_fleet import vault
-from roster_fleet.vault import Vault, VaultSecret
 
 DISTRICTS = 5_000
 EXAMPLE = ROOT / "inventories" / "example"
@@ -60,7 +58,7 @@ def write(folder: Path, districts: int) -> Path:
     Each has a vault file of its own, since equal ones would be decrypted once.
     """
     shutil.copytree(EXAMPLE / "group_vars", folder / "group_vars")
-    keys = Vault([("example", VaultSecret(KEY))])
+    keys = vault.Vault([("example", VaultSecret(KEY))])
     names = [f"district-{n:04}" for n in range(districts)]
     for number, name in enumerate(names):
         home = folder / "host_vars" / name
@@ -117,7 +115,10 @@ def main() -> int:
     os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
 
     print(f"{given.districts:,} districts, {os.cpu_count()} cores")
-    print(f"{'':<33} {'wall s':>7} {'limit':>5} {'CPU s':>7} {'to list':>7} {'limit':>5} {'MB':>5} {'limit':>5}")
+    print(
+        f"{'':<33} {'wall s':>7} {'limit':>5} {'CPU s':>7} {'to list':>7} {'limit':>5} "
+        f"{'MB':>5} {'limit':>5}"
+    )
     good, base = True, 0.0
     with tempfile.TemporaryDirectory() as folder:
         inventory = str(write(Path(folder) / "example", given.districts))

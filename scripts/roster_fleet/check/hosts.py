@@ -87,7 +87,9 @@ class Check:
     def of(cls, task: Mapping[str, Any]) -> Check:
         """Return the check of a task. Raise ValueError for a task that is none."""
         if set(task) - KNOWN or (FAIL in task) != ("loop" in task):
-            raise ValueError(f"{task.get('name')}: only {ASSERT}, and {FAIL} with a loop, are known")
+            raise ValueError(
+                f"{task.get('name')}: only {ASSERT}, and {FAIL} with a loop, are known"
+            )
         variables = task.get("vars") or {}
         if FAIL in task:
             return cls(empty=task["loop"], variables=variables)
@@ -98,9 +100,7 @@ class Check:
         """Return whether a host passes."""
         if self.empty and values.by_jinja(self.empty, self.variables):
             return False
-        return all(
-            values.by_jinja(text, self.variables, bare=True) is True for text in self.holds
-        )
+        return all(values.by_jinja(text, self.variables, bare=True) is True for text in self.holds)
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,16 @@ def judge(fleet: Fleet, tasks: Sequence[Mapping[str, Any]], members: Sequence[Ho
 
     A large fleet is judged on all cores, mostly since each host's secrets must be decrypted.
     """
-    judge_one = functools.partial(_judged, fleet, list(stages(tasks, fleet.roles)), report_of(tasks))
+    judge_one = functools.partial(
+        _judged, fleet, list(stages(tasks, fleet.roles)), report_of(tasks)
+    )
     cores = len(os.sched_getaffinity(0))
     if len(members) < FEW or cores == 1:
         judged = list(map(judge_one, members))
     else:
-        with multiprocessing.get_context("fork").Pool(cores, _remember, (judge_one, members)) as pool:
+        with multiprocessing.get_context("fork").Pool(
+            cores, _remember, (judge_one, members)
+        ) as pool:
             judged = pool.map(_judge_remembered, range(len(members)), len(members) // cores + 1)
     doubtful = [host.name for host, rows in zip(members, judged, strict=True) if rows is None]
     return Found(doubtful, [row for rows in judged for row in rows or ()])
@@ -181,9 +185,9 @@ def is_selected(tags: Collection[str], only: Collection[str], skipped: Collectio
     is_meant = "always" in own or not own.isdisjoint(only)
     is_meant = is_meant or ("all" in only and is_ordinary)
     is_meant = is_meant or ("tagged" in only and is_tagged and is_ordinary)
-    leaves_all = "all" in skipped and ("always" not in own or "always" in skipped)
-    is_left = leaves_all or not own.isdisjoint(skipped) or ("tagged" in skipped and is_tagged)
-    return is_meant and not is_left
+    if "all" in skipped:
+        return is_meant and "always" in own and "always" not in skipped
+    return is_meant and own.isdisjoint(skipped) and not ("tagged" in skipped and is_tagged)
 
 
 def roles_of(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
