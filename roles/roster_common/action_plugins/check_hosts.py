@@ -23,9 +23,10 @@ description:
   - Evaluates the tasks that check one host for all hosts of a group within C(--limit). It runs no
     task. So a host takes milliseconds instead of a second.
   - Returns the names of the other hosts as C(doubtful). On these the tasks must run, so that they
-    show their messages. If many hosts are doubtful, it returns the first ones.
-  - Adds the rows of the other hosts to the closing table, if the tasks have a C(fleet_report) that
-    the tags of the run select.
+    show their messages. If many hosts are doubtful, it returns the first ones, and the number of
+    the others as C(left_out).
+  - Returns all C(hosts), and the C(rows) of those that are right, for the closing table. There are
+    rows if the tags of the run select the task that sets C(fleet_report).
 options:
   group:
     description: The group of the hosts.
@@ -65,14 +66,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         manager = task_vars["hostvars"]._inventory
         members = manager.get_hosts(args["group"], ignore_restrictions=True)
         found = hosts.judge(self.fleet(tasks, task_vars), tasks, members)
-        left: dict[str, Any] = {"fleet_hosts": [host.name for host in members]}
-        if found.rows:
-            left[hosts.REPORT] = found.rows
         return result | {
             "changed": False,
             "warnings": found.warnings,
             "doubtful": found.doubtful[: hosts.MOST],
-            "ansible_stats": {"data": left, "per_host": False, "aggregate": True},
+            "left_out": found.left_out,
+            "hosts": [host.name for host in members],
+            "rows": found.rows,
         }
 
     def tasks(self, path: Path, task_vars: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ import gc
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
-RUN = "_run"  # Ansible's name for what belongs to no host
-HOSTS = "fleet_hosts"  # names of hosts that the run is meant for, beside those of its plays
+# The action that checks all hosts at once. It runs on the control node, and no host answers it.
+CHECK = "check_hosts"
 # A failure is read first by the host and what was done.
 COLUMNS = (
     Column("district", 2, is_styled=True),
@@ -128,7 +128,7 @@ def rows_of(host: str, left: Any) -> Iterator[Row]:
 
     Rows of a district host come from its answers, so they are few, and about itself.
     """
-    is_own = host in (CONTROL_NODE, RUN)
+    is_own = host == CONTROL_NODE
     cells_of = (*CELLS, "host") if is_own else CELLS
     for row in left[: None if is_own else LONGEST_TABLE] if isinstance(left, list) else ():
         if isinstance(row, Mapping):
@@ -152,6 +152,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self.summed_up: set[str] = set()  # hosts whose failure the rows explain
         self.is_refused = False  # the whole run
         self.meant: list[str] = []  # all hosts of the plays, even of steps that were skipped
+        self.checked: list[Row] = []  # rows of hosts that were checked all at once
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Remember which playbook it is. Warn about settings of an older release."""
@@ -174,8 +175,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         gc.freeze()
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
-        names = [host.get_name() for host in hosts]
-        self.meant += [name for name in names if name not in self.meant]
+        self.add_meant([host.get_name() for host in hosts])
+
+    def add_meant(self, names: Sequence[str]) -> None:
+        """Remember hosts that the run is meant for, each once."""
+        self.meant = list(dict.fromkeys([*self.meant, *names]))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Remember why a host failed. A secret task shows only its name."""
@@ -214,8 +218,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             del self.rescuing[host], self.troubles[host]
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Forget a failure of the host that was rescued."""
+        """Forget a failure of the host that was rescued. Remember what was checked at once."""
         self.drop_rescued(result._host.get_name(), result._task)
+        if result._task.action == CHECK:
+            self.add_meant(result._result["hosts"])
+            self.checked = result._result["rows"]
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Remember why a host was unreachable, unless it has failed before."""
@@ -226,9 +233,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """Return the rows of all hosts in the inventory's order. Failures come last."""
-        whole = stats.custom.get(RUN, {})
-        self.meant = list(dict.fromkeys([*whole.get(HOSTS, ()), *self.meant]))
-        found: list[Row] = [*rows_of(RUN, whole.get(KEY, []))]
+        found: list[Row] = [*rows_of(CONTROL_NODE, self.checked)]
         for host in self.meant:
             left = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"
@@ -243,7 +248,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
                 found.append({"host": host, **row})
         # If there are any rows, the other hosts need one, too: the run stopped before them.
         reported = {row["host"] for row in found} | {
-            h for h in stats.custom if KEY in stats.custom[h] and h != RUN
+            h for h in stats.custom if KEY in stats.custom[h]
         }
         if reported:
             for host in self.meant:

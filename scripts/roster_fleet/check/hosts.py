@@ -125,10 +125,14 @@ class Found:
     rows: Sequence[Mapping[str, Any]]
 
     @property
+    def left_out(self) -> int:
+        """Return how many doubtful hosts are too many for their messages."""
+        return max(len(self.doubtful) - MOST, 0)
+
+    @property
     def warnings(self) -> list[str]:
         """Return what to say if the messages of some hosts are left out."""
-        more = len(self.doubtful) - MOST
-        if more <= 0:
+        if not self.left_out:
             return []
         return [
             f"{len(self.doubtful):,} hosts seem to have mistakes. The first {MOST} are shown. "
