@@ -193,9 +193,17 @@ def test_a_part_of_the_tasks_is_judged_alone(folder: Path) -> None:
     assert not found.rows
 
 
+def test_a_template_of_all_hosts_is_judged_for_each(folder: Path) -> None:
+    """The default of roster_common_integrity is the same for both hosts, but its value is not."""
+    names = variants(folder, [{}, {"district_hardening_integrity_enabled": "perhaps"}])
+    schedule = [task for task in Run(folder).tasks if task["name"].endswith("the schedule")]
+    assert list(Run(folder, schedule).judge().doubtful) == names[1:]
+
+
 def test_many_doubtful_hosts_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "MOST", 2)
     assert not hosts.Found(["a", "b"], []).warnings
+    assert hosts.Found(["a", "b", "c"], []).left_out == 1
     (text,) = hosts.Found(["a", "b", "c"], []).warnings
     assert text.startswith("3 hosts seem to have mistakes. The first 2 are shown. ")
 
