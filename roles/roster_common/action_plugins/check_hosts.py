@@ -24,7 +24,7 @@ description:
     task. So a host takes milliseconds instead of a second.
   - Returns the names of the other hosts as C(doubtful). On these the tasks must run, so that they
     show their messages. If many hosts are doubtful, it returns the first ones, and the number of
-    the others as C(left_out).
+    the others as C(more).
   - Returns all C(hosts), and the C(rows) of those that are right, for the closing table. There are
     rows if the tags of the run select the task that sets C(fleet_report).
 options:
@@ -70,7 +70,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             "changed": False,
             "warnings": found.warnings,
             "doubtful": found.doubtful[: hosts.MOST],
-            "left_out": found.left_out,
+            "more": found.more,
             "hosts": [host.name for host in members],
             "rows": found.rows,
         }

@@ -85,7 +85,7 @@ class Check:
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> Check:
-        """Return the check of a task. Raise ValueError for a task that is none."""
+        """Return the check of a task. Raise ValueError for another task."""
         if set(task) - KNOWN or (FAIL in task) != ("loop" in task):
             raise ValueError(
                 f"{task.get('name')}: only {ASSERT}, and {FAIL} with a loop, are known"
@@ -119,20 +119,20 @@ class Stage:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found on all hosts: doubtful ones, and rows of the others."""
+    """The doubtful hosts, and the rows of the others for the closing table."""
 
     doubtful: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
 
     @property
-    def left_out(self) -> int:
+    def more(self) -> int:
         """Return how many doubtful hosts are too many for their messages."""
         return max(len(self.doubtful) - MOST, 0)
 
     @property
     def warnings(self) -> list[str]:
-        """Return what to say if the messages of some hosts are left out."""
-        if not self.left_out:
+        """Return what to say if the run shows no messages for some hosts."""
+        if not self.more:
             return []
         return [
             f"{len(self.doubtful):,} hosts seem to have mistakes. The first {MOST} are shown. "

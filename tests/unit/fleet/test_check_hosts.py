@@ -203,7 +203,7 @@ def test_a_template_of_all_hosts_is_judged_for_each(folder: Path) -> None:
 def test_many_doubtful_hosts_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "MOST", 2)
     assert not hosts.Found(["a", "b"], []).warnings
-    assert hosts.Found(["a", "b", "c"], []).left_out == 1
+    assert hosts.Found(["a", "b", "c"], []).more == 1
     (text,) = hosts.Found(["a", "b", "c"], []).warnings
     assert text.startswith("3 hosts seem to have mistakes. The first 2 are shown. ")
 
