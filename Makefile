@@ -40,9 +40,9 @@ lint: ## run ansible-lint, yamllint, ruff, mypy, shellcheck and the check of the
 	shellcheck scripts/setup .ci/run
 	python scripts/dev/prose
 
-bench: ## measure validation, packages, uploads, provisioning, a fleet and the status page
+bench: ## measure validation, packages, uploads, provisioning, a fleet, 5,000 districts and the status page
 	scripts/setup --dev
-	scripts/lab run -- sh -c 'code=0; for bench in validate package transfer provision fleet status; do \
+	scripts/lab run -- sh -c 'code=0; for bench in validate package transfer provision fleet districts status; do \
 		PYTHONPATH=scripts:tests python -m bench.$$bench || code=1; done; exit $$code'
 
 docs: ## write the tables and outputs in the documents

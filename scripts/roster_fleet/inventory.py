@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.inventory import host as inventory_host
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import filter_loader, lookup_loader
-from ansible.template import Templar, trust_as_template
 from ansible.vars.manager import VariableManager
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+from roster_fleet import resolving, roles
+
+RESOLVED = ("roster_upload", "roster_credentials", "sis_inbox")  # roles
 DISTRICT_HOSTS = "district_hosts"
 
 
@@ -74,44 +75,39 @@ def read(
     If the folder is a copy, `home` is the value of `inventory_dir`. `only` names the hosts to
     resolve, if not all.
     """
-    filter_loader.add_directory(str(ROLES / "roster_common" / "filter_plugins"))
-    lookup_loader.add_directory(str(ROLES / "roster_credentials" / "lookup_plugins"))
     loader = _loader(secrets)
     manager = InventoryManager(loader=loader, sources=[str(folder)], cache=False)
     variables = VariableManager(loader=loader, inventory=manager)
-    roles = ("roster_upload", "roster_credentials", "sis_inbox")
-    defaults = _role_files(loader, [ROLES / role / "defaults" / "main.yml" for role in roles])
-    fixed = _role_files(loader, [ROLES / "roster_upload" / "vars" / "main.yml"])
-    fixed["inventory_dir"] = str(home or folder)
+    used = roles.with_dependencies(RESOLVED, loader)
+    fleet = resolving.Fleet(loader, variables, used, {"inventory_dir": str(home or folder)})
     group = manager.groups.get(DISTRICT_HOSTS)
-    found = {}
-    for host in group.get_hosts() if group else []:
-        if only is not None and host.name not in only:
-            continue
-        groups = frozenset(group.name for group in host.get_groups())
-        try:
-            own = variables.get_vars(host=host, include_hostvars=False)
-            templar = Templar(loader=loader, variables={**defaults, **own, **fixed})
-            feeds = templar.template(trust_as_template("{{ roster_upload_resolved_feeds }}"))
-            vault_id = templar.template(trust_as_template("{{ roster_credentials_vault_id }}"))
-            product = templar.template(trust_as_template("{{ district_product | default('') }}"))
-            address = str(own.get("ansible_host", ""))
-            inboxes = templar.template(trust_as_template(INBOXES))
-            found[host.name] = Host(
-                groups,
-                address,
-                tuple(feeds),
-                str(vault_id),
-                str(product),
-                ssh_port=int(inboxes["port"]),
-                inboxes=tuple(inboxes["accounts"]),
-                inbox_folder=str(inboxes["folder"]),
-                inbox_problems=tuple(inboxes["problems"]),
-                inbox_port=int(inboxes["inbox_port"]),
-            )
-        except AnsibleError as error:
-            found[host.name] = Host(groups, problem=str(error))
-    return found
+    return {
+        host.name: _resolved(host, fleet)
+        for host in (group.get_hosts() if group else ())
+        if only is None or host.name in only
+    }
+
+
+def _resolved(host: inventory_host.Host, fleet: resolving.Fleet) -> Host:
+    """Return a host with its variables resolved."""
+    groups = frozenset(group.name for group in host.get_groups())
+    values = fleet.values(host)
+    try:
+        inboxes = values.resolve(INBOXES)
+        return Host(
+            groups,
+            str(values.raw.get("ansible_host", "")),
+            tuple(values["roster_upload_resolved_feeds"]),
+            str(values["roster_credentials_vault_id"]),
+            str(values.get("district_product", "")),
+            ssh_port=int(inboxes["port"]),
+            inboxes=tuple(inboxes["accounts"]),
+            inbox_folder=str(inboxes["folder"]),
+            inbox_problems=tuple(inboxes["problems"]),
+            inbox_port=int(inboxes["inbox_port"]),
+        )
+    except AnsibleError as error:
+        return Host(groups, problem=str(error))
 
 
 @contextmanager
@@ -144,10 +140,3 @@ def _loader(secrets: list[Any]) -> DataLoader:
     loader = DataLoader()
     loader.set_vault_secrets(secrets)
     return loader
-
-
-def _role_files(loader: DataLoader, paths: list[Path]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path in paths:
-        found |= loader.load_from_file(str(path), trusted_as_template=True) or {}
-    return found

@@ -575,3 +575,26 @@ def test_workers_do_not_scan_what_was_loaded_before_the_play(report: Any) -> Non
     assert any(it is loaded for it in gc.get_objects())
     report.v2_playbook_on_play_start(play())
     assert not any(it is loaded for it in gc.get_objects())
+
+
+def checked(host: str, **more: Any) -> SimpleNamespace:
+    rows = [{"host": "b", "district": "Oak", "feed": "oak", "did": "checked"}]
+    return result(host, "", **{"action": "check_hosts", "hosts": ["b", "x"], "rows": rows, **more})
+
+
+def test_hosts_that_were_checked_at_once_have_rows(report: Any) -> None:
+    report.meant = ["a"]
+    report.v2_runner_on_ok(checked("a"))
+    rows = report.rows(stats({}, {"a"}, set()), is_check=False)
+    assert [(row["host"], row["did"]) for row in rows] == [
+        ("b", "checked"),
+        ("a", "FAILED"),
+        ("x", "not begun"),
+    ]
+
+
+def test_only_the_check_itself_brings_rows_of_other_hosts(report: Any) -> None:
+    """A host's answer could hold anything."""
+    report.v2_runner_on_ok(checked("a", action="ansible.builtin.command"))
+    assert report.meant == ["a", "b", "c", "d"]
+    assert report.rows(stats({}, set(), set()), is_check=False) == []

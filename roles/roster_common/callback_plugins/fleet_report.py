@@ -6,7 +6,7 @@ import gc
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ CELLS = ("district", "feed", "did", "note")  # of a row
 LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
+# The action that checks all hosts at once. It runs on the control node, and no host answers it.
+CHECK = "check_hosts"
 # A failure is read first by the host and what was done.
 COLUMNS = (
     Column("district", 2, is_styled=True),
@@ -151,6 +153,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         self.summed_up: set[str] = set()  # hosts whose failure the rows explain
         self.is_refused = False  # the whole run
         self.meant: list[str] = []  # all hosts of the plays, even of steps that were skipped
+        self.checked: list[Row] = []  # rows of hosts that were checked all at once
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Remember which playbook it is. Warn about settings of an older release."""
@@ -175,8 +178,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         gc.freeze()
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
-        names = [host.get_name() for host in hosts]
-        self.meant += [name for name in names if name not in self.meant]
+        self.add_meant([host.get_name() for host in hosts])
+
+    def add_meant(self, names: Sequence[str]) -> None:
+        """Remember hosts that the run is meant for, each once."""
+        self.meant = list(dict.fromkeys([*self.meant, *names]))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Remember why a host failed. A secret task shows only its name."""
@@ -215,8 +221,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
             del self.rescuing[host], self.troubles[host]
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Forget a failure of the host that was rescued."""
+        """Forget a failure of the host that was rescued. Remember what was checked at once."""
         self.drop_rescued(result._host.get_name(), result._task)
+        if result._task.action == CHECK:
+            self.add_meant(result._result["hosts"])
+            self.checked = result._result["rows"]
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Remember why a host was unreachable, unless it has failed before."""
@@ -227,7 +236,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
 
     def rows(self, stats: Any, *, is_check: bool) -> list[Row]:
         """Return the rows of all hosts in the inventory's order. Failures come last."""
-        found: list[Row] = []
+        found: list[Row] = [*rows_of(CONTROL_NODE, self.checked)]
         for host in self.meant:
             left = stats.custom.get(host, {}).get(KEY, [])
             did = CHANGED[is_check] if stats.changed.get(host) else "no change"

@@ -73,6 +73,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
                 return [[str(error)]]
             raise AnsibleLookupError(str(error)) from None
         if is_check:
+            if not inbox_passwords.users_by_password(accounts):
+                return [[]]
             vault_id = self._templar.template(variables.get("roster_credentials_vault_id"))
             return [inbox_passwords.problems(accounts, found, folder, vault_id or inventory.name)]
         return [inbox_passwords.hashes(found, host)]

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.plugins.loader import filter_loader
 from roster_upload.terminal.printable import printable
 
-from roster_fleet import inbox_passwords, inventory
+from roster_fleet import inbox_passwords, roles
 
 FOLDER = "/srv/sis-inbox"  # the role's default
 FILE = "OneRoster.zip"
@@ -54,7 +54,7 @@ def networks_of(text: str) -> list[str]:
 def _problem(**part: Any) -> str | None:
     """Return what the role would say of an account, or None."""
     account = SOUND | part
-    filter_loader.add_directory(str(inventory.ROLES / "roster_common" / "filter_plugins"))
+    filter_loader.add_directory(str(roles.ROLES / "roster_common" / "filter_plugins"))
     found = filter_loader.get("inbox_problems").j2_function([account], FOLDER)
     if not found:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from new_districts import rows
-from roster_fleet import inventory
+from roster_fleet import roles
 from roster_fleet.onboard import host_key, inbox
 from roster_fleet.onboard.districts import OnboardError
 
@@ -64,6 +64,6 @@ def test_the_host_keys_come_from_known_hosts(
 
 
 def test_the_kinds_are_those_that_the_server_offers() -> None:
-    config = inventory.ROLES / "sis_inbox/templates/etc/ssh/sis-inbox/sshd_config.j2"
+    config = roles.ROLES / "sis_inbox/templates/etc/ssh/sis-inbox/sshd_config.j2"
     found = re.findall(r"^HostKey .*_host_(\w+)_key$", config.read_text(), re.MULTILINE)
     assert tuple(kind.upper() for kind in found) == inbox.KINDS
