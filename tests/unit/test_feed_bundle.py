@@ -145,9 +145,7 @@ def test_a_hostile_host_cannot_name_another_file(tmp_path: Path, name: str) -> N
     assert list((tmp_path / "new").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "size", [-1, 1.0, True, "1", None, 1 << 62, feed_bundle.STATE[0].most + 1]
-)
+@pytest.mark.parametrize("size", [-1, 1.0, True, "1", None, 1 << 62, feed_bundle.STATE[0].most + 1])
 def test_a_hostile_host_cannot_give_another_size(tmp_path: Path, size: Any) -> None:
     one = {"size": size, "sha256": SHA256}
     line = {"schema": 1, "feed": "elm", "files": {"state/receipts.jsonl": one}, "written": {}}

@@ -71,7 +71,8 @@ class Host:
     """The module on a host."""
 
     def __init__(self, name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.name, self.root, self.commands = name, root, []
+        self.name, self.root = name, root
+        self.commands: list[list[str]] = []
         monkeypatch.setattr(ansible.module_utils, "credential_seal", Seal(name), raising=False)
         monkeypatch.setattr(ansible.module_utils, "feed_bundle", feed_bundle, raising=False)
         path = ROOT / "roles/roster_credentials/library/feed_move.py"
@@ -84,7 +85,7 @@ class Host:
             monkeypatch.setattr(self.module, constant, f"{root}{getattr(self.module, constant)}")
         monkeypatch.setattr(self.module, "EXPORTS", f"{root}/srv/roster-upload/")
         monkeypatch.setattr(self.module, "running", running)
-        run = SimpleNamespace(run=lambda words, check: self.commands.append(words))  # noqa: ARG005
+        run = SimpleNamespace(run=lambda words, check: self.commands.append(words))
         monkeypatch.setattr(self.module, "subprocess", run)
         wants = f"{self.module.UNITS}/timers.target.wants"
         for folder in (f"{self.module.SETTINGS}/credentials/{FEED}", self.state, wants):

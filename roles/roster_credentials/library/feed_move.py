@@ -24,8 +24,8 @@ options:
       - C(look) reports and changes nothing. C(expect) marks the feed as arriving on the new host.
         C(receive) makes the new host's key. C(pack) encrypts the old host's state for it. C(open)
         unpacks it on the new host. C(leave) ends the deliveries of the old host. C(start) begins
-        those of the new host. C(remove) removes a feed's state, secrets and schedule. C(forget) does
-        the same for a feed that has not arrived, and removes its mark.
+        those of the new host. C(remove) removes a feed's state, secrets and schedule. C(forget)
+        does the same for a feed that has not arrived, and removes its mark.
     type: str
     required: true
     choices: [look, expect, receive, pack, open, leave, start, remove, forget]
@@ -54,7 +54,7 @@ options:
     type: str
     default: ""
   with_key:
-    description: For C(open), the key that encrypts the secrets, as C(systemd-creds --with-key) takes it.
+    description: For C(open), the key of the secrets, as C(systemd-creds --with-key) takes it.
     type: str
     default: auto
   paths:
@@ -207,7 +207,9 @@ def locked_state(feed):
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        raise Trouble("%s has no folder %s on this host. Run site.yml for it" % (feed, path)) from None
+        raise Trouble(
+            "%s has no folder %s on this host. Run site.yml for it" % (feed, path)
+        ) from None
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, folder)
         owner = os.fstat(folder)
@@ -294,8 +296,8 @@ def leave(given):
     with locked_state(feed) as (folder, owner):
         if feed_bundle.snapshot(feed_bundle.listed(folder, owner)) != given["snapshot"]:
             raise Trouble(
-                "%s has worked on this host meanwhile, so its state is newer than the copy. Run the "
-                "same command again" % feed
+                "%s has worked on this host meanwhile, so its state is newer than the copy. Run "
+                "the same command again" % feed
             )
         write_mark(feed, MOVED, given["other"])
         with contextlib.suppress(FileNotFoundError):
@@ -313,7 +315,9 @@ def expect(given):
     if mark == ARRIVED or (mark == ARRIVING and other != given["other"]):
         raise Trouble("%s comes from %s already" % (feed, other))
     if not mark and has_receipts(feed):
-        raise Trouble("this host has receipts of its own of a feed %s. Decommission it first" % feed)
+        raise Trouble(
+            "this host has receipts of its own of a feed %s. Decommission it first" % feed
+        )
     write_mark(feed, ARRIVING, given["other"])
     return {}
 
@@ -327,7 +331,9 @@ def require(feed, *marks):
     """Raise Trouble unless a feed has one of the marks."""
     mark, _ = mark_of(feed)
     if mark not in marks:
-        raise Trouble("%s is %s on this host, so this step is not possible" % (feed, mark or "at home"))
+        raise Trouble(
+            "%s is %s on this host, so this step is not possible" % (feed, mark or "at home")
+        )
 
 
 def receive(given):
