@@ -108,15 +108,21 @@ def unmoved(plan: Sequence[Mapping[str, Any]], feed: str) -> list[str]:
     return [one["feed"]["feed"] for one in plan[names.index(feed) :] if one["stage"] == CARRY]
 
 
-def move_row(one: Mapping[str, Any], old: str, new: str, *, is_check: bool) -> dict[str, Any]:
-    """Return a feed's row of the closing table."""
-    feed, name = one["feed"], one["feed"]["feed"]
-    note = f"{new} delivers it. {brought(feed, new)}Now move its entry and {name}.vault from "
-    note += f"host_vars/{old} to host_vars/{new} in the inventory, commit, and run site.yml for "
-    note += "both hosts. Until then it refuses them"
-    did = CHECKED[one["stage"]] if is_check else "moved"
-    row = {"district": feed["district"], "feed": name, "did": did}
-    return row | {"note": f"{new} would deliver it" if is_check else note}
+def move_rows(
+    plan: Sequence[Mapping[str, Any]], new: str, inventory_note: str, *, is_check: bool
+) -> list[dict[str, Any]]:
+    """Return the rows of the closing table.
+
+    `inventory_note` says what has become of the entries in the inventory.
+    """
+    rows = []
+    for one in plan:
+        feed = one["feed"]
+        note = f"{new} would deliver it" if is_check else f"{new} delivers it"
+        note += f". {brought(feed, new)}{inventory_note}"
+        did = CHECKED[one["stage"]] if is_check else "moved"
+        rows.append({"district": feed["district"], "feed": feed["feed"], "did": did, "note": note})
+    return rows
 
 
 def brought(feed: Mapping[str, Any], new: str) -> str:
@@ -148,6 +154,6 @@ class FilterModule:
             "plan_move": plan_move,
             "feeds_after": feeds_after,
             "unmoved": unmoved,
-            "move_row": move_row,
+            "move_rows": move_rows,
             "bundle_path": bundle_path,
         }

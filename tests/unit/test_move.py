@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from move import bundle_path, feeds_after, looks_of, move_row, plan_move, unmoved
+from move import bundle_path, feeds_after, looks_of, move_rows, plan_move, unmoved
 
 NOON = dt.datetime(2026, 11, 27, 12, 0, tzinfo=dt.UTC)
 HOME = {"is_here": True, "has_receipts": True, "is_rotating": False, "bytes": 10**7, "free": 10**9}
@@ -112,12 +112,15 @@ def test_site_provisions_each_feed_where_it_is_needed() -> None:
 )
 def test_the_table_says_what_to_do(source: str, words: list[str]) -> None:
     one = {"feed": feed(source=source), "stage": "carry"}
-    row = move_row(one, "old", "new", is_check=False)
+    [row] = move_rows([one], "new", "It is in the inventory", is_check=False)
     assert (row["did"], row["feed"]) == ("moved", "elm")
-    assert all(word in row["note"] for word in (*words, "elm.vault from host_vars/old"))
+    assert all(
+        word in row["note"] for word in (*words, "new delivers it", "It is in the inventory")
+    )
     assert words or "export" not in row["note"]
-    checked = move_row(one, "old", "new", is_check=True)
-    assert (checked["did"], checked["note"]) == ("would be moved", "new would deliver it")
+    [checked] = move_rows([one], "new", "", is_check=True)
+    assert checked["did"] == "would be moved"
+    assert checked["note"].startswith("new would deliver it. ")
 
 
 def test_looks_are_by_feed() -> None:
