@@ -118,15 +118,15 @@ def ask_program(
     reader: Reader,
     seconds: int = SECONDS,
     longest: int = LONGEST_ANSWER,
-    sudo_user: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> Any:
     """Run a command of the host's upload program and return its answer in JSON, read by `reader`.
 
-    `sudo_user` is the operator's name, for the program's receipts.
+    `environment` has further variables, which a program of an older release ignores.
     Raise OtherReleaseError, NoProgramError, or AnsibleActionFail.
     """
-    who = [f"SUDO_USER={sudo_user}"] if sudo_user else []
-    command = shlex.join(["env", *who, "roster-upload", *words])
+    further = [f"{name}={value}" for name, value in (environment or {}).items() if value]
+    command = shlex.join(["env", *further, "roster-upload", *words])
     answer = ask(action, f"command -v roster-upload >/dev/null || exit 127; {command}",
                  seconds, longest)  # fmt: skip
     if answer.code == NOT_FOUND:

@@ -25,6 +25,7 @@ LONGEST_TABLE = 100
 LONGEST_MESSAGE = 2_000
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST = 1 << 53  # a browser counts no further
+MOST_LINES = 10**12  # of a feed's receipts
 MISSING = object()
 Reader = Callable[[Any, str], Any]  # of a value and its place in the report
 
@@ -110,6 +111,13 @@ def whole(value: Any, where: str) -> int:
     if type(value) is not int or not -MOST < value < MOST:
         raise UnfitError(where, "is not a whole number")
     return value
+
+
+def count(value: Any, where: str) -> int:
+    """Return a number of lines. Raise UnfitError."""
+    if not 0 <= whole(value, where) < MOST_LINES:
+        raise UnfitError(where, "is not a number of lines")
+    return int(value)
 
 
 def date(value: Any, where: str) -> str:
@@ -213,6 +221,7 @@ def night(value: Any, where: str) -> list[Any]:
 
 feed_name = matching(is_feed_name, "a feed's name")
 digest = matching(re.compile(r"[0-9a-f]{64}").fullmatch, "a SHA-256 in hexadecimal digits")
+half_digest = matching(re.compile(r"([0-9a-f]{32}){1,2}").fullmatch, "a SHA-256 or half of one")
 time_of_day = matching(re.compile(r"([01]\d|2[0-3]):[0-5]\d").fullmatch, "a time of day (HH:MM)")
 
 RECEIPT = table(
@@ -253,6 +262,24 @@ HELD = table(
         "finished": empty_or(moment),
     }
 )
+BREAK = table(
+    {
+        "code": word,
+        "position": maybe(count, 0),
+        "line": maybe(count, 0),
+        "night": empty_or(date),
+    }
+)
+CHAIN = table(
+    {
+        "lines": count,
+        "digest": empty_or(digest),
+        "position": count,
+        "digest_there": empty_or(half_digest),
+        "checked": empty_or(moment),
+        "breaks": several(BREAK),
+    }
+)
 FEED = table(
     {
         "district": maybe(word, ""),
@@ -275,6 +302,7 @@ FEED = table(
         "held": maybe(HELD),
         "cautions": maybe(CAUTIONS),
         "broken_at": maybe(whole),
+        "chain": maybe(CHAIN),
         "trouble": maybe(text, ""),
     }
 )

@@ -105,6 +105,44 @@ def test_its_host_delivers(inventory: Path, play: Play) -> None:
     assert sha256(vendor.host(), REMOTE) == sha256(connect(HOST), source)
 
 
+REWRITE = """
+import hashlib, json, pathlib, sys
+path, previous, found = pathlib.Path(sys.argv[1]), "", []
+for line in path.read_text().splitlines():
+    values = json.loads(line)
+    values["previous"] = previous
+    if values["outcome"] == "sent":
+        values["message"] = "nothing to see here"
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    previous = hashlib.sha256(text.encode()).hexdigest()
+    found.append(text + "\\n")
+path.write_text("".join(found))
+"""
+
+
+def test_a_history_that_is_rewritten_shows_on_both_sides(inventory: Path, play: Play) -> None:
+    """Root chains the receipts anew, without the key that only the feed's unit has."""
+    host, path = connect(HOST), f"/var/lib/roster-upload/{FEED}/receipts.jsonl"
+    head = lab_fleet.outputs_of(inventory).receipts / HOST / f"{FEED}.head.json"
+    seen = json.loads(head.read_text())
+    assert seen["lines"] == len(host.check_output("cat %s", path).splitlines())
+    host.check_output("python3 -c %s %s", REWRITE, path)
+    assert "LEDGER" not in host.check_output("roster-upload status %s", FEED), "the chain is whole"
+    done = play("status", inventory, "-e", "roster_status_fail=true")
+    assert done.returncode != 0
+    assert f"history was rewritten: receipt line {seen['lines']}, seen" in done.stdout
+    assert "history was rewritten" in lab_fleet.outputs_of(inventory).page.read_text()
+    assert json.loads(head.read_text()) == seen
+
+    assert "its key does not fit" in host.run("roster-upload rehearse %s", FEED).stdout
+    assert "its key does not fit" in host.check_output("roster-upload status %s", FEED)
+    words = ["-e", f"roster_status_accept={HOST}/{FEED}", "-e", "roster_status_fail=true"]
+    done = play("status", inventory, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "This was accepted" in done.stdout
+    assert json.loads(head.read_text())["lines"] > seen["lines"]
+
+
 def test_one_of_its_feeds_is_taken_off(inventory: Path, play: Play, tmp_path: Path) -> None:
     """The other feed's export is in the same folder. It stays, and its deliveries go on."""
     second, folder = "st-mary-s-math", f"/srv/roster-upload/{FEED}"

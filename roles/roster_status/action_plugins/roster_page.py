@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import outputs, report
 from roster_fleet.status import cache as caches
-from roster_fleet.status import page
+from roster_fleet.status import page, witness
 from roster_fleet.status import rows as status
 from roster_fleet.status import table as tables
 from roster_fleet.terminal import TERMINAL
@@ -36,6 +36,17 @@ options:
     description: Folder that keeps each host's last report. By default C(status) beside that page.
     type: path
     default: ""
+  heads:
+    description: >-
+      Folder that keeps the head of each feed's receipts. By default C(receipts/INVENTORY) in your
+      folder.
+    type: path
+    default: ""
+  accept:
+    description: Feeds, as C(HOST/FEED), whose receipts the operator accepts as they are now.
+    type: list
+    elements: str
+    default: []
   hosts:
     description: The hosts to show.
     type: list
@@ -53,6 +64,12 @@ author: The Roster Delivery authors
 """
 
 RETURN = r"""
+history:
+  description: >-
+    Receipts that differ from those that were seen before, each with its C(host), C(feed) and
+    C(code).
+  type: list
+  returned: always
 counts:
   description: How many feeds are C(red), C(amber), C(new), C(green) and C(off).
   type: dict
@@ -64,6 +81,8 @@ MAXIMUM_DAYS = 365  # if the inventory has no value
 OPTIONS = {
     "page": {"type": "path", "default": ""},
     "cache": {"type": "path", "default": ""},
+    "heads": {"type": "path", "default": ""},
+    "accept": {"type": "list", "elements": "str", "default": []},
     "hosts": {"type": "list", "elements": "str", "required": True},
     "registered": {"type": "str", "required": True},
     "fail": {"type": "bool", "default": False},
@@ -87,6 +106,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             caches.Cache(Path(args["cache"] or own.reports)),
         )
         hosts = [self.host(name, known, args["registered"], cache, now) for name in args["hosts"]]
+        if wrong := witness.not_reported(args["accept"], hosts):
+            return result | {"failed": True, "msg": wrong}
+        heads = witness.Witness(Path(args["heads"] or own.receipts))
+        hosts, result["history"] = heads.look_at_all(
+            hosts, now, args["accept"], is_check=self._task.check_mode
+        )
         rows = status.build_rows(hosts, self.inventory(known))
         html = page.build(rows, now, own.name)
         try:

@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import asking, report
+from roster_fleet import asking, outputs, report
 from roster_fleet.status import cache
+from roster_fleet.status.witness import Witness
+from roster_upload.report.head import VARIABLE
 from roster_upload.terminal.output import SCHEMA
 
 DOCUMENTATION = r"""
@@ -35,6 +38,12 @@ options:
     type: list
     elements: str
     required: true
+  heads:
+    description: >-
+      Folder with the head of each feed's receipts, as it was seen last. By default
+      C(receipts/INVENTORY) in your folder.
+    type: path
+    default: ""
   seconds:
     description: How long the host may take.
     type: int
@@ -69,6 +78,7 @@ problem:
 OPTIONS = {
     "nights": {"type": "int", "default": 400},
     "feeds": {"type": "list", "elements": "str", "required": True},
+    "heads": {"type": "path", "default": ""},
     "seconds": {"type": "int", "default": 120},
 }
 NO_FEEDS = {"schema": SCHEMA, "feeds": []}
@@ -84,9 +94,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         asked = report.stamp(dt.datetime.now(dt.UTC))
         result |= {"changed": False, "asked": asked, "planned": args["feeds"]}
         words = ["report", "--json", "--nights", str(args["nights"])]
+        seen = self.seen(args["heads"], args["feeds"], task_vars or {})
         try:
             found = asking.ask_program(
-                self, words, lambda value, _: value, args["seconds"], report.LONGEST_REPORT
+                self, words, lambda value, _: value, args["seconds"], report.LONGEST_REPORT, seen
             )
         except asking.OtherReleaseError as error:
             return result | {"problem": cache.OTHER_RELEASE, "msg": error.message}
@@ -97,3 +108,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         except AnsibleActionFail as error:
             return result | {"failed": True, "msg": error.message}
         return result | {"report": json.dumps(found, ensure_ascii=False, separators=(",", ":"))}
+
+    @staticmethod
+    def seen(folder: str, feeds: list[str], known: dict[str, Any]) -> dict[str, str]:
+        """Return the variable that names the receipt of each feed that was seen last."""
+        if not folder:
+            own = outputs.of(known["ansible_inventory_sources"], constants.CONFIG_FILE)
+            folder = str(own.receipts)
+        found = Witness(Path(folder)).positions(known["inventory_hostname"], feeds)
+        return {VARIABLE: " ".join(f"{feed}={position}" for feed, position in found.items())}

@@ -99,5 +99,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         who = os.environ.get("USER") or "the control node"
         words = ["approve", "--json", feed, "--digest", digest, "--reason", reason]
         words += ["--check"] if self._task.check_mode else []
-        answer: dict[str, Any] = asking.ask_program(self, words, ANSWER, sudo_user=who)
+        answer: dict[str, Any] = asking.ask_program(
+            self, words, ANSWER, environment={"SUDO_USER": who}
+        )
         return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rich.filesize import decimal
@@ -68,6 +68,8 @@ class Host:
     trouble: Problem | None = None  # why this run has no report
     maximum_days: int = 365  # of its credentials
     planned: Collection[str] | None = None  # its feeds by the inventory, None if unknown
+    # Of each feed: how its receipts differ from those that were seen before.
+    witnessed: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -273,7 +275,8 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
     """Return the row of a host's feed, as of its report's time."""
     now = moment(report["time"] or host.seen)
     listed, ahead = _until(feed["nights"], now)
-    problems = [host.trouble] if host.trouble else []
+    witnessed = host.witnessed.get(feed["feed"], ())
+    problems = [*([host.trouble] if host.trouble else []), *witnessed]
     if feed["fault"]:
         text = f"report not understood: {feed['fault']}"
         return Row(host, feed, problems=[*problems, Problem("red", text)])
@@ -289,7 +292,7 @@ def row(host: Host, report: Mapping[str, Any], feed: Mapping[str, Any], inventor
     problems += _by_hand(feed, nights, _delivery(feed, nights, due))
     problems += _plan(host, feed, ahead)
     problems += _rehearsal(feed)
-    if feed["broken_at"]:
+    if feed["broken_at"] and all(problem.state != "red" for problem in witnessed):
         problems.append(Problem("amber", f"its receipts were changed by hand, line "
                                          f"{feed['broken_at']}"))  # fmt: skip
     problems += _credential(feed, days, host.maximum_days)
@@ -339,12 +342,21 @@ def approval(host: Host, feed: Mapping[str, Any], inventory: str) -> str:
     return commands.playbook("approve", host.name, inventory, **values)
 
 
+def _gone(host: Host, report: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield a row for each feed that was seen before, and that the host does not tell any more."""
+    told = {feed["feed"] for feed in report["feeds"]}
+    for name, problems in host.witnessed.items():
+        if problems and name not in told:
+            yield Row(host, {"feed": name}, problems=problems)
+
+
 def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
     """Return a row for every feed of all hosts, the worst first, then by district."""
     found = []
     for host in hosts:
         if host.report and host.report["feeds"]:
             found += [row(host, host.report, feed, inventory) for feed in host.report["feeds"]]
+            found += _gone(host, host.report)
         else:
             # Only the inventory decides this, since a host can claim anything.
             is_planned = host.report is not None and not host.report["time"] and not host.planned
@@ -354,4 +366,5 @@ def build_rows(hosts: Sequence[Host], inventory: str) -> list[Row]:
                 else Problem("amber", "the host has no feed. Run site.yml")
             )
             found.append(Row(host, {}, problems=[host.trouble or none]))
+            found += _gone(host, host.report or {"feeds": ()})
     return sorted(found, key=lambda r: (STATES.index(r.state), r.name.casefold(), r.host.name))

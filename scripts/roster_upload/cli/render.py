@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roster_upload.exits import Exit
+from roster_upload.records.chain import break_text
 from roster_upload.records.evidence import HOW_TO_GO_ON, lines_text
 from roster_upload.records.history import History
 from roster_upload.records.night import local_text, time_text
+from roster_upload.records.parts import Break
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.summary import STUDENTS, cautions, next_step, summary_line
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
@@ -78,6 +80,7 @@ def status_text(entries: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 f"  LEDGER     was changed by hand at line {entry['ledger_broken_at_line']}"
             )
+        lines += _keys(entry.get("chain"), entry.get("time_zone", ""))
         if begun := entry.get("under_way"):
             lines.append(f"  under way  since {time_text(begun['started'], entry['time_zone'])}")
         if damaged := lines_text(entry.get("ledger_damaged_lines", ())):
@@ -86,6 +89,18 @@ def status_text(entries: Sequence[Mapping[str, Any]]) -> str:
         if entry.get("lost"):
             lines.append(f"  next step  {HOW_TO_GO_ON}")
     return "\n".join(lines)
+
+
+def _keys(chain: Mapping[str, Any] | None, zone: str) -> list[str]:
+    """Return what the last run found in the lines' keys. Only the feed's unit can check them."""
+    if not chain or not chain["checked"]:
+        return []
+    wrong = [one for one in chain["breaks"] if one["code"] != "link"]
+    when = time_text(chain["checked"], zone)
+    return [
+        *(f"  LEDGER     {break_text(Break.parse(one), one['line'])}" for one in wrong),
+        f"  keys       not checked here, but by the run of {when}",
+    ]
 
 
 def _last_sent(sent: Receipt, zone: str) -> list[str]:

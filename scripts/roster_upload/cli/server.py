@@ -12,6 +12,7 @@ from roster_upload.delivery import readiness
 from roster_upload.exits import Exit, Failure
 from roster_upload.host import stop
 from roster_upload.host.credentials import credential
+from roster_upload.records.chain import LedgerKey
 from roster_upload.records.night import stamp
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
@@ -24,7 +25,8 @@ from roster_upload.transfer.info import ConnectionInfo
 def probe(given: argparse.Namespace) -> int:
     """Test a server's capabilities and save them."""
     quiet_paramiko()
-    feed, state = config.load(config_file(given)), State(state_as_owner(given))
+    feed = config.load(config_file(given))
+    state = State(state_as_owner(given), LedgerKey.of_unit(feed.feed))
     with stop.listening(), stop.heard():  # a stopped probe removes its test files
         secret = credential(feed.feed, "current")
         new = prober.probe(feed, secret, ConnectionInfo())

@@ -12,6 +12,7 @@ from roster_upload.cli import host_feeds, render
 from roster_upload.exits import Exit, Failure
 from roster_upload.records import evidence
 from roster_upload.records.receipt import Receipt
+from roster_upload.report.head import head
 from roster_upload.terminal.output import show, show_json
 from roster_upload.terminal.width import columns
 
@@ -42,11 +43,10 @@ def _status(given: argparse.Namespace, name: str) -> dict[str, Any]:
         lost = evidence.gaps(ledger.path.parent)
     except OSError as error:
         raise host_feeds.unusable(error) from None
-    under_way = ledger.under_way()
+    under_way, history = ledger.under_way(), ledger.history()
     return {
-        **render.status(
-            name, ledger.history(), ledger.first_break(), host_feeds.time_zone(given, name)
-        ),
+        **render.status(name, history, ledger.first_break(), host_feeds.time_zone(given, name)),
+        "chain": head(ledger.chain(), history, 0),
         "under_way": under_way.to_json() if under_way else None,
         "lost": lost,
         "ledger_damaged_lines": ledger.damaged(),

@@ -28,6 +28,7 @@ from roster_upload.host.credentials import secrets_folder
 from roster_upload.host.locks import feed_lock
 from roster_upload.host.memory import exhausted
 from roster_upload.notify.channels import heartbeat
+from roster_upload.records.chain import LedgerKey
 from roster_upload.records.history import History
 from roster_upload.records.night import Night, stamp
 from roster_upload.records.receipt import Outcome, Receipt
@@ -46,7 +47,7 @@ class Delivery:
         self, name: str, config_file: Path, state: Path, command: str = "send", digest: str = ""
     ) -> None:
         self.config_file = config_file
-        self.state = State(state)
+        self.state = State(state, LedgerKey.of_unit(name))
         self.command = command
         self.digest = digest
         self.started = dt.datetime.now(dt.UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roster_upload.delivery.job import Draft, beside, now, reason
 from roster_upload.exits import Exit, Failure
 from roster_upload.records import evidence
+from roster_upload.records.chain import break_text
 from roster_upload.records.history import History
 from roster_upload.records.receipt import Outcome, Receipt
 from roster_upload.records.state import State
@@ -40,11 +41,21 @@ class Recorder:
         try:
             self.killed = self.ledger.close_killed()
             self.draft.update(lost=tuple(evidence.gaps(self.state.folder)))
+            self._check_keys()
         except OSError as error:
             raise self._no_record(error) from None
         for receipt in self.killed:
             output.say(receipt.message)
         return self.history()  # another delivery may have ended meanwhile
+
+    def _check_keys(self) -> None:
+        """Check the lines so far with the host's key. A break stops no delivery."""
+        if not (check := self.ledger.key_check()):
+            return
+        self.draft.update(checked=check)
+        chain = self.ledger.chain()
+        for found in check.breaks:
+            output.say(f"{self.ledger.path}: {break_text(found, chain.number_of(found.position))}")
 
     def begin(self) -> None:
         """Record the start of this run, or of its transfer. Raise Failure."""

@@ -14,13 +14,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from roster_upload.host import atomic, locks
 from roster_upload.host.account import open_plain, read_plain
+from roster_upload.records.chain import DIGEST_KEPT, DIGESTS_KEPT, Chain, LedgerKey, Line
 from roster_upload.records.history import History
+from roster_upload.records.parts import KeyCheck
 from roster_upload.records.plain_json import plain
-from roster_upload.records.receipt import VERSION, Outcome, Receipt
+from roster_upload.records.receipt import OF_A_LINE, VERSION, Outcome, Receipt
 from roster_upload.records.schema import Misfit, moment
 
 MODE = 0o640
@@ -29,24 +31,12 @@ LAST_LINES = 20
 PRUNED_AT_ONCE = 30
 
 
-class Line(NamedTuple):
-    """A line of the file: its number, its bytes, and its JSON object, or None without one."""
-
-    number: int
-    data: bytes
-    values: dict[str, Any] | None
-
-    @property
-    def receipt(self) -> Receipt:
-        """Return the line as a receipt."""
-        return Receipt.parse(self.values or {})
-
-
 class Ledger:
     """All receipts of one feed, one JSON object a line. It holds no personal data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: LedgerKey | None = None) -> None:
         self.path = folder / "receipts.jsonl"
+        self.key = key  # None outside of the feed's units
 
     # ---- reading ---------------------------------------------------------------------------------
 
@@ -121,12 +111,18 @@ class Ledger:
 
     def first_break(self) -> int | None:
         """Return the number of the first line whose chain is broken, or None."""
-        previous = ""
-        for number, line, values in self.entries():
-            if (values or {}).get("previous") != previous:
-                return number
-            previous = (values or {}).get("continues") or hashlib.sha256(line).hexdigest()
-        return None
+        return next((line.number for _, line in self.chain().broken_links()), None)
+
+    def chain(self) -> Chain:
+        """Return the chain of the lines. Raise OSError."""
+        return Chain(self.entries())
+
+    def key_check(self) -> KeyCheck | None:
+        """Return the check of the lines with the key, or None without a key. Raise OSError."""
+        if not self.key:
+            return None
+        chain = self.chain()
+        return KeyCheck(chain.length, tuple(chain.keys(self.key)))
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -138,15 +134,17 @@ class Ledger:
         with self._opened() as out:
             descriptor = out.fileno()
             lines = self._lines()
-            whole = [line.data for line in lines if line.values is not None]
-            previous = hashlib.sha256(whole[-1]).hexdigest() if whole else ""
-            record = {**plain(receipt.to_json()), "v": VERSION, "previous": previous}
-            record.pop("torn", None)
+            whole = [line for line in lines if line.values is not None]
+            record = plain(receipt.to_json())
+            record = {name: value for name, value in record.items() if name not in OF_A_LINE}
+            record |= {"v": VERSION, "previous": whole[-1].digest if whole else ""}
             size = os.fstat(descriptor).st_size
             has_end = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
             if not has_end and lines[-1].values is None:
                 record["torn"] = True
-            line = _written(record)
+            if self.key and all(line.key != self.key.id for line in whole):
+                record["new_key"] = True
+            line = self._written(record, self.key)
             if size == 0:
                 os.fchmod(descriptor, MODE)  # independent of the umask
             out.write(line if has_end else b"\n" + line)
@@ -187,21 +185,34 @@ class Ledger:
             atomic.remove_leftovers(self.path)
             lines = self._lines()
             count = _prunable(lines, keep, now)
-            gone = [line.receipt for line in lines[:count] if line.values]
-            receipts = [receipt for receipt in gone if receipt.outcome is not Outcome.PRUNED]
-            if not receipts:
+            gone = [line for line in lines[:count] if line.values]
+            receipts = [line for line in gone if not line.is_mark]
+            if not receipts or (not self.key and any(line.key for line in lines)):
                 return 0
-            mark = {
-                "v": VERSION,
-                "outcome": Outcome.PRUNED.value,
-                "lines": sum(1 if r.lines is None else r.lines for r in gone),
-                "finished": gone[-1].finished,
-                "previous": "",
-                "continues": hashlib.sha256(lines[count - 1].data).hexdigest(),
-            }
-            data = _written(mark) + b"".join(line.data + b"\n" for line in lines[count:])
+            mark = _mark(gone, lines[count - 1].data)
+            data = self._written(mark, self._key_of_mark(lines, gone))
+            data += b"".join(line.data + b"\n" for line in lines[count:])
             atomic.replace(self.path, data, mode=MODE)
         return len(receipts)
+
+    def _key_of_mark(self, lines: Sequence[Line], gone: Sequence[Line]) -> LedgerKey | None:
+        """Return the key for the mark of a pruning, or None.
+
+        The mark vouches for what it replaces. So it has no key if that had none, or a forged one.
+        """
+        if not self.key or all(line.key != self.key.id for line in gone):
+            return None
+        entries = [line for line in lines if line.values is not None]
+        is_forged = any(found.code == "start" for found in Chain(entries).keys(self.key))
+        return None if is_forged else self.key
+
+    @staticmethod
+    def _written(record: Mapping[str, Any], key: LedgerKey | None) -> bytes:
+        """Return the line of a record, with the MAC of a key."""
+        record = {**record, "key": key.id} if key else record
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        line = text.encode()
+        return (key.sealed(line) if key else line) + b"\n"
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
@@ -220,10 +231,22 @@ def _is_usable(values: Mapping[str, Any]) -> bool:
     return is_known and (not receipt.is_sent or bool(receipt.sent_file.sha256))
 
 
-def _written(record: Mapping[str, Any]) -> bytes:
-    """Return the line of a record."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode() + b"\n"
+def _mark(gone: Sequence[Line], last: bytes) -> dict[str, Any]:
+    """Return the mark in the place of pruned lines, `last` being the bytes of the last one."""
+    receipts = [line.receipt for line in gone]
+    digests = [
+        digest for line in gone for digest in
+        (line.removed if line.is_mark else (line.digest[:DIGEST_KEPT],))
+    ]  # fmt: skip
+    return {
+        "v": VERSION,
+        "outcome": Outcome.PRUNED.value,
+        "lines": sum(1 if r.lines is None else r.lines for r in receipts),
+        "finished": receipts[-1].finished,
+        "removed": digests[-DIGESTS_KEPT:],
+        "previous": "",
+        "continues": hashlib.sha256(last).hexdigest(),
+    }
 
 
 def unfinished(records: Sequence[Receipt]) -> list[Receipt]:

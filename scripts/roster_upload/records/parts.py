@@ -103,6 +103,28 @@ class Approval(Part):
 
 
 @dataclass(frozen=True)
+class Break(Part):
+    """A place where a ledger was changed by something else than the program."""
+
+    code: str = key(
+        text,
+        "`link` (not chained to the line before), `mac` (wrong key), `no_key`, `other_key`, "
+        "`start` (the lines before were replaced)",
+        NEEDED,
+    )
+    position: int = key(whole, "lines since the feed's first one, 0 for the start", 0)
+    night: str = key(day, "night of the line")
+
+
+@dataclass(frozen=True)
+class KeyCheck(Part):
+    """The check of a ledger with its key, at the start of a run."""
+
+    lines: int = key(whole, "lines so far", NEEDED)
+    breaks: tuple[Break, ...] = key(each(Break.parse), "lines that the key does not fit", ())
+
+
+@dataclass(frozen=True)
 class Target:
     """The address of a file at the vendor."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from roster_upload.exits import Exit
 from roster_upload.records.finding import Finding
-from roster_upload.records.parts import Approval, Change, File, Notified, Remote, Waiting
+from roster_upload.records.parts import Approval, Change, File, KeyCheck, Notified, Remote, Waiting
 from roster_upload.records.plain_json import plain
 from roster_upload.records.schema import (
     day,
@@ -35,7 +35,7 @@ from roster_upload.records.schema import (
     written_keys,
 )
 
-VERSION = 2
+VERSION = 3
 EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -80,6 +80,10 @@ UNSURE = ("new", "unknown", "part")
 OF_SOURCE = (
     "the export: `path`, `bytes`, `sha256`, `modified`, `content`. One from a server also has "
     "`origin`, `name`, `after` (`removed`, `left`) and `note`. `cause` says why there is none"
+)
+OF_KEYS = (
+    "check of the ledger with its key, at the start: `lines`, `breaks` with their `code`, "
+    "`position` and `night`"
 )
 KILLED = (
     "the run of {started} was killed before its end by the system (out of memory), a signal or a "
@@ -199,6 +203,7 @@ class Receipt:
     why: str = key(text, "reason of the approval")
     lines: int | None = key(maybe(whole), "number of removed lines, in a `pruned` line", None)
     continues: str = key(text, "digest of the last pruned line")
+    checked: KeyCheck | None = key(KeyCheck.parse, OF_KEYS, None)
     previous: str = key(text, "digest of the line before")
     others: Mapping[str, Any] = field(default_factory=dict)  # keys of newer releases
 
@@ -339,13 +344,15 @@ class Receipt:
             self,
             v=VERSION,
             previous="",
-            others={name: value for name, value in self.others.items() if name != "torn"},
+            others={name: value for name, value in self.others.items() if name not in OF_A_LINE},
             outcome=Outcome.FAILED,
             exit_code=int(Exit.KILLED),
             message=KILLED.format(started=self.started, holds=holds),
         )
 
 
+# Keys of a line, beside those of its receipt: see `records.chain`.
+OF_A_LINE = ("torn", "previous", "key", "new_key", "mac")
 # Fields that are known before a run ends. A killed run has only these.
 OF_THE_BEGINNING = ("run", "feed", "district", "command", "started", "night", "deadline",
                     "in_window", "minutes_to_deadline", "source", "package", "remote", "at_vendor",

@@ -8,6 +8,7 @@ from typing import Protocol
 from roster_upload.guard.baseline import Baseline
 from roster_upload.host import atomic
 from roster_upload.records import evidence
+from roster_upload.records.chain import LedgerKey
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.receipt import Receipt
 
@@ -25,9 +26,9 @@ class Profile(Protocol):
 class State:
     """A feed's folder: its ledger, the server's profile, and the baselines of the guard."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: LedgerKey | None = None) -> None:
         self.folder = folder
-        self.ledger = Ledger(folder)
+        self.ledger = Ledger(folder, key)
 
     @property
     def profile(self) -> Path:

@@ -7,7 +7,7 @@ import functools
 import json
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from roster_upload.records.evidence import gaps
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import stamp
 from roster_upload.report.brief import brief
+from roster_upload.report.head import head
 
 # Keys of a feed's configuration that a report contains.
 SHOWN = ("feed", "district", "time_zone", "remote_host", "auth", "window_start", "deadline")
@@ -26,8 +27,17 @@ FEED_SECONDS, ALL_SECONDS, LEAST_SECONDS = 15.0, 60.0, 1.0
 Starts = Mapping[str, Mapping[str, dt.datetime]]
 
 
-def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> list[dict[str, Any]]:
-    """Return all feeds that are configured or have receipts, even if some are unreadable."""
+def collect(
+    configuration: Path,
+    state: Path,
+    nights: int,
+    starts: Starts,
+    positions: Mapping[str, int] | None = None,
+) -> list[dict[str, Any]]:
+    """Return all feeds that are configured or have receipts, even if some are unreadable.
+
+    `positions` names the line of each feed that the control node saw last.
+    """
     files = {path.stem: path for path in configuration.glob("*.toml")}
     names = {*files, *(path.parent.name for path in state.glob("*/receipts.jsonl"))}
     last_night = stamp(dt.datetime.now(dt.UTC) + dt.timedelta(days=2))[:10]
@@ -36,7 +46,10 @@ def collect(configuration: Path, state: Path, nights: int, starts: Starts) -> li
     for name in sorted(names):
         values, trouble = _configuration(files.get(name))
         seconds = min(FEED_SECONDS, max(end - time.monotonic(), LEAST_SECONDS))
-        receipts = _from_receipts(state / name, nights, last_night, seconds)
+        work = functools.partial(
+            _as_owner, state / name, nights, last_night, (positions or {}).get(name, 0)
+        )
+        receipts = _from_receipts(state / name, work, seconds)
         found.append({
             "district": receipts.pop("district", ""),
             **{key: values[key] for key in SHOWN if key in values},
@@ -76,10 +89,9 @@ def _seals(folder: Path) -> list[dict[str, object]]:
         return []
 
 
-def _from_receipts(folder: Path, nights: int, last_night: str, seconds: float) -> dict[str, Any]:
+def _from_receipts(folder: Path, work: Callable[[], bytes], seconds: float) -> dict[str, Any]:
     """Return a feed's receipts in brief. Its account, which may be compromised, wrote them."""
     try:
-        work = functools.partial(_as_owner, folder, nights, last_night)
         found = json.loads(answer_as_owner(folder, work, seconds))
     except Failure as failure:
         found = {"trouble": f"its receipts cannot be read: {failure.message}"}
@@ -90,7 +102,7 @@ def _from_receipts(folder: Path, nights: int, last_night: str, seconds: float) -
     return {"broken_at": None, **found}
 
 
-def _as_owner(folder: Path, nights: int, last_night: str) -> bytes:
+def _as_owner(folder: Path, nights: int, last_night: str, position: int) -> bytes:
     """Return a feed's receipts in brief as JSON. Run it with the rights of their owner."""
     found: dict[str, Any] = {}
     try:
@@ -98,6 +110,7 @@ def _as_owner(folder: Path, nights: int, last_night: str) -> bytes:
         history = ledger.history()
         districts = (r.district for r in reversed(history.receipts) if r.district)
         found |= {"district": next(districts, ""), "broken_at": ledger.first_break()}
+        found["chain"] = head(ledger.chain(), history, position)
         found |= brief(history, nights, last_night)
         found["trouble"] = "; ".join(gaps(folder)) or None
     except OSError as error:  # a link, a pipe, or a closed file

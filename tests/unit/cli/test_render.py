@@ -302,3 +302,18 @@ def test_a_receipt_steers_no_terminal() -> None:
     text = history_text([receipt, receipt], 14, width=400)
     assert [line for line in text.split("\n") if not line.isprintable()] == []
     assert "[link=" in text
+
+
+def test_the_keys_of_the_receipts_are_not_called_good_without_the_key() -> None:
+    told = status("maple-grove", [YESTERDAY, SENT], None)
+    chain: dict[str, Any] = {"checked": "2026-11-20T07:12:00Z", "breaks": []}
+    text = render.status_text([{**told, "chain": chain}])
+    assert text.splitlines()[-1] == (
+        "  keys       not checked here, but by the run of 2026-11-20 07:12 UTC"
+    )
+    mac = {"code": "mac", "position": 9, "line": 5, "night": "2026-11-20"}
+    link = {**mac, "code": "link"}
+    text = render.status_text([{**told, "chain": {**chain, "breaks": [link, mac]}}])
+    assert text.count("LEDGER") == 1
+    assert "LEDGER     line 5 (the night of 19 to 20 November) was changed: its key" in text
+    assert "keys" not in render.status_text([{**told, "chain": {**chain, "checked": ""}}])

@@ -104,3 +104,18 @@ def test_a_failure_of_its_own_is_told_as_such(host: Host) -> None:
         host.send()
     assert (host.last["exit_code"], host.last["outcome"]) == (Exit.INTERNAL, "failed")
     assert "Please report it" in host.last["message"]
+
+
+def test_a_run_keys_its_lines_and_records_what_was_changed(host: Host) -> None:
+    assert host.send() == Exit.OK
+    assert host.last["checked"] == {"lines": 0}
+    assert all(line.key for line in host.ledger.entries())
+    lines = host.ledger.path.read_bytes().splitlines()
+    forged = lines[-1].replace(b'"sent"', b'"stale"')
+    host.ledger.path.write_bytes(b"".join(line + b"\n" for line in [*lines[:-1], forged]))
+    host.said.clear()
+    host.send()
+    checked = host.last["checked"]
+    assert checked["lines"] == len(lines)
+    assert [found["code"] for found in checked["breaks"]] == ["mac"]
+    assert any("its key does not fit" in text for text in host.said), host.said

@@ -299,7 +299,7 @@ def test_a_receipt_is_readable_and_says_its_version(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     append(ledger, {"district": "Größe", "command": "watch", "previous": "forged"})
     text = ledger.path.read_text("utf-8")
-    assert text.startswith('{"v":2,"district":"Größe","command":"watch",')
+    assert text.startswith('{"v":3,"district":"Größe","command":"watch",')
     assert text.endswith(',"previous":""}\n')
 
 
@@ -362,7 +362,7 @@ def test_a_pruned_ledger_is_as_closed_as_before(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [ledger.path]
     mark = json.loads(ledger.path.read_text().splitlines()[0])
     assert {key: mark[key] for key in ("v", "lines", "finished", "previous")} == {
-        "v": 2, "lines": 2, "finished": "2026-11-02T07:15:00Z", "previous": ""
+        "v": 3, "lines": 2, "finished": "2026-11-02T07:15:00Z", "previous": ""
     }  # fmt: skip
 
 
