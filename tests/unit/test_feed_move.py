@@ -15,6 +15,8 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
+import yaml
+from roster_upload.records.evidence import LEARNING
 from unit.test_feed_bundle import ROOT, feed_bundle
 
 FEED = "elm"
@@ -280,3 +282,11 @@ def test_a_key_that_is_none_is_no_option_of_age(move: Move) -> None:
     for recipient in ("", "-R/etc/shadow", "age1x\n", "ssh-ed25519 AAAA"):
         with pytest.raises(move.old.module.Trouble, match="no key of age"):
             move.old.step("pack", recipient=recipient)
+
+
+def test_what_changes_the_state_stays_where_a_feed_is_not_at_home(move: Move) -> None:
+    role = ROOT / "roles/roster_upload"
+    units = yaml.safe_load((role / "vars/main.yml").read_text())["__roster_upload_units"]
+    assert {unit["command"] for unit in units if unit.get("stays")} == {*LEARNING}
+    away = f"{move.new.module.MOVES}/away/%i".removeprefix(str(move.new.root))
+    assert f"AssertPathExists=!{away}\n" in (role / "templates/unit.service.j2").read_text()
