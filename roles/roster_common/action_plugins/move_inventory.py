@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 from roster_fleet import inventory, relocation, vault
 from roster_fleet.onboard import writing
+from roster_fleet.status.witness import Witness
 
 DOCUMENTATION = r"""
 module: move_inventory
@@ -21,7 +22,7 @@ description:
   - Moves the entries of feeds from the files of one host to those of another. An entry also gets
     what the old host and its groups say of the feed, where the new ones say otherwise. All other
     lines stay as they are.
-  - Moves the feeds' vault files.
+  - Moves the feeds' vault files, and copies the heads of their receipts.
   - Changes nothing where an entry cannot be edited. The note then says why.
 options:
   sources:
@@ -50,6 +51,10 @@ options:
     description: The folder with the vault files of the new host.
     type: path
     required: true
+  heads:
+    description: The folder with the heads of the feeds' receipts, as C(roster_status_heads).
+    type: path
+    required: true
 attributes:
   check_mode:
     support: full
@@ -66,7 +71,7 @@ note:
 """
 
 TEXTS = {name: {"type": "str", "required": True} for name in ("old", "new")}
-PATHS = {name: {"type": "path", "required": True} for name in ("old_vaults", "new_vaults")}
+PATHS = {name: {"type": "path", "required": True} for name in ("old_vaults", "new_vaults", "heads")}
 LISTS = {
     name: {"type": "list", "elements": "str", "required": True} for name in ("sources", "feeds")
 }
@@ -80,15 +85,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(argument_spec={**TEXTS, **PATHS, **LISTS})
         folder = inventory.folder_of(args["sources"])
-        homes = [Path(args[name]) for name in PATHS]
-        moved = relocation.Moved(args["feeds"], args["old"], args["new"], *homes)
+        old, new, heads = (Path(args[name]) for name in PATHS)
+        moved = relocation.Moved(args["feeds"], args["old"], args["new"], old, new)
         is_check = self._task.check_mode
         try:
             secrets = vault.keys_of(self._loader, folder).secrets if folder else []
             plan = relocation.make_plan(folder, moved, secrets, is_check=is_check)
             if not is_check:
+                for feed in args["feeds"]:
+                    Witness(heads).carry(args["old"], args["new"], feed)
                 writing.write(plan.files)
-        except (vault.VaultError, OSError, AnsibleError) as error:
+        except (vault.VaultError, OSError, ValueError, AnsibleError) as error:
             raise AnsibleActionFail(
                 f"{error}\nThe feeds have moved, and the inventory stays as it was. Move their "
                 "entries and vault files by hand"
