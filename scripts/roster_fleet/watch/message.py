@@ -55,12 +55,19 @@ def of_failure(scene: Scene, troubles: Sequence[str]) -> Message:
     """Return the message of a run of the watch that failed."""
     parts = [
         "The watch could not do its work, so a red district may go unnoticed.",
-        *(f"Cause: {text}" for text in troubles),
+        *_causes(troubles),
         "Next step: run status.yml on the control node and correct what it reports.",
         _origin(scene),
     ]
     values = {"kind": "watch-failure", "inventory": scene.inventory, "troubles": [*troubles]}
     return _message(f"{scene.inventory}: the watch failed", parts, "failure", values)
+
+
+def _causes(troubles: Sequence[str]) -> Iterator[str]:
+    for text in troubles[:LISTED]:
+        yield f"Cause: {text}"
+    if len(troubles) > LISTED:
+        yield f"And {len(troubles) - LISTED:,} more. The watch's output lists all."
 
 
 def _message(title: str, parts: Sequence[str], kind: str, values: dict[str, Any]) -> Message:

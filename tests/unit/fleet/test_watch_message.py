@@ -28,6 +28,13 @@ def test_many_resolved_ones_are_counted_too() -> None:
     assert made.body.split("\n\n")[0].endswith("district 19 and 2 more")
 
 
+def test_many_causes_of_a_failure_are_bounded() -> None:
+    """Thousands of districts may each have a channel that does not work."""
+    made = message.of_failure(SCENE, [f"slack ({n}) is down" for n in range(message.LISTED + 4)])
+    assert made.body.count("Cause: ") == message.LISTED
+    assert "And 4 more. The watch's output lists all." in made.body
+
+
 def test_new_and_resolved_are_one_message() -> None:
     made = message.of_news(News([RED], {"roster-2/": "roster-2"}), SCENE)
     assert (made.title, made.kind) == ("mine: 1 district red", "failure")
