@@ -78,9 +78,11 @@ class Checkout:
         folder: str = ".",
         path: str = "scripts/setup",
         python: str = "",
+        is_activated: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run scripts/setup by a path, in a folder of the checkout."""
-        environment = {"PATH": str(self.programs), "PYTHON": python}
+        own = f"{self.root / '.venv' / 'bin'}:" * (2 * is_activated)
+        environment = {"PATH": f"{own}{self.programs}", "PYTHON": python}
         return subprocess.run(
             [*shell, path, *words], cwd=self.root / folder, env=environment,
             capture_output=True, text=True, check=False,
@@ -201,7 +203,10 @@ def test_an_environment_stays_until_you_name_another_python(tmp_path: Path) -> N
     checkout = Checkout(tmp_path)
     checkout.python("of-the-system", 11)
     assert checkout.chosen() == "3.11"
-    advice = "Install Python 3.12 or newer, and run: PYTHON=python3.13 scripts/setup"
+    # Debian 12 has none, so a command to install one would be of no use there.
+    advice = (
+        'There is no newer one here. The way to one is in docs/control-nodes.md, "Which Python"'
+    )
     assert checkout.setup().stderr.endswith(f"until October 2027. {advice}\n")
 
     checkout.python("python3.12", 12)
@@ -225,6 +230,36 @@ def test_new_packages_are_installed_for_the_preferred_python(tmp_path: Path) -> 
     assert checkout.chosen() == "3.11"
     checkout.python("python3.13", 13)
     (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
+    assert checkout.chosen() == "3.13"
+
+
+@pytest.mark.parametrize("name", ["", "python3.13"])
+def test_an_active_environment_does_not_make_its_successor(tmp_path: Path, name: str) -> None:
+    """Operators activate it in each terminal. Its Python vanishes with it."""
+    checkout = Checkout(tmp_path)
+    checkout.python("of-the-system", 11)
+    checkout.python("python3.13", 13)
+    assert checkout.chosen() == "3.13"
+    (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
+    for program in ("python3", "python3.13"):
+        (checkout.root / ".venv" / "bin" / program).symlink_to("python")
+    done = checkout.setup(python=name, is_activated=True)
+    assert done.returncode == 0, done.stderr
+    assert "Python 3.13.0" in (checkout.root / ".venv" / "stamp").read_text()
+    assert checkout.setup(python=name, is_activated=True).stderr == ""
+
+
+def test_a_named_python_without_venv_leaves_the_environment(checkout: Checkout) -> None:
+    assert checkout.chosen() == "3.13"
+    checkout.python("python3.14", 14, has_venv=False)
+    # As on Debian, whose package is for its own Python.
+    for program in ("apt-get", "id"):
+        path = checkout.programs / program
+        path.write_text(f"#!{shutil.which('sh')}\necho 0\n")
+        path.chmod(0o755)
+    done = checkout.setup(python="python3.14")
+    assert done.returncode == 1
+    assert "python3.14 lacks the module venv" in done.stderr
     assert checkout.chosen() == "3.13"
 
 
