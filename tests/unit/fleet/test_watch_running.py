@@ -187,5 +187,5 @@ def test_a_playbook_is_run_in_the_operators_folder(tmp_path: Path) -> None:
     assert path.split(os.pathsep)[0] == str(programs)
     assert words == [
         str(folder / "playbooks/status.yml"), "-i", "inventories/mine",
-        "-e", '{"roster_status_notify": true}',
+        "-e", '{"roster_status_notify": true, "roster_status_fail": false}',
     ]  # fmt: skip
