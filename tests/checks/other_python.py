@@ -1,4 +1,4 @@
-"""Run a part of the scenarios with the other Python, whose lock has another ansible-core.
+"""Run a part of the scenarios with the other Python, which gets another ansible-core.
 
     python tests/checks/other_python.py
 
