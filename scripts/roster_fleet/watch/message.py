@@ -18,6 +18,7 @@ from roster_upload.terminal.printable import printable, printable_lines
 from roster_fleet.watch.news import Entry, News
 
 LISTED = 20
+VALUED = 1000  # entries for programs, since servers refuse what is longer than some MB
 SILENT_ALL = (
     "No host answered. If the hosts are on, look at the network of this control node first."
 )
@@ -44,9 +45,10 @@ def of_news(news: News, scene: Scene) -> Message:
         {
             "kind": "watch",
             "inventory": scene.inventory,
-            "red": [_values(entry) for entry in news.new if not entry.is_silent],
-            "silent": [_values(entry) for entry in news.new if entry.is_silent],
-            "resolved": list(news.resolved.values()),
+            "red": [_values(entry) for entry in news.new[:VALUED] if not entry.is_silent],
+            "silent": [_values(entry) for entry in news.new[:VALUED] if entry.is_silent],
+            "resolved": list(news.resolved.values())[:VALUED],
+            "omitted": max(len(news.new) - VALUED, 0) + max(len(news.resolved) - VALUED, 0),
         },
     )
 

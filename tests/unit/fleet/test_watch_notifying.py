@@ -59,6 +59,13 @@ def test_one_message_names_all_that_is_red_and_silent() -> None:
     assert set(state.told) == {"roster-1/elm", "roster-2/oak", "roster-3/"}
 
 
+def test_a_single_silent_host_does_not_blame_the_control_node() -> None:
+    post = Post()
+    notifying.notify([GONE], State(), [GONE.host], lambda *_: ["json://a"], SCENE, post)
+    [(_, _, body, _)] = post.sent
+    assert "No host answered" not in body
+
+
 def test_channels_are_notified_beside_each_other() -> None:
     """Each of thousands of districts may have a channel of its own that takes its full time."""
     both = threading.Barrier(2, timeout=20)

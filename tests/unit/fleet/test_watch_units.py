@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
-from roster_fleet.watch import units
+from roster_fleet.watch import running, units
 from roster_fleet.watch.units import Watch
 
 WATCH = Watch(
@@ -24,7 +25,13 @@ def test_the_service_runs_the_watch_in_the_operators_folder() -> None:
         '"--at" "09:15"'
     ) in lines
     assert "Wants=network-online.target" in lines
+    assert "UMask=0077" in lines  # of the page and the reports
     assert "network-online" not in units.service(WATCH, is_system=False)  # no user has it
+
+
+def test_a_run_that_hangs_is_reported_before_systemd_ends_it() -> None:
+    [hours] = re.findall(r"^TimeoutStartSec=(\d+)h$", units.service(WATCH, is_system=True), re.M)
+    assert 60 * int(hours) > 1.2 * running.MINUTES
 
 
 @pytest.mark.parametrize(
