@@ -25,7 +25,10 @@ NO_PAGE = "status.yml asked no host. Does {inventory} have hosts in district_hos
 ENDED = "status.yml ended with code {code}"
 HUNG = "status.yml did not end within {minutes} minutes, so the watch stopped it"
 UNTOLD = "nobody could be notified of this"
-MINUTES = 120  # of a playbook. A run that hangs must not keep the next day from its own
+STATUS, FAILURE = "status", "shared/watch_failure"  # the playbooks
+# A run that hangs must not keep the next day from its own. What makes it hang, such as a script
+# for the inventory, may do the same to the second playbook.
+MINUTES = {STATUS: 120, FAILURE: 20}
 STOPPED = 124  # the exit code of a playbook that was stopped, as that of timeout(1)
 GRACE = 10  # seconds from the first signal to the last
 
@@ -58,7 +61,7 @@ def _watch(own: Outputs, inventory: str, play: Play) -> int:
     """Run status.yml. Notify of its failure. Return the exit code."""
     before, today = memory.load(own.folder), dt.datetime.now(dt.UTC).date().isoformat()
     memory.save(own.folder, replace(before, troubles=()))
-    code = play("status")
+    code = play(STATUS)
     after = memory.load(own.folder)
     if code == 0 and after.ran != before.ran:
         return 0
@@ -66,7 +69,7 @@ def _watch(own: Outputs, inventory: str, play: Play) -> int:
     memory.save(own.folder, replace(after, troubles=troubles))
     for text in troubles:
         _says(text, sys.stderr)
-    play("shared/watch_failure")
+    play(FAILURE)
     if memory.load(own.folder).failed < today:  # without hosts, the playbook ends well
         _says(UNTOLD, sys.stderr)
     return code or 1
@@ -75,7 +78,7 @@ def _watch(own: Outputs, inventory: str, play: Play) -> int:
 def _trouble(code: int, inventory: str) -> str:
     """Return how a run failed that ended with this code."""
     if code == STOPPED:
-        return HUNG.format(minutes=MINUTES)
+        return HUNG.format(minutes=MINUTES[STATUS])
     return ENDED.format(code=code) if code else NO_PAGE.format(inventory=inventory)
 
 
@@ -109,7 +112,7 @@ def player(folder: Path, checkout: Path, inventory: str) -> Play:
             folder / "playbooks" / f"{playbook}.yml",
             *("-i", inventory, "-e", NOTIFY),
         )
-        return bounded(words, folder, environment, 60 * MINUTES)
+        return bounded(words, folder, environment, 60 * MINUTES[playbook])
 
     return play
 
