@@ -18,6 +18,7 @@ TOOLS = (
     "dirname",
     "find",
     "mkdir",
+    "mv",
     "rm",
     "sh",
     "ssh",
@@ -25,7 +26,7 @@ TOOLS = (
 )  # POSIX's own, and ssh
 SYSTEM = "/usr/bin/python3"
 # What a Python does for scripts/setup. `-m venv .venv` makes what a real one leaves, and pip
-# does nothing.
+# does nothing, or fails without a network.
 PYTHON = """\
 #!{sh}
 run="import sys; sys.version_info = (3, {minor}, 0); exec"
@@ -34,6 +35,7 @@ case "$1 $2" in
     mkdir -p .venv/bin && cp "$0" .venv/bin/python
     echo "VIRTUAL_ENV='$PWD/.venv'" >.venv/bin/activate
     ;;
+-m\\ pip) [ ! -e offline ] ;;
 --version*) echo "Python 3.{minor}.0" ;;
 *ensurepip*) exit {no_venv:d} ;;
 -c*) shift && exec {real} -c "$run(sys.argv.pop(1))" "$@" ;;
@@ -165,6 +167,7 @@ def test_an_old_python_is_refused_with_the_way_out(checkout: Checkout) -> None:
         done = checkout.setup(python=python)
         assert done.returncode == 1
         assert "PYTHON=python3.13 scripts/setup" in done.stderr
+    assert "missing does not run, or is older than" in checkout.setup(python="missing").stderr
 
 
 @pytest.mark.parametrize(
@@ -261,6 +264,47 @@ def test_a_named_python_without_venv_leaves_the_environment(checkout: Checkout) 
     assert done.returncode == 1
     assert "python3.14 lacks the module venv" in done.stderr
     assert checkout.chosen() == "3.13"
+
+
+def test_without_a_network_the_old_environment_stays(checkout: Checkout) -> None:
+    """Otherwise a failed upgrade would end all playbooks, and the watch."""
+    assert checkout.chosen() == "3.13"
+    (checkout.root / ".venv" / "mine").touch()
+    (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
+    offline = checkout.root / "offline"
+    offline.touch()
+    done = checkout.setup()
+    assert done.returncode == 1
+    assert "could not be installed. The reason is above. The .venv from before stays" in done.stderr
+    kept = sorted(path.name for path in checkout.root.glob(".venv*/mine"))
+    assert kept == ["mine"]
+    assert (checkout.root / ".venv" / "mine").exists()
+    offline.unlink()
+    assert checkout.chosen() == "3.13"
+    assert not list(checkout.root.glob(".venv*/mine"))
+
+
+def test_an_environment_whose_upgrade_was_killed_comes_back(checkout: Checkout) -> None:
+    assert checkout.chosen("--dev") == "3.13"
+    (checkout.root / ".venv").rename(checkout.root / ".venv.before")
+    (checkout.root / ".venv").mkdir()
+    assert checkout.setup().stderr == ""
+    assert not (checkout.root / ".venv.before").exists()
+    assert (checkout.root / ".venv" / "dev").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--help"], 0, "scripts/setup --dev"),
+        (["--devel"], 1, "setup: unknown argument --devel"),
+        (["--dev", "now"], 1, "setup: unknown argument now"),
+    ],
+)
+def test_arguments_are_checked(checkout: Checkout, words: list[str], code: int, said: str) -> None:
+    done = checkout.setup(*words)
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
+    assert not (checkout.root / ".venv").exists()
 
 
 def test_the_checks_make_the_same_environment(
