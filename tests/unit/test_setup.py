@@ -90,9 +90,9 @@ class Checkout:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    def chosen(self, *words: str, **how: str) -> str:
+    def chosen(self, *words: str, python: str = "") -> str:
         """Run scripts/setup. Return the version of Python in the environment."""
-        done = self.setup(*words, **how)
+        done = self.setup(*words, python=python)
         assert done.returncode == 0, done.stderr
         stamp = (self.root / ".venv" / "stamp").read_text()
         return stamp.split(" ")[1].removesuffix(".0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from roster_upload.notify.channels import apprise
@@ -47,7 +48,7 @@ def notify(
     groups = _groups(channels)
     made = [message.of_news(_part(news, keys), scene) for keys in groups.values()]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        failures = pool.map(lambda *group: _deliver(*group, send), groups, made)
+        failures = pool.map(_deliver, groups, made, repeat(send))
     for (addresses, keys), failed in zip(groups.items(), failures, strict=True):
         troubles += failed
         if len(failed) < len(addresses):
