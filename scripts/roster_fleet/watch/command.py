@@ -184,7 +184,7 @@ def refuse_other_watch(path: Path, watch: Watch) -> None:
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     place = next((line for line in lines if line.startswith(units.FOLDER)), "")
     folder = Path(place.removeprefix(units.FOLDER).replace("%%", "%"))
-    if place and folder != watch.folder and folder.is_dir():
+    if place and folder.is_dir() and not folder.samefile(watch.folder):
         raise WatchError(
             f"{path} belongs to {folder}. Remove it there first, with scripts/watch remove"
         )

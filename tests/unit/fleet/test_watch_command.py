@@ -160,6 +160,15 @@ def test_the_units_of_a_folder_that_was_moved_are_taken_over(
 
 
 @pytest.mark.parametrize("action", ["install", "remove"])
+def test_a_folder_may_be_reached_by_another_path(
+    action: str, folder: Path, machine: Machine, tmp_path: Path
+) -> None:
+    watch(folder, "install")
+    (tmp_path / "link").symlink_to(folder)
+    assert watch(tmp_path / "link", action) == 0
+
+
+@pytest.mark.parametrize("action", ["install", "remove"])
 def test_an_inventory_of_nearly_the_same_name_stays(
     action: str, folder: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
