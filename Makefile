@@ -56,4 +56,4 @@ lock: ## resolve the control node's packages again
 
 clean: ## remove the lab, the packages and all by-products
 	scripts/lab down
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
+	rm -rf .venv .venv.before build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible

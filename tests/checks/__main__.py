@@ -347,7 +347,7 @@ def arguments() -> argparse.Namespace:
         "--minutes",
         type=float,
         metavar="N",
-        help="fail if it takes longer than on a machine that does nothing else",
+        help="fail if it takes longer, without the CPU time of other programs",
     )
     given = parser.parse_args()
     if unknown := set(given.parts) - set(names):

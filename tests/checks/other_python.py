@@ -1,4 +1,4 @@
-"""Run a part of the scenarios with the other Python, whose lock has another ansible-core.
+"""Run a part of the scenarios with the other Python, which gets another ansible-core.
 
     python tests/checks/other_python.py
 
@@ -44,7 +44,10 @@ class Python(NamedTuple):
 def asked(path: Path) -> Python | None:
     """Return an interpreter. A shim of pyenv may exist and not run: then return None."""
     code = "import sys; print(*sys.version_info[:3])"
-    done = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+    except OSError:  # a link to what was removed, or a program of another processor
+        return None
     numbers = re.fullmatch(r"(\d+) (\d+) (\d+)\n", done.stdout)
     if done.returncode or not numbers:
         return None

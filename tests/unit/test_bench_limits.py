@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench import fleet, provision
+from bench import districts, fleet, provision
 from bench.cost import NO_CHANGE, Cost
 
 SMALL = Cost(wall=10, cpu=2)
@@ -41,3 +41,22 @@ def test_a_fleet(
     monkeypatch.setattr(fleet, "measure", lambda *_: (site, SMALL))
     assert fleet.curve(HOSTS, "inventory", 1) is is_kept
     assert ("OVER" in capsys.readouterr().out) is not is_kept
+
+
+@pytest.mark.parametrize(
+    ("over", "code"), [({}, 0), ({"wall": 61}, 1), ({"cpu": 17}, 1), ({"memory": 1001}, 1)]
+)
+def test_5000_districts(
+    over: dict[str, float], code: int,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def measure(*words: str) -> districts.Measured:
+        found = {"wall": 1, "cpu": 1, "memory": 1} | (over if "validate" in words else {})
+        return districts.Measured(Cost(found["wall"], found["cpu"]), found["memory"])
+
+    monkeypatch.setattr(districts, "measure", measure)
+    monkeypatch.setattr(districts, "write", lambda *_: "inventory")
+    monkeypatch.setattr("sys.argv", ["districts"])
+    monkeypatch.setenv("PATH", "")
+    assert districts.main() == code
+    assert capsys.readouterr().out.count("OVER") == code

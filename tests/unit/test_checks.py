@@ -167,6 +167,23 @@ def test_the_work_of_others_counts_in_no_limit(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
+    ("log", "code"), [("", 0), ("lab: the containers used 1000000 s of CPU time", 1)]
+)
+def test_the_limit_counts_this_runs_work_and_its_containers(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, log: str, code: int
+) -> None:
+    """The processors have worked for a week meanwhile: for others, or for the labs."""
+    shutil.rmtree(runner.CHECKOUT)
+    worked = iter([0, 1_000_000])
+    monkeypatch.setattr(runner, "PARTS", [part("unit", f"print({log!r})", in_copy=False)])
+    monkeypatch.setattr(runner, "busy", lambda: next(worked))
+    monkeypatch.setattr(runner, "copy_checkout", Path.mkdir)
+    monkeypatch.setattr(runner, "CHECKOUT", runner.FOLDER / "checkout")
+    monkeypatch.setattr(sys, "argv", ["checks", "--minutes=0"])
+    assert runner.main() == code
+
+
+@pytest.mark.parametrize(
     ("minutes", "settings", "told", "code"),
     [
         ("1", ["same", "same"], "0 passed, 0 failed, 0 skipped", 0),

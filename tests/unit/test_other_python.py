@@ -62,6 +62,8 @@ def test_without_one_the_part_is_skipped_with_its_reason(
 ) -> None:  # fmt: skip
     """A shim of pyenv exists and does not run."""
     install("bin/python3.11", "3 11 2")
+    (install("pyenv/versions/3.12.2/bin/gone", "") / "../python3").resolve().symlink_to("/nowhere")
+    install("pyenv/versions/3.13.2/bin/python3", "3 13 2").write_text("of another processor")
     install("bin/python3.13", "'pyenv: command not found' >&2; exit 127")
     if IS_NEWER:
         install("bin/python3.11", "3 13 0")

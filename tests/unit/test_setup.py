@@ -18,6 +18,7 @@ TOOLS = (
     "dirname",
     "find",
     "mkdir",
+    "mv",
     "rm",
     "sh",
     "ssh",
@@ -25,7 +26,7 @@ TOOLS = (
 )  # POSIX's own, and ssh
 SYSTEM = "/usr/bin/python3"
 # What a Python does for scripts/setup. `-m venv .venv` makes what a real one leaves, and pip
-# does nothing.
+# does nothing, or fails without a network.
 PYTHON = """\
 #!{sh}
 run="import sys; sys.version_info = (3, {minor}, 0); exec"
@@ -34,6 +35,7 @@ case "$1 $2" in
     mkdir -p .venv/bin && cp "$0" .venv/bin/python
     echo "VIRTUAL_ENV='$PWD/.venv'" >.venv/bin/activate
     ;;
+-m\\ pip) [ ! -e offline ] ;;
 --version*) echo "Python 3.{minor}.0" ;;
 *ensurepip*) exit {no_venv:d} ;;
 -c*) shift && exec {real} -c "$run(sys.argv.pop(1))" "$@" ;;
@@ -78,17 +80,19 @@ class Checkout:
         folder: str = ".",
         path: str = "scripts/setup",
         python: str = "",
+        is_activated: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run scripts/setup by a path, in a folder of the checkout."""
-        environment = {"PATH": str(self.programs), "PYTHON": python}
+        own = f"{self.root / '.venv' / 'bin'}:" * (2 * is_activated)
+        environment = {"PATH": f"{own}{self.programs}", "PYTHON": python}
         return subprocess.run(
             [*shell, path, *words], cwd=self.root / folder, env=environment,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    def chosen(self, *words: str, **how: str) -> str:
+    def chosen(self, *words: str, python: str = "") -> str:
         """Run scripts/setup. Return the version of Python in the environment."""
-        done = self.setup(*words, **how)
+        done = self.setup(*words, python=python)
         assert done.returncode == 0, done.stderr
         stamp = (self.root / ".venv" / "stamp").read_text()
         return stamp.split(" ")[1].removesuffix(".0")
@@ -163,6 +167,7 @@ def test_an_old_python_is_refused_with_the_way_out(checkout: Checkout) -> None:
         done = checkout.setup(python=python)
         assert done.returncode == 1
         assert "PYTHON=python3.13 scripts/setup" in done.stderr
+    assert "missing does not run, or is older than" in checkout.setup(python="missing").stderr
 
 
 @pytest.mark.parametrize(
@@ -201,7 +206,10 @@ def test_an_environment_stays_until_you_name_another_python(tmp_path: Path) -> N
     checkout = Checkout(tmp_path)
     checkout.python("of-the-system", 11)
     assert checkout.chosen() == "3.11"
-    advice = "Install Python 3.12 or newer, and run: PYTHON=python3.13 scripts/setup"
+    # Debian 12 has none, so a command to install one would be of no use there.
+    advice = (
+        'There is no newer one here. The way to one is in docs/control-nodes.md, "Which Python"'
+    )
     assert checkout.setup().stderr.endswith(f"until October 2027. {advice}\n")
 
     checkout.python("python3.12", 12)
@@ -226,6 +234,77 @@ def test_new_packages_are_installed_for_the_preferred_python(tmp_path: Path) -> 
     checkout.python("python3.13", 13)
     (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
     assert checkout.chosen() == "3.13"
+
+
+@pytest.mark.parametrize("name", ["", "python3.13"])
+def test_an_active_environment_does_not_make_its_successor(tmp_path: Path, name: str) -> None:
+    """Operators activate it in each terminal. Its Python vanishes with it."""
+    checkout = Checkout(tmp_path)
+    checkout.python("of-the-system", 11)
+    checkout.python("python3.13", 13)
+    assert checkout.chosen() == "3.13"
+    (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
+    for program in ("python3", "python3.13"):
+        (checkout.root / ".venv" / "bin" / program).symlink_to("python")
+    done = checkout.setup(python=name, is_activated=True)
+    assert done.returncode == 0, done.stderr
+    assert "Python 3.13.0" in (checkout.root / ".venv" / "stamp").read_text()
+    assert checkout.setup(python=name, is_activated=True).stderr == ""
+
+
+def test_a_named_python_without_venv_leaves_the_environment(checkout: Checkout) -> None:
+    assert checkout.chosen() == "3.13"
+    checkout.python("python3.14", 14, has_venv=False)
+    # As on Debian, whose package is for its own Python.
+    for program in ("apt-get", "id"):
+        path = checkout.programs / program
+        path.write_text(f"#!{shutil.which('sh')}\necho 0\n")
+        path.chmod(0o755)
+    done = checkout.setup(python="python3.14")
+    assert done.returncode == 1
+    assert "python3.14 lacks the module venv" in done.stderr
+    assert checkout.chosen() == "3.13"
+
+
+def test_without_a_network_the_old_environment_stays(checkout: Checkout) -> None:
+    """Otherwise a failed upgrade would end all playbooks, and the watch."""
+    assert checkout.chosen() == "3.13"
+    (checkout.root / ".venv" / "mine").touch()
+    (checkout.root / "requirements" / "control.txt").write_text("# of the next release\n")
+    offline = checkout.root / "offline"
+    offline.touch()
+    done = checkout.setup()
+    assert done.returncode == 1
+    assert "could not be installed. The reason is above. The .venv from before stays" in done.stderr
+    kept = sorted(path.name for path in checkout.root.glob(".venv*/mine"))
+    assert kept == ["mine"]
+    assert (checkout.root / ".venv" / "mine").exists()
+    offline.unlink()
+    assert checkout.chosen() == "3.13"
+    assert not list(checkout.root.glob(".venv*/mine"))
+
+
+def test_an_environment_whose_upgrade_was_killed_comes_back(checkout: Checkout) -> None:
+    assert checkout.chosen("--dev") == "3.13"
+    (checkout.root / ".venv").rename(checkout.root / ".venv.before")
+    (checkout.root / ".venv").mkdir()
+    assert checkout.setup().stderr == ""
+    assert not (checkout.root / ".venv.before").exists()
+    assert (checkout.root / ".venv" / "dev").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--help"], 0, "scripts/setup --dev"),
+        (["--devel"], 1, "setup: unknown argument --devel"),
+        (["--dev", "now"], 1, "setup: unknown argument now"),
+    ],
+)
+def test_arguments_are_checked(checkout: Checkout, words: list[str], code: int, said: str) -> None:
+    done = checkout.setup(*words)
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
+    assert not (checkout.root / ".venv").exists()
 
 
 def test_the_checks_make_the_same_environment(

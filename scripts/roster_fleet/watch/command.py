@@ -75,9 +75,13 @@ def time_of_day(text: str) -> str:
 def main(arguments: Sequence[str] | None = None, called: Path | None = None) -> int:
     """Run the command. `called` is the script's path. Return the exit code."""
     given = parser().parse_args(arguments)
-    folder = (called or CHECKOUT / "scripts" / "watch").absolute().parents[1]
+    # Links stay as they are, since an operator's scripts/ is one. systemd takes no "..".
+    script = os.path.abspath(called or CHECKOUT / "scripts" / "watch")  # noqa: PTH100
+    folder = Path(script).parents[1]
     try:
         inventory = given.inventory or only_inventory(folder)
+        if given.action != "remove":
+            require(folder, inventory)
         own = outputs.of([str(folder / inventory)], folder / "ansible.cfg")
         if given.action == "run":
             play = running.player(folder, CHECKOUT, inventory)
@@ -96,9 +100,22 @@ def only_inventory(folder: Path) -> str:
     """Return the single inventory of a folder. Raise WatchError."""
     names = Folder(folder, CHECKOUT).inventories()
     if len(names) != 1:
-        known = ", ".join(names) or "none"
-        raise WatchError(f"name the inventory: -i inventories/NAME. {folder} has: {known}")
+        raise WatchError(known_inventories(folder))
     return f"{outputs.INVENTORIES}/{names[0]}"
+
+
+def require(folder: Path, inventory: str) -> None:
+    """Raise WatchError if there is no such inventory."""
+    if not (folder / inventory).exists():
+        raise WatchError(f"there is no {folder / inventory}. {known_inventories(folder)}")
+
+
+def known_inventories(folder: Path) -> str:
+    """Return how to name an inventory, and which there are."""
+    known = ", ".join(Folder(folder, CHECKOUT).inventories()) or "none"
+    place = f" Run scripts/watch in your own folder ({CHECKOUT} is the checkout)."
+    is_checkout = folder.resolve() == CHECKOUT
+    return f"name the inventory: -i inventories/NAME. {folder} has: {known}.{place * is_checkout}"
 
 
 def install(watch: Watch) -> int:
@@ -110,8 +127,8 @@ def install(watch: Watch) -> int:
     is_system = home == units.SYSTEM_UNITS
     text = units.service(watch, is_system=is_system)
     path = home / f"{watch.unit}.service"
-    if path.exists() and not is_of(path.read_text("utf-8"), watch):
-        raise WatchError(f"{path} belongs to another folder. Remove it there: scripts/watch remove")
+    refuse_other_watch(path, watch)
+    systemctl("daemon-reload")  # fails before anything is written if systemd does not answer
     home.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.with_suffix(".timer").write_text(units.timer(watch), encoding="utf-8")
@@ -148,7 +165,11 @@ def owner_of(path: Path) -> int:
 
 def first_run(watch: Watch) -> int:
     """Run the installed service once, in its own surroundings. Return the exit code."""
-    print(f"watch: installed {watch.unit}.timer. Its first run may take a while", flush=True)
+    print(
+        f"watch: installed {watch.unit}.timer, which runs daily at {watch.at} UTC. The first run "
+        "begins now and may take a while",
+        flush=True,
+    )
     done = systemctl("start", f"{watch.unit}.service", check=False)
     journal = f"journalctl {'' if os.getuid() == 0 else '--user '}-u {watch.unit}"
     if done:
@@ -158,9 +179,20 @@ def first_run(watch: Watch) -> int:
     return 0
 
 
-def is_of(text: str, watch: Watch) -> bool:
-    """Return whether a service's text belongs to the same folder."""
-    return text.splitlines().count(f"WorkingDirectory={str(watch.folder).replace('%', '%%')}") == 1
+def refuse_other_watch(path: Path, watch: Watch) -> None:
+    """Raise WatchError if a service belongs to another folder that exists, or inventory."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    place = next((line for line in lines if line.startswith(units.FOLDER)), "")
+    folder = Path(place.removeprefix(units.FOLDER).replace("%%", "%"))
+    if place and folder.is_dir() and not folder.samefile(watch.folder):
+        raise WatchError(
+            f"{path} belongs to {folder}. Remove it there first, with scripts/watch remove"
+        )
+    if place and units.described(watch) not in lines:
+        raise WatchError(
+            f"{path} belongs to another inventory, whose name differs by special characters only. "
+            "Rename one of them"
+        )
 
 
 def remove(watch: Watch) -> int:
@@ -169,8 +201,7 @@ def remove(watch: Watch) -> int:
     if not path.exists():
         print(f"watch: {watch.unit} is not installed. Nothing is to do")
         return 0
-    if not is_of(path.read_text("utf-8"), watch):
-        raise WatchError(f"{path} belongs to another folder. Run scripts/watch remove there")
+    refuse_other_watch(path, watch)
     systemctl("disable", "--now", f"{watch.unit}.timer")
     path.unlink()
     path.with_suffix(".timer").unlink(missing_ok=True)

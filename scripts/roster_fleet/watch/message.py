@@ -18,6 +18,7 @@ from roster_upload.terminal.printable import printable, printable_lines
 from roster_fleet.watch.news import Entry, News
 
 LISTED = 20
+VALUED = 1000  # entries for programs, since servers refuse what is longer than some MB
 SILENT_ALL = (
     "No host answered. If the hosts are on, look at the network of this control node first."
 )
@@ -44,9 +45,10 @@ def of_news(news: News, scene: Scene) -> Message:
         {
             "kind": "watch",
             "inventory": scene.inventory,
-            "red": [_values(entry) for entry in news.new if not entry.is_silent],
-            "silent": [_values(entry) for entry in news.new if entry.is_silent],
-            "resolved": list(news.resolved.values()),
+            "red": [_values(entry) for entry in news.new[:VALUED] if not entry.is_silent],
+            "silent": [_values(entry) for entry in news.new[:VALUED] if entry.is_silent],
+            "resolved": list(news.resolved.values())[:VALUED],
+            "omitted": max(len(news.new) - VALUED, 0) + max(len(news.resolved) - VALUED, 0),
         },
     )
 
@@ -55,12 +57,19 @@ def of_failure(scene: Scene, troubles: Sequence[str]) -> Message:
     """Return the message of a run of the watch that failed."""
     parts = [
         "The watch could not do its work, so a red district may go unnoticed.",
-        *(f"Cause: {text}" for text in troubles),
+        *_causes(troubles),
         "Next step: run status.yml on the control node and correct what it reports.",
         _origin(scene),
     ]
     values = {"kind": "watch-failure", "inventory": scene.inventory, "troubles": [*troubles]}
     return _message(f"{scene.inventory}: the watch failed", parts, "failure", values)
+
+
+def _causes(troubles: Sequence[str]) -> Iterator[str]:
+    for text in troubles[:LISTED]:
+        yield f"Cause: {text}"
+    if len(troubles) > LISTED:
+        yield f"And {len(troubles) - LISTED:,} more. The watch's output lists all."
 
 
 def _message(title: str, parts: Sequence[str], kind: str, values: dict[str, Any]) -> Message:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from roster_upload.notify.channels import apprise
@@ -21,6 +23,7 @@ NO_CHANNEL = (
 )
 NO_CHANNEL_AT_ALL = "no host of the inventory has one"
 LISTED = 5
+AT_ONCE = 20  # groups of channels, since one that hangs takes its full time
 
 Urls = Callable[[str, str], Sequence[str]]  # of a host and a feed, or of all its feeds
 Send = Callable[[Sequence[str], str, str, str, Mapping[str, Any]], list[str]]  # see apprise.send
@@ -42,11 +45,13 @@ def notify(
     channels = {key: tuple(urls(*names)) for key, names in keyed.items()}
     troubles = _without_channel(news, channels)
     accepted: set[str] = set()
-    for addresses, keys in _groups(channels).items():
-        made = message.of_news(_part(news, keys), scene)
-        failures = _deliver(addresses, made, send)
-        troubles += failures
-        if len(failures) < len(addresses):
+    groups = _groups(channels)
+    made = [message.of_news(_part(news, keys), scene) for keys in groups.values()]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = pool.map(_deliver, groups, made, repeat(send))
+    for (addresses, keys), failed in zip(groups.items(), failures, strict=True):
+        troubles += failed
+        if len(failed) < len(addresses):
             accepted |= keys
     told = decisions.remembered(found, state.told, news, accepted)
     return replace(state, told=told), list(dict.fromkeys(troubles))

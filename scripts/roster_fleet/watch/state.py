@@ -5,6 +5,7 @@ It holds no address and no secret.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -32,14 +33,21 @@ def load(folder: Path) -> State:
     try:
         found = json.loads((folder / FILE).read_text("utf-8"))
         return State(
-            ran=str(found["ran"]),
-            told=dict(found["told"]),
+            ran=_moment(found["ran"]),
+            told={key: {**known, "title": known["title"]} for key, known in found["told"].items()},
             troubles=tuple(found["troubles"]),
             failed=str(found["failed"]),
             files=tuple(found["files"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return State()
+
+
+def _moment(text: str) -> str:
+    """Return a time with its zone, or "". Raise ValueError for another text."""
+    if text and dt.datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time without its zone")
+    return text
 
 
 def save(folder: Path, state: State) -> None:

@@ -15,15 +15,16 @@ LAST_HOUR = 23
 SERVICE = """\
 # Written by scripts/watch install. Remove it with scripts/watch remove.
 [Unit]
-Description=Status of the roster deliveries of {name}, with alerts
+{description}
 {network}
 [Service]
 Type=oneshot
-WorkingDirectory={folder}
+{folder}
 ExecStart={command}
 UMask=0077
 TimeoutStartSec=3h
 """
+FOLDER = "WorkingDirectory="
 NETWORK = "Wants=network-online.target\nAfter=network-online.target\n"
 TIMER = """\
 # Written by scripts/watch install. Remove it with scripts/watch remove.
@@ -73,29 +74,37 @@ def unit_folder() -> Path:
 def service(watch: Watch, *, is_system: bool) -> str:
     """Return the text of the service."""
     return SERVICE.format(
-        name=_escaped(watch.name),
+        description=described(watch),
         network=NETWORK if is_system else "",
-        folder=_escaped(str(watch.folder)),
+        folder=FOLDER + _escaped(str(watch.folder)),
         command=" ".join(map(quoted, watch.command)),
     )
+
+
+def described(watch: Watch) -> str:
+    """Return the service's line that names the inventory."""
+    return f"Description=Status of the roster deliveries of {_escaped(watch.name)}, with alerts"
 
 
 def timer(watch: Watch) -> str:
     """Return the text of the timer. Later hours try again what failed."""
     hour, minute = map(int, watch.at.split(":"))
-    last = min(hour + TRIES - 1, LAST_HOUR)
-    hours = f"{hour:02}" if last == hour else f"{hour:02}..{last:02}"
+    last = hour + TRIES - 1
+    hours = f"{hour:02}..{last:02}"
+    if last > LAST_HOUR:
+        hours = f"{hour:02}..{LAST_HOUR},00..{last - LAST_HOUR - 1:02}"
     return TIMER.format(name=_escaped(watch.name), hours=hours, minute=f"{minute:02}")
 
 
 def cron_line(watch: Watch) -> str:
     """Return the line for a crontab. Each hour it looks whether a run is due.
 
-    So it needs no time zone, and a run follows after the machine was off.
+    So it needs no time zone, and a run follows after the machine was off. Cron mails what a line
+    prints, so this one prints failures only.
     """
     words = shlex.join(watch.command).replace("%", r"\%")  # which is a line's end for cron
     folder = shlex.quote(str(watch.folder)).replace("%", r"\%")
-    return f"{int(watch.at[3:])} * * * * cd {folder} && {words}"
+    return f"{int(watch.at[3:])} * * * * cd {folder} && {words} >/dev/null"
 
 
 def quoted(word: str) -> str:

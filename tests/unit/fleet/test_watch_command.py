@@ -58,6 +58,7 @@ def test_install_writes_both_units_and_runs_the_first_time(
     assert "10..13:05:00 UTC" in timer.read_text()
     assert machine.ran == [
         ["systemctl", "daemon-reload"],
+        ["systemctl", "daemon-reload"],
         ["systemctl", "enable", "--now", "roster-watch-mine.timer"],
         ["systemctl", "start", "roster-watch-mine.service"],
     ]
@@ -116,6 +117,7 @@ def test_a_user_without_a_session_learns_why(
     machine.codes["daemon-reload"] = 1
     assert watch(folder, "install") == 1
     assert "Log in as this user itself, not by su or sudo" in capsys.readouterr().err
+    assert not (folder / "units").exists()
 
 
 def test_remove_undoes_install_and_can_be_run_again(
@@ -142,8 +144,78 @@ def test_another_folders_units_stay(
     other = tmp_path / "other"
     (other / "inventories" / "mine").mkdir(parents=True)
     assert watch(other, action) == 1
-    assert "belongs to another folder" in capsys.readouterr().err
+    assert f"belongs to {folder}. Remove it there first" in capsys.readouterr().err
     assert f"={folder}\n" in (tmp_path / "units/roster-watch-mine.service").read_text()
+
+
+@pytest.mark.parametrize("action", ["install", "remove"])
+def test_the_units_of_a_folder_that_was_moved_are_taken_over(
+    action: str, folder: Path, machine: Machine, tmp_path: Path
+) -> None:
+    watch(folder, "install")
+    moved = folder.rename(tmp_path / "moved 100%")
+    assert watch(moved, action) == 0
+    units_left = [path.read_text() for path in (tmp_path / "units").glob("*.service")]
+    assert ["moved 100%%\n" in text for text in units_left] == [True] * (action == "install")
+
+
+@pytest.mark.parametrize("action", ["install", "remove"])
+def test_a_folder_may_be_reached_by_another_path(
+    action: str, folder: Path, machine: Machine, tmp_path: Path
+) -> None:
+    watch(folder, "install")
+    (tmp_path / "link").symlink_to(folder)
+    assert watch(tmp_path / "link", action) == 0
+
+
+@pytest.mark.parametrize("action", ["install", "remove"])
+def test_an_inventory_of_nearly_the_same_name_stays(
+    action: str, folder: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("süd", "söd"):
+        (folder / "inventories" / name).mkdir()
+    assert watch(folder, "install", "-i", "inventories/süd") == 0
+    assert watch(folder, action, "-i", "inventories/söd") == 1
+    assert "belongs to another inventory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["install", "cron", "run"])
+def test_an_inventory_that_does_not_exist_is_refused(
+    action: str, folder: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watch(folder, action, "-i", "inventories/mien") == 1
+    said = capsys.readouterr().err
+    assert f"there is no {folder}/inventories/mien. " in said
+    assert said.endswith("has: mine.\n")
+    assert machine.ran == []
+    assert not (folder / "build").exists()
+
+
+def test_a_removed_inventorys_units_can_be_removed(
+    folder: Path, machine: Machine, tmp_path: Path
+) -> None:
+    watch(folder, "install")
+    (folder / "inventories" / "mine").rmdir()
+    assert watch(folder, "remove", "-i", "inventories/mine") == 0
+    assert list((tmp_path / "units").iterdir()) == []
+
+
+def test_a_folder_is_named_without_dots(
+    folder: Path, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd ignores a WorkingDirectory with them, and would run elsewhere."""
+    monkeypatch.chdir(folder / "inventories")
+    assert command.main(["install"], Path("../scripts/watch")) == 0
+    text = (tmp_path / "units/roster-watch-mine.service").read_text()
+    assert f"WorkingDirectory={folder}\n" in text
+    assert ".." not in text
+
+
+def test_the_checkout_is_not_an_operators_folder(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["install"]) == 1
+    assert "Run scripts/watch in your own folder" in capsys.readouterr().err
 
 
 def test_without_systemd_the_line_for_cron_is_shown(

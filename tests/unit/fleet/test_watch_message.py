@@ -21,11 +21,26 @@ def test_many_red_districts_are_counted_and_not_all_listed() -> None:
     assert len(made.values["red"]) == len(entries)
 
 
+def test_thousands_do_not_make_a_body_that_a_server_refuses() -> None:
+    entries = [replace(RED, feed=f"elm-{number}") for number in range(message.VALUED + 3)]
+    resolved = {str(number): f"district {number}" for number in range(message.VALUED + 2)}
+    values = message.of_news(News(entries, resolved), SCENE).values
+    assert (len(values["red"]), len(values["resolved"])) == (message.VALUED, message.VALUED)
+    assert values["omitted"] == 5
+
+
 def test_many_resolved_ones_are_counted_too() -> None:
     resolved = {str(number): f"district {number}" for number in range(message.LISTED + 2)}
     made = message.of_news(News([], resolved), SCENE)
     assert made.title == "mine: 22 in order again"
     assert made.body.split("\n\n")[0].endswith("district 19 and 2 more")
+
+
+def test_many_causes_of_a_failure_are_bounded() -> None:
+    """Thousands of districts may each have a channel that does not work."""
+    made = message.of_failure(SCENE, [f"slack ({n}) is down" for n in range(message.LISTED + 4)])
+    assert made.body.count("Cause: ") == message.LISTED
+    assert "And 4 more. The watch's output lists all." in made.body
 
 
 def test_new_and_resolved_are_one_message() -> None:

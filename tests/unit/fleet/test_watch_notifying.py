@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,28 @@ def test_one_message_names_all_that_is_red_and_silent() -> None:
     assert [value["feed"] for value in post.values[0]["red"]] == ["elm", "oak"]
     assert [value["host"] for value in post.values[0]["silent"]] == ["roster-3"]
     assert set(state.told) == {"roster-1/elm", "roster-2/oak", "roster-3/"}
+
+
+def test_a_single_silent_host_does_not_blame_the_control_node() -> None:
+    post = Post()
+    notifying.notify([GONE], State(), [GONE.host], lambda *_: ["json://a"], SCENE, post)
+    [(_, _, body, _)] = post.sent
+    assert "No host answered" not in body
+
+
+def test_channels_are_notified_beside_each_other() -> None:
+    """Each of thousands of districts may have a channel of its own that takes its full time."""
+    both = threading.Barrier(2, timeout=20)
+
+    def send(urls: Sequence[str], *_: Any) -> list[str]:
+        both.wait()
+        return [f"{url} is down" for url in urls]
+
+    urls = {"roster-1": ["json://a"], "roster-2": ["json://b"]}
+    _, troubles = notifying.notify(
+        [HELD, STALE], State(), ASKED, lambda host, _: urls[host], SCENE, send
+    )
+    assert troubles == ["json://a is down", "json://b is down"]
 
 
 def test_nothing_is_sent_if_all_is_green_or_known() -> None:

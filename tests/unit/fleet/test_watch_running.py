@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import select
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from roster_fleet.outputs import Outputs
@@ -14,6 +17,7 @@ from roster_fleet.watch import running
 from roster_fleet.watch import state as memory
 from roster_fleet.watch.state import State
 
+LONG = 20  # seconds
 NOW = dt.datetime(2026, 11, 24, 9, 15, tzinfo=dt.UTC)
 
 
@@ -28,6 +32,7 @@ NOW = dt.datetime(2026, 11, 24, 9, 15, tzinfo=dt.UTC)
         ("2026-11-24T09:14:59Z", "09:15", NOW, True),
         ("2026-11-24T09:16:00Z", "09:15", NOW + dt.timedelta(hours=20), False),
         ("2026-11-24T09:16:00Z", "09:15", NOW + dt.timedelta(hours=24), True),
+        ("2030-01-01T00:00:00Z", "09:15", NOW, True),  # the clock was wrong, and was set back
     ],
 )
 def test_a_run_is_due_once_after_its_time(
@@ -115,6 +120,44 @@ def test_a_failure_is_told_and_is_the_units_failure(
     assert "nobody could be notified" not in output
 
 
+def test_a_run_that_hangs_is_stopped_and_named(own: Outputs) -> None:
+    """Otherwise its lock would keep all later runs from their work, and nobody would notice."""
+    play = Player(own, same, told, code=running.STOPPED)
+    assert running.run(own, "inventories/mine", "", play) == running.STOPPED
+    assert play.played == ["status", "shared/watch_failure"]
+    [trouble] = memory.load(own.folder).troubles
+    assert trouble == "status.yml did not end within 120 minutes, so the watch stopped it"
+
+
+@pytest.mark.parametrize("ignored", ["", "trap '' TERM; "])
+def test_a_command_is_stopped_with_its_children(
+    ignored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "GRACE", 0)
+    fifo, wait, pipe = tmp_path / "fifo", subprocess.Popen.wait, list[int]()
+    os.mkfifo(fifo)
+
+    def begins(process: Any, seconds: float | None = None) -> int:
+        """Wait for the command's child, which then outlasts its time."""
+        if seconds == LONG:
+            pipe.append(os.open(fifo, os.O_RDONLY))
+            assert os.read(pipe[0], 1) == b"x"
+            raise subprocess.TimeoutExpired("sh", LONG)
+        return wait(process, seconds)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", begins)
+    words = ["sh", "-c", f"{ignored}exec >fifo; tail -f /dev/null & printf x; wait"]
+    assert running.bounded(words, tmp_path, os.environ, LONG) == running.STOPPED
+    assert select.select(pipe, [], [], LONG)[0], "a child still has the pipe"
+    assert os.read(pipe[0], 1) == b""
+    os.close(pipe[0])
+
+
+def test_a_command_has_no_terminal_to_ask_at(tmp_path: Path) -> None:
+    words = ["sh", "-c", "test $(ps -o sid= -p $$) = $$"]
+    assert running.bounded(words, tmp_path, os.environ, 60) == 0
+
+
 def test_a_failure_that_nobody_hears_of_is_said(
     own: Outputs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,5 +187,5 @@ def test_a_playbook_is_run_in_the_operators_folder(tmp_path: Path) -> None:
     assert path.split(os.pathsep)[0] == str(programs)
     assert words == [
         str(folder / "playbooks/status.yml"), "-i", "inventories/mine",
-        "-e", '{"roster_status_notify": true}',
+        "-e", '{"roster_status_notify": true, "roster_status_fail": false}',
     ]  # fmt: skip

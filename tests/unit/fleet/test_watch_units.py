@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
-from roster_fleet.watch import units
+from roster_fleet.watch import running, units
 from roster_fleet.watch.units import Watch
 
 WATCH = Watch(
@@ -24,11 +25,17 @@ def test_the_service_runs_the_watch_in_the_operators_folder() -> None:
         '"--at" "09:15"'
     ) in lines
     assert "Wants=network-online.target" in lines
+    assert "UMask=0077" in lines  # of the page and the reports
     assert "network-online" not in units.service(WATCH, is_system=False)  # no user has it
 
 
+def test_a_run_that_hangs_is_reported_before_systemd_ends_it() -> None:
+    [hours] = re.findall(r"^TimeoutStartSec=(\d+)h$", units.service(WATCH, is_system=True), re.M)
+    assert 60 * int(hours) > sum(running.MINUTES.values())
+
+
 @pytest.mark.parametrize(
-    ("at", "hours"), [("09:15", "09..12:15"), ("22:30", "22..23:30"), ("23:00", "23:00")]
+    ("at", "hours"), [("09:15", "09..12:15"), ("20:00", "20..23:00"), ("22:30", "22..23,00..01:30")]
 )
 def test_the_timer_runs_in_utc_and_tries_again(at: str, hours: str) -> None:
     lines = units.timer(Watch(Path("/f"), Path("/c"), "i", "mine", at)).splitlines()
@@ -45,7 +52,8 @@ def test_the_line_of_cron_looks_each_hour() -> None:
     line = units.cron_line(WATCH)
     assert line.startswith("15 * * * * cd ")
     command = line.split("&& ")[1].replace(r"\%", "%")  # as cron gives it to the shell
-    assert shlex.split(command) == WATCH.command
+    # Cron mails what is printed, each hour. Failures go to the other stream.
+    assert shlex.split(command) == [*WATCH.command, ">/dev/null"]
     assert "%" not in line.replace(r"\%", "")
 
 
