@@ -219,11 +219,7 @@ def stages(tasks: Sequence[Mapping[str, Any]], roles: Mapping[str, Role]) -> Ite
     """Yield the stages of a playbook's tasks."""
     for task in imported(tasks):
         role = roles[task[IMPORT]["name"]]
-        specs = [roles[name].specs.get("main", {}) for name in role.needs]
-        specs.append(role.specs.get(ENTRY, {}))
-        options = [
-            Option(name, spec) for part in specs for name, spec in part.get("options", {}).items()
-        ]
+        options = [Option(name, spec) for name, spec in role.specs[ENTRY]["options"].items()]
         yield Stage(options, list(map(Check.of, role.validate)))
 
 
