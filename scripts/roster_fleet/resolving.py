@@ -215,6 +215,7 @@ class Fleet:
     def values(self, host: Host) -> Values:
         """Return a host's variables in Ansible's order of precedence."""
         own = self._variables.get_vars(host=host, include_hostvars=False)
+        own.pop("omit", None)  # what it means depends on the place. Without it a host is doubtful
         layers = (self._defaults, own, self._fixed, self._extra)
         raw = functools.reduce(combine_vars, layers)  # by Ansible's setting, they may be merged
         settings = {**self._connection, "remote_addr": host.address}

@@ -61,6 +61,7 @@ WRONG: list[dict[str, Any]] = [
     {"roster_upload_feeds": [TWO[0], TWO[0]]},
     {"roster_upload_feeds": [TWO[0], {**TWO[1], "auth": "smartcard"}]},
     {"roster_upload_feeds": [{**TWO[0], "username": "{{ nope }}"}]},
+    {"roster_upload_feeds": [{**TWO[0], "username": "{{ omit }}"}]},
     {"roster_upload_mail_to": "a@b.example"},
     {"roster_common_packages": {"a": 1}},
     {"district_hardening_inbound_networks": ["everywhere"]},
