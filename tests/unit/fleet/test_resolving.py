@@ -125,9 +125,7 @@ def test_mappings_are_merged_if_ansible_merges_them(
     assert "users.student" in merged
 
 
-def test_a_value_that_fails_is_not_undefined(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_value_that_fails_is_not_undefined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise `default` would hide a lookup that fails in its own way."""
     path = folder / "host_vars/roster-maple/zz.yml"
     path.write_text("broken: '{{ 1 }}'\n")
