@@ -221,6 +221,15 @@ def test_the_account_of_the_command_is_judged(folder: Path) -> None:
     assert not Run(folder).judge().doubtful
 
 
+def test_a_host_whose_files_cannot_be_read_is_doubtful(folder: Path) -> None:
+    """The others are judged, and Ansible names the file."""
+    names = variants(folder, [{}, {}])
+    (folder / "host_vars" / names[1] / "yy.yml").write_text("$ANSIBLE_VAULT;1.2;AES256;other\n61\n")
+    found = Run(folder).judge()
+    assert list(found.doubtful) == names[1:]
+    assert {row["host"] for row in found.rows} == set(names[:1])
+
+
 def test_a_synonym_of_the_account_is_judged(folder: Path) -> None:
     names = variants(folder, [{"ansible_ssh_user": "root"}])
     path = folder / "group_vars/all/main.yml"
