@@ -195,9 +195,9 @@ class Fleet:
         """Take the roles, and the variables that a playbook gives to them.
 
         `extra` are variables that precede all others. `connection` are the run's own settings of
-        connections, by Ansible's name of each.
+        connections, by Ansible's name of each. With them the values are those in a task.
         """
-        self._connection = connection or {}
+        self._connection = connection
         self.loader, self._variables, self._extra = loader, variables, extra or {}
         self.roles = roles
         self._defaults = {name: it for role in roles.values() for name, it in role.defaults.items()}
@@ -218,8 +218,10 @@ class Fleet:
         own.pop("omit", None)  # what it means depends on the place. Without it a host is doubtful
         layers = (self._defaults, own, self._fixed, self._extra)
         raw = functools.reduce(combine_vars, layers)  # by Ansible's setting, they may be merged
-        settings = {**self._connection, "remote_addr": host.address}
-        return Values(self, {**dict(connection_variables(raw, settings)), **raw})
+        if self._connection is not None:
+            settings = {**self._connection, "remote_addr": host.address}
+            raw = {**dict(connection_variables(raw, settings)), **raw}
+        return Values(self, raw)
 
     @functools.cache  # noqa: B019 - a run has one fleet
     def lookup(self, plugin: str) -> Any:

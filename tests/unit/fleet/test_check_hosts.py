@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import check_hosts
@@ -103,7 +104,7 @@ class Run:
         self,
         folder: Path,
         tasks: Sequence[Mapping[str, Any]] | None = None,
-        connection: Mapping[str, Any] | None = None,
+        connection: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         filter_loader.add_directory(str(ROOT / "playbooks/filter_plugins"))
         loader = DataLoader()
