@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,16 @@ REPORT = "site_report"
 # Keys of `__ROLE_wanted` for the module host_differences.
 ON_HOST = ("groups", "accounts", "files", "units")
 UNKNOWN = "it could not be compared"
+MOST = 100  # names of a role's differences. A host may answer anything
 Result = dict[str, Any]
+
+
+def is_answer(differs: Any) -> bool:
+    """Return whether an answer of the host has the form of differences by role."""
+    return isinstance(differs, Mapping) and all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for names in differs.values()
+    )
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no types
@@ -143,12 +153,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         done = self.execute(
             "host_differences", {"roles": roles, "rollback_folder": folder, **secrets}
         )
-        self.known[f"__{STORING}_kept"] = done.get("credentials", {})
-        differs: dict[str, list[str]] = done.get("differences", {"host": [UNKNOWN]})
-        return differs
+        differs, kept = done.get("differences"), done.get("credentials")
+        if not is_answer(differs) or not isinstance(kept, Mapping):
+            return {"host": [UNKNOWN]}
+        self.known[f"__{STORING}_kept"] = kept
+        return {role: names[:MOST] for role, names in differs.items()}
 
     def execute(self, module: str, arguments: Result) -> Result:
         """Run a module on the host. Return its result, which is empty if it cannot run."""
+        hidden = self._task.no_log
+        self._task.no_log = True  # the arguments hold secrets
         try:
             done: Result = self._execute_module(
                 module_name=module, module_args=arguments, task_vars=self.known
@@ -157,4 +171,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             raise
         except AnsibleError:  # such as a refused sudo
             return {"failed": True}
+        finally:
+            self._task.no_log = hidden
         return done

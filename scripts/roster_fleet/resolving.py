@@ -15,17 +15,20 @@ from typing import Any
 import jinja2
 import jinja2.nodes
 import jinja2.runtime
+from ansible import constants
 from ansible.inventory.host import Host
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString
 from ansible.plugins.loader import filter_loader, lookup_loader
 from ansible.template import Templar, trust_as_template
+from ansible.utils.vars import combine_vars
 from ansible.vars.manager import VariableManager
 from jinja2.filters import FILTERS
 
 from roster_fleet.roles import Role
 
 MARKS = ("{{", "{%", "{#")
+OVERRIDES = "#jinja2:"  # the first line of a template with marks of its own
 RESULT = "__result"
 PLAIN = ("ansible.builtin.vars", "ansible.builtin.varnames")  # lookups that are done here
 
@@ -39,10 +42,22 @@ def has_template(value: Any) -> bool:
     if isinstance(value, EncryptedString):
         return True
     if isinstance(value, str):
-        return "{" in value and any(mark in value for mark in MARKS)
+        is_marked = "{" in value and any(mark in value for mark in MARKS)
+        return is_marked or value.startswith(OVERRIDES)
     if isinstance(value, Mapping):
         return any(has_template(part) for pair in value.items() for part in pair)
     return isinstance(value, list | tuple) and any(map(has_template, value))
+
+
+def connection_variables(
+    raw: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what Ansible adds for each task, such as `ansible_user` from `-u` or a synonym."""
+    for setting, names in constants.MAGIC_VARIABLE_MAPPING.items():
+        given = [raw[name] for name in names if name in raw]
+        value = given[0] if given else settings.get(setting)
+        if value is not None and "become" not in setting:
+            yield from ((name, value) for name in names if name not in raw)
 
 
 @functools.cache  # all hosts have the roles' names
@@ -62,6 +77,9 @@ class Values(Mapping[str, Any]):
         if name not in self._known:
             self._known[name] = self._resolve(name, self.raw[name])
         return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.raw  # a value that cannot be resolved is there, too
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.raw)
@@ -172,11 +190,14 @@ class Fleet:
         roles: Mapping[str, Role],
         given: Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
+        connection: Mapping[str, Any] | None = None,
     ) -> None:
         """Take the roles, and the variables that a playbook gives to them.
 
-        `extra` are variables that precede all others.
+        `extra` are variables that precede all others. `connection` are the run's own settings of
+        connections, by Ansible's name of each. With them the values are those in a task.
         """
+        self._connection = connection
         self.loader, self._variables, self._extra = loader, variables, extra or {}
         self.roles = roles
         self._defaults = {name: it for role in roles.values() for name, it in role.defaults.items()}
@@ -194,7 +215,13 @@ class Fleet:
     def values(self, host: Host) -> Values:
         """Return a host's variables in Ansible's order of precedence."""
         own = self._variables.get_vars(host=host, include_hostvars=False)
-        return Values(self, {**self._defaults, **own, **self._fixed, **self._extra})
+        own.pop("omit", None)  # what it means depends on the place. Without it a host is doubtful
+        layers = (self._defaults, own, self._fixed, self._extra)
+        raw = functools.reduce(combine_vars, layers)  # by Ansible's setting, they may be merged
+        if self._connection is not None:
+            settings = {**self._connection, "remote_addr": host.address}
+            raw = {**dict(connection_variables(raw, settings)), **raw}
+        return Values(self, raw)
 
     @functools.cache  # noqa: B019 - a run has one fleet
     def lookup(self, plugin: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import compare_host
 import pytest
+import yaml
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
@@ -53,13 +54,17 @@ def compared(
     action = compare_host.ActionModule.__new__(compare_host.ActionModule)
     roles = ["district_hardening", "roster_credentials"]
     action._task = SimpleNamespace(
-        check_mode=False, diff=True, args={"roles": roles, "group": "differing", "once": ["many"]}
+        check_mode=False,
+        diff=True,
+        no_log=False,
+        args={"roles": roles, "group": "differing", "once": ["many"]},
     )
     action._templar = Templar(loader=DataLoader(), variables=known)
     action._display = SimpleNamespace(display=lambda _: None)
 
     def execute(module_args: dict[str, Any], **_more: Any) -> Any:
         assert action._task.check_mode, "a comparison changes nothing"
+        assert action._task.no_log, "the arguments hold secrets"
         calls.append(module_args)
         if isinstance(answer, AnsibleError):
             raise answer
@@ -92,6 +97,10 @@ def test_a_host_without_a_difference_has_its_row_already(monkeypatch: pytest.Mon
         (None, {"__roster_credentials_wanted": trust_as_template("{{ none_such }}")},
          "roster_credentials"),
         ({"failed": True, "msg": "crashed"}, {}, "host"),
+        ({**SAME, "differences": ["/a"]}, {}, "host"),
+        ({**SAME, "differences": {"roster_upload": "/a"}}, {}, "host"),
+        ({**SAME, "differences": {"roster_upload": [{}]}}, {}, "host"),
+        ({**SAME, "credentials": "none"}, {}, "host"),
         (AnsibleError("Missing sudo password"), {}, "host"),
     ],
 )  # fmt: skip
@@ -124,6 +133,31 @@ def test_a_host_that_the_roles_cannot_work_on_fails(monkeypatch: pytest.MonkeyPa
     assert calls == []
 
 
+def test_what_a_host_answers_reaches_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compromised host may add to its result what Ansible would act on."""
+    many = {"district_hardening": ["x"] * 5000}
+    more = {"add_group": "other", "ansible_facts": {}, "ansible_stats": {"data": {"x": 1}}}
+    done, _ = compared(monkeypatch, {**SAME, **more})
+    assert done.keys() == {"session", "differs", "ansible_stats"}
+    assert done["ansible_stats"]["data"].keys() == {"fleet_report"}
+    done, _ = compared(monkeypatch, {**SAME, **more, "differences": many})
+    assert done.keys() == {"session", "differs", "add_group"}
+    assert done["add_group"] == "differing"
+    assert len(done["differs"]["district_hardening"]) == compare_host.MOST
+
+
 def test_a_host_that_is_gone_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AnsibleConnectionFailure):
         compared(monkeypatch, AnsibleConnectionFailure("gone"))
+
+
+@pytest.mark.parametrize(("differ", "steps"), [(10, ["100%"]), (11, [1, "10%", "100%"])])
+def test_many_hosts_that_differ_begin_with_one(differ: int, steps: list[Any]) -> None:
+    """In a large fleet with few changes, one host that always fails does not stop the others."""
+    play = yaml.safe_load((ROLES.parent / "playbooks/site.yml").read_text())[-1]
+    groups = {"district_hosts": ["x"] * 300, "district_differing": ["x"] * differ}
+    templar = Templar(loader=DataLoader(), variables={"groups": groups})
+    found = [
+        templar.template(trust_as_template(play[key])) for key in ("serial", "max_fail_percentage")
+    ]
+    assert found == [steps, 10 if len(steps) > 1 else 100]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
+from ansible.playbook.play_context import PlayContext
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
@@ -90,4 +92,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         extra = {**load_extra_vars(self._loader), "hostvars": hostvars}
         # The variables of the play are those of a playbook that imports this one.
         given = {**self._task._parent._play.vars, **hosts.given(tasks)}
-        return resolving.Fleet(self._loader, hostvars._variable_manager, used, given, extra)
+        return resolving.Fleet(
+            self._loader, hostvars._variable_manager, used, given, extra, self.connection()
+        )
+
+    def connection(self) -> dict[str, Any]:
+        """Return the settings of connections from the command and ansible.cfg, not of a host."""
+        found = PlayContext().set_task_and_variable_override(self._task, {}, self._templar)
+        return {name: getattr(found, name, None) for name in constants.MAGIC_VARIABLE_MAPPING}

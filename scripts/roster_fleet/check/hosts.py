@@ -176,10 +176,13 @@ def _judge_remembered(index: int) -> Rows | None:
 
 def _judged(fleet: Fleet, known: Sequence[Stage], report: str, host: Host) -> Rows | None:
     """Return the rows of a host, or None if it is doubtful."""
-    values = fleet.values(host)
-    if not passes(values, known):
+    try:
+        values = fleet.values(host)
+        if not passes(values, known):
+            return None
+        return [{"host": host.name, **row} for row in values.resolve(report)] if report else []
+    except Exception:  # noqa: BLE001 - Ansible shows the reason
         return None
-    return [{"host": host.name, **row} for row in values.resolve(report)] if report else []
 
 
 def is_selected(tags: Collection[str], only: Collection[str], skipped: Collection[str]) -> bool:
@@ -219,23 +222,16 @@ def stages(tasks: Sequence[Mapping[str, Any]], roles: Mapping[str, Role]) -> Ite
     """Yield the stages of a playbook's tasks."""
     for task in imported(tasks):
         role = roles[task[IMPORT]["name"]]
-        specs = [roles[name].specs.get("main", {}) for name in role.needs]
-        specs.append(role.specs.get(ENTRY, {}))
-        options = [
-            Option(name, spec) for part in specs for name, spec in part.get("options", {}).items()
-        ]
+        options = [Option(name, spec) for name, spec in role.specs[ENTRY]["options"].items()]
         yield Stage(options, list(map(Check.of, role.validate)))
 
 
 def passes(values: Values, known: Sequence[Stage]) -> bool:
-    """Return whether a host surely passes all stages."""
-    try:
-        for name in values.raw:
-            if name.startswith(CONNECTION):
-                values[name]
-        return all(stage.passes(values) for stage in known)
-    except Exception:  # noqa: BLE001 - Ansible shows the reason
-        return False
+    """Return whether a host passes all stages. Raise what Ansible would raise."""
+    for name in values.raw:
+        if name.startswith(CONNECTION):
+            values[name]
+    return all(stage.passes(values) for stage in known)
 
 
 def _vars(task: Mapping[str, Any]) -> Mapping[str, Any]:

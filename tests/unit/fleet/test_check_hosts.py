@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import check_hosts
 import pytest
 import yaml
 from ansible.errors import AnsibleError
@@ -60,6 +62,7 @@ WRONG: list[dict[str, Any]] = [
     {"roster_upload_feeds": [TWO[0], TWO[0]]},
     {"roster_upload_feeds": [TWO[0], {**TWO[1], "auth": "smartcard"}]},
     {"roster_upload_feeds": [{**TWO[0], "username": "{{ nope }}"}]},
+    {"roster_upload_feeds": [{**TWO[0], "username": "{{ omit }}"}]},
     {"roster_upload_mail_to": "a@b.example"},
     {"roster_common_packages": {"a": 1}},
     {"district_hardening_inbound_networks": ["everywhere"]},
@@ -97,7 +100,12 @@ WRONG: list[dict[str, Any]] = [
 class Run:
     """A playbook's checks of an inventory."""
 
-    def __init__(self, folder: Path, tasks: Sequence[Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tasks: Sequence[Mapping[str, Any]] | None = None,
+        connection: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         filter_loader.add_directory(str(ROOT / "playbooks/filter_plugins"))
         loader = DataLoader()
         loader.set_vault_secrets([("example", VaultSecret(KEY))])
@@ -106,7 +114,9 @@ class Run:
         self.tasks = tasks or loader.load_from_file(str(TASKS), trusted_as_template=True)
         self.roles = roles.with_dependencies(hosts.roles_of(self.tasks), loader)
         extra = {"hostvars": HostVars(inventory, variables, loader)}
-        self.fleet = resolving.Fleet(loader, variables, self.roles, hosts.given(self.tasks), extra)
+        self.fleet = resolving.Fleet(
+            loader, variables, self.roles, hosts.given(self.tasks), extra, connection
+        )
         self.members = inventory.groups["district_hosts"].get_hosts()
 
     def judge(self) -> hosts.Found:
@@ -141,14 +151,13 @@ def passes_by_ansible(values: resolving.Values, run: Run) -> bool:
 
 def role_passes(values: resolving.Values, run: Run, name: str) -> bool:
     role = run.roles[name]
-    specs = [*(run.roles[other].specs["main"] for other in role.needs), role.specs["validate"]]
-    for options in (spec["options"] for spec in specs):
-        given = Templar(run.fleet.loader, dict(values.raw)).template(
-            {option: values.raw[option] for option in options if option in values.raw}
-        )
-        found = ArgumentSpecValidator(options).validate(given, validate_role_argument_spec=True)
-        if found.error_messages:
-            return False
+    options = role.specs["validate"]["options"]
+    given = Templar(run.fleet.loader, dict(values.raw)).template(
+        {option: values.raw[option] for option in options if option in values.raw}
+    )
+    found = ArgumentSpecValidator(options).validate(given, validate_role_argument_spec=True)
+    if found.error_messages:
+        return False
     return all(task_passes(values, run, task) for task in role.validate)
 
 
@@ -196,8 +205,37 @@ def test_a_part_of_the_tasks_is_judged_alone(folder: Path) -> None:
 def test_a_template_of_all_hosts_is_judged_for_each(folder: Path) -> None:
     """The default of roster_common_integrity is the same for both hosts, but its value is not."""
     names = variants(folder, [{}, {"district_hardening_integrity_enabled": "perhaps"}])
-    schedule = [task for task in Run(folder).tasks if task["name"].endswith("the schedule")]
-    assert list(Run(folder, schedule).judge().doubtful) == names[1:]
+    shared = [task for task in Run(folder).tasks if task["name"].endswith("what the roles share")]
+    assert list(Run(folder, shared).judge().doubtful) == names[1:]
+
+
+def test_the_account_of_the_command_is_judged(folder: Path) -> None:
+    """Ansible gives `-u root` to each task as ansible_user, and so a synonym in the inventory."""
+    names = variants(folder, [{}, {"ansible_user": "admin"}, {"ansible_ssh_user": "admin"}])
+    path = folder / "group_vars/all/main.yml"
+    path.write_text(path.read_text().replace("ansible_user:", "nobody_reads_this:"))
+    task = Task()
+    task.remote_user = "root"
+    action = check_hosts.ActionModule.__new__(check_hosts.ActionModule)
+    action._task, action._templar = task, Templar()
+    assert list(Run(folder, connection=action.connection()).judge().doubtful) == names[:1]
+    assert not Run(folder).judge().doubtful
+
+
+def test_a_host_whose_files_cannot_be_read_is_doubtful(folder: Path) -> None:
+    """The others are judged, and Ansible names the file."""
+    names = variants(folder, [{}, {}])
+    (folder / "host_vars" / names[1] / "yy.yml").write_text("$ANSIBLE_VAULT;1.2;AES256;other\n61\n")
+    found = Run(folder).judge()
+    assert list(found.doubtful) == names[1:]
+    assert {row["host"] for row in found.rows} == set(names[:1])
+
+
+def test_a_synonym_of_the_account_is_judged(folder: Path) -> None:
+    names = variants(folder, [{"ansible_ssh_user": "root"}])
+    path = folder / "group_vars/all/main.yml"
+    path.write_text(path.read_text().replace("ansible_user:", "nobody_reads_this:"))
+    assert list(Run(folder).judge().doubtful) == names
 
 
 def test_many_doubtful_hosts_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:

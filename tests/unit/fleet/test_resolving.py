@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import yaml
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
@@ -102,3 +104,32 @@ def test_the_inventory_precedes_defaults_and_not_vars(folder: Path) -> None:
     values = values_of(folder)
     assert values["roster_schedule_backend"] == "timer"
     assert values["__roster_credentials_locks"] == "/run/roster-rotation"
+
+
+def test_a_template_with_marks_of_its_own_is_resolved(folder: Path) -> None:
+    path = folder / "host_vars/roster-maple/zz.yml"
+    text = "#jinja2: variable_start_string:'[[', variable_end_string:']]'\n[[ 'x' ]]"
+    path.write_text(yaml.safe_dump({"own_marks": text}))
+    assert values_of(folder)["own_marks"] == "x"
+
+
+def test_mappings_are_merged_if_ansible_merges_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "host_vars/roster-maple/zz.yml"
+    path.write_text("roster_upload_guard_minimum: {classes: 7}\n")
+    assert values_of(folder)["roster_upload_guard_minimum"] == {"classes": 7}
+    monkeypatch.setattr(constants, "DEFAULT_HASH_BEHAVIOUR", "merge")
+    merged = values_of(folder)["roster_upload_guard_minimum"]
+    assert merged["classes"] == 7
+    assert "users.student" in merged
+
+
+def test_a_value_that_fails_is_not_undefined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise `default` would hide a lookup that fails in its own way."""
+    path = folder / "host_vars/roster-maple/zz.yml"
+    path.write_text("broken: '{{ 1 }}'\n")
+    values = values_of(folder, given={"reader": "{{ broken | default('good') }}"})
+    monkeypatch.setattr(values, "by_ansible", lambda _: {}["nothing"])
+    with pytest.raises(KeyError):
+        values["reader"]
