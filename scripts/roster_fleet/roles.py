@@ -35,7 +35,7 @@ def load(name: str, loader: DataLoader) -> Role:
     def read(*paths: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for path in paths:
-            found |= loader.load_from_file(str(path), cache="all", trusted_as_template=True) or {}
+            found |= loader.load_from_file(str(path), cache="all", unsafe=True, trusted_as_template=True) or {}
         return found
 
     tasks = home / "tasks" / "validate.yml"

@@ -1,4 +1,4 @@
-"""Ansible action: refuse misspelt names, misread values and shared destinations of an inventory."""
+"""Ansible action: refuse wrong options of a playbook, and mistakes in the whole inventory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ from roster_fleet.check.known import Known, known
 NUMBER = re.compile(r"(\d+)")
 DOCUMENTATION = r"""
 module: check_inventory
-short_description: Check the names, values and destinations in a whole inventory
+short_description: Check a playbook's options, and names, values and destinations of an inventory
 description:
+  - It is one action, since each task of a run costs the control node as much as it does.
   - Runs once, on the control node, and connects to no host. It reads the inventory as it is
     written, so its messages name the file and the line.
   - Refuses misspelt and old names of variables, values that YAML reads otherwise, and feeds of
     different hosts that deliver to the same file.
   - Problems of hosts outside of C(--limit) are warnings.
+  - If that is in order, it refuses old names and wrong values of the playbook's own variables.
 options:
+  playbook:
+    description: The playbook whose variables are checked, as a key of O(options).
+    type: str
+    required: true
   facts:
     description: The facts of the fleet, as an argument specification.
     type: dict
@@ -37,12 +43,17 @@ options:
     description: The variables of the playbooks, as argument specifications by playbook.
     type: dict
     required: true
+  old_names:
+    description: Messages about old names of these variables that are set.
+    type: list
+    elements: str
+    required: true
   destinations:
     description: Whether feeds that deliver to the same file are refused, or are warnings.
     type: bool
     default: true
   only_extra:
-    description: Whether only the variables of C(-e) are checked.
+    description: Whether only the variables of C(-e) and of the playbook are checked.
     type: bool
     default: false
 attributes:
@@ -63,8 +74,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(
             argument_spec={
+                "playbook": {"type": "str", "required": True},
                 "facts": {"type": "dict", "required": True},
                 "options": {"type": "dict", "required": True},
+                "old_names": {"type": "list", "elements": "str", "required": True},
                 "destinations": {"type": "bool", "default": True},
                 "only_extra": {"type": "bool", "default": False},
             }
@@ -87,9 +100,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not args["only_extra"]:
             warnings += written(task_vars).unused()
         result |= {"changed": False, "warnings": warnings}
-        if texts:
-            result |= {"failed": True, "msg": "\n".join(texts)}
-        return result
+        if texts := texts or args["old_names"]:
+            return result | {"failed": True, "msg": "\n".join(texts)}
+        return result | self.wrong_options(args["options"][args["playbook"]], task_vars)
+
+    def wrong_options(self, spec: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the failure of Ansible's own check of the playbook's variables, or nothing."""
+        task = self._task.copy()
+        task.args = {"argument_spec": dict(spec)}
+        found = self._shared_loader_obj.action_loader.get(
+            "ansible.builtin.validate_argument_spec",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        ).run(task_vars=task_vars)
+        return {key: found[key] for key in ("failed", "msg") if found.get("failed")}
 
     def shared_destinations(self, task_vars: Mapping[str, Any]) -> list[files.Problem]:
         """Return the problems of feeds that deliver to the same file."""

@@ -176,6 +176,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         """
         filter_loader.get("default")  # the loader loads the filters of all roles for any of them
         gc.freeze()
+        gc.set_threshold(100_000, 20, 20)
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
         self.add_meant([host.get_name() for host in hosts])
