@@ -579,7 +579,7 @@ def test_workers_do_not_scan_what_was_loaded_before_the_play(report: Any) -> Non
 
 def checked(host: str, **more: Any) -> SimpleNamespace:
     rows = [{"host": "b", "district": "Oak", "feed": "oak", "did": "checked"}]
-    return result(host, "", **{"action": "check_hosts", "hosts": ["b", "x"], "rows": rows, **more})
+    return result(host, "", **{"action": "check_inventory", "hosts": ["b", "x"], "rows": rows, **more})
 
 
 def test_hosts_that_were_checked_at_once_have_rows(report: Any) -> None:

@@ -56,6 +56,12 @@ options:
     description: Whether only the variables of C(-e) and of the playbook are checked.
     type: bool
     default: false
+  hosts:
+    description:
+      - The options of M(check_hosts), if it shall judge the hosts' variables after that. Its result
+        is then a part of this one.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -80,6 +86,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
                 "old_names": {"type": "list", "elements": "str", "required": True},
                 "destinations": {"type": "bool", "default": True},
                 "only_extra": {"type": "bool", "default": False},
+                "hosts": {"type": "dict", "default": {}},
             }
         )
         ours = known(args["facts"], args["options"])
@@ -102,22 +109,38 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         result |= {"changed": False, "warnings": warnings}
         if texts := texts or args["old_names"]:
             return result | {"failed": True, "msg": "\n".join(texts)}
-        return result | self.wrong_options(args["options"][args["playbook"]], task_vars)
+        return self.checked(args, task_vars, result)
 
-    def wrong_options(self, spec: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Return the failure of Ansible's own check of the playbook's variables, or nothing."""
+    def checked(
+        self, args: Mapping[str, Any], task_vars: dict[str, Any], result: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the result with that of the playbook's variables, and of the hosts' ones."""
+        spec = {"argument_spec": args["options"][args["playbook"]]}
+        done = self.by_action("ansible.builtin.validate_argument_spec", spec, task_vars)
+        if done.get("failed"):
+            return result | {"failed": True, "msg": done["msg"]}
+        if not args["hosts"]:
+            return result
+        done = self.by_action("check_hosts", args["hosts"], task_vars)
+        return result | done | {"warnings": [*result["warnings"], *done["warnings"]]}
+
+    def by_action(
+        self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the result of another action, run within this task."""
         task = self._task.copy()
-        task.args = {"argument_spec": dict(spec)}
-        found = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.validate_argument_spec",
+        task.args = arguments
+        action = self._shared_loader_obj.action_loader.get(
+            name,
             task=task,
             connection=self._connection,
             play_context=self._play_context,
             loader=self._loader,
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
-        ).run(task_vars=task_vars)
-        return {key: found[key] for key in ("failed", "msg") if found.get("failed")}
+        )
+        done: dict[str, Any] = action.run(task_vars=task_vars)
+        return done
 
     def shared_destinations(self, task_vars: Mapping[str, Any]) -> list[files.Problem]:
         """Return the problems of feeds that deliver to the same file."""
