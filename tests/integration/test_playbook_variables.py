@@ -43,7 +43,7 @@ def play(playbook: str, inventory: Path, *more: str, **given: Any) -> str:
     return " ".join(told.split())
 
 
-@pytest.mark.parametrize("playbook", sorted(set(OPTIONS["playbook_options"]) - {"status"}))
+@pytest.mark.parametrize("playbook", sorted(OPTIONS["playbook_options"]))
 def test_a_playbook_refuses_old_names(playbook: str, inventory: Path) -> None:
     asked = {"rotate_new_password": "", "decommission_confirm": ""}
     told = play(playbook, inventory, feed="elm", new_keys="make", **asked)

@@ -577,9 +577,18 @@ def test_workers_do_not_scan_what_was_loaded_before_the_play(report: Any) -> Non
     assert not any(it is loaded for it in gc.get_objects())
 
 
+def test_workers_seldom_scan_what_they_make(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(gc, "set_threshold", told.append)
+    report.v2_playbook_on_play_start(play())
+    assert told == [100_000]
+
+
 def checked(host: str, **more: Any) -> SimpleNamespace:
     rows = [{"host": "b", "district": "Oak", "feed": "oak", "did": "checked"}]
-    return result(host, "", **{"action": "check_hosts", "hosts": ["b", "x"], "rows": rows, **more})
+    return result(
+        host, "", **{"action": "check_inventory", "hosts": ["b", "x"], "rows": rows, **more}
+    )
 
 
 def test_hosts_that_were_checked_at_once_have_rows(report: Any) -> None:
@@ -591,6 +600,11 @@ def test_hosts_that_were_checked_at_once_have_rows(report: Any) -> None:
         ("a", "FAILED"),
         ("x", "not begun"),
     ]
+
+
+def test_a_check_of_the_inventory_alone_brings_no_rows(report: Any) -> None:
+    report.v2_runner_on_ok(result("a", "", action="check_inventory"))
+    assert report.meant == ["a", "b", "c", "d"]
 
 
 def test_only_the_check_itself_brings_rows_of_other_hosts(report: Any) -> None:

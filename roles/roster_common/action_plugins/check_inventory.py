@@ -1,4 +1,4 @@
-"""Ansible action: refuse misspelt names, misread values and shared destinations of an inventory."""
+"""Ansible action: refuse wrong options of a playbook, and mistakes in the whole inventory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ from roster_fleet.check.known import Known, known
 NUMBER = re.compile(r"(\d+)")
 DOCUMENTATION = r"""
 module: check_inventory
-short_description: Check the names, values and destinations in a whole inventory
+short_description: Check a playbook's options, and names, values and destinations of an inventory
 description:
+  - It is one action, since each task of a run costs the control node as much as it does.
   - Runs once, on the control node, and connects to no host. It reads the inventory as it is
     written, so its messages name the file and the line.
   - Refuses misspelt and old names of variables, values that YAML reads otherwise, and feeds of
     different hosts that deliver to the same file.
   - Problems of hosts outside of C(--limit) are warnings.
+  - If that is in order, it refuses old names and wrong values of the playbook's own variables.
 options:
+  playbook:
+    description: The playbook whose variables are checked, as a key of O(options).
+    type: str
+    required: true
   facts:
     description: The facts of the fleet, as an argument specification.
     type: dict
@@ -37,14 +43,25 @@ options:
     description: The variables of the playbooks, as argument specifications by playbook.
     type: dict
     required: true
+  old_names:
+    description: Messages about old names of these variables that are set.
+    type: list
+    elements: str
+    required: true
   destinations:
     description: Whether feeds that deliver to the same file are refused, or are warnings.
     type: bool
     default: true
   only_extra:
-    description: Whether only the variables of C(-e) are checked.
+    description: Whether only the variables of C(-e) and of the playbook are checked.
     type: bool
     default: false
+  hosts:
+    description:
+      - The options of M(check_hosts), if it shall judge the hosts' variables after that. Its result
+        is then a part of this one.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -63,10 +80,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         task_vars = task_vars or {}
         _, args = self.validate_argument_spec(
             argument_spec={
+                "playbook": {"type": "str", "required": True},
                 "facts": {"type": "dict", "required": True},
                 "options": {"type": "dict", "required": True},
+                "old_names": {"type": "list", "elements": "str", "required": True},
                 "destinations": {"type": "bool", "default": True},
                 "only_extra": {"type": "bool", "default": False},
+                "hosts": {"type": "dict", "default": {}},
             }
         )
         ours = known(args["facts"], args["options"])
@@ -87,9 +107,40 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not args["only_extra"]:
             warnings += written(task_vars).unused()
         result |= {"changed": False, "warnings": warnings}
-        if texts:
-            result |= {"failed": True, "msg": "\n".join(texts)}
-        return result
+        if texts := texts or args["old_names"]:
+            return result | {"failed": True, "msg": "\n".join(texts)}
+        return self.checked(args, task_vars, result)
+
+    def checked(
+        self, args: Mapping[str, Any], task_vars: dict[str, Any], result: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the result with that of the playbook's variables, and of the hosts' ones."""
+        spec = {"argument_spec": args["options"][args["playbook"]]}
+        done = self.by_action("ansible.builtin.validate_argument_spec", spec, task_vars)
+        if done.get("failed"):
+            return result | {"failed": True, "msg": done["msg"]}
+        if not args["hosts"]:
+            return result
+        done = self.by_action("check_hosts", args["hosts"], task_vars)
+        return result | done | {"warnings": [*result["warnings"], *done["warnings"]]}
+
+    def by_action(
+        self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the result of another action, run within this task."""
+        task = self._task.copy()
+        task.args = arguments
+        action = self._shared_loader_obj.action_loader.get(
+            name,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        done: dict[str, Any] = action.run(task_vars=task_vars)
+        return done
 
     def shared_destinations(self, task_vars: Mapping[str, Any]) -> list[files.Problem]:
         """Return the problems of feeds that deliver to the same file."""

@@ -57,7 +57,7 @@ LONGEST_CELL = 2_000
 LONGEST_TABLE = 100  # rows of one district host
 CONTROL_NODE = "localhost"
 # The action that checks all hosts at once. It runs on the control node, and no host answers it.
-CHECK = "check_hosts"
+CHECK = "check_inventory"
 # A failure is read first by the host and what was done.
 COLUMNS = (
     Column("district", 2, is_styled=True),
@@ -65,6 +65,7 @@ COLUMNS = (
     Column("host", is_styled=True),
     Column("did", is_styled=True),
 )
+COLLECT_AFTER = 100_000  # new objects, about 10 MB
 CHECKOUT = Path(__file__).resolve().parents[3]
 Row = dict[str, Any]
 
@@ -172,10 +173,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
         """Remember the hosts of a play. Load what each forked worker would load for itself.
 
         What is loaded is excluded from garbage collection. Otherwise each worker would scan it, and
-        would copy it by that.
+        would copy it by that. A task makes little garbage, so it is also collected rarely.
         """
         filter_loader.get("default")  # the loader loads the filters of all roles for any of them
         gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         inventory = play.get_variable_manager()._inventory
         hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)  # of a single step
         self.add_meant([host.get_name() for host in hosts])
@@ -223,7 +225,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Forget a failure of the host that was rescued. Remember what was checked at once."""
         self.drop_rescued(result._host.get_name(), result._task)
-        if result._task.action == CHECK:
+        if result._task.action == CHECK and "rows" in result._result:
             self.add_meant(result._result["hosts"])
             self.checked = result._result["rows"]
 
