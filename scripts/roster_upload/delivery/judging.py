@@ -143,7 +143,7 @@ class Judge:
             job.draft.update(expected_change=str(span))
         job.draft.update(reset=str(job.reset or ""))
         if reasons and job.command != "resend":
-            if approval := job.state.ledger.approval(self.copy.sha256):
+            if approval := job.state.ledger.approval(self.copy.sha256, job.receipt.reset):
                 approved = Approval(approval.who, approval.why, approval.finished)
                 job.draft.update(approved=approved)
             elif self._may_wait(verdict) and not lost:

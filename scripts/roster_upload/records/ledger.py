@@ -99,12 +99,18 @@ class Ledger:
         """Return the receipts of the files that the vendor received, oldest first."""
         return [record for record in self.records() if record.is_sent]
 
-    def approval(self, sha256: str) -> Receipt | None:
-        """Return the approval of a held export, unless it was used already."""
-        found = None
+    def approval(self, sha256: str, reset: str = "") -> Receipt | None:
+        """Return the approval of a held export, unless it was used already.
+
+        After the vendor's `reset` (its day), an approval from before it counts no longer. The
+        export has to be held again first.
+        """
+        found, is_held = None, not reset
         for receipt in self.records():
-            if receipt.outcome is Outcome.APPROVED and receipt.digest == sha256:
-                found = receipt
+            if receipt.outcome is Outcome.HELD and receipt.source.sha256 == sha256:
+                is_held |= receipt.reset == reset
+            elif receipt.outcome is Outcome.APPROVED and receipt.digest == sha256:
+                found = receipt if is_held else None
             elif receipt.is_sent and receipt.source.sha256 == sha256:
                 found = None
         return found
