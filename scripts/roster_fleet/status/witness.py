@@ -6,6 +6,7 @@ A host can rewrite its receipts as it likes. It cannot change what is kept here.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import urllib.parse
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from roster_fleet.status.rows import Host, Problem
 
 FOLDER_MODE = 0o700
 SUFFIX = ".head.json"
+LONGEST_RUN = dt.timedelta(hours=1)
 
 
 class Code(StrEnum):
@@ -178,7 +180,7 @@ class Witness:
             before = None
             trouble = [Finding(Code.UNREADABLE, f"{error}. This run has begun a new one")]
         asked = (host.report or {}).get("asked") or ""
-        if before and asked and before.seen >= asked and not is_accepted:
+        if before and asked and asked <= before.seen <= _soon(now) and not is_accepted:
             return Judgement()  # another run has looked meanwhile
         found = judge(feed or NO_RECEIPTS, before, now, is_accepted=is_accepted)
         return replace(found, findings=[*trouble, *found.findings])
@@ -252,6 +254,11 @@ def judge(
     kept = before.breaks & new.breaks
     same = (before.lines, before.digest, before.breaks) == (new.lines, new.digest, kept)
     return Judgement(found, None if same else Head(new.lines, new.digest, now, kept))
+
+
+def _soon(now: str) -> str:
+    """Return the latest time of another run. A later head comes from a clock that was ahead."""
+    return reports.stamp(dt.datetime.fromisoformat(now) + LONGEST_RUN)
 
 
 def _breaks(chain: Mapping[str, Any]) -> frozenset[tuple[str, int]]:

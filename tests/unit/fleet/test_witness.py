@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,16 @@ def test_two_runs_at_once_do_not_accuse_the_host(witness: Witness) -> None:
     assert look(witness, later(11, "c" * 64), at=LATER) == [], "the other one asked before"
     assert witness.positions("roster-1", [FEED]) == {FEED: 12}
     assert look(witness, later(), at="2026-11-26T10:00:00Z") == ["silent"]
+
+
+@pytest.mark.parametrize(("ahead", "codes"), [(60, []), (61, ["rewritten"])])
+def test_a_clock_that_was_ahead_ends_no_comparison(
+    tmp_path: Path, ahead: int, codes: list[str]
+) -> None:
+    witness = Witness(tmp_path)
+    later_run = stamp(dt.datetime.fromisoformat(LATER) + dt.timedelta(minutes=ahead))
+    assert look(witness, chain(), at=later_run) == []
+    assert look(witness, later(digest_there=NEW)) == codes
 
 
 def test_a_host_fills_no_disk_here(tmp_path: Path) -> None:
