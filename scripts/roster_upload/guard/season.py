@@ -74,9 +74,7 @@ def _own_reasons(feed: Feed, new: Baseline, reset: dt.date) -> Iterator[Reason]:
         yield Reason(Rule.RESET, kind, text)
 
 
-def _same_reasons(
-    feed: Feed, before: Roster, after: Roster, reset: dt.date
-) -> Iterator[Reason]:
+def _same_reasons(feed: Feed, before: Roster, after: Roster, reset: dt.date) -> Iterator[Reason]:
     """Yield a reason if most records that a new year replaces are still those of last year."""
     has_tags = before.baseline.has_tags and after.baseline.has_tags
     for kind in YEARLY if has_tags else ():
