@@ -55,15 +55,15 @@ def _reminders(reset: Reset, banner: str, night: dt.date, today: dt.date) -> Ite
     if reset.unmeasured and (text := reset.announcement(night)):
         yield text
     if not reset.day or reset.day.year != today.year:
-        was = f". It is {reset.day}, of another year" if reset.day else ""
+        was = f", and {reset.day} is of another year" if reset.day else ""
         yield (
-            "the day of this year's reset is not set. Ask the vendor for it, set "
-            f"roster_upload_reset_date and run site.yml{was}"
+            f"the day of this year's reset is not set{was}. Ask the vendor for it, set "
+            "roster_upload_reset_date and run site.yml"
         )
     if is_announced(banner, reset.day, today):
         yield (
-            "the vendor may have announced a new date of its reset. Read the server's banner and "
-            f"set roster_upload_reset_date: {banner}"
+            "the vendor may have announced a new date of its reset. If it has, set "
+            f"roster_upload_reset_date. The server's banner: {banner}"
         )
 
 

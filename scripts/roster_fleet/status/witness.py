@@ -35,7 +35,7 @@ class Code(StrEnum):
     REWRITTEN = "rewritten"  # the line that was seen last has another content
     SHORTENED = "shortened"  # there are fewer lines than before
     NOT_COMPARABLE = "not_comparable"  # the line that was seen last was pruned
-    SILENT = "silent"  # the host does not tell the head any more
+    SILENT = "silent"  # the host no longer reports the head
     CHANGED = "changed"  # a line was changed by hand
     UNREADABLE = "unreadable"  # the head that is kept here
     ACCEPTED = "accepted"  # a line was changed by hand, and the operator has accepted that
@@ -165,7 +165,7 @@ class Witness:
                 if judgement.head and not is_check:
                     self._keep(host.name, name, judgement.head)
             except OSError as error:
-                text = f"the head of its receipts cannot be saved: {error}"
+                text = f"its last receipt line cannot be saved: {error}"
                 findings.append(Finding(Code.UNREADABLE, text))
             found[name] = findings
         return found
@@ -178,7 +178,9 @@ class Witness:
             before, trouble = self.head(host.name, name), []
         except ValueError as error:
             before = None
-            trouble = [Finding(Code.UNREADABLE, f"{error}. This run has begun a new one")]
+            trouble = [
+                Finding(Code.UNREADABLE, f"{error}. Nothing was compared. This run begins anew")
+            ]
         asked = (host.report or {}).get("asked") or ""
         if before and asked and asked <= before.seen <= _soon(now) and not is_accepted:
             return Judgement()  # another run has looked meanwhile
@@ -270,7 +272,7 @@ def _links(breaks: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
 
 
 def _silent(before: Head) -> Finding:
-    text = f"the host does not tell the head of its receipts any more, last seen {_when(before)}"
+    text = f"the host no longer reports its last receipt line, as it did {_when(before)}"
     return Finding(Code.SILENT, f"{text}. {WHAT_TO_DO}")
 
 
@@ -284,7 +286,7 @@ def _difference(chain: Mapping[str, Any], before: Head) -> Iterator[Finding]:
         return
     there, seen = chain["digest_there"], f"receipt line {before.lines:,}, seen {_when(before)},"
     if chain["lines"] < before.lines:
-        text = f"history was rewritten: {seen} is missing. It has {chain['lines']:,}"
+        text = f"history was rewritten: {seen} is missing. The host has {chain['lines']:,}"
         yield Finding(Code.SHORTENED, f"{text}. {WHAT_TO_DO}")
     elif chain["position"] != before.lines:
         yield _silent(before)

@@ -55,8 +55,9 @@ def test_a_reminder_from_may_until_the_date_is_set(
 
 def test_the_reminder_names_the_date_of_another_year() -> None:
     told = notes(UTC, "2026-07-16", "2026-07-26")
-    assert told.endswith("and run site.yml. It is 2026-07-16, of another year")
-    assert notes(UTC).endswith("set roster_upload_reset_date and run site.yml")
+    end = ". Ask the vendor for it, set roster_upload_reset_date and run site.yml"
+    assert told == f"{NOT_SET}, and 2026-07-16 is of another year{end}"
+    assert notes(UTC) == NOT_SET + end
 
 
 @pytest.mark.parametrize(

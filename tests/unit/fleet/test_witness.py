@@ -145,7 +145,7 @@ def test_a_feed_that_vanished_is_red_in_a_row_of_its_own(witness: Witness) -> No
     found = witness.look(nothing, LATER)
     rows = status.build_rows([seen_by(nothing, found)], "")
     assert [row.state for row in rows] == ["red", "amber"]
-    assert "does not tell the head" in rows[0].problems[0].text
+    assert "no longer reports its last receipt line" in rows[0].problems[0].text
     unplanned = replace(nothing, planned=[])
     assert witness.look(unplanned, LATER) == {}
     assert witness.path("roster-1", FEED).exists(), "its receipts may be kept, too"
