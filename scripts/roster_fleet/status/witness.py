@@ -95,7 +95,7 @@ KEPT = reports.table(
 class Witness:
     """The heads of all feeds, one file each: `HOST/FEED.head.json`.
 
-    They are beside the receipts of decommissioned districts, and are never removed.
+    They are beside the receipts of decommissioned districts. None is ever removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,7 +103,7 @@ class Witness:
 
     def path(self, host: str, feed: str) -> Path:
         """Return the file of a feed's head."""
-        return self.folder / urllib.parse.quote(host, safe="") / f"{feed}.head.json"
+        return self.folder / urllib.parse.quote(host, safe="") / f"{feed}{SUFFIX}"
 
     def head(self, host: str, feed: str) -> Head | None:
         """Return the head of a feed, or None if it was never seen. Raise ValueError."""
@@ -192,6 +192,15 @@ class Witness:
         path = self.path(host, feed)
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         atomic.replace(path, (json.dumps(head.to_json(), indent=2) + "\n").encode(), lasting=False)
+
+    def put_aside(self, host: str, feed: str, day: str) -> None:
+        """Add a date to the name of a decommissioned feed's head. Raise OSError.
+
+        The feed can come back with new receipts.
+        """
+        path = self.path(host, feed)
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f"{feed}-{day}{SUFFIX}"))
 
     def carry(self, old: str, new: str, feed: str) -> None:
         """Keep the head of a feed that moves to another host. Raise OSError or ValueError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from typing import Any
 
 import pytest
 from roster_upload import __version__, config
@@ -79,7 +80,7 @@ def test_a_judgement_lasts_until_something_changes(host: Host) -> None:
 def test_the_vendors_reset_ends_a_judgement(host: Host) -> None:
     """Last year's export was sent. As the first one after the reset it will be held."""
     tonight = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).date()
-    days = {"reset_date": tonight, "reset_resume_date": tonight}
+    days: dict[str, Any] = {"reset_date": tonight, "reset_resume_date": tonight}
     assert host.run("rehearse") == Exit.OK
     host.configure(**days)
     file = host.folder / "maple-grove.toml"

@@ -163,7 +163,7 @@ def test_an_approval_from_before_the_reset_ends_with_it(host: Host) -> None:
     season = Season(host)
     assert season.send(0, SMALL) == Exit.HELD
     append(host.ledger, {**approval, "digest": digest_of(SMALL)})
-    strict = {"guard_minimum": {}}
+    strict: dict[str, Any] = {"guard_minimum": {}}
     assert season.send(1, SMALL) == Exit.PAUSED
     assert season.send(3, SMALL, **strict) == Exit.HELD
     assert season.send(3, SMALL, **strict) == Exit.HELD

@@ -265,6 +265,15 @@ def test_a_feed_that_moves_takes_its_head_along(witness: Witness) -> None:
     assert [one.code for one in witness.look(moved, LATER)[FEED]] == [Code.REWRITTEN]
 
 
+def test_a_decommissioned_feed_can_come_back(witness: Witness) -> None:
+    path = witness.path("roster-1", FEED)
+    content = path.read_text()
+    for _ in range(2):
+        witness.put_aside("roster-1", FEED, "2026-11-26")
+    assert path.with_name(f"{FEED}-2026-11-26.head.json").read_text() == content
+    assert look(witness, chain(3, NEW)) == [], "its receipts begin anew"
+
+
 def test_a_cached_report_keeps_its_head(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     assert cache.keep([host(chain())]) == []
