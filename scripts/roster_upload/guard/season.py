@@ -35,6 +35,7 @@ STUDENTS = ("users.student", "students")
 # Kinds of record that a new year replaces, at least in part. A row of `students` has the grade.
 YEARLY = ("enrollments.student", "students")
 UNRENEWED_PERCENT = 50
+NOT_RENEWED = "The SIS may not show the new year yet, which the vendor's reset of {} began"
 
 
 def measured(
@@ -86,11 +87,8 @@ def _same_reasons(feed: Feed, before: Roster, after: Roster, reset: dt.date) -> 
         same = int((new.tags[found & counts] == old.tags[at[found & counts]]).sum())
         total = int(counts.sum())
         if is_share_above(same, total, UNRENEWED_PERCENT, 0):
-            text = (
-                f"{kind}: {same:,} of {total:,} are the same as before the vendor's reset of "
-                f"{reset}. The SIS may not show the new year yet"
-            )
-            yield Reason(Rule.RESET, kind, text)
+            text = f"{kind}: {same:,} of {total:,} are the same as in the last delivery"
+            yield Reason(Rule.RESET, kind, f"{text}. {NOT_RENEWED.format(reset)}")
 
 
 def _school_reasons(before: Roster, after: Roster) -> Iterator[Reason]:

@@ -123,8 +123,8 @@ def test_last_years_roster_with_small_changes_is_held(same: int) -> None:
     old, new = (records_of(one, kind) for one in (OLD, NEW))
     mixed = changed(NEW, kind, [*old[:same], *new[same:]])
     texts = [
-        f"{kind}: {same:,} of {count:,} are the same as before the vendor's reset of 2027-07-16. "
-        "The SIS may not show the new year yet"
+        f"{kind}: {same:,} of {count:,} are the same as in the last delivery. The SIS may not show "
+        "the new year yet, which the vendor's reset of 2027-07-16 began"
     ]
     assert judged(OLD, mixed).texts == (texts if same > 600 else [])
     other = changed(NEW, kind, [one._replace(tag=1) for one in old])
