@@ -92,7 +92,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         """Return the part of a result that makes the host a member of the group."""
         for note in self.asked(f"{SESSION} | host_notes(__{LOOKING}_judged)"):
             self._display.display(f"{self.known['inventory_hostname']}: {note['note']}")
-        return {"add_group": self._task.args["group"]}
+        group = self._task.args["group"]
+        if hasattr(self, "add_group"):  # ansible-core 2.21 or newer, which ignores the key
+            self.add_group(group, parent_group_names=["all"])
+        return {"add_group": group}
 
     def reported(self) -> Result:
         """Return the part of a result that is the host's rows of the closing table."""

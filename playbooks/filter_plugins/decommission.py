@@ -115,6 +115,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
         return {
+            "removed_exports": removed_exports,
             "removed_paths": removed_paths,
             "decommission_rows": decommission_rows,
             "receipts_folder": receipts_folder,

@@ -26,6 +26,7 @@ LOCKS = ("control.txt", "dev.txt")
 OLDEST, NEWER, NEWEST = (3, 11), (3, 12), (3, 14)  # from NEWER on with the newest ansible-core
 LAB = ("scripts/lab", "--provisioned", "--only=lab-trixie,lab-sftp", "run", "--")
 TESTS = (
+    "tests/unit/test_untrusted_hosts.py",
     "tests/scenarios/test_newcomer.py",
     "tests/scenarios/test_rotation.py::test_nothing_due_is_the_report_of_ages",
     "tests/scenarios/test_rotation.py::test_check_says_what_would_be",

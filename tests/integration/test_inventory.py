@@ -32,6 +32,18 @@ def test_the_example_is_good_as_it_is(inventory: Path) -> None:
     assert "unreachable=0" in told
 
 
+def test_the_variables_of_a_playbook_that_imports_site_are_checked(
+    inventory: Path, tmp_path: Path
+) -> None:
+    playbook = tmp_path / "mine.yml"
+    values = {"wanted": "oneroster-2", "roster_upload_format": "{{ wanted }}"}
+    imported = {"import_playbook": str(ROOT / "playbooks/site.yml"), "vars": values}
+    playbook.write_text(json.dumps([imported]))
+    code, told = forks.ansible("ansible-playbook", playbook, "-i", inventory, "--tags", "validate")
+    assert code != 0
+    assert "value of roster_upload_format must be one of" in told
+
+
 TWO_FEEDS = [
     {
         "feed": f"{name}-county",

@@ -18,7 +18,7 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 LOOKED = ["begin", "user deploy", "has python3", "has root", "system ID=debian",
           'system VERSION_ID="13"', "end"]  # fmt: skip
 JUDGED = {
-    "check_session": False, "remove_used_packages": False, "is_packages": False,
+    "feeds": [], "check_session": False, "remove_used_packages": False, "is_packages": False,
     "is_firewall": False, "ssh_ports": [22], "become_method": "", "has_become_password": False,
 }  # fmt: skip
 VALUES: dict[str, Any] = {

@@ -38,6 +38,7 @@ socket tcp   LISTEN 0      128       0.0.0.0:22     0.0.0.0:*    users:(("sshd",
 end
 """
 VALUES: dict[str, Any] = {
+    "feeds": ["elm", "oak"],
     "check_session": True,
     "remove_used_packages": False,
     "is_ssh": True,
@@ -208,6 +209,27 @@ def test_sudo_with_a_password_needs_one(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(problems(asks, become_method="")) == 1
     monkeypatch.setenv("ANSIBLE_BECOME_PASS", "x")
     assert problems(asks) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        ("away/fir moved lab-02 2026-11-27", ""),
+        ("away/elm moved lab-02 2026-11-27", "elm has moved to lab-02"),
+        ("away/elm arriving lab-01 2026-11-27", ""),
+        ("away/fir arriving lab-01 2026-11-27", "fir has come from lab-01, and this run would"),
+        ("arrived/oak arrived lab-01 2026-11-27", ""),
+        ("arrived/fir arrived lab-01 2026-11-27", "fir has come from lab-01, and this run would"),
+        ("x", ""),
+        ("", ""),
+    ],
+)
+def test_a_run_knows_which_feeds_have_moved(mark: str, reason: str) -> None:
+    """A copy of the inventory from before the move starts no second delivery, and ends none."""
+    found = problems(("end\n", f"move {mark}\nend\n"))
+    assert len(found) == bool(reason)
+    assert reason in "".join(found)
+    assert problems(("end\n", f"move {mark}\nend\n"), check_session=False) == found
 
 
 def test_an_answer_that_breaks_off_is_no_answer() -> None:

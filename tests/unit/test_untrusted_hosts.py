@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible import constants
 from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
 from hypothesis import given
 from hypothesis import strategies as st
 from roster_fleet import asking, commands, terminal
@@ -61,7 +61,7 @@ def test_what_was_shown_stays_and_steers_nothing(text: str) -> None:
 
 
 def test_all_that_ansible_displays_goes_through_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "INTERNAL_RESULT_KEYS", ("add_host",))
+    monkeypatch.setattr(ActionBase, "_parse_returned_data", ActionBase._parse_returned_data)
     told: list[Any] = []
     guard = module(GUARD)
     display = SimpleNamespace(display=lambda *a, **o: told.append((a, o)), verbosity=0)
@@ -70,7 +70,24 @@ def test_all_that_ansible_displays_goes_through_the_door(monkeypatch: pytest.Mon
         guard.CallbackModule()
     display.display("\x1b[2J", color="red", stderr=True)
     assert told == [((r"\x1b[2J",), {"color": "red", "stderr": True})]
-    assert constants.INTERNAL_RESULT_KEYS == ("add_host", "ansible_stats")
+
+
+def test_a_module_brings_no_statistics_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ansible reads what a host has printed, in each release of ansible-core."""
+    parse = ActionBase._parse_returned_data
+    printed = json.dumps({"changed": True, "ansible_stats": {"data": {"fleet_report": []}}})
+    answer = {"stdout": printed, "stderr": "", "rc": 0}
+    action = SimpleNamespace(_used_interpreter=None)
+
+    def statistics() -> Any:
+        read = ActionBase._parse_returned_data(action, answer, "legacy")
+        assert (read["changed"] if isinstance(read, dict) else read.changed) is True
+        return read.get("ansible_stats") if isinstance(read, dict) else read.stats
+
+    assert statistics()
+    monkeypatch.setattr(ActionBase, "_parse_returned_data", parse)
+    module(GUARD).CallbackModule()
+    assert not statistics()
 
 
 class Action:

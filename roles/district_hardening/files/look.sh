@@ -40,6 +40,11 @@ for folder in /etc/ssh/*/; do
   [ -d "$folder" ] && echo "folder ${folder%/}"
 done
 
+# What move.yml has written: FOLDER/FEED, the state, the other host, the day.
+for mark in /var/lib/roster-move/away/* /var/lib/roster-move/arrived/*; do
+  [ -f "$mark" ] && echo "move ${mark#/var/lib/roster-move/} $(head -n 1 "$mark")"
+done
+
 # Packages that would go, with those that depend on them, and their services that run or listen.
 for package; do
   [ -e "/var/lib/dpkg/info/$package.list" ] || continue

@@ -51,6 +51,7 @@ def read_session(lines: Sequence[str]) -> Session:
         "packages": found.get("package", []),
         "folders": found.get("folder", []),
         "used": _used(found.get("used", [])),
+        "moves": _moves(found.get("move", [])),
         "services": _services(found.get("socket", [])),
     }
 
@@ -95,6 +96,15 @@ def _used(lines: Sequence[str]) -> dict[str, list[str]]:
     return used
 
 
+def _moves(lines: Sequence[str]) -> list[dict[str, str]]:
+    """Return the marks of move.yml: `feed`, `state` and the `other` host."""
+    found = []
+    for line in lines:
+        path, state, other = (*map(_shown, line.split(" ")[:3]), "", "")[:3]
+        found.append({"feed": path.rpartition("/")[2], "state": state, "other": other})
+    return found
+
+
 def _services(lines: Sequence[str]) -> list[dict[str, Any]]:
     """Return the sockets that listen for other machines, as program, protocol and port."""
     found = {}
@@ -131,6 +141,7 @@ def host_problems(session: Session, values: Mapping[str, Any]) -> list[str]:
         return [f"the host runs {name}. The roles need Debian 12 or 13. Nothing was changed"]
     return [
         *_program_problems(session, values),
+        *_move_problems(session, values["feeds"]),
         *(_session_problems(session, values) if values["check_session"] else []),
     ]
 
@@ -151,6 +162,23 @@ def _program_problems(session: Session, values: Mapping[str, Any]) -> Iterator[s
         if "sudo" not in session["groups"]:
             advice = f"run `adduser {user} sudo` there as root and {advice}"
         yield f"{user} cannot use sudo without a password. To go on, {advice}"
+
+
+def _move_problems(session: Session, feeds: Sequence[str]) -> Iterator[str]:
+    """Yield why the run's feeds are not those of the host: a move has changed them."""
+    for move in session["moves"]:
+        feed, other, is_listed = move["feed"], move["other"], move["feed"] in feeds
+        if move["state"] == "moved" and is_listed:
+            yield (
+                f"{feed} has moved to {other}. Update this copy of the inventory: git pull. If the "
+                f"inventory has it here still, move its entry and {feed}.vault to host_vars/{other}"
+            )
+        elif move["state"] in ("arriving", "arrived") and not is_listed:
+            yield (
+                f"{feed} has come from {other}, and this run would remove it. Update this copy of "
+                "the inventory: git pull. If move.yml was interrupted, run it again. Then move "
+                f"the entry of {feed} and {feed}.vault from host_vars/{other} to this host"
+            )
 
 
 def _is_sudo(method: str) -> bool:

@@ -88,5 +88,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         hostvars = task_vars["hostvars"]
         used = roles.with_dependencies(hosts.roles_of(tasks), self._loader)
         extra = {**load_extra_vars(self._loader), "hostvars": hostvars}
-        given = hosts.given(tasks)
+        # The variables of the play are those of a playbook that imports this one.
+        given = {**self._task._parent._play.vars, **hosts.given(tasks)}
         return resolving.Fleet(self._loader, hostvars._variable_manager, used, given, extra)

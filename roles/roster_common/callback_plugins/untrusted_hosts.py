@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ansible import constants
+from ansible.plugins.action import ActionBase
 from ansible.plugins.callback import CallbackBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
@@ -26,6 +29,22 @@ author: The Roster Delivery authors
 """
 
 STATISTICS = "ansible_stats"
+PARSE = "_parse_returned_data"  # of actions: reads what a module has printed on a host
+
+
+def without_statistics(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a parser of modules' results that drops statistics of the run."""
+
+    @functools.wraps(parse)
+    def parsed(*args: Any, **options: Any) -> Any:
+        result = parse(*args, **options)
+        if isinstance(result, dict):
+            result.pop(STATISTICS, None)
+        else:  # ansible-core 2.21 or newer
+            result.stats = None
+        return result
+
+    return parsed
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no types
@@ -41,5 +60,4 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible carries no 
     def __init__(self) -> None:
         super().__init__()
         self._display.display = terminal.guarded(self._display.display)
-        if STATISTICS not in constants.INTERNAL_RESULT_KEYS:
-            constants.INTERNAL_RESULT_KEYS += (STATISTICS,)
+        setattr(ActionBase, PARSE, without_statistics(getattr(ActionBase, PARSE)))

@@ -24,6 +24,9 @@ CUSTOMIZE = """
 set -e
 chroot "$1" useradd --create-home --shell /bin/bash deploy
 echo "deploy ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/deploy"
+# An inbox's account, which may have few processes, gets the next free uid. The kernel counts the
+# processes of a uid over all containers, and each has a bus.
+chroot "$1" usermod --uid 190 messagebus
 rm -f "$1"/etc/ssh/ssh_host_*
 ln -s /dev/null "$1/etc/systemd/system/systemd-modules-load.service"
 """
