@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from roster_fleet.report import parsed, stamp
 from roster_fleet.status import rows as status
 from roster_fleet.status.cache import Cache
 from roster_fleet.status.witness import Code, Witness, not_reported, seen_by
+from roster_upload.records.chain import LedgerKey
+from roster_upload.records.ledger import Ledger
+from roster_upload.report.head import head
 from support import fleets
 from support.fleets import NOW
+from support.receipts import append
 
 OLD, NEW = "a" * 64, "b" * 64
 FEED = "feed-0020"
@@ -280,3 +286,43 @@ def test_a_cached_report_keeps_its_head(tmp_path: Path) -> None:
     kept = cache.load("roster-1").report
     assert kept
     assert kept["feeds"][0]["chain"]["digest"] == OLD
+
+
+# ---- a host's own life ---------------------------------------------------------------------------
+
+KEYS = [LedgerKey(bytes([number]) * 32) for number in range(3)]
+STEPS = st.lists(
+    st.sampled_from(["run", "run", "watcher", "approval", "torn", "prune", "new key", "status"]),
+    min_size=8,
+    max_size=30,
+)
+
+
+@given(steps=STEPS)
+def test_nothing_that_the_program_does_is_an_alarm(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("feed")
+    witness, keys = Witness(folder / "receipts"), [*KEYS]
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for step in [*steps, "run", "status"]:
+        ledger, day = Ledger(folder, keys[0]), day + dt.timedelta(days=1)
+        receipt = {"finished": stamp(day), "source": {"sha256": OLD}, "command": "send"}
+        if step == "run":
+            check = ledger.key_check()
+            assert check
+            append(ledger, {**receipt, "outcome": "sent", "checked": check.to_json()})
+        elif step in ("watcher", "approval"):
+            outcome = {"watcher": "failed", "approval": "approved"}[step]
+            append(Ledger(folder), {**receipt, "outcome": outcome})
+        elif step == "torn" and ledger.path.exists():
+            with ledger.path.open("ab") as out:
+                out.write(b'{"v":3,"out')
+        elif step == "prune":
+            ledger.prune(dt.timedelta(days=3), day)
+        elif step == "new key" and keys[1:]:
+            keys.pop(0)
+        elif step == "status":
+            position = witness.positions("roster-1", [FEED]).get(FEED, 0)
+            told = head(ledger.chain(), Ledger(folder).history(), position)
+            assert look(witness, told, at=stamp(day)) == []
