@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from roster_upload.exits import Exit, Failure
-from roster_upload.spec import schema
+from roster_upload.spec import schema, spec
 from roster_upload.spec.checks import require_column, require_known
 from roster_upload.spec.contacts import VENDOR, Contact
 from roster_upload.spec.formats import ONEROSTER, OPAQUE, record_kinds
@@ -215,7 +215,21 @@ def _combination_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     """Yield values that need another value."""
     if values["removals"] == "wait" and not values["keep_packages"]:
         yield ConfigProblem("keep_packages", "must be 1 or more for `removals: wait`")
+    yield from _reset_problems(values)
     yield from _source_problems(values)
+
+
+def _reset_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    """Yield an end of the reset's pause that belongs to another year than the reset."""
+    names = ("reset_date", "reset_resume_date")
+    day, resume = (schema.keys()[name].parse(values[name]) for name in names)
+    most = spec("imagine-learning")["reset"]["longest_planned_days"]
+    if day and resume and (resume - day).days > most:
+        yield ConfigProblem(
+            names[1],
+            f"{resume} is more than {most} days after the reset of {day}. Nothing would be sent "
+            "between them. Give both dates of the same year",
+        )
 
 
 def _source_problems(values: Mapping[str, Any]) -> Iterator[ConfigProblem]:

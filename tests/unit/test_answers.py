@@ -149,6 +149,10 @@ def test_an_approval_is_written_once(host: Path, capsys: pytest.CaptureFixture[s
     append(ledger, receipt("sent", 0))
     append(ledger, receipt("held", 17))
     assert answer(host, capsys, *words)["result"] == "approved"
+    # So does what is held as the first delivery after the vendor's reset.
+    append(ledger, {**receipt("held", 17), "reset": "2027-07-16"})
+    results = [answer(host, capsys, *words)["result"] for _ in range(2)]
+    assert results == ["approved", "approved_before"]
 
 
 @pytest.mark.parametrize("digest", [DIGEST[:11], "cd" * 6])

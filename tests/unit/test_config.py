@@ -524,6 +524,26 @@ def test_a_limit_is_for_a_kind_of_the_format(form: str, kind: str, is_right: boo
     assert [problem.key for problem in found] == ([] if is_right else ["guard_limits"])
 
 
+@pytest.mark.parametrize(
+    ("day", "resume", "is_wrong"),
+    [
+        ("2027-06-01", "2027-12-18", False),
+        ("2027-06-01", "2027-12-19", True),
+        ("2026-07-16", "2027-07-26", True),
+        ("2027-07-16", "2026-07-26", False),
+        ("2027-07-16", "", False),
+        ("", "2027-07-26", False),
+    ],
+)
+def test_both_days_of_a_reset_are_of_one_year(day: str, resume: str, is_wrong: bool) -> None:
+    """With the end alone changed, a feed would pause at once and stay green."""
+    found = config.problems({**GOOD, "reset_date": day, "reset_resume_date": resume})
+    assert [problem.key for problem in found] == ["reset_resume_date"] * is_wrong
+    if found:
+        assert f"{resume} is more than 200 days after the reset of {day}. " in str(found[0])
+        assert config.problems({**GOOD, "reset_date": day, "reset_resume_date": "x"})
+
+
 def test_removals_that_wait_need_the_last_package() -> None:
     waits = {**GOOD, "removals": "wait"}
     assert config.problems({**waits, "keep_packages": 1}) == []

@@ -15,7 +15,7 @@ from roster_upload.spec import spec
 RULES: Mapping[str, Any] = spec("imagine-learning")["reset"]
 GREEN, AMBER = "green", "amber"
 WORDS = re.compile(rf"\b({'|'.join(RULES['words'])})\b", re.IGNORECASE)
-_MONTH = rf"(?P<name>{'|'.join(name[:3] for name in MONTHS)})[a-z]*\.?"
+_MONTH = rf"(?P<name>{'|'.join((*MONTHS, 'Sept', *(name[:3] for name in MONTHS)))})\b\.?"
 _ORDINAL = r"(?:st|nd|rd|th)?\b"
 # The dates of a banner: 2027-07-16, 7/16/2027, July 16, 2027 and 16 July 2027.
 DATES = tuple(
@@ -54,16 +54,16 @@ def _reminders(reset: Reset, banner: str, night: dt.date, today: dt.date) -> Ite
     """Yield the reminders of the season."""
     if reset.unmeasured and (text := reset.announcement(night)):
         yield text
-    if not reset.day or reset.day.year < today.year:
-        was = f". It is {reset.day}, of an earlier year" if reset.day else ""
+    if not reset.day or reset.day.year != today.year:
+        was = f", and {reset.day} is of another year" if reset.day else ""
         yield (
-            "the day of this year's reset is not set. Ask the vendor for it, set "
-            f"roster_upload_reset_date and run site.yml{was}"
+            f"the day of this year's reset is not set{was}. Ask the vendor for it, set "
+            "roster_upload_reset_date and run site.yml"
         )
     if is_announced(banner, reset.day, today):
         yield (
-            "the vendor may have announced a new date of its reset. Read the server's banner and "
-            f"set roster_upload_reset_date: {banner}"
+            "the vendor may have announced a new date of its reset. If it has, set "
+            f"roster_upload_reset_date. The server's banner: {banner}"
         )
 
 
@@ -80,7 +80,7 @@ def dates(text: str, year: int) -> set[dt.date]:
     found = set()
     for match in (match for pattern in DATES for match in pattern.finditer(text)):
         parts = match.groupdict()
-        name = str(parts.get("name") or "").capitalize()
+        name = str(parts.get("name") or "").capitalize()[:3]
         names = [month[:3] for month in MONTHS]
         month = names.index(name) + 1 if name else int(parts["month"])
         try:

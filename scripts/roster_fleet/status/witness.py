@@ -6,6 +6,7 @@ A host can rewrite its receipts as it likes. It cannot change what is kept here.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import urllib.parse
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from roster_fleet.status.rows import Host, Problem
 
 FOLDER_MODE = 0o700
 SUFFIX = ".head.json"
+LONGEST_RUN = dt.timedelta(hours=1)
 
 
 class Code(StrEnum):
@@ -33,7 +35,7 @@ class Code(StrEnum):
     REWRITTEN = "rewritten"  # the line that was seen last has another content
     SHORTENED = "shortened"  # there are fewer lines than before
     NOT_COMPARABLE = "not_comparable"  # the line that was seen last was pruned
-    SILENT = "silent"  # the host does not tell the head any more
+    SILENT = "silent"  # the host no longer reports the head
     CHANGED = "changed"  # a line was changed by hand
     UNREADABLE = "unreadable"  # the head that is kept here
     ACCEPTED = "accepted"  # a line was changed by hand, and the operator has accepted that
@@ -93,7 +95,7 @@ KEPT = reports.table(
 class Witness:
     """The heads of all feeds, one file each: `HOST/FEED.head.json`.
 
-    They are beside the receipts of decommissioned districts, and are never removed.
+    They are beside the receipts of decommissioned districts. None is ever removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,7 +103,7 @@ class Witness:
 
     def path(self, host: str, feed: str) -> Path:
         """Return the file of a feed's head."""
-        return self.folder / urllib.parse.quote(host, safe="") / f"{feed}.head.json"
+        return self.folder / urllib.parse.quote(host, safe="") / f"{feed}{SUFFIX}"
 
     def head(self, host: str, feed: str) -> Head | None:
         """Return the head of a feed, or None if it was never seen. Raise ValueError."""
@@ -163,7 +165,7 @@ class Witness:
                 if judgement.head and not is_check:
                     self._keep(host.name, name, judgement.head)
             except OSError as error:
-                text = f"the head of its receipts cannot be saved: {error}"
+                text = f"its last receipt line cannot be saved: {error}"
                 findings.append(Finding(Code.UNREADABLE, text))
             found[name] = findings
         return found
@@ -176,9 +178,11 @@ class Witness:
             before, trouble = self.head(host.name, name), []
         except ValueError as error:
             before = None
-            trouble = [Finding(Code.UNREADABLE, f"{error}. This run has begun a new one")]
+            trouble = [
+                Finding(Code.UNREADABLE, f"{error}. Nothing was compared. This run begins anew")
+            ]
         asked = (host.report or {}).get("asked") or ""
-        if before and asked and before.seen >= asked and not is_accepted:
+        if before and asked and asked <= before.seen <= _soon(now) and not is_accepted:
             return Judgement()  # another run has looked meanwhile
         found = judge(feed or NO_RECEIPTS, before, now, is_accepted=is_accepted)
         return replace(found, findings=[*trouble, *found.findings])
@@ -188,6 +192,15 @@ class Witness:
         path = self.path(host, feed)
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         atomic.replace(path, (json.dumps(head.to_json(), indent=2) + "\n").encode(), lasting=False)
+
+    def put_aside(self, host: str, feed: str, day: str) -> None:
+        """Add a date to the name of a decommissioned feed's head. Raise OSError.
+
+        The feed can come back with new receipts.
+        """
+        path = self.path(host, feed)
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f"{feed}-{day}{SUFFIX}"))
 
     def carry(self, old: str, new: str, feed: str) -> None:
         """Keep the head of a feed that moves to another host. Raise OSError or ValueError."""
@@ -254,6 +267,11 @@ def judge(
     return Judgement(found, None if same else Head(new.lines, new.digest, now, kept))
 
 
+def _soon(now: str) -> str:
+    """Return the latest time of another run. A later head comes from a clock that was ahead."""
+    return reports.stamp(dt.datetime.fromisoformat(now) + LONGEST_RUN)
+
+
 def _breaks(chain: Mapping[str, Any]) -> frozenset[tuple[str, int]]:
     return frozenset((one["code"], one["position"]) for one in chain["breaks"])
 
@@ -263,7 +281,7 @@ def _links(breaks: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
 
 
 def _silent(before: Head) -> Finding:
-    text = f"the host does not tell the head of its receipts any more, last seen {_when(before)}"
+    text = f"the host no longer reports its last receipt line, as it did {_when(before)}"
     return Finding(Code.SILENT, f"{text}. {WHAT_TO_DO}")
 
 
@@ -277,7 +295,7 @@ def _difference(chain: Mapping[str, Any], before: Head) -> Iterator[Finding]:
         return
     there, seen = chain["digest_there"], f"receipt line {before.lines:,}, seen {_when(before)},"
     if chain["lines"] < before.lines:
-        text = f"history was rewritten: {seen} is missing. It has {chain['lines']:,}"
+        text = f"history was rewritten: {seen} is missing. The host has {chain['lines']:,}"
         yield Finding(Code.SHORTENED, f"{text}. {WHAT_TO_DO}")
     elif chain["position"] != before.lines:
         yield _silent(before)

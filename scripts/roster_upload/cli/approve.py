@@ -29,7 +29,7 @@ def approve(given: argparse.Namespace) -> int:
     ledger = Ledger(state_as_owner(given))
     try:
         receipt = _matching(given.feed, given.digest, ledger.history().held())
-        known = ledger.approval(receipt.export_sha256)
+        known = ledger.approval(receipt.export_sha256, receipt.reset)
         result = APPROVED_BEFORE if known else WOULD_APPROVE if given.check else APPROVED
         entry = known or _entry(given, who, receipt.export_sha256)
         if result == APPROVED:

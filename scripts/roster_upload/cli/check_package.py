@@ -78,7 +78,7 @@ def _tonight(
         return
     if not (export := readiness.export(here, now)).is_ready:
         yield export
-    last = content.judged(feed, file, ledger)
+    last = content.judged(feed, file, ledger, now)
     if last and not (guarded := content.from_receipt(last, ledger)).is_ready:
         yield guarded
 

@@ -100,7 +100,7 @@ def _keys(chain: Mapping[str, Any] | None, zone: str) -> list[str]:
     return [
         *(f"  LEDGER     {break_text(Break.parse(one), one['line'])}" for one in wrong),
         *([f"  next step  {WHAT_TO_DO}"] if wrong else []),
-        f"  keys       not checked here, but by the run of {when}",
+        f"  keys       last checked by the run of {when}",
     ]
 
 

@@ -25,6 +25,7 @@ from roster_upload.records.history import History
 from roster_upload.records.ledger import Ledger
 from roster_upload.records.night import Night, stamp, time_text
 from roster_upload.records.receipt import Outcome, Receipt
+from roster_upload.records.season import Reset
 from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal.printable import LONGEST_MESSAGE, printable
 
@@ -78,7 +79,7 @@ def of_export(
     """Return the check of an export's content, by its receipts or by validation. Raise Failure."""
     if newest and not _is_fetched(feed, ledger.path.parent, newest):
         return _open(feed, f"not checked: {newest.name} was not fetched yet")
-    if last := judged(feed, config_file, ledger):
+    if last := judged(feed, config_file, ledger, now):
         return from_receipt(last, ledger, feed.time_zone)
     if newest and not kept.is_here(ledger.path.parent):
         return _open(feed, f"not checked: {newest.name} is not on this host any more")
@@ -93,7 +94,7 @@ def of_export(
     return _open(feed, "it breaks no rule, but was not compared with the last delivery")
 
 
-def judged(feed: Feed, config_file: Path, ledger: Ledger) -> Receipt | None:
+def judged(feed: Feed, config_file: Path, ledger: Ledger, now: dt.datetime) -> Receipt | None:
     """Return the receipt that judges this very export, None if none does or it is outdated.
 
     Raise Failure.
@@ -109,21 +110,25 @@ def judged(feed: Feed, config_file: Path, ledger: Ledger) -> Receipt | None:
         ) from None
     if any(receipt.source.sha256 for receipt in history):
         digest = _digest(feed, ledger.path.parent)
-        return _last_judgement(history, digest, since) if digest else None
+        night = Night.containing(feed, now).day
+        reset = str(Reset.of(feed).not_passed(night, history.sent()) or "")
+        return _last_judgement(history, digest, since, reset) if digest else None
     return None
 
 
-def _last_judgement(history: History, sha256: str, since: str) -> Receipt | None:
+def _last_judgement(history: History, sha256: str, since: str, reset: str) -> Receipt | None:
     """Return the last receipt of an export, unless something has changed since.
 
     `since` is the time of the configuration. The program, or the file at the vendor, may be other.
+    `reset` is the vendor's reset that tonight's delivery is the first one after, or empty.
     """
     for receipt in reversed(history.receipts):
         is_same = receipt.source.sha256 == sha256
         is_judge = receipt.outcome is Outcome.HELD or receipt.outcome in TAKEN
         if is_same and is_judge and receipt.command in COMMANDS:
             is_valid = receipt.program == __version__ and receipt.started >= since
-            return receipt if is_valid else None
+            is_of_year = not reset or (receipt.reset == reset and not receipt.is_sent)
+            return receipt if is_valid and is_of_year else None
         if receipt.is_sent:
             return None
     return None
@@ -134,7 +139,7 @@ def from_receipt(last: Receipt, ledger: Ledger, zone: str = "") -> Check:
     if last.outcome is not Outcome.HELD:
         did = "rehearsed" if last.command == "rehearse" else last.outcome.value
         return Check(NAME, Exit.OK, f"this export was {did} {time_text(last.finished, zone)}")
-    if approval := ledger.approval(last.source.sha256):
+    if approval := ledger.approval(last.source.sha256, last.reset):
         return Check(NAME, Exit.OK, f"held, but {approval.message}")
     return Check(NAME, Exit.HELD, last.message)
 

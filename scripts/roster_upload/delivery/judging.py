@@ -15,7 +15,7 @@ from roster_upload.delivery.job import Job, Outgoing, no_room, reason
 from roster_upload.delivery.private_copy import file_of
 from roster_upload.exits import Exit, Failure
 from roster_upload.export import Snapshot
-from roster_upload.guard import guard
+from roster_upload.guard import guard, season
 from roster_upload.guard.baseline import Baseline
 from roster_upload.package.built import Built, require_scope
 from roster_upload.records import evidence, package_store
@@ -143,7 +143,7 @@ class Judge:
             job.draft.update(expected_change=str(span))
         job.draft.update(reset=str(job.reset or ""))
         if reasons and job.command != "resend":
-            if approval := job.state.ledger.approval(self.copy.sha256):
+            if approval := job.state.ledger.approval(self.copy.sha256, job.receipt.reset):
                 approved = Approval(approval.who, approval.why, approval.finished)
                 job.draft.update(approved=approved)
             elif self._may_wait(verdict) and not lost:
@@ -162,8 +162,7 @@ class Judge:
         if not job.reset or not last or not last.source.is_same(job.receipt.source):
             return []
         return [
-            f"the export is the same as before the vendor's reset of {job.reset}. The SIS may not "
-            "show the new year yet"
+            f"the export is the same as the last delivery. {season.NOT_RENEWED.format(job.reset)}"
         ]
 
     def _last_baselines(self) -> tuple[list[Baseline], list[str]]:

@@ -18,6 +18,7 @@ from roster_upload.fetch import kept
 from roster_upload.records import package_store
 from roster_upload.records.night import stamp
 from roster_upload.records.parts import File
+from roster_upload.records.season import Reset
 from roster_upload.spec.sources import SftpSource
 from roster_upload.terminal import output
 from roster_upload.terminal.printable import path_text
@@ -76,6 +77,11 @@ def _accepted_package(job: Job, copy: Path) -> Snapshot:
     else:
         wanted = [entry for entry in kept if entry.sha256 != at_vendor]
         none = "no earlier accepted package is stored"
+        if day := Reset.of(job.feed).last_before(job.day):
+            sent = Reset.of(job.feed).sent_since(job.day, accepted)
+            known = {receipt.sent_file.sha256 for receipt in sent}
+            wanted = [entry for entry in wanted if entry.sha256 in known]
+            none += f" since the vendor's reset of {day}. --digest names an older one"
     if not wanted:
         raise Failure(
             Exit.SOURCE, f"{none}. Run roster-upload history {job.receipt.feed} to see all"

@@ -107,11 +107,11 @@ class Roster:
         begins: Flags = self.baseline.states(self._last) == State.UPCOMING
         return begins
 
-    def present(self, kind: str) -> int:
-        """Return the number of records of a kind, or of a file, that are present tonight."""
+    def count(self, kind: str, least: State) -> int:
+        """Return the number of records of a kind, or of a file, in a state or above tonight."""
         sets = self.baseline.records
         found = [sets[name] for name in sets if kind in (name, file_of(name))]
-        return sum(int((one.at(self.states) == State.PRESENT).sum()) for one in found)
+        return sum(int((one.at(self.states) >= least).sum()) for one in found)
 
     def records(self, kind: str) -> JudgedRecords:
         """Return the records of a kind."""

@@ -18,6 +18,7 @@ from operator import add
 from roster_upload.config import Feed
 from roster_upload.guard import season
 from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import State
 from roster_upload.guard.comparison import Comparison, Difference, Roster, come_back
 from roster_upload.guard.limits import (
     IN_SESSION,
@@ -83,7 +84,7 @@ def judge(
     """
     if new.is_unchanged and not reset:
         return Verdict({})
-    judgement = _Judgement(feed, old, new, night)
+    judgement = _Judgement(feed, old, new, night, is_reset=bool(reset))
     verdict = judgement.verdict(unused_columns() if unused is None else unused)
     if reset:
         both = judgement.before, judgement.after
@@ -94,8 +95,11 @@ def judge(
 class _Judgement:
     """The comparison of an export with the last accepted one, on one night."""
 
-    def __init__(self, feed: Feed, old: Baseline | None, new: Baseline, night: dt.date) -> None:
+    def __init__(
+        self, feed: Feed, old: Baseline | None, new: Baseline, night: dt.date, *, is_reset: bool
+    ) -> None:
         self.feed, self.old, self.new, self.night = feed, old, new, night
+        self.is_reset = is_reset  # it is the first one after the vendor's reset
         before, after = old or Baseline(), accepted(old, new)
         self.has_tags = before.has_tags and after.has_tags
         last = dt.date.fromisoformat(before.night) if before.night else None
@@ -197,24 +201,29 @@ class _Judgement:
         ]
 
     def _minimum_reasons(self) -> Iterator[Reason]:
-        """Yield a reason for each kind with too few records after the delivery."""
+        """Yield a reason for each kind with too few records after the delivery.
+
+        In a break classes and enrollments have no minimum, which would hold every night. After the
+        vendor's reset those that begin later are counted instead.
+        """
         is_break = term(self.after.baseline.sessions, self.night) is Term.BREAK
         known = {*self.before.baseline.rows, *self.after.baseline.rows}
         known |= {*self.before.baseline.records, *self.after.baseline.records}
         for name, least in self.feed.guard_minimum.items():
-            if is_break and file_of(name) in IN_SESSION:
-                continue  # a minimum would hold every night
+            begins_later = is_break and file_of(name) in IN_SESSION
+            if begins_later and not self.is_reset:
+                continue
             if self.feed.format == "oneroster-1.1" or name in known:
-                now = self._present(name)
+                now = self._count(name, State.UPCOMING if begins_later else State.PRESENT)
                 if now < least:
                     text = f"{called(name)}: {now:,} present, guard_minimum requires {least:,}"
                     yield Reason(Rule.MINIMUM, name, text)
 
-    def _present(self, name: str) -> int:
-        """Return the number of present records of a kind or a file, or its rows."""
+    def _count(self, name: str, least: State) -> int:
+        """Return the number of records of a kind or a file in a state or above, or its rows."""
         after = self.after.baseline
         if any(name in (kind, file_of(kind)) for kind in after.records):
-            return self.after.present(name)
+            return self.after.count(name, least)
         return after.rows.get(name, 0)
 
 

@@ -13,12 +13,15 @@ from dataclasses import replace
 
 from roster_upload.config import Feed
 from roster_upload.guard.baseline import Baseline
-from roster_upload.guard.comparison import Roster
+from roster_upload.guard.calendar import State
+from roster_upload.guard.comparison import Roster, find
 from roster_upload.guard.limits import (
     IN_SESSION,
     PEOPLE,
     SCHOOL_RECORDS,
+    are_ids_ignored,
     file_of,
+    is_share_above,
     unmeasured,
 )
 from roster_upload.guard.verdict import Reason, Rule, Verdict
@@ -29,6 +32,10 @@ KEPT = frozenset({
     Rule.MINIMUM,
 })  # fmt: skip
 STUDENTS = ("users.student", "students")
+# Kinds of record that a new year replaces, at least in part. A row of `students` has the grade.
+YEARLY = ("enrollments.student", "students")
+UNRENEWED_PERCENT = 50
+NOT_RENEWED = "The SIS may not show the new year yet, which the vendor's reset of {} began"
 
 
 def measured(
@@ -39,7 +46,8 @@ def measured(
     `both` are the rosters at the vendor before and after the package `new`.
     """
     kept = [reason for reason in verdict.reasons if _counts(reason)]
-    reasons = (*_own_reasons(feed, new, reset), *kept, *_school_reasons(*both))
+    own = (*_own_reasons(feed, new, reset), *_same_reasons(feed, *both, reset))
+    reasons = (*own, *kept, *_school_reasons(*both))
     return replace(verdict, reasons=reasons)
 
 
@@ -65,6 +73,22 @@ def _own_reasons(feed: Feed, new: Baseline, reset: dt.date) -> Iterator[Reason]:
             "smallest number that can be right, or compare the new number with the SIS and approve"
         )
         yield Reason(Rule.RESET, kind, text)
+
+
+def _same_reasons(feed: Feed, before: Roster, after: Roster, reset: dt.date) -> Iterator[Reason]:
+    """Yield a reason if most records that a new year replaces are still those of last year."""
+    has_tags = before.baseline.has_tags and after.baseline.has_tags
+    for kind in YEARLY if has_tags else ():
+        old, new = before.records(kind), after.records(kind)
+        if are_ids_ignored(feed, kind):
+            old, new = old.by_content(), new.by_content()
+        at, found = find(new.ids, old.ids)
+        counts = new.states != State.OVER
+        same = int((new.tags[found & counts] == old.tags[at[found & counts]]).sum())
+        total = int(counts.sum())
+        if is_share_above(same, total, UNRENEWED_PERCENT, 0):
+            text = f"{kind}: {same:,} of {total:,} are the same as in the last delivery"
+            yield Reason(Rule.RESET, kind, f"{text}. {NOT_RENEWED.format(reset)}")
 
 
 def _school_reasons(before: Roster, after: Roster) -> Iterator[Reason]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -99,12 +98,18 @@ class Ledger:
         """Return the receipts of the files that the vendor received, oldest first."""
         return [record for record in self.records() if record.is_sent]
 
-    def approval(self, sha256: str) -> Receipt | None:
-        """Return the approval of a held export, unless it was used already."""
-        found = None
+    def approval(self, sha256: str, reset: str = "") -> Receipt | None:
+        """Return the approval of a held export, unless it was used already.
+
+        After the vendor's `reset` (its day), an approval from before it counts no longer. The
+        export has to be held again first.
+        """
+        found, is_held = None, not reset
         for receipt in self.records():
-            if receipt.outcome is Outcome.APPROVED and receipt.digest == sha256:
-                found = receipt
+            if receipt.outcome is Outcome.HELD and receipt.source.sha256 == sha256:
+                is_held |= receipt.reset == reset
+            elif receipt.outcome is Outcome.APPROVED and receipt.digest == sha256:
+                found = receipt if is_held else None
             elif receipt.is_sent and receipt.source.sha256 == sha256:
                 found = None
         return found
@@ -185,15 +190,13 @@ class Ledger:
             atomic.remove_leftovers(self.path)
             lines = self._lines()
             count = _prunable(lines, keep, now)
-            gone = [line for line in lines[:count] if line.values]
-            receipts = [line for line in gone if not line.is_mark]
-            if not receipts or (not self.key and any(line.key for line in lines)):
+            gone = Chain([line for line in lines[:count] if line.values is not None])
+            if not gone.lines or (not self.key and any(line.key for line in lines)):
                 return 0
-            mark = _mark(gone, lines[count - 1].data)
-            data = self._written(mark, self._key_of_mark(lines, gone))
+            data = self._written(_mark(gone), self._key_of_mark(lines, gone.entries))
             data += b"".join(line.data + b"\n" for line in lines[count:])
             atomic.replace(self.path, data, mode=MODE)
-        return len(receipts)
+        return len(gone.lines)
 
     def _key_of_mark(self, lines: Sequence[Line], gone: Sequence[Line]) -> LedgerKey | None:
         """Return the key for the mark of a pruning, or None.
@@ -231,22 +234,27 @@ def _is_usable(values: Mapping[str, Any]) -> bool:
     return is_known and (not receipt.is_sent or bool(receipt.sent_file.sha256))
 
 
-def _mark(gone: Sequence[Line], last: bytes) -> dict[str, Any]:
-    """Return the mark in the place of pruned lines, `last` being the bytes of the last one."""
-    receipts = [line.receipt for line in gone]
-    digests = [
-        digest for line in gone for digest in
-        (line.removed if line.is_mark else (line.digest[:DIGEST_KEPT],))
-    ]  # fmt: skip
+def _mark(gone: Chain) -> dict[str, Any]:
+    """Return the mark in the place of pruned lines.
+
+    Only the first line can stand for others. Any other line is one, whatever it says of itself.
+    """
+    digests = [*(gone.mark.removed if gone.mark else ()), *_halves(gone)]
+    last = gone.lines[-1]
     return {
         "v": VERSION,
         "outcome": Outcome.PRUNED.value,
-        "lines": sum(1 if r.lines is None else r.lines for r in receipts),
-        "finished": receipts[-1].finished,
+        "lines": gone.length,
+        "finished": last.receipt.finished,
         "removed": digests[-DIGESTS_KEPT:],
         "previous": "",
-        "continues": hashlib.sha256(last).hexdigest(),
+        "continues": last.digest,
     }
+
+
+def _halves(chain: Chain) -> list[str]:
+    """Return the first half of each line's digest."""
+    return [line.digest[:DIGEST_KEPT] for line in chain.lines]
 
 
 def unfinished(records: Sequence[Receipt]) -> list[Receipt]:

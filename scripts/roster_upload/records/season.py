@@ -75,8 +75,14 @@ class Reset:
         `sent` has the receipts of the files that the vendor received. A repetition does not count,
         since it may be last year's roster.
         """
-        if not self.day or night < self.day:
-            return None
-        first, last = (self.end or self.day).isoformat(), night.isoformat()
-        is_passed = any(one.command == "send" and first <= one.night <= last for one in sent)
-        return None if is_passed else self.day
+        return None if self.sent_since(night, sent) else self.last_before(night)
+
+    def sent_since(self, night: dt.date, sent: Iterable[Receipt]) -> list[Receipt]:
+        """Return the deliveries since the reset, until a night. Before the reset, all count."""
+        day, last = self.last_before(night), night.isoformat()
+        first = (self.end or day).isoformat() if day else ""
+        return [one for one in sent if one.command == "send" and first <= one.night <= last]
+
+    def last_before(self, night: dt.date) -> dt.date | None:
+        """Return the day of the reset if it comes before a night ends, None otherwise."""
+        return self.day if self.day and night >= self.day else None

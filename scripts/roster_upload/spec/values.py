@@ -74,12 +74,11 @@ def parse_days(text: str) -> Span:
 
 def parse_date(value: str | dt.date) -> dt.date | None:
     """Return a date `YYYY-MM-DD`, which YAML and TOML may have read already. None for ""."""
-    is_day = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
     text = str(value)
     if not text:
         return None
     try:
-        if is_day or re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        if re.fullmatch(r"20\d\d-\d\d-\d\d", text):  # the years of a report
             return dt.date.fromisoformat(text)
     except ValueError:  # such as 30 February
         pass

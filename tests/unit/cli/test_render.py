@@ -308,9 +308,7 @@ def test_the_keys_of_the_receipts_are_not_called_good_without_the_key() -> None:
     told = status("maple-grove", [YESTERDAY, SENT], None)
     chain: dict[str, Any] = {"checked": "2026-11-20T07:12:00Z", "breaks": []}
     text = render.status_text([{**told, "chain": chain}])
-    assert text.splitlines()[-1] == (
-        "  keys       not checked here, but by the run of 2026-11-20 07:12 UTC"
-    )
+    assert text.splitlines()[-1] == ("  keys       last checked by the run of 2026-11-20 07:12 UTC")
     mac = {"code": "mac", "position": 9, "line": 5, "night": "2026-11-20"}
     link = {**mac, "code": "link"}
     text = render.status_text([{**told, "chain": {**chain, "breaks": [link, mac]}}])

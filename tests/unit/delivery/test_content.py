@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from typing import Any
 
 import pytest
 from roster_upload import __version__, config
@@ -74,6 +75,27 @@ def test_a_judgement_lasts_until_something_changes(host: Host) -> None:
     os.utime(file, (now, now))
     host.patch.setattr(content, "__version__", "0.9.0")
     assert is_open(host), "the program may be stricter"
+
+
+def test_the_vendors_reset_ends_a_judgement(host: Host) -> None:
+    """Last year's export was sent. As the first one after the reset it will be held."""
+    tonight = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=8)).date()
+    days: dict[str, Any] = {"reset_date": tonight, "reset_resume_date": tonight}
+    assert host.run("rehearse") == Exit.OK
+    host.configure(**days)
+    file = host.folder / "maple-grove.toml"
+    os.utime(file, (0, 0))
+    assert is_open(host), "it was not judged as the first one after the reset"
+    host.configure(**days, guard_minimum={"bytes": 100})
+    os.utime(file, (0, 0))
+    assert host.send() == Exit.OK
+    assert look(host).is_ready
+    host.configure(**{**days, "reset_resume_date": tonight + dt.timedelta(days=1)})
+    os.utime(file, (0, 0))
+    found = content.look(
+        config.load(file), file, host.state, dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    )
+    assert found.is_open
 
 
 def test_another_file_at_the_vendor_ends_a_judgement(host: Host) -> None:

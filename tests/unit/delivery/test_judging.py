@@ -157,6 +157,21 @@ def test_an_approval_lets_the_first_delivery_after_a_reset_through(host: Host) -
     assert season.send(3, SMALL, guard_minimum={}) == Exit.OK
 
 
+def test_an_approval_from_before_the_reset_ends_with_it(host: Host) -> None:
+    """Somebody has let last year's export through, and the pause came before it was sent."""
+    approval = {"outcome": "approved", "who": "it", "why": "w", "finished": NOON}
+    season = Season(host)
+    assert season.send(0, SMALL) == Exit.HELD
+    append(host.ledger, {**approval, "digest": digest_of(SMALL)})
+    strict: dict[str, Any] = {"guard_minimum": {}}
+    assert season.send(1, SMALL) == Exit.PAUSED
+    assert season.send(3, SMALL, **strict) == Exit.HELD
+    assert season.send(3, SMALL, **strict) == Exit.HELD
+    append(host.ledger, {**approval, "digest": digest_of(SMALL)})
+    assert season.send(3, SMALL, **strict) == Exit.OK
+    assert host.sent == [OLD, SMALL]
+
+
 @pytest.mark.parametrize("unchanged", ["send", "skip"])
 def test_last_years_export_is_held_after_a_reset(host: Host, unchanged: str) -> None:
     season = Season(host)
@@ -169,9 +184,20 @@ def test_last_years_export_is_held_after_a_reset(host: Host, unchanged: str) -> 
 def test_a_repetition_does_not_pass_the_reset(host: Host) -> None:
     season = Season(host)
     assert season.send(0, BIG) == Exit.OK
-    assert host.run("resend", hours=72) == Exit.OK, host.message
+    assert host.run("resend", digest_of(OLD), hours=72) == Exit.OK, host.message
     assert host.sent[-1] == OLD
     assert season.send(3, SMALL) == Exit.OK
+
+
+def test_the_last_good_package_is_none_of_last_year(host: Host) -> None:
+    season = Season(host)
+    assert host.run("resend", hours=72) == Exit.SOURCE
+    text = f"no earlier accepted package is stored since the vendor's reset of {season.reset}"
+    assert f"{text}. --digest names an older one. Run" in host.message
+    for content in (SMALL, SMALL + b"y"):
+        assert season.send(3 + (content != SMALL), content) == Exit.OK, host.message
+    assert host.run("resend", hours=96) == Exit.OK, host.message
+    assert host.sent == [OLD, SMALL, SMALL + b"y", SMALL]
 
 
 def test_removals_do_not_wait_after_a_reset(host: Host) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from roster_fleet.report import parsed, stamp
 from roster_fleet.status import rows as status
 from roster_fleet.status.cache import Cache
 from roster_fleet.status.witness import Code, Witness, not_reported, seen_by
+from roster_upload.records.chain import LedgerKey
+from roster_upload.records.ledger import Ledger
+from roster_upload.report.head import head
 from support import fleets
 from support.fleets import NOW
+from support.receipts import append
 
 OLD, NEW = "a" * 64, "b" * 64
 FEED = "feed-0020"
@@ -144,7 +151,7 @@ def test_a_feed_that_vanished_is_red_in_a_row_of_its_own(witness: Witness) -> No
     found = witness.look(nothing, LATER)
     rows = status.build_rows([seen_by(nothing, found)], "")
     assert [row.state for row in rows] == ["red", "amber"]
-    assert "does not tell the head" in rows[0].problems[0].text
+    assert "no longer reports its last receipt line" in rows[0].problems[0].text
     unplanned = replace(nothing, planned=[])
     assert witness.look(unplanned, LATER) == {}
     assert witness.path("roster-1", FEED).exists(), "its receipts may be kept, too"
@@ -193,6 +200,16 @@ def test_two_runs_at_once_do_not_accuse_the_host(witness: Witness) -> None:
     assert look(witness, later(11, "c" * 64), at=LATER) == [], "the other one asked before"
     assert witness.positions("roster-1", [FEED]) == {FEED: 12}
     assert look(witness, later(), at="2026-11-26T10:00:00Z") == ["silent"]
+
+
+@pytest.mark.parametrize(("ahead", "codes"), [(60, []), (61, ["rewritten"])])
+def test_a_clock_that_was_ahead_ends_no_comparison(
+    tmp_path: Path, ahead: int, codes: list[str]
+) -> None:
+    witness = Witness(tmp_path)
+    later_run = stamp(dt.datetime.fromisoformat(LATER) + dt.timedelta(minutes=ahead))
+    assert look(witness, chain(), at=later_run) == []
+    assert look(witness, later(digest_there=NEW)) == codes
 
 
 def test_a_host_fills_no_disk_here(tmp_path: Path) -> None:
@@ -254,9 +271,58 @@ def test_a_feed_that_moves_takes_its_head_along(witness: Witness) -> None:
     assert [one.code for one in witness.look(moved, LATER)[FEED]] == [Code.REWRITTEN]
 
 
+def test_a_decommissioned_feed_can_come_back(witness: Witness) -> None:
+    path = witness.path("roster-1", FEED)
+    content = path.read_text()
+    for _ in range(2):
+        witness.put_aside("roster-1", FEED, "2026-11-26")
+    assert path.with_name(f"{FEED}-2026-11-26.head.json").read_text() == content
+    assert look(witness, chain(3, NEW)) == [], "its receipts begin anew"
+
+
 def test_a_cached_report_keeps_its_head(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     assert cache.keep([host(chain())]) == []
     kept = cache.load("roster-1").report
     assert kept
     assert kept["feeds"][0]["chain"]["digest"] == OLD
+
+
+# ---- a host's own life ---------------------------------------------------------------------------
+
+KEYS = [LedgerKey(bytes([number]) * 32) for number in range(3)]
+STEPS = st.lists(
+    st.sampled_from(["run", "run", "watcher", "approval", "torn", "prune", "new key", "status"]),
+    min_size=8,
+    max_size=30,
+)
+
+
+@given(steps=STEPS)
+def test_nothing_that_the_program_does_is_an_alarm(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("feed")
+    witness, keys = Witness(folder / "receipts"), [*KEYS]
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for step in [*steps, "run", "status"]:
+        ledger, day = Ledger(folder, keys[0]), day + dt.timedelta(days=1)
+        receipt = {"finished": stamp(day), "source": {"sha256": OLD}, "command": "send"}
+        if step == "run":
+            check = ledger.key_check()
+            assert check
+            append(ledger, {**receipt, "outcome": "sent", "checked": check.to_json()})
+        elif step in ("watcher", "approval"):
+            outcome = {"watcher": "failed", "approval": "approved"}[step]
+            append(Ledger(folder), {**receipt, "outcome": outcome})
+        elif step == "torn" and ledger.path.exists():
+            with ledger.path.open("ab") as out:
+                out.write(b'{"v":3,"out')
+        elif step == "prune":
+            ledger.prune(dt.timedelta(days=3), day)
+        elif step == "new key" and keys[1:]:
+            keys.pop(0)
+        elif step == "status":
+            position = witness.positions("roster-1", [FEED]).get(FEED, 0)
+            told = head(ledger.chain(), Ledger(folder).history(), position)
+            assert look(witness, told, at=stamp(day)) == []

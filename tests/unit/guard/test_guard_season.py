@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
+from roster_upload.guard.calendar import Calendar, Session
 from roster_upload.guard.verdict import Rule, Verdict
-from support.baselines import baseline, feed, person
-from support.judgements import records
+from support.baselines import Record, baseline, feed, person
+from support.judgements import records, records_of
 
 NIGHT, RESET = dt.date(2027, 7, 26), dt.date(2027, 7, 16)
 MINIMA = {"users.student": 200, "enrollments.student": 900}
@@ -90,7 +91,7 @@ def test_without_minima_of_its_own_it_is_held(settings: dict[str, int], lacking:
 
 
 def test_each_format_has_its_own_measure() -> None:
-    old, new = (baseline({"students": records(range(n))}) for n in (300, 200))
+    old, new = (baseline({"students": records(range(n), tag=n)}) for n in (300, 200))
     minima = {"users.student": 200, "enrollments.student": 900}
     form = "traditional-literacy"
     assert rules(judged(old, new, format=form, guard_minimum=minima)) == [("reset", "students")]
@@ -109,6 +110,59 @@ def test_a_school_without_any_student_is_held() -> None:
     ]
 
 
+def changed(found: Baseline, kind: str, records: Iterable[Any], **facts: Any) -> Baseline:
+    """Return a roster with other records of a kind."""
+    kinds = {one: records_of(found, one) for one in found.records}
+    return baseline({**kinds, kind: records}, **facts)
+
+
+@pytest.mark.parametrize("same", [599, 600, 601, 1200])
+def test_last_years_roster_with_small_changes_is_held(same: int) -> None:
+    """Until the SIS shows the new year, its export is that of the last day and a little more."""
+    kind, count = "enrollments.student", 1200
+    old, new = (records_of(one, kind) for one in (OLD, NEW))
+    mixed = changed(NEW, kind, [*old[:same], *new[same:]])
+    texts = [
+        f"{kind}: {same:,} of {count:,} are the same as in the last delivery. The SIS may not show "
+        "the new year yet, which the vendor's reset of 2027-07-16 began"
+    ]
+    assert judged(OLD, mixed).texts == (texts if same > 600 else [])
+    other = changed(NEW, kind, [one._replace(tag=1) for one in old])
+    assert judged(OLD, other).texts == [], "an SIS may use the ids again"
+
+
+def test_renumbered_enrollments_of_last_year_are_held() -> None:
+    kind, ignored = "enrollments.student", {"enrollments": {"removed": 100}}
+    old = changed(OLD, kind, [Record(n, n) for n in range(1200)])
+    new = changed(NEW, kind, [Record(n, n - 5000) for n in range(5000, 6200)])
+    assert rules(judged(old, new, guard_limits=ignored)) == [("reset", kind)]
+    assert rules(judged(old, new)) == [], "other ids are other enrollments"
+    assert rules(judged(replace(old, has_tags=False), new, guard_limits=ignored)) == []
+
+
+def test_students_of_a_format_with_grades_are_those_of_last_year() -> None:
+    old = baseline({"students": records(range(300), tag=1)})
+    new = baseline({"students": records(range(10, 310), tag=1)})
+    terms = {"format": "traditional-math", "guard_minimum": {"students": 100}}
+    assert rules(judged(old, new, **terms)) == [("reset", "students")]
+
+
+@pytest.mark.parametrize("count", [899, 900])
+def test_between_two_sessions_the_enrollments_to_come_are_measured(count: int) -> None:
+    """On any other night of a break there is no minimum for them."""
+    kind, coming = "enrollments.student", Calendar(sessions=(("2027-08-16", "2028-06-01"),))
+    days = [("2027-06-10", "2027-07-20"), ("2027-08-16", "2028-06-01")]
+    sessions = [Session("term", *both, True) for both in days]
+    to_come = [one._replace(when=coming) for one in records_of(NEW, kind)]
+    new = changed(NEW, kind, to_come[:count], sessions=sessions)
+    text = f"{kind}: 899 present, guard_minimum requires 900"
+    assert judged(OLD, new).texts == ([text] if count == 899 else [])
+    usual = guard.judge(feed(guard_minimum=MINIMA), new, new, NIGHT)
+    assert usual.reasons == ()
+    over = changed(NEW, kind, [one._replace(present=False) for one in to_come], sessions=sessions)
+    assert ("minimum", kind) in rules(judged(OLD, over))
+
+
 @pytest.mark.parametrize("count", [4, 5])
 def test_a_small_school_may_close(count: int) -> None:
     def school(ids: range, name: str) -> list[Any]:
@@ -116,7 +170,7 @@ def test_a_small_school_may_close(count: int) -> None:
 
     kind, terms = "students", {"format": "traditional-math", "guard_minimum": {"students": 100}}
     old = baseline({kind: [*school(range(300), "a"), *school(range(300, 300 + count), "b")]})
-    new = baseline({kind: school(range(300), "a")})
+    new = baseline({kind: records(range(300), schools="a", tag=2)})
     assert rules(judged(old, new, **terms)) == [("school", kind)] * (count == 5)
 
 

@@ -207,6 +207,24 @@ def test_a_mark_with_a_false_number_is_a_break(keyed: Ledger) -> None:
     assert ("mac", 9) in codes(keyed)
 
 
+@pytest.mark.parametrize(
+    "line", [{"outcome": "failed", "lines": 1000}, {"outcome": "pruned", "lines": 7}, {}]
+)
+def test_a_line_counts_once_whatever_it_says(keyed: Ledger, line: dict[str, object]) -> None:
+    """Anybody can add a line. The numbers that the control node compares stay the same."""
+    with keyed.path.open("ab") as out:
+        out.write(json.dumps(line).encode() + b"\n")
+    for number in range(10, 15):
+        append(keyed, night(number))
+    last = keyed.chain()
+    digests = [last.digest_at(number) for number in range(1, last.length + 1)]
+    assert prune(keyed, 12)
+    after = keyed.chain()
+    assert (after.length, after.pruned) == (last.length, 11)
+    found = [after.digest_at(number) for number in range(1, last.length + 1)]
+    assert all(one.startswith(half) and half for one, half in zip(digests, found, strict=True))
+
+
 def test_without_the_key_no_keyed_line_is_pruned(keyed: Ledger) -> None:
     assert prune(Ledger(keyed.path.parent), 6) == 0
     assert prune(keyed, 6) == 5

@@ -98,6 +98,8 @@ def test_a_date_is_a_text_or_that_of_yaml(value: object, parsed: dt.date | None)
         ("20270716", "not a date"),
         ("2027-02-30", "not a date"),
         ("2027-7-16", "not a date"),
+        ("0227-07-16", "not a date"),
+        (dt.date(2270, 7, 16), "not a date"),
         (dt.datetime(2027, 7, 16, 3), "not a date"),
         (20270716, "must be a date such as 2027-07-16"),
         (True, "must be a date such as 2027-07-16"),
