@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -54,7 +54,7 @@ MOST = 100  # names of a role's differences. A host may answer anything
 Result = dict[str, Any]
 
 
-def is_answer(differs: Any) -> bool:
+def is_answer(differs: Any) -> TypeGuard[dict[str, list[str]]]:
     """Return whether an answer of the host has the form of differences by role."""
     return isinstance(differs, Mapping) and all(
         isinstance(names, list) and all(isinstance(name, str) for name in names)

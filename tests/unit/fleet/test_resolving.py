@@ -130,6 +130,7 @@ def test_a_value_that_fails_is_not_undefined(folder: Path, monkeypatch: pytest.M
     path = folder / "host_vars/roster-maple/zz.yml"
     path.write_text("broken: '{{ 1 }}'\n")
     values = values_of(folder, given={"reader": "{{ broken | default('good') }}"})
-    monkeypatch.setattr(values, "by_ansible", lambda _: {}["nothing"])
+    missing: dict[str, str] = {}
+    monkeypatch.setattr(values, "by_ansible", lambda _: missing["nothing"])
     with pytest.raises(KeyError):
         values["reader"]
