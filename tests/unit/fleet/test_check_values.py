@@ -91,7 +91,7 @@ def test_a_feed_of_a_list_is_called_by_its_name(tmp_path: Path) -> None:
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     (text,) = texts(tmp_path, "roster_credentials_new_password: 123_456\n")
-    assert "123" not in text
+    assert "123" not in text.replace(str(tmp_path), "")
     assert "Put it in quotes" in text
     (text,) = texts(tmp_path, "roster_credentials_new_password: hush #hush\n")
     assert "hush" not in text
