@@ -94,8 +94,8 @@ PARTS = [
     verified("newcomer", "--only=lab-trixie,lab-sftp"),
     verified("safety"),
     verified("fleet", "--only=lab-sftp"),
-    verified("hostile"),
     verified("measured"),
+    verified("hostile"),
     Part(
         "other-python",
         [sys.executable, "tests/checks/other_python.py"],
