@@ -102,6 +102,14 @@ def test_accounts_and_units_are_compared(tmp_path: Path) -> None:
     assert differences(tmp_path, role) == {"some": ["no-such-group", "no-such", "off.automount"]}
 
 
+def test_a_unit_without_a_state_is_a_difference(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/systemctl").write_text("#!/bin/sh\necho active\nexit 1\n")
+    (tmp_path / "bin/systemctl").chmod(0o755)
+    role = {"units": ["on.automount", "unknown.automount"]}
+    assert differences(tmp_path, role) == {"some": ["unknown.automount"]}
+
+
 def test_unconfirmed_or_unreadable_changes_are_a_difference(tmp_path: Path) -> None:
     (tmp_path / "undo").mkdir()
     index = tmp_path / "undo/index.json"
