@@ -149,7 +149,17 @@ def test_a_hostile_host_cannot_name_another_file(tmp_path: Path, name: str) -> N
 def test_a_hostile_host_cannot_give_another_size(tmp_path: Path, size: Any) -> None:
     one = {"size": size, "sha256": SHA256}
     line = {"schema": 1, "feed": "elm", "files": {"state/receipts.jsonl": one}, "written": {}}
-    with pytest.raises(feed_bundle.BundleError):
+    with pytest.raises(feed_bundle.BundleError, match="is too large"):
+        unpacked(json.dumps(line).encode() + b"\nx", tmp_path / "new")
+
+
+def test_a_hostile_host_cannot_fill_the_disk(tmp_path: Path) -> None:
+    """Each file has a possible size, and all of them together have not."""
+    one = {"size": feed_bundle.STATE[3].most, "sha256": SHA256}
+    count = feed_bundle.MOST_BYTES // one["size"] + 1
+    files = {f"state/accepted-{number:016x}.npz": one for number in range(count)}
+    line = {"schema": 1, "feed": "elm", "files": files, "written": {}}
+    with pytest.raises(feed_bundle.BundleError, match="impossible"):
         unpacked(json.dumps(line).encode() + b"\nx", tmp_path / "new")
 
 
