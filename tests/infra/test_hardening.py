@@ -208,6 +208,9 @@ def test_what_matters_is_audited(host: Host) -> None:
         assert f"-w {watched} -p wa" in rules
         assert host.file(watched).exists, watched
     assert "dir=/var/lib/roster-upload" in rules
+    assert "\n-e 1\n" in rules
+    journal = host.check_output("systemd-analyze cat-config systemd/journald.conf")
+    assert "\nAudit=\n" in journal  # no start of the journal switches auditing off
     assert_not_in_containers(host, "auditd.service")
 
 

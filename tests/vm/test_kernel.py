@@ -32,6 +32,8 @@ def assert_hardened() -> None:
         held = {" ".join(part.split()) for part in line.split(";")} - {""}
         assert held <= {value}, key
     assert "usb_storage" not in root("modprobe usb-storage; lsmod").stdout
+    told("systemctl restart systemd-journald")  # as an upgrade of systemd does
+    assert "enabled 1" in told("auditctl -s").splitlines()
     rules = told("cat /etc/audit/rules.d/60-district.rules; echo").splitlines()
     count = len([rule for rule in rules if rule.startswith(("-w ", "-a "))])
     assert int(told("auditctl -l | wc -l")) == count
