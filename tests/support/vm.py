@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from support.vendor import Vendor
 
 ROOT = Path(__file__).resolve().parents[2]
 VM = ROOT / "scripts" / "dev" / "vm"
+BOOT_SECONDS = 900
 
 
 def root(command: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +45,22 @@ def reboot(inventory: Path) -> None:
     command = ["ansible", "vm", "-i", str(inventory), "-b", "-m", "ansible.builtin.reboot"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    told("systemctl is-system-running --wait")
+
+
+def booted() -> str:
+    """Return what differs with each boot."""
+    return told("cat /proc/sys/kernel/random/boot_id")
+
+
+def wait_for_boot(before: str) -> None:
+    """Wait until the machine has rebooted by itself and all its services run."""
+    latest = time.monotonic() + BOOT_SECONDS
+    while (
+        now := root("cat /proc/sys/kernel/random/boot_id")
+    ).returncode or now.stdout.strip() == before:
+        assert time.monotonic() < latest, "the machine has not rebooted"
+        time.sleep(2)
     told("systemctl is-system-running --wait")
 
 
