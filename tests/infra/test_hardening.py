@@ -164,6 +164,12 @@ def test_processes_of_others_are_invisible(host: Host) -> None:
     assert host.run("systemctl is-active systemd-logind.service").stdout.strip() != "failed"
 
 
+def settings_of(text: str) -> dict[str, str]:
+    """Return the kernel settings of a configuration, of which the last one of a name counts."""
+    lines = (line.partition("=") for line in text.splitlines() if not line.startswith(("#", ";")))
+    return {key.strip().lstrip("-"): value.strip() for key, is_set, value in lines if is_set}
+
+
 def test_kernel_settings_are_written_and_the_networks_own_hold(host: Host) -> None:
     assert host.sysctl("net.ipv4.conf.all.accept_redirects") == 0
     for interface in ("all", "eth0"):
@@ -171,7 +177,7 @@ def test_kernel_settings_are_written_and_the_networks_own_hold(host: Host) -> No
         assert host.sysctl(f"net.ipv6.conf.{interface}.accept_redirects") == 0
     assert host.sysctl("net.ipv4.tcp_rfc1337") == 1
     written = host.file("/etc/sysctl.d/60-district-kernel.conf").content_string
-    wanted = dict(line.split(" = ") for line in written.splitlines() if " = " in line)
+    wanted = settings_of(written)
     assert wanted["kernel.kptr_restrict"] == "2"
     # In a container they are the machine's, and may be unset.
     settings = {key: Path("/proc/sys", *key.split(".")) for key in wanted}
@@ -183,6 +189,12 @@ def test_kernel_settings_are_written_and_the_networks_own_hold(host: Host) -> No
     }
     assert machine
     assert {key: host.check_output("sysctl -n %s", key) for key in machine} == machine
+
+
+def test_no_file_of_a_package_is_read_later_with_another_kernel_setting(host: Host) -> None:
+    ours = host.check_output("cat /etc/sysctl.d/60-district-*.conf")
+    last = host.check_output("systemd-analyze cat-config sysctl.d")
+    assert settings_of(ours).items() <= settings_of(last).items()
 
 
 def test_kernel_modules_without_a_use_cannot_be_loaded(host: Host) -> None:
