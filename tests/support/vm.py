@@ -65,11 +65,10 @@ def wait_for_boot(before: str) -> None:
 
 
 def denials() -> str:
-    """Return what AppArmor has denied the program, except for the probe of its confinement."""
+    """Return what its profile has denied the program, except for the probe of its confinement."""
     logs = "cat /var/log/audit/audit.log; journalctl -k --no-pager"  # auditd takes all, if it runs
-    return told(
-        f"({logs}) | grep 'apparmor=\"DENIED\".*roster-upload' | grep -v /etc/hostname || :"
-    )
+    denied = 'apparmor="DENIED".* profile="roster-upload'
+    return told(f"({logs}) | grep '{denied}' | grep -v /etc/hostname || :")
 
 
 def change_secure_boot() -> None:
