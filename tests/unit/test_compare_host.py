@@ -126,7 +126,7 @@ def test_a_variable_that_many_read_has_one_value(monkeypatch: pytest.MonkeyPatch
     """It may be about the host, too."""
     number = "{{ district_hardening_session.release ~ (range(10 ** 9) | random) }}"
     files = [{"files": [{"path": trust_as_template("{{ many }}")}]} for _ in range(2)]
-    wanted = {"__district_hardening_wanted": {"files": files}}
+    wanted: dict[str, Any] = {"__district_hardening_wanted": {"files": files}}
     _, [call] = compared(monkeypatch, many=trust_as_template(number), **wanted)
     one, other = call["roles"][0]["files"]
     assert one == other
@@ -136,10 +136,12 @@ def test_a_variable_that_many_read_has_one_value(monkeypatch: pytest.MonkeyPatch
 def test_a_variable_without_a_value_concerns_its_readers_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    broken = {"many": trust_as_template("{{ none_such }}")}
+    broken: dict[str, Any] = {"many": trust_as_template("{{ none_such }}")}
     done, _ = compared(monkeypatch, **broken)
     assert "add_group" not in done
-    wanted = {"__district_hardening_wanted": {"changes": trust_as_template("{{ many }}")}}
+    wanted: dict[str, Any] = {
+        "__district_hardening_wanted": {"changes": trust_as_template("{{ many }}")}
+    }
     done, _ = compared(monkeypatch, **broken, **wanted)
     assert done["differs"] == {"district_hardening": [compare_host.UNKNOWN]}
 
