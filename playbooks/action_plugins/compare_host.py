@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -34,7 +35,9 @@ options:
     type: str
     required: true
   once:
-    description: Variables that others read many times. They are templated once.
+    description:
+      - Variables that others read many times. They are templated once, and may be about the host.
+      - One that cannot be templated is a difference of the roles that read it.
     type: list
     elements: str
     default: []
@@ -70,13 +73,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         result: Result = super().run(tmp, task_vars)
         self.known = dict(task_vars or {})
         self._task.check_mode, self._task.diff = True, False  # of the modules
-        for name in self._task.args.get("once", []):
-            self.known[name] = self.value(name, LOOKING)
         answer = self.look()
         if answer["rc"] != 0:
             return result | answer | {"failed": True, "msg": "non-zero return code"}
         session = self.known[SESSION] = self.asked("answer.stdout_lines | read_session", answer)
         self.known[PACKAGES] = session["packages"]
+        self.settle(self._task.args.get("once", []))
         if problems := self.asked(f"{SESSION} | host_problems(__{LOOKING}_judged)"):
             host = self.known["inventory_hostname"]
             return result | {"failed": True, "msg": f"{host}: " + "\n".join(problems)}
@@ -91,6 +93,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             script, sudoable=False, executable="/bin/sh"
         )
         return answer
+
+    def settle(self, names: list[str]) -> None:
+        """Put values in the place of variables. One that has no value stays as it is."""
+        for name in names:
+            with contextlib.suppress(AnsibleError):
+                self.known[name] = self.value(name, LOOKING)
 
     def is_whole_run(self) -> bool:
         """Return whether the run has all tasks. Tags choose some, so no comparison would fit."""

@@ -122,6 +122,30 @@ def test_with_tags_nothing_is_compared(
     assert calls == []
 
 
+def test_a_variable_that_many_read_has_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be about the host, too."""
+    number = "{{ district_hardening_session.release ~ (range(10 ** 9) | random) }}"
+    files = [{"files": [{"path": trust_as_template("{{ many }}")}]} for _ in range(2)]
+    wanted: dict[str, Any] = {"__district_hardening_wanted": {"files": files}}
+    _, [call] = compared(monkeypatch, many=trust_as_template(number), **wanted)
+    one, other = call["roles"][0]["files"]
+    assert one == other
+    assert one["files"][0]["path"].startswith("13")
+
+
+def test_a_variable_without_a_value_concerns_its_readers_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken: dict[str, Any] = {"many": trust_as_template("{{ none_such }}")}
+    done, _ = compared(monkeypatch, **broken)
+    assert "add_group" not in done
+    wanted: dict[str, Any] = {
+        "__district_hardening_wanted": {"changes": trust_as_template("{{ many }}")}
+    }
+    done, _ = compared(monkeypatch, **broken, **wanted)
+    assert done["differs"] == {"district_hardening": [compare_host.UNKNOWN]}
+
+
 def test_a_host_that_the_roles_cannot_work_on_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     done, calls = compared(monkeypatch, code=127)
     assert (done["failed"], done["rc"], calls) == (True, 127, [])
