@@ -84,6 +84,12 @@ def test_the_profile_can_be_changed_and_taken_away(inventory: Path, vendor: Vend
     assert "(enforce)" in told(loaded)
 
 
+def test_kernel_settings_are_loaded_again_on_a_hardened_machine(inventory: Path) -> None:
+    told("echo '# by hand' >> /etc/sysctl.d/60-district-kernel.conf; sysctl kernel.pid_max=32768")
+    site(inventory)
+    assert told("sysctl -n kernel.pid_max") == "65536"
+
+
 def test_a_second_run_changes_nothing(inventory: Path) -> None:
     assert "changed=0 " in site(inventory)
 
