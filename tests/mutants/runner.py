@@ -116,7 +116,18 @@ def copied(root: Path) -> Iterator[Path]:
 
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # importing them takes half of the time
 # What tests import from others. Importing it takes longer than most of them.
-MODULES = ("hypothesis.strategies", "numpy", "paramiko", "pytest", "yaml")
+MODULES = (
+    "ansible.inventory.manager",
+    "ansible.plugins.action",
+    "ansible.vars.manager",
+    "apprise",
+    "hypothesis.strategies",
+    "numpy",
+    "paramiko",
+    "pytest",
+    "requests",
+    "yaml",
+)
 # A fork knows the tree that it runs in, and nothing of the real one. It keeps bytecode there.
 PROGRAM = """\
 import sys
