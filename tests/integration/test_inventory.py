@@ -402,8 +402,9 @@ def test_secrets_from_elsewhere_are_not_shown_either(mine: Path, tmp_path: Path)
     assert "Unset ANSIBLE_KEEP_REMOTE_FILES" in told
 
 
-@pytest.mark.parametrize("name", ["debug", "keep_remote_files"])
-@pytest.mark.parametrize("origin", ["environment", "file"])
+@pytest.mark.parametrize(
+    ("name", "origin"), [("debug", "environment"), ("keep_remote_files", "file")]
+)
 def test_no_secret_is_opened_while_ansible_would_show_it(
     name: str, origin: str, mine: Path, tmp_path: Path
 ) -> None:
