@@ -30,7 +30,8 @@ def digest(tree: Path) -> str:
 
 def _files(tree: Path) -> Iterator[tuple[str, str, bytes]]:
     """Yield the files' paths, permissions and contents. A link is its target's name."""
-    for folder, _, names in os.walk(tree):
+    for folder, folders, names in os.walk(tree):
+        folders[:] = set(folders) - {"__pycache__"}
         for name in names:
             path = Path(folder, name)
             content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
