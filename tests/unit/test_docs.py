@@ -86,6 +86,7 @@ def copy_to(folder: Path) -> None:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
 
 
+@pytest.mark.heavy
 def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
     copy_to(tmp_path)
     for source, (before, now, _) in CHANGES.items():
@@ -100,6 +101,7 @@ def test_a_document_that_is_not_up_to_date_is_found(tmp_path: Path) -> None:
     assert outdated == made
 
 
+@pytest.mark.heavy
 def test_a_new_key_reaches_every_file_of_the_role(tmp_path: Path) -> None:
     copy_to(tmp_path)
     program = tmp_path / "scripts/roster_upload"
