@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-from support import forks, share
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.heavy
@@ -183,7 +183,7 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
 PLAIN = {ord(mark): "" for mark in ",'"}
 
 
-@pytest.mark.parametrize("task", share.some(WRONG))
+@pytest.mark.parametrize("task", WRONG)
 def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
     """Each is on a host of its own."""
     cases = {case.replace(" ", "-").translate(PLAIN): told for case, told in WRONG[task].items()}
