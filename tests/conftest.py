@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 
 import pytest
+from support import share
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Remove the width that pytest-xdist gives to its workers, which have no terminal."""
     if hasattr(config, "workerinput"):
         os.environ.pop("COLUMNS", None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Select some cases of each test with TESTS=fast."""
+    tests = itertools.groupby(items, key=lambda item: item.nodeid.partition("[")[0])
+    kept = [item for _, cases in tests for item in share.some(cases)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
 
 
 def pytest_collection_finish() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support import forks
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 pytestmark = pytest.mark.heavy
@@ -43,27 +43,18 @@ def folder(tmp_path: Path) -> Path:
     """Return a folder with the roles as ansible-galaxy installs them, and a play."""
     for name in ("district_hardening", "roster_common"):
         shutil.copytree(ROLES / name, tmp_path / "roles" / name)
-    (tmp_path / "ansible.cfg").write_text(f"[defaults]\ninterpreter_python = {sys.executable}\n")
     (tmp_path / "play.yml").write_text(PLAY)
     return tmp_path
 
 
 def play(folder: Path, *arguments: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}
-    done = subprocess.run(
-        [
-            Path(sys.executable).parent / "ansible-playbook",
-            "play.yml",
-            "-i",
-            "localhost,",
-            *arguments,
-        ],
+    done = forks.of_ansible(
+        "ansible-playbook",
+        *("play.yml", "-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}"),
+        *arguments,
+        env={**os.environ, "PYTHONPATH": ""},
         cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        is_alone=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

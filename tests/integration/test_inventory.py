@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-from support import forks, share
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.heavy
@@ -183,7 +183,7 @@ WRONG: dict[str, dict[str, tuple[str, dict[str, object], list[str]]]] = {
 PLAIN = {ord(mark): "" for mark in ",'"}
 
 
-@pytest.mark.parametrize("task", share.some(WRONG))
+@pytest.mark.parametrize("task", WRONG)
 def test_wrong_variables_stop_the_run(task: str, inventory: Path) -> None:
     """Each is on a host of its own."""
     cases = {case.replace(" ", "-").translate(PLAIN): told for case, told in WRONG[task].items()}
@@ -402,8 +402,9 @@ def test_secrets_from_elsewhere_are_not_shown_either(mine: Path, tmp_path: Path)
     assert "Unset ANSIBLE_KEEP_REMOTE_FILES" in told
 
 
-@pytest.mark.parametrize("name", ["debug", "keep_remote_files"])
-@pytest.mark.parametrize("origin", ["environment", "file"])
+@pytest.mark.parametrize(
+    ("name", "origin"), [("debug", "environment"), ("keep_remote_files", "file")]
+)
 def test_no_secret_is_opened_while_ansible_would_show_it(
     name: str, origin: str, mine: Path, tmp_path: Path
 ) -> None:

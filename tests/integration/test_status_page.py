@@ -27,7 +27,7 @@ from support.browser import Visit, browsing
 from support.fleets import NOW
 
 DISTRICTS, MANY_DISTRICTS, NIGHTS, FEW_NIGHTS = 60, share.of(400), 400, 20
-SCHEMES = share.some(["light", "dark"])
+SCHEMES = ["light", "dark"]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 HELD = "Alder Lake 0050"

@@ -159,6 +159,7 @@ def has_written(vendor: Vendor, count: int) -> bool:
     return vendor.writes >= count
 
 
+@pytest.mark.heavy
 def test_a_stop_at_any_moment_delivers_nothing_or_all(district: District, vendor: Vendor) -> None:
     """Send signals at random moments of a transfer that takes a second."""
     district.export.write_bytes(rosters.build(students=LARGE_STUDENTS))

@@ -98,7 +98,10 @@ def _listed(name: str, data: dict[str, Any]) -> Iterator[Mutant]:
 
 @contextlib.contextmanager
 def copied(root: Path) -> Iterator[Path]:
-    """Copy all files that Git knows of a tree, uncommitted changes included, for a block."""
+    """Copy all files that Git knows of a tree, uncommitted changes included, for a block.
+
+    Their bytecode comes along, since compiling all tests takes longer than most runs.
+    """
     listing = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         stdout=subprocess.PIPE,
@@ -111,12 +114,27 @@ def copied(root: Path) -> Iterator[Path]:
             if source.is_symlink() or source.exists():  # it may be deleted, and not yet committed
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target, follow_symlinks=False)
+        for room in {path.parent for path in tree.rglob("*.py")}:
+            bytecode = root / room.relative_to(tree) / "__pycache__"
+            if bytecode.is_dir():
+                shutil.copytree(bytecode, room / "__pycache__")
         yield tree
 
 
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # importing them takes half of the time
 # What tests import from others. Importing it takes longer than most of them.
-MODULES = ("hypothesis.strategies", "numpy", "paramiko", "pytest", "yaml")
+MODULES = (
+    "ansible.inventory.manager",
+    "ansible.plugins.action",
+    "ansible.vars.manager",
+    "apprise",
+    "hypothesis.strategies",
+    "numpy",
+    "paramiko",
+    "pytest",
+    "requests",
+    "yaml",
+)
 # A fork knows the tree that it runs in, and nothing of the real one. It keeps bytecode there.
 PROGRAM = """\
 import sys

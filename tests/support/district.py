@@ -19,6 +19,14 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 FEED = "maple-grove"
 USER = "rosters@maple.example"
 FOLDER = "imagine/0123456-Maple Grove/product"
+# All commands, which import what they need.
+PROGRAM = (
+    "numpy.ma",
+    *(f"roster_upload.cli.{path.stem}" for path in SCRIPTS.glob("roster_upload/cli/[a-z]*.py")),
+    "roster_upload.guard",
+    "roster_upload.package.build",
+    "roster_upload.transfer.upload",
+)
 
 
 class Server(Protocol):
@@ -115,13 +123,7 @@ class District:
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, as `start` does."""
         code = "import sys; from roster_upload.cli.parser import main; sys.exit(main())"
-        program = forks.having(
-            "numpy.ma",
-            "roster_upload.cli.parser",
-            "roster_upload.guard",
-            "roster_upload.package.build",
-            "roster_upload.transfer.upload",
-        )
+        program = forks.having(*PROGRAM)
         done = program.run(code, *self._options, *command, env=self._environment)
         assert "Traceback" not in done.stderr
         return done

@@ -43,6 +43,8 @@ PLUGINS_IMPORT = (
     "xml.dom.minidom",
 )
 STREAMS = ("stdin", "stdout", "stderr")
+PLAIN_CONFIG = ROOT / "tests/support/ansible.cfg"
+OWN_PATHS = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 
 class Forks:
@@ -54,7 +56,7 @@ class Forks:
             cwd=ROOT,
             env={
                 **environment,
-                "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'tests'}",
+                "PYTHONPATH": os.pathsep.join(OWN_PATHS),
                 "OPENBLAS_NUM_THREADS": "1",  # only the forking thread survives in a fork
             },
             stdin=subprocess.PIPE,
@@ -130,26 +132,53 @@ def having(*modules: str) -> Forks:
     return Forks(modules, os.environ)
 
 
+# The run is too short for garbage collection. It removes its temporary folder, which it has from
+# the forking process.
+ANSIBLE = """\
+import gc, os, sys; gc.disable()
+sys.argv[0] = {program!r}
+from ansible import constants
+from ansible.cli.{name} import main
+os.makedirs(constants.DEFAULT_LOCAL_TMP, mode=0o700, exist_ok=True)
+main()
+"""
+# Forks have this process's own modules of the project, and the paths to them.
+FORGET = f"""\
+import sys
+sys.path[:] = [path for path in sys.path if path not in {OWN_PATHS!r}]
+for name in [name for name in sys.modules if name.startswith("support")]: del sys.modules[name]
+sys.path[:0] = __import__("os").environ.get("PYTHONPATH", "").split(":")
+"""
+
+
 @functools.cache
-def _having_ansible(settings: tuple[tuple[str, str], ...]) -> Forks:
+def _having_ansible(settings: tuple[tuple[str, str], ...], is_alone: bool) -> Forks:
     """Return the process whose forks have imported Ansible, which reads its settings at import."""
     others = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    modules = ("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR, *PLUGINS_IMPORT)
+    plugins = [name for name in PLUGINS_IMPORT if not (is_alone and name.startswith("roster_"))]
+    modules = ("ansible.cli.inventory", "ansible.cli.playbook", *EXECUTOR, *plugins)
     return Forks(modules, {**others, **dict(settings)})
 
 
 def of_ansible(
-    program: str, *arguments: object, env: Mapping[str, str], cwd: Path = ROOT
+    program: str,
+    *arguments: object,
+    env: Mapping[str, str],
+    cwd: Path = ROOT,
+    is_alone: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of Ansible's programs in an environment, without a terminal."""
+    """Run one of Ansible's programs in an environment, without a terminal.
+
+    Alone, it has Ansible's own settings, and finds the project only where its environment leads.
+    """
+    if is_alone:
+        env = {**env, "ANSIBLE_CONFIG": str(PLAIN_CONFIG)}
     name = "adhoc" if program == "ansible" else program.removeprefix("ansible-")
-    # The run is too short for garbage collection.
-    code = (
-        "import gc, sys; gc.disable(); "
-        f"sys.argv[0] = {program!r}; from ansible.cli.{name} import main; main()"
-    )
+    code = ANSIBLE.format(program=program, name=name)
+    if is_alone:
+        code = FORGET + code
     settings = tuple(sorted((k, v) for k, v in env.items() if k.startswith("ANSIBLE_")))
-    return _having_ansible(settings).run(code, *arguments, env=env, cwd=cwd)
+    return _having_ansible(settings, is_alone).run(code, *arguments, env=env, cwd=cwd)
 
 
 def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Choose how many invented inputs a test tries: all, or a tenth with TESTS=fast."""
+"""Choose how many cases and invented inputs a test tries: all, or a tenth with TESTS=fast."""
 
 from __future__ import annotations
 

@@ -6,13 +6,15 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lab.process import lock
 from mutants import __main__ as command
-from mutants import runner
+from mutants import kept, runner
+from mutants.kept import Kept
 from mutants.runner import Broken, Mutant, Result
 
 MUTANTS = runner.load()
@@ -28,30 +30,40 @@ def test_each_mutant_can_be_made(file: str) -> None:
         assert mutant.text(runner.ROOT), mutant
         for test in mutant.tests:
             assert (runner.ROOT / test.partition("::")[0]).exists(), mutant
+            assert not mutant.grave or "::" in test, f"{mutant}: name the test that kills it"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A copy of the tree, and what was tried with the same content before."""
+
+    tree: Path
+    kept: Kept
+
+    def check_unchanged(self) -> None:
+        """Run the grave mutants' tests before a change, once for all parallel workers."""
+        with lock(self.kept.folder / "lock"):
+            self.kept.once(
+                "unchanged", lambda: asyncio.run(runner.check_unchanged(GRAVE, self.tree))
+            )
+
+    def kill(self, mutant: Mutant) -> None:
+        """Fail if a mutant survives."""
+        self.check_unchanged()
+        assert asyncio.run(runner.attempt(mutant, runner.ROOT, self.tree)).outcome == "killed"
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a copy of the tree, in which the tests of the grave mutants pass before a change.
-
-    The copies of parallel workers are the same, so the first worker checks for all.
-    """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    is_checked = shared / "unchanged-tests-pass"
+def trial() -> Iterator[Trial]:
+    """Return a copy of the tree, in which grave mutants are tried."""
     with runner.copied(runner.ROOT) as tree:
-        with lock(shared / "mutants.lock"):
-            if not is_checked.exists():
-                asyncio.run(runner.check_unchanged(GRAVE, tree))
-                is_checked.touch()
-        yield tree
+        yield Trial(tree, Kept(tree))
 
 
 @pytest.mark.mutants
 @pytest.mark.parametrize("mutant", GRAVE, ids=str)
-def test_a_grave_mutant_is_killed(mutant: Mutant, tree: Path) -> None:
-    assert asyncio.run(runner.attempt(mutant, runner.ROOT, tree)).outcome == "killed"
+def test_a_grave_mutant_is_killed(mutant: Mutant, trial: Trial) -> None:
+    trial.kept.once(str(mutant), lambda: trial.kill(mutant))
 
 
 # ---- the tool itself ----------------------------------------------------------------------------
@@ -152,6 +164,57 @@ def test_each_outcome_is_told_from_the_others(small: Path) -> None:
         assert results[name].is_surprise is (told not in FINE)
     assert (small / "counting.py").read_text() == MODULE
     assert not [*Path(tempfile.gettempdir()).iterdir()]
+
+
+# Changes of a tree with the same results only if nothing has changed.
+TREE_CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda tree: (tree / "counting.py").write_text(MODULE + "\n"),
+    "name": lambda tree: (tree / "counting.py").rename(tree / "other.py"),
+    "permissions": lambda tree: (tree / "counting.py").chmod(0o755),
+    "a new file": lambda tree: (tree / "further.py").touch(),
+    "a link": lambda tree: (tree / "further.py").symlink_to("counting.py"),
+}
+
+
+@pytest.mark.parametrize("change", TREE_CHANGES.values(), ids=TREE_CHANGES)
+def test_a_result_counts_for_the_same_content_only(
+    small: Path, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    done: list[int] = []
+    Kept(small, tmp_path / "kept").once("one", lambda: done.append(1))
+    same = Kept(small, tmp_path / "kept")
+    same.once("one", lambda: done.append(2))
+    same.once("another/one", lambda: done.append(3))
+    change(small)
+    Kept(small, tmp_path / "kept").once("one", lambda: done.append(4))
+    assert done == [1, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["sys.version", "sys.prefix"])
+def test_a_result_counts_for_the_same_python_only(
+    small: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = kept.digest(small)
+    monkeypatch.setattr(name, "/other")
+    assert kept.digest(small) != before
+
+
+def test_a_failure_is_tried_again(small: Path, tmp_path: Path) -> None:
+    results = Kept(small, tmp_path / "kept")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            results.once("one", lambda: 1 / 0)
+
+
+def test_results_of_old_trees_are_removed(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "TREES", 1)
+    old = Kept(small, tmp_path / "kept").folder
+    os.utime(old, (0, 0))
+    (small / "further.py").touch()
+    new = Kept(small, tmp_path / "kept").folder
+    assert [*(tmp_path / "kept").iterdir()] == [new]
 
 
 @pytest.mark.mutants

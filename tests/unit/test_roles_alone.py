@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import jinja2
 import pytest
 import yaml
 from jinja2 import meta, nodes
+from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.heavy
@@ -202,19 +202,11 @@ def play(folder: Path, role: str, *, with_scripts: bool = False, **values: Any) 
     given = {"roster_common_packages": PACKAGES, **values}
     one = {"hosts": "all", "gather_facts": False, "roles": [role]}
     (folder / "play.yml").write_text(yaml.safe_dump([{**one, "vars": given}]))
-    (folder / "a.cfg").write_text("[defaults]\nroles_path = roles\n")
-    environment = {
-        **os.environ,
-        "KEPT": str(folder / "kept"),
-        "ANSIBLE_CONFIG": str(folder / "a.cfg"),
-    }
+    environment = {**os.environ, "KEPT": str(folder / "kept")}
     environment["PYTHONPATH"] = str(ROOT / "scripts") if with_scripts else ""
-    program = Path(sys.executable).with_name("ansible-playbook")
     # In check mode, so that nothing of this machine could change.
-    words = [str(program), "-i", str(folder / "hosts.yml"), str(folder / "play.yml"), "--check"]
-    done = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    words = ["-i", folder / "hosts.yml", folder / "play.yml", "--check"]
+    done = forks.of_ansible("ansible-playbook", *words, env=environment, cwd=folder, is_alone=True)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -24,6 +24,7 @@ from ansible.vars.manager import VariableManager
 from new_districts import KEY, ROOT
 from roster_fleet import resolving, roles
 from roster_fleet.check import hosts
+from support import share
 
 TASKS = ROOT / "playbooks/shared/check_hosts.yml"
 TWO = [
@@ -172,15 +173,21 @@ def task_passes(values: resolving.Values, run: Run, task: Mapping[str, Any]) -> 
     )
 
 
-def test_hosts_are_judged_as_ansible_judges_them(folder: Path) -> None:
+def test_wrong_hosts_are_doubtful_and_no_others(folder: Path) -> None:
     names = variants(folder, [*RIGHT, *WRONG])
     run = Run(folder)
     found = run.judge()
     assert list(found.doubtful) == names[len(RIGHT) :]
     assert {row["host"] for row in found.rows} == set(names[: len(RIGHT)])
     assert {row["did"] for row in found.rows} == {"checked"}
+
+
+def test_ansible_judges_them_so_too(folder: Path) -> None:
+    right, wrong = share.some(RIGHT), share.some(WRONG)
+    variants(folder, [*right, *wrong])
+    run = Run(folder)
     by_ansible = [passes_by_ansible(run.fleet.values(host), run) for host in run.members]
-    assert by_ansible == [True] * len(RIGHT) + [False] * len(WRONG)
+    assert by_ansible == [True] * len(right) + [False] * len(wrong)
 
 
 def test_many_hosts_are_judged_as_few(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

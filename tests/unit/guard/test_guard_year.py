@@ -11,7 +11,6 @@ import pytest
 from roster_upload.guard import guard
 from roster_upload.guard.baseline import Baseline
 from roster_upload.guard.calendar import Calendar, Session
-from support import share
 from support.baselines import Record, baseline, feed, person
 
 FEED = feed()
@@ -161,7 +160,7 @@ ALL = [replace(one, has_year_sessions=has) for one in SYSTEMS for has in (False,
 ]
 
 
-@pytest.mark.parametrize("sis", share.some(ALL), ids=str)
+@pytest.mark.parametrize("sis", ALL, ids=str)
 def test_nothing_is_held_in_a_year_but_the_rollover(sis: Sis) -> None:
     old: Baseline | None = None
     reasons: dict[dt.date, list[str]] = {}
@@ -175,7 +174,7 @@ def test_nothing_is_held_in_a_year_but_the_rollover(sis: Sis) -> None:
     assert any("grades" in text for text in reasons[ROLLOVER])
 
 
-@pytest.mark.parametrize("sis", share.some(ALL), ids=str)
+@pytest.mark.parametrize("sis", ALL, ids=str)
 def test_a_wipe_is_held_on_each_school_night_of_a_year(sis: Sis) -> None:
     """Everyone is disabled, or every enrollment has ended: a night of each month and of a break."""
     for night in [*list(nights())[1::20], SEMESTERS[0][1] + dt.timedelta(9)]:
