@@ -20,6 +20,7 @@ SOURCES = [
     "ansible.cfg", "inventories/lab", "molecule/default", "playbooks", "requirements/control.txt",
     "roles", "scripts",
 ]  # fmt: skip
+KEEP_BYTECODE = "import lab_bytecode; lab_bytecode.keep_all('/usr/local/bin/roster-upload')"
 
 
 def disks() -> dict[str, str]:
@@ -84,6 +85,7 @@ def keep() -> None:
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for name in settings.CONTAINERS:
+        run("podman", "exec", name, "python3", "-c", KEEP_BYTECODE)
         pid = run("podman", "inspect", "--format", "{{.State.Pid}}", name).strip()
         disk = Path("/proc", pid, "root")
         with (disk / "var/lib/dpkg/lock-frontend").open("w") as apt:
