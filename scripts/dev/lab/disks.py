@@ -78,10 +78,14 @@ def provision() -> None:
 def keep() -> None:
     """Keep the disks of the lab's containers. This runs inside of the lab.
 
-    The copy holds apt's own lock, so that no package is half installed.
+    The copy holds apt's own lock, so that no package is half installed. Disks in the cache are
+    named by what they are made of, and other labs may run from them, so they stay.
     """
     kept = settings.PROVISIONED
-    new = kept.with_name(f"{kept.name}-new")
+    is_shared = kept.parent == settings.CACHE
+    if is_shared and is_kept():
+        return
+    new = kept.with_name(f"{kept.name}-{settings.NAME}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for name in settings.CONTAINERS:
@@ -94,5 +98,8 @@ def keep() -> None:
     for name in ("id_ed25519", "id_ed25519.pub"):
         shutil.copy(settings.STATE / name, new / name)
     (new / "digest").write_text(digest())
+    if is_shared and is_kept():  # another lab was faster
+        shutil.rmtree(new)
+        return
     shutil.rmtree(kept, ignore_errors=True)
     new.rename(kept)
