@@ -15,7 +15,7 @@ demo: ## run the main job in the lab and report the result
 
 test: ## run all checks in parallel: lint, unit, integration, scenarios
 	scripts/setup --dev
-	PYTHONPATH=scripts:tests python -m checks $(CHECKS)
+	PYTHONPATH=scripts:scripts/dev:tests python -m checks $(CHECKS)
 
 test-fast: ## run unit tests, and integration tests without containers, playbooks and a browser
 	scripts/setup --dev

@@ -9,7 +9,9 @@ A part's output is in build/checks/PART.log. A table at the end shows where the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
+import functools
 import os
 import re
 import resource
@@ -26,12 +28,12 @@ from xml.etree import ElementTree as ET
 
 import yaml
 from checks import other_python
+from lab import disks, settings
 from support.machine import clock, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "checks"
 CHECKOUT = FOLDER / "checkout"  # as it was when the checks started
-PROVISIONED = FOLDER / "provisioned"
 CORES = len(os.sched_getaffinity(0))
 # Parallel parts: those that mostly wait, and patient ones, which use the remaining processors.
 JOBS = {False: 2 * CORES + 1, True: 1}
@@ -39,6 +41,7 @@ NICENESS = 10  # patient ones
 SLOWEST_FILES = 12
 LOG_LINES = 120  # of a failed part
 NEWS_SECONDS = 60
+UNUSED_SECONDS = 3600  # of kept disks, after which other checks cannot still run from them
 CLOCK_SECONDS = 5  # the machine's time service may correct its clock by this much meanwhile
 
 
@@ -71,8 +74,8 @@ def verified(name: str, *options: str) -> Part:
 
 def tests_of(scenario: str) -> list[str]:
     """Return the test files of a scenario."""
-    settings = yaml.safe_load((ROOT / "molecule" / scenario / "molecule.yml").read_text())
-    words: str = settings["ansible"]["env"]["SCENARIO_TESTS"]
+    described = yaml.safe_load((ROOT / "molecule" / scenario / "molecule.yml").read_text())
+    words: str = described["ansible"]["env"]["SCENARIO_TESTS"]
     return words.split()
 
 
@@ -81,19 +84,18 @@ def pytest(*words: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
 
 
-# In the order in which they start, as far as their requirements are met.
+# In the order in which they start, as far as their requirements are met: the longest first.
 PARTS = [
     whole("default"),
+    verified("delivery"),  # mostly waits for its minutes
+    verified("rotation", "--only=lab-trixie,lab-sftp"),
+    verified("safety"),
+    verified("fleet", "--only=lab-sftp"),
     whole("lifecycle", "--only=lab-sftp"),
     Part(
         "integration",
         ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],
     ),
-    verified("delivery"),  # mostly waits for its minutes
-    verified("rotation", "--only=lab-trixie,lab-sftp"),
-    verified("newcomer", "--only=lab-trixie,lab-sftp"),
-    verified("safety"),
-    verified("fleet", "--only=lab-sftp"),
     verified("measured"),
     verified("hostile"),
     Part(
@@ -102,6 +104,7 @@ PARTS = [
         ["provisioned"],
         missing=other_python.missing,
     ),
+    verified("newcomer", "--only=lab-trixie,lab-sftp"),
     Part("lint", ["make", "--no-print-directory", "lint"], in_copy=False, is_patient=True),
     Part(
         "unit",
@@ -142,6 +145,30 @@ class Run:
         return 1 if outcome == "failed" and self.code and not found else found
 
 
+@functools.cache
+def provisioned() -> Path:
+    """Return where the provisioned hosts' disks are kept.
+
+    Later checks of the same day and of the same sources, also in another checkout, start from them.
+    """
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return settings.CACHE / f"provisioned-{disks.digest()[:12]}-{day}"
+
+
+def mark_used() -> None:
+    """Mark this run's disks as used, if they are there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(provisioned())
+
+
+def remove_unused() -> None:
+    """Remove the disks that no checks have used for a while."""
+    mark_used()
+    for path in settings.CACHE.glob("provisioned-*"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(path)
+
+
 def log_of(name: str) -> Path:
     """Return the file of a part's output."""
     return FOLDER / f"{name}.log"
@@ -173,7 +200,9 @@ def start(part: Part) -> Run:
         folder = FOLDER / part.name
         shutil.copytree(CHECKOUT, folder, symlinks=True)
     patience = ["nice", f"--adjustment={NICENESS}"] if part.is_patient else []
-    environment = {**os.environ, "LAB_PROVISIONED": str(PROVISIONED)}
+    environment = {**os.environ}
+    if part.in_copy:
+        environment["LAB_PROVISIONED"] = str(provisioned())
     environment.pop("PYTHONPATH", None)  # this program's own
     # Hundreds of processes start, and each would compile the program and the tests again.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -247,6 +276,8 @@ def run_all(parts: Sequence[Part]) -> list[Run]:
                 break  # their requirements have failed
             if time.monotonic() - news > NEWS_SECONDS:
                 news = time.monotonic()
+                if any(run.part.in_copy for run in running):
+                    mark_used()
                 print("running: " + ", ".join(run.part.name for run in running), flush=True)
             time.sleep(0.1)
     finally:
@@ -256,8 +287,9 @@ def run_all(parts: Sequence[Part]) -> list[Run]:
 
 def is_ready(part: Part, chosen: Iterable[str]) -> bool:
     """Return whether a part's requirements are met. Without `default` it provisions itself."""
-    is_left = (PROVISIONED / "digest").exists()
-    return "provisioned" not in part.needs or "default" not in chosen or is_left
+    if "provisioned" not in part.needs or "default" not in chosen:
+        return True
+    return (provisioned() / "digest").exists()
 
 
 def stop(running: Sequence[Run]) -> None:
@@ -387,6 +419,7 @@ def main() -> int:
     started, busy_before = time.monotonic(), busy()
     if has_labs:
         make_images()
+        remove_unused()
     before, clock_before = machine() if has_labs else {}, clock()
     runs = run_all(chosen)
     wall = time.monotonic() - started

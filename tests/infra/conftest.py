@@ -11,6 +11,8 @@ import pytest
 from roster_fleet import vault
 from support.lab_hosts import DISTRICT_HOSTS, INVENTORY, Host, ansible, connect, minutes_ahead, site
 
+SCHEDULE = ("--tags", "roster_upload,roster_schedule")  # the roles that plan a night
+
 
 @pytest.fixture(scope="session", params=DISTRICT_HOSTS)
 def host(request: pytest.FixtureRequest) -> Host:
@@ -53,7 +55,7 @@ def secrets() -> list[str]:
 
 @pytest.fixture(scope="module")
 def plan_start() -> Iterator[Callable[[dict[str, str]], str]]:
-    """Plan a start of all deliveries in the nearest minute, with `site.yml` itself.
+    """Plan a start of all deliveries in the nearest minute, with the roles of `site.yml` for that.
 
     It takes each host's backend, `cron` or `timer`, and returns the minute as the journal expects
     it. If a run of `site.yml` is too slow for its minute, it is repeated for a later one. After the
@@ -75,11 +77,11 @@ def plan_start() -> Iterator[Callable[[dict[str, str]], str]]:
                 "district_hardening_updates_at": minutes_ahead(12 * 60),
                 "district_hardening_reboot_at": minutes_ahead(14 * 60),
             }
-            site("--extra-vars", json.dumps(times))
+            site(*SCHEDULE, "--extra-vars", json.dumps(times))
             # Exports and manual deliveries come before the start.
             if start - dt.datetime.now(dt.UTC) > dt.timedelta(seconds=60):
                 return f"{start:%Y-%m-%d %H:%M:%S}"
         pytest.fail("site.yml takes longer than eight minutes")
 
     yield plan
-    site()
+    site(*SCHEDULE)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from checks import __main__ as checks
+from lab import disks, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSES = "print('fine')"
@@ -30,8 +31,9 @@ REPORT = """\
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the runner with a folder of its own, whose copies of the checkout are empty."""
-    for name in ("FOLDER", "CHECKOUT", "PROVISIONED"):
+    for name in ("FOLDER", "CHECKOUT"):
         monkeypatch.setattr(checks, name, tmp_path / name.lower())
+    monkeypatch.setattr(checks, "provisioned", lambda: tmp_path / "provisioned")
     checks.FOLDER.mkdir()
     checks.CHECKOUT.mkdir()
     return checks
@@ -86,11 +88,10 @@ def test_a_part_keeps_the_bytecode_of_what_it_imports(
 
 
 def test_provisioned_hosts_are_waited_for(runner: ModuleType) -> None:
-    keep = f"import pathlib; p = pathlib.Path({str(runner.PROVISIONED)!r}); p.mkdir(); "
+    keep = f"import pathlib; p = pathlib.Path({str(runner.provisioned())!r}); p.mkdir(); "
     keep += "(p / 'digest').touch()"
-    needs = (
-        f"import pathlib; raise SystemExit(not pathlib.Path({str(runner.PROVISIONED)!r}).exists())"
-    )
+    kept = str(runner.provisioned())
+    needs = f"import pathlib; raise SystemExit(not pathlib.Path({kept!r}).exists())"
     parts = [part("fleet", needs, needs=["provisioned"]), part("default", keep)]
     assert [run.code for run in runner.run_all(parts)] == [0, 0]
 
@@ -100,6 +101,43 @@ def test_what_needs_provisioned_hosts_does_not_begin_without(runner: ModuleType)
     assert [run.part.name for run in runner.run_all(parts)] == ["default"]
     # Without the part that makes them, a lab makes its own.
     assert [run.code for run in runner.run_all(parts[:1])] == [0]
+
+
+MADE = [("a", 0), ("a", 86399), ("b", 0), ("a", 86400)]  # digest of the sources, time
+
+
+def test_disks_are_kept_for_a_day_and_for_what_made_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = [(64 * digest, time.gmtime(second)) for digest, second in MADE]
+    monkeypatch.setattr(disks, "digest", lambda: made[0][0])
+    monkeypatch.setattr(time, "gmtime", lambda: made[0][1])
+    found = set()
+    while made:
+        found.add(checks.provisioned.__wrapped__().name)
+        made.pop(0)
+    assert sorted(found) == [
+        "provisioned-aaaaaaaaaaaa-1970-01-01",
+        "provisioned-aaaaaaaaaaaa-1970-01-02",
+        "provisioned-bbbbbbbbbbbb-1970-01-01",
+    ]
+
+
+def test_disks_that_no_checks_use_are_removed(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "CACHE", tmp_path)
+    monkeypatch.setattr(checks, "provisioned", lambda: tmp_path / "provisioned-own")
+    runner.remove_unused()  # as at the first run
+    for name in ("provisioned-own", "provisioned-recent", "provisioned-old", "trixie-1"):
+        (tmp_path / name).mkdir()
+        if name != "provisioned-recent":
+            os.utime(tmp_path / name, (0, 0))
+    runner.remove_unused()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"provisioned-own", "provisioned-recent", "trixie-1"} <= left
+    assert "provisioned-old" not in left
+    assert (tmp_path / "provisioned-own").stat().st_mtime > 0
 
 
 def test_a_report_is_counted_by_file(runner: ModuleType) -> None:

@@ -20,6 +20,7 @@ SOURCES = [
     "ansible.cfg", "inventories/lab", "molecule/default", "playbooks", "requirements/control.txt",
     "roles", "scripts",
 ]  # fmt: skip
+KEEP_BYTECODE = "import lab_bytecode; lab_bytecode.keep_all('/usr/local/bin/roster-upload')"
 
 
 def disks() -> dict[str, str]:
@@ -77,13 +78,18 @@ def provision() -> None:
 def keep() -> None:
     """Keep the disks of the lab's containers. This runs inside of the lab.
 
-    The copy holds apt's own lock, so that no package is half installed.
+    The copy holds apt's own lock, so that no package is half installed. Disks in the cache are
+    named by what they are made of, and other labs may run from them, so they stay.
     """
     kept = settings.PROVISIONED
-    new = kept.with_name(f"{kept.name}-new")
+    is_shared = kept.parent == settings.CACHE
+    if is_shared and is_kept():
+        return
+    new = kept.with_name(f"{kept.name}-{settings.NAME}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for name in settings.CONTAINERS:
+        run("podman", "exec", name, "python3", "-c", KEEP_BYTECODE)
         pid = run("podman", "inspect", "--format", "{{.State.Pid}}", name).strip()
         disk = Path("/proc", pid, "root")
         with (disk / "var/lib/dpkg/lock-frontend").open("w") as apt:
@@ -92,5 +98,8 @@ def keep() -> None:
     for name in ("id_ed25519", "id_ed25519.pub"):
         shutil.copy(settings.STATE / name, new / name)
     (new / "digest").write_text(digest())
+    if is_shared and is_kept():  # another lab was faster
+        shutil.rmtree(new)
+        return
     shutil.rmtree(kept, ignore_errors=True)
     new.rename(kept)

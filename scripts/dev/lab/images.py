@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +30,11 @@ echo "deploy ALL=(ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/deploy"
 chroot "$1" usermod --uid 190 messagebus
 rm -f "$1"/etc/ssh/ssh_host_*
 ln -s /dev/null "$1/etc/systemd/system/systemd-modules-load.service"
+echo "import lab_bytecode; lab_bytecode.use()" > "$1/usr/lib/python3/dist-packages/lab_bytecode.pth"
+mkdir "$1/var/cache/lab-bytecode"
+chroot "$1" python3 -m py_compile /usr/lib/python3/dist-packages/lab_bytecode.py
 """
+BYTECODE = Path(__file__).with_name("bytecode.py")
 
 
 def prepare() -> None:
@@ -41,7 +46,7 @@ def prepare() -> None:
 
 def image(release: str) -> Path:
     """Return the folder of a release's base image. Its name changes with the recipe."""
-    recipe = "\n".join([release, PACKAGES, CUSTOMIZE, *mirrors()])
+    recipe = "\n".join([release, PACKAGES, CUSTOMIZE, BYTECODE.read_text(), *mirrors()])
     return settings.CACHE / f"{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -83,10 +88,14 @@ def build_all() -> None:
 def build(release: str, folder: Path) -> subprocess.Popen[str]:
     """Start to make a release's base image in a folder, as the tree RELEASE."""
     archive, security = mirrors()
+    bytecode = shlex.join(
+        ["upload", str(BYTECODE), "/usr/lib/python3/dist-packages/lab_bytecode.py"]
+    )
     command = [
         *TIED, *NAMESPACES,
         "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
-        "--skip=cleanup/apt/lists", f"--customize-hook={CUSTOMIZE}",
+        "--skip=cleanup/apt/lists",
+        f"--customize-hook={bytecode}", f"--customize-hook={CUSTOMIZE}",
         release, str(folder / release),
         f"deb {archive} {release} main",
         f"deb {archive} {release}-updates main",

@@ -45,3 +45,22 @@ def test_a_container_begins_plain_or_provisioned(
     assert disks.disk_of("lab-01", provisioned=False) == str(images.image("trixie"))
     assert disks.disk_of("lab-bookworm", provisioned=True) == str(tmp_path / "lab-bookworm")
     assert disks.disk_of("lab-01", provisioned=True) == str(tmp_path / "lab-trixie")
+
+
+def test_disks_of_the_cache_stay_for_the_labs_that_run_from_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    git("init", settings.ROOT)
+    monkeypatch.setattr(settings, "PROVISIONED", settings.CACHE / "provisioned-0123")
+    monkeypatch.setattr(settings, "CONTAINERS", {})
+    settings.STATE.mkdir()
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        (settings.STATE / name).write_text("first")
+    disks.keep()
+    (settings.STATE / "id_ed25519").write_text("second")
+    disks.keep()
+    assert (settings.PROVISIONED / "id_ed25519").read_text() == "first"
+    monkeypatch.setattr(settings, "PROVISIONED", settings.ROOT / "build" / "provisioned")
+    disks.keep()
+    assert (settings.PROVISIONED / "id_ed25519").read_text() == "second"
+    assert [path.name for path in settings.CACHE.iterdir()] == ["provisioned-0123"]
