@@ -17,10 +17,10 @@ umask 022
 mkdir -p /srv/updates
 cd /srv/updates
 pack() {
-    mkdir -p "$1/DEBIAN" "$1/usr/bin"
-    printf '#!/bin/sh\\necho %s\\n' "$1" > "$1/usr/bin/district-probe"
+    mkdir -p "$1/DEBIAN" "$1/etc"
+    echo "$1" > "$1/etc/district-probe"
     printf '#!/bin/sh\\ntouch /run/reboot-required\\n' > "$1/DEBIAN/postinst"
-    chmod 755 "$1/DEBIAN/postinst" "$1/usr/bin/district-probe"
+    chmod 755 "$1/DEBIAN/postinst"
     printf 'Package: district-probe\\nVersion: %s\\nArchitecture: all\\n' "$1" > "$1/DEBIAN/control"
     printf 'Maintainer: nobody <nobody@example.org>\\nDescription: probe\\n' >> "$1/DEBIAN/control"
     dpkg-deb --root-owner-group --build "$1" "$1.deb"
@@ -65,14 +65,14 @@ def offered(inventory: Path) -> None:
 def test_an_upgrade_reboots_the_machine_and_a_delivery_follows(vendor: Vendor) -> None:
     before = booted()
     told("systemctl start apt-daily-upgrade.service")  # as its timer does
-    assert told("district-probe") == "2"
+    assert told("cat /etc/district-probe") == "2"
     planned = dict(line.split("=", 1) for line in told(PLANNED).splitlines())
     second = int(planned["USEC"]) // 1_000_000
     assert planned["MODE"] == "reboot"
     assert time.gmtime(second)[3:5] == (12, 0)
     told("timeout 3000 systemctl start district-integrity-accept.service")  # or wait for it
     accepted = told("journalctl --no-pager -o cat -u district-integrity-accept")
-    assert "/usr/bin/district-probe" in accepted
+    assert "/etc/district-probe" in accepted
     told(BRING_THE_MINUTE.format(second=second - 20))
     wait_for_boot(before)
     deliver(vendor)
