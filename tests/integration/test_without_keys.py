@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.heavy
+BIN = Path(sys.executable).parent
 OWN = VaultSecret(b"a key of some length that is not in git")
 CLIENT = f"without-key@{ROOT / 'scripts/vault-client'}"
 APPROVAL = {
@@ -50,9 +52,19 @@ def inventory(tmp_path: Path) -> Path:
 
 def run(program: str, *arguments: object, ids: str) -> subprocess.CompletedProcess[str]:
     """Run a real program of Ansible's with these vault ids, each by a vault client of its own."""
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    return forks.of_ansible(
-        program, *arguments, env={**environment, "ANSIBLE_VAULT_IDENTITY_LIST": ids}
+    return subprocess.run(
+        [BIN / program, *map(str, arguments)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_VAULT_IDENTITY_LIST": ids,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
     )
 
 
