@@ -32,7 +32,7 @@ PYTHON = """\
 run="import sys; sys.version_info = (3, {minor}, 0); exec"
 case "$1 $2" in
 -m\\ venv)
-    mkdir -p .venv/bin .venv/lib/python3.{minor}/site-packages && cp "$0" .venv/bin/python
+    mkdir -p .venv/bin && cp "$0" .venv/bin/python
     echo "VIRTUAL_ENV='$PWD/.venv'" >.venv/bin/activate
     ;;
 -m\\ pip) [ ! -e offline ] ;;
@@ -148,18 +148,6 @@ def test_an_environment_of_a_moved_checkout_is_made_again(checkout: Checkout) ->
     checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
     assert "into .venv" in checkout.setup().stderr
     assert checkout.setup().stderr == ""
-
-
-def test_the_environment_seldom_looks_for_garbage(checkout: Checkout) -> None:
-    """One from an older release gets the setting, too."""
-    assert checkout.setup().returncode == 0
-    packages = checkout.root / ".venv" / "lib" / "python3.13" / "site-packages"
-    [setting] = packages.glob("*.pth")
-    setting.unlink()
-    assert checkout.setup().returncode == 0
-    show = f"import gc, site; site.addsitedir({str(packages)!r}); print(gc.get_threshold()[0])"
-    done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
-    assert done.stdout == "50000\n"
 
 
 def test_a_folder_that_everybody_can_write_to_is_named(checkout: Checkout) -> None:
