@@ -336,12 +336,17 @@ def test_a_cut_while_the_old_file_is_aside_is_mended(sender: Sender, server: Ser
     seen = set()
     for place in range(wire.passed["client"] - 900, wire.passed["client"], 30):
         server.reset()
+        message = ""
         with Wire(server.port, from_client=place).up() as port:
-            failure = sender.refused(remote_port=port)
+            try:
+                sender.send(10_000, pace=SMALL, remote_port=port)
+            except Failure as failure:
+                message = failure.message
         server.wait_for_the_end()
         found = server.held.get(NAME)
-        assert found in (OLD, NEW[:10_000], None)
-        assert found or Holds.NOTHING.words in failure.message
+        # A session may be shorter than the first one. Then a late cut only ends its farewell.
+        assert found in (OLD, NEW[:10_000], None) if message else found == NEW[:10_000]
+        assert found or Holds.NOTHING.words in message
         seen.add(found)
         sender.send(32_768, pace=SMALL)
         assert server.held == {NAME: NEW[:32_768]}
