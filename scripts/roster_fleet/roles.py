@@ -34,9 +34,8 @@ def load(name: str, loader: DataLoader) -> Role:
 
     def read(*paths: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for path in paths:  # `unsafe` is Ansible's word for no copy
-            part = loader.load_from_file(str(path), unsafe=True, trusted_as_template=True)
-            found |= part or {}
+        for path in paths:
+            found |= content(path, loader) or {}
         return found
 
     tasks = home / "tasks" / "validate.yml"
@@ -45,9 +44,15 @@ def load(name: str, loader: DataLoader) -> Role:
         read(home / "defaults" / "main.yml"),
         read(*_vars_files(home / "vars")),
         read(home / "meta" / "argument_specs.yml")["argument_specs"],
-        loader.load_from_file(str(tasks), trusted_as_template=True) if tasks.exists() else (),
+        content(tasks, loader) if tasks.exists() else (),
         [entry["role"] for entry in read(home / "meta" / "main.yml")["dependencies"]],
     )
+
+
+def content(path: Path, loader: DataLoader) -> Any:
+    """Return what a YAML file of this checkout holds, not to be changed."""
+    # `unsafe` is Ansible's word for no copy.
+    return loader.load_from_file(str(path), unsafe=True, trusted_as_template=True)
 
 
 def with_dependencies(names: Sequence[str], loader: DataLoader) -> dict[str, Role]:

@@ -80,7 +80,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     def tasks(self, path: Path, task_vars: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Return the tasks of a file that the tags of the run select."""
         only, skipped = task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"]
-        tasks = self._loader.load_from_file(str(path), trusted_as_template=True)
+        tasks = roles.content(path, self._loader)
         return [task for task in tasks if hosts.is_selected(task.get("tags", ()), only, skipped)]
 
     def fleet(

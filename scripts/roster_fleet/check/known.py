@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from roster_fleet.check.nodes import LOADER
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 FEEDS = "roster_upload_feeds"
 FEED_PREFIX = "roster_upload_"
+# A line that brings a public variable, or old names. Most files of a role's vars have neither.
+TOLD = re.compile(r"^[^\W_]|^__\w+_renamed:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def _of_roles() -> tuple[Mapping[str, Spec], Mapping[str, str]]:
     renamed: dict[str, str] = {}
     for folder in ("defaults", "vars"):
         for path in sorted(ROLES.glob(f"*/{folder}/**/*.yml")):
-            for name, value in (_load(path) or {}).items():
+            text = path.read_text(encoding="utf-8")
+            for name, value in (_parse(text) or {}).items() if TOLD.search(text) else ():
                 if name.startswith("__") and name.endswith("_renamed"):
                     renamed |= value
                 elif not name.startswith("_"):
@@ -87,12 +91,12 @@ def _of_roles() -> tuple[Mapping[str, Spec], Mapping[str, str]]:
     return variables, renamed
 
 
-def _load(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), LOADER)  # noqa: S506 - a safe loader
+def _parse(text: str) -> Any:
+    return yaml.load(text, LOADER)  # noqa: S506 - a safe loader
 
 
 def _options(path: Path) -> Iterator[Mapping[str, Any]]:
-    for entry in _load(path)["argument_specs"].values():
+    for entry in _parse(path.read_text(encoding="utf-8"))["argument_specs"].values():
         yield entry.get("options") or {}
 
 
