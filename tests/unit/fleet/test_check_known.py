@@ -24,7 +24,9 @@ def test_every_role_and_playbook_is_known() -> None:
     assert known.variables["roster_credentials_secrets"].no_log
     assert "roster_upload_resolved_feeds" in known.variables
     assert "rotate_new_password" in known.options
+    assert "roster_common_rollback_timer" in known.variables
     assert known.renamed["roster_upload_user"] == "roster_upload_group"
+    assert known.renamed["district_hardening_audit"] == "district_hardening_audit_enabled"
     assert {"roster_upload_", "sis_inbox_", "district_hardening_"} <= set(known.prefixes)
 
 
