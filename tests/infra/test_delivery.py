@@ -32,6 +32,13 @@ BACKENDS = [
 ]
 
 
+@pytest.fixture
+def uncounted_starts(feeds: list[Feed]) -> None:
+    """Let systemd forget earlier tests' starts, which are more than it allows in some minutes."""
+    for name in {feed["host"] for feed in feeds}:
+        connect(name).check_output("systemctl reset-failed 'roster-upload@*'")
+
+
 def start_by_hand(feed: Feed) -> None:
     """Deliver tonight's export before its planned start."""
     done = connect(feed["host"]).run("systemctl start roster-upload@%s", feed["feed"])
@@ -154,6 +161,7 @@ def operate(feed: Feed, command: str) -> tuple[int, str]:
     return done.rc, done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("uncounted_starts")
 def test_a_few_faulty_rows_are_sent_and_told_once(
     feeds: list[Feed], vendor: Host, tmp_path: Path
 ) -> None:
@@ -211,6 +219,7 @@ def assert_root_alone_is_shown(feed: Feed, person: tuple[str, str], since: str) 
         assert (kept.rc, kept.stdout) == (1, "")
 
 
+@pytest.mark.usefixtures("uncounted_starts")
 def test_an_export_is_held_until_somebody_lets_this_very_file_through(
     feeds: list[Feed], vendor: Host, tmp_path: Path
 ) -> None:
