@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -44,13 +45,18 @@ options:
 author: The Roster Delivery authors
 """
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT / "scripts"))
+
+from roster_fleet import host_code  # noqa: E402 - this needs the path first
+
+ROLES = PROJECT / "roles"
 LOOKING = "district_hardening"  # the role that looks at a host first
 SESSION = "district_hardening_session"
 PACKAGES = "roster_common_packages"
 STORING = "roster_credentials"
 REPORT = "site_report"
-# Keys of `__ROLE_wanted` for the module host_differences.
+# Keys of `__ROLE_wanted` for the comparison on the host.
 ON_HOST = ("groups", "accounts", "files", "units")
 UNKNOWN = "it could not be compared"
 MOST = 100  # names of a role's differences. A host may answer anything
@@ -72,7 +78,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         """Return Ansible's result, with `session` and, by role, what `differs`."""
         result: Result = super().run(tmp, task_vars)
         self.known = dict(task_vars or {})
-        self._task.check_mode, self._task.diff = True, False  # of the modules
         answer = self.look()
         if answer["rc"] != 0:
             return result | answer | {"failed": True, "msg": "non-zero return code"}
@@ -158,27 +163,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         ]
         folder = self.known["roster_common_rollback_folder"]
         secrets = wanted.get(STORING, {}).get("credentials", {})
-        done = self.execute(
-            "host_differences", {"roles": roles, "rollback_folder": folder, **secrets}
-        )
+        done = self.execute({"roles": roles, "rollback_folder": folder, **secrets})
         differs, kept = done.get("differences"), done.get("credentials")
         if not is_answer(differs) or not isinstance(kept, Mapping):
             return {"host": [UNKNOWN]}
         self.known[f"__{STORING}_kept"] = kept
         return {role: names[:MOST] for role, names in differs.items()}
 
-    def execute(self, module: str, arguments: Result) -> Result:
-        """Run a module on the host. Return its result, which is empty if it cannot run."""
-        hidden = self._task.no_log
-        self._task.no_log = True  # the arguments hold secrets
+    def execute(self, arguments: Result) -> Result:
+        """Compare on the host. Return its answer, which is empty if it has none."""
         try:
-            done: Result = self._execute_module(
-                module_name=module, module_args=arguments, task_vars=self.known
+            done = self._low_level_execute_command(
+                host_code.command(), in_data=host_code.request(arguments)
             )
         except AnsibleConnectionFailure:
             raise
-        except AnsibleError:  # such as a refused sudo
-            return {"failed": True}
-        finally:
-            self._task.no_log = hidden
-        return done
+        except (AnsibleError, TypeError):  # a refused sudo, or a value that JSON does not know
+            return {}
+        return host_code.answer(done["stdout"]) if done["rc"] == 0 else {}

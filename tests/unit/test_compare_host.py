@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,9 +46,13 @@ SAME = {"differences": {}, "credentials": {"public_keys": {"elm": "KEY"}}}
 
 
 def compared(
-    monkeypatch: pytest.MonkeyPatch, answer: Any = None, code: int = 0, **values: Any
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Any = None,
+    code: int = 0,
+    answer_code: int = 0,
+    **values: Any,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Run the action. Return its result, and the arguments of the module's calls."""
+    """Run the action. Return its result, and the arguments of the comparisons on the host."""
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr(ActionBase, "run", lambda *_: {})
     filter_loader.add_directory(str(ROLES / "district_hardening/filter_plugins"))
@@ -54,25 +60,23 @@ def compared(
     action = compare_host.ActionModule.__new__(compare_host.ActionModule)
     roles = ["district_hardening", "roster_credentials"]
     action._task = SimpleNamespace(
-        check_mode=False,
-        diff=True,
-        no_log=False,
         args={"roles": roles, "group": "differing", "once": ["many"]},
     )
     action._templar = Templar(loader=DataLoader(), variables=known)
     action._display = SimpleNamespace(display=lambda _: None)
 
-    def execute(module_args: dict[str, Any], **_more: Any) -> Any:
-        assert action._task.check_mode, "a comparison changes nothing"
-        assert action._task.no_log, "the arguments hold secrets"
-        calls.append(module_args)
+    def execute(command: str, in_data: bytes | None = None, **_more: Any) -> Any:
+        if in_data is None:
+            return {"rc": code, "stdout": "", "stderr": "no", "stdout_lines": LOOKED}
+        assert "/undo" not in command, "the arguments hold secrets"
+        calls.append(json.loads(in_data)["arguments"])
         if isinstance(answer, AnsibleError):
             raise answer
-        return SAME if answer is None else answer
+        if isinstance(answer, str):
+            return {"rc": 0, "stdout": answer}
+        return {"rc": answer_code, "stdout": "a banner\n" + json.dumps(answer or SAME)}
 
-    monkeypatch.setattr(action, "_execute_module", execute)
-    looked = {"rc": code, "stdout": "", "stderr": "no", "stdout_lines": LOOKED}
-    monkeypatch.setattr(action, "_low_level_execute_command", lambda *_, **__: looked)
+    monkeypatch.setattr(action, "_low_level_execute_command", execute)
     return action.run(None, known), calls
 
 
@@ -96,7 +100,13 @@ def test_a_host_without_a_difference_has_its_row_already(monkeypatch: pytest.Mon
         (None, {"missing": ["cron"]}, "district_hardening"),
         (None, {"__roster_credentials_wanted": trust_as_template("{{ none_such }}")},
          "roster_credentials"),
-        ({"failed": True, "msg": "crashed"}, {}, "host"),
+        (None, {"answer_code": 1}, "host"),
+        ("", {}, "host"),
+        ("no JSON", {}, "host"),
+        ("[1]", {}, "host"),
+        ({"differences": {}}, {}, "host"),
+        (None, {"missing": {1: datetime.date(2026, 8, 31)}}, "district_hardening"),
+        (None, {"roster_common_rollback_folder": datetime.date(2026, 8, 31)}, "host"),
         ({**SAME, "differences": ["/a"]}, {}, "host"),
         ({**SAME, "differences": {"roster_upload": "/a"}}, {}, "host"),
         ({**SAME, "differences": {"roster_upload": [{}]}}, {}, "host"),

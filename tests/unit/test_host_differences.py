@@ -1,4 +1,4 @@
-"""The module `host_differences`: each kind of difference is named, and nothing is changed."""
+"""The comparison on a host: each kind of difference is named, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import grp
 import json
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from support import forks
+import pytest
+from roster_fleet import host_code
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULE = ROOT / "playbooks/library/host_differences.py"
-# As Ansible has it: what lies in a role's module_utils is a part of ansible.module_utils.
-FOLDERS = [
-    str(ROOT / "roles" / role / "module_utils") for role in ("roster_common", "roster_credentials")
-]
-PARTS = f"import ansible.module_utils; ansible.module_utils.__path__ += {FOLDERS!r}"
 ME = {
     "owner": pwd.getpwuid(os.getuid()).pw_name,
     "group": grp.getgrgid(os.getgid()).gr_name,
@@ -29,8 +25,19 @@ exit 3
 """
 
 
+def compared(folder: Path, arguments: dict[str, Any]) -> subprocess.CompletedProcess[bytes]:
+    """Run the comparison as a host does."""
+    return subprocess.run(
+        [sys.executable, "-c", host_code.START],
+        input=host_code.request(arguments),
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"},
+    )
+
+
 def differences(folder: Path, role: dict[str, Any], **given: Any) -> dict[str, list[str]]:
-    """Run the module. Return what differs."""
+    """Return what differs on this machine."""
     calls = [
         {"files": [{**ME, **entry, "path": str(entry["path"])} for entry in call]}
         for call in role.pop("files", [])
@@ -39,21 +46,10 @@ def differences(folder: Path, role: dict[str, Any], **given: Any) -> dict[str, l
         "roles": [{"name": "some", "files": calls, **role}],
         "rollback_folder": str(folder / "undo"),
         **given,
-        "_ansible_remote_tmp": "/tmp",  # noqa: S108 - Ansible's own default
     }
-    done = forks.having("ansible.module_utils.basic").run(
-        f"{PARTS}; import runpy; runpy.run_path({str(MODULE)!r}, run_name='__main__')",
-        stdin=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env={
-            **os.environ,
-            "_ANSIBLE_MODULE_PROFILE": "legacy",
-            "PATH": f"{folder}/bin:{os.environ['PATH']}",
-        },
-    )
-    assert done.stdout, done.stderr
-    result = json.loads(done.stdout)
-    assert result["changed"] is False, result
-    found: dict[str, list[str]] = result["differences"]
+    done = compared(folder, arguments)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[str]] = json.loads(done.stdout)["differences"]
     return found
 
 
@@ -128,3 +124,25 @@ def test_credentials_that_differ_or_cannot_be_compared_are_named(tmp_path: Path)
     [message] = differences(tmp_path, {}, credentials=[lost])["roster_credentials"]
     assert "systemd-creds" in message or "can no longer decrypt" in message
     assert (tmp_path / "old").exists()
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        {"file": []},
+        {"units": "on.automount"},
+        {"units": [7]},
+        {"files": [{}]},
+        {"files": [{"files": [{"content": "x"}]}]},
+        {"files": [{"files": [{"path": "/x", "mode": 0o600}]}]},
+        {"files": [{"files": [{"path": "/x", "divert": "no"}]}]},
+        {"accounts": [{"name": "elm", "group": "elm", "password_hash": 7}]},
+    ],
+)
+def test_what_the_modules_would_not_take_as_it_is_is_not_compared(
+    tmp_path: Path, role: dict[str, Any]
+) -> None:
+    arguments = {"roles": [{"name": "some", **role}], "rollback_folder": str(tmp_path)}
+    done = compared(tmp_path, arguments)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"ValueError" in done.stderr
