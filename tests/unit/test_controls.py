@@ -31,20 +31,21 @@ def test_tags_select_controls(run: list[str], skip: list[str], selected: list[st
 
 def test_only_controls_that_are_on_ask_for_packages() -> None:
     controls: dict[str, dict[str, Any]] = {
-        "a": {"enabled": True, "packages": ["x", "y"]},
-        "b": {"enabled": False, "packages": ["z"]},
-        "c": {"enabled": True},
-        "d": {"enabled": True, "packages": ["w"]},
+        "a": {"packages": ["x", "y"]},
+        "b": {"packages": ["z"]},
+        "c": {},
+        "d": {"packages": ["w"]},
     }
-    assert control_values(controls, "packages") == ["x", "y", "w"]
+    switches = {"a": True, "b": False, "c": True, "d": True}
+    assert control_values(controls, switches, "packages") == ["x", "y", "w"]
 
 
 SHARED = {"reload": "systemctl daemon-reload"}
 
 
 def files(is_enabled: bool, *entries: dict[str, Any]) -> list[dict[str, Any]]:
-    control = {"enabled": is_enabled, "commands": {"start": "start it"}, "files": list(entries)}
-    return control_files({"one": control}, [], SHARED)
+    control = {"commands": {"start": "start it"}, "files": list(entries)}
+    return control_files({"one": control}, {"one": is_enabled}, [], SHARED)
 
 
 def test_an_entry_of_a_control_that_is_on_is_as_written_but_for_its_commands() -> None:
@@ -60,8 +61,8 @@ def test_an_entry_of_a_control_that_is_on_is_as_written_but_for_its_commands() -
 
 def test_base_files_come_first_and_are_always_there() -> None:
     base = [{"path": "/base", "content": "x", "on_change": ["reload"]}]
-    control = {"enabled": False, "files": [{"path": "/a", "content": "x"}]}
-    assert control_files({"one": control}, base, SHARED) == [
+    control = {"files": [{"path": "/a", "content": "x"}]}
+    assert control_files({"one": control}, {"one": False}, base, SHARED) == [
         {"path": "/base", "content": "x", "on_change": ["systemctl daemon-reload"]},
         {"path": "/a", "state": "absent"},
     ]

@@ -139,7 +139,7 @@ def test_every_control_has_a_switch_and_is_checked_by_tests_that_exist(docs: Mod
     named = [switch for switch in switches if switch.endswith("_enabled")]
     assert sorted(f"district_hardening_{name}_enabled" for name in controls) == sorted(named)
     for name, control in controls.items():
-        assert control["enabled"].split()[1] in switches, name
+        assert docs.switch_of(HARDENING, name) in switches
         assert control["controls"], name
         assert control["checked"], name
         assert set(control["checked"]) <= set(tests), name

@@ -9,6 +9,9 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "district_hardening"
 
@@ -61,6 +64,7 @@ def rendered(path: str, release: str, **more: Any) -> dict[str, str]:
     values = yaml.safe_load((ROLE / "defaults/main.yml").read_text()) | more
     values |= {"district_hardening_session": {"release": release}}
     environment = jinja2.Environment(trim_blocks=True, autoescape=False)  # noqa: S701 - no HTML
+    environment.filters["bool"] = bool
     environment.tests["match"] = lambda value, pattern: re.match(pattern, value)
     lines = environment.from_string(text).render(values).splitlines()
     return {line.partition(" ")[0]: line.partition(" ")[2] for line in lines}
@@ -88,3 +92,31 @@ def test_the_records_of_logins_are_watched_where_each_release_has_them() -> None
     databases = {"/var/lib/wtmpdb", "/var/log/wtmp.db", "/var/lib/lastlog"}
     assert found[13] - found[12] == databases
     assert {"/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog"} <= found[12] < found[13]
+
+
+@pytest.mark.parametrize("value", ["false", "no", False])
+def test_a_switch_may_be_a_text(value: str | bool) -> None:
+    """`-e NAME=false` gives a text."""
+    given = {
+        **{f"district_hardening_{name}_enabled": "true" for name in order()},
+        "district_hardening_su_enabled": value,
+        "__district_hardening_selected": order(),
+    }
+    init_plugin_loader()
+    text = trust_as_template(variables()["__district_hardening_switches"])
+    found = Templar(loader=DataLoader(), variables=given).template(text)
+    assert [name for name in found if not found[name]] == ["su"]
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in ROLE.parent.iterdir()))
+def test_whether_something_is_on_is_never_asked_of_a_text(role: str) -> None:
+    """A text such as "false" counts as true, unless `bool` reads it. Modules do that themselves."""
+    home = ROLE.parent / role
+    entries = yaml.safe_load((home / "meta/argument_specs.yml").read_text())["argument_specs"]
+    options = {name: one for entry in entries.values() for name, one in entry["options"].items()}
+    bools = [name for name, option in options.items() if option.get("type") == "bool"]
+    names = "|".join(bools or ["none"])
+    asked = re.compile(rf"{{[{{%][^}}]*?\b(?:{names})\b(?!\s*\|\s*bool\b)[^}}]*")
+    paths = [path for folder in ("vars", "templates") for path in (home / folder).rglob("*.*")]
+    texts = [path.read_text() for path in paths if path.is_file()]
+    assert [found for text in texts for found in asked.findall(text)] == []

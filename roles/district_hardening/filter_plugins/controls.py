@@ -28,15 +28,16 @@ def selected_controls(
     return [name for name in order if name in run - skip]
 
 
-def control_values(controls: Mapping[str, Mapping[str, Any]], key: str) -> list[Any]:
+def control_values(
+    controls: Mapping[str, Mapping[str, Any]], switches: Mapping[str, bool], key: str
+) -> list[Any]:
     """Return the items of a list, such as `packages`, of all controls that are switched on."""
-    return [
-        item for control in controls.values() if control["enabled"] for item in control.get(key, [])
-    ]
+    return [item for name in controls if switches[name] for item in controls[name].get(key, [])]
 
 
 def control_files(
     controls: Mapping[str, Mapping[str, Any]],
+    switches: Mapping[str, bool],
     base: Sequence[Mapping[str, Any]],
     commands: Mapping[str, str],
 ) -> list[dict[str, Any]]:
@@ -47,11 +48,10 @@ def control_files(
     Raise ValueError for a name that neither knows.
     """
     found = [_entry(file, commands) for file in base]
-    for control in controls.values():
+    for name, control in controls.items():
         known = {**commands, **control.get("commands", {})}
-        is_enabled = control["enabled"]
         for file in control.get("files", []):
-            entry = _entry(file, known) if is_enabled else _entry_when_disabled(file, known)
+            entry = _entry(file, known) if switches[name] else _entry_when_disabled(file, known)
             if entry:
                 found.append(entry)
     return found
