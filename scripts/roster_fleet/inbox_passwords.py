@@ -67,6 +67,7 @@ def for_accounts(
 SALT_ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 SALT_ENDS = ".Oeu"  # the last character has two bits only
 SALT_LENGTH = 22
+SCHEME = "$2b$11$"  # bcrypt, with its cost
 
 
 def hashes(passwords: Mapping[str, str], host: str) -> dict[str, str]:
@@ -81,7 +82,7 @@ def salt_of(*names: str) -> bytes:
     """Return the salt of bcrypt that belongs to these names. It is always the same."""
     *digest, last = hashlib.sha256("\0".join(names).encode()).digest()[:SALT_LENGTH]
     letters = [SALT_ALPHABET[byte % 64] for byte in digest]
-    return f"$2b$11${''.join(letters)}{SALT_ENDS[last % 4]}".encode()
+    return f"{SCHEME}{''.join(letters)}{SALT_ENDS[last % 4]}".encode()
 
 
 def problems(

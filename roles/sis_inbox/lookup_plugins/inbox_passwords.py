@@ -11,7 +11,7 @@ from ansible.plugins.lookup import LookupBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
-from roster_fleet import alerts, inbox_passwords, vault
+from roster_fleet import alerts, inbox_passwords, kept_hashes, vault
 
 DOCUMENTATION = """
 name: inbox_passwords
@@ -67,14 +67,14 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
         is_check = self.get_option("problems")
         try:
             keys = vault.keys_of(self._loader, inventory)
+            if not is_check:
+                return [kept_hashes.hashes(accounts, homes, keys, host)]
             found = inbox_passwords.for_accounts(accounts, homes, keys)
         except vault.VaultError as error:
             if is_check:
                 return [[str(error)]]
             raise AnsibleLookupError(str(error)) from None
-        if is_check:
-            if not inbox_passwords.users_by_password(accounts):
-                return [[]]
-            vault_id = self._templar.template(variables.get("roster_credentials_vault_id"))
-            return [inbox_passwords.problems(accounts, found, folder, vault_id or inventory.name)]
-        return [inbox_passwords.hashes(found, host)]
+        if not inbox_passwords.users_by_password(accounts):
+            return [[]]
+        vault_id = self._templar.template(variables.get("roster_credentials_vault_id"))
+        return [inbox_passwords.problems(accounts, found, folder, vault_id or inventory.name)]
