@@ -10,11 +10,13 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
 from ansible.utils.vars import load_extra_vars
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
+from roster_fleet import roles
 from roster_fleet.check import files, names, readable, targets, values
 from roster_fleet.check.known import Known, known
 
@@ -35,18 +37,13 @@ options:
     description: The playbook whose variables are checked, as a key of O(options).
     type: str
     required: true
-  facts:
-    description: The facts of the fleet, as an argument specification.
-    type: dict
-    required: true
   options:
-    description: The variables of the playbooks, as argument specifications by playbook.
-    type: dict
-    required: true
-  old_names:
-    description: Messages about old names of these variables that are set.
-    type: list
-    elements: str
+    description:
+      - A file beside the task's own, with C(playbook_options), the variables of the playbooks as
+        argument specifications by playbook, and C(inventory_facts), the facts of the fleet as one.
+      - C(playbook_renamed) maps old names of the playbooks' variables to new ones.
+      - The action reads it, since Ansible would copy it for each look at a variable.
+    type: str
     required: true
   destinations:
     description: Whether feeds that deliver to the same file are refused, or are warnings.
@@ -81,15 +78,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         _, args = self.validate_argument_spec(
             argument_spec={
                 "playbook": {"type": "str", "required": True},
-                "facts": {"type": "dict", "required": True},
-                "options": {"type": "dict", "required": True},
-                "old_names": {"type": "list", "elements": "str", "required": True},
+                "options": {"type": "str", "required": True},
                 "destinations": {"type": "bool", "default": True},
                 "only_extra": {"type": "bool", "default": False},
                 "hosts": {"type": "dict", "default": {}},
             }
         )
-        ours = known(args["facts"], args["options"])
+        declared = roles.content(Path(self._find_needle("vars", args["options"])), self._loader)
+        options = declared["playbook_options"]
+        ours = known(declared["inventory_facts"], options, self._loader)
         found = [
             files.Problem(text, frozenset())
             for text in names.Names(ours).given(load_extra_vars(self._loader))
@@ -107,15 +104,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
         if not args["only_extra"]:
             warnings += written(task_vars).unused()
         result |= {"changed": False, "warnings": warnings}
-        if texts := texts or args["old_names"]:
+        if texts := texts or old_names(declared["playbook_renamed"], task_vars):
             return result | {"failed": True, "msg": "\n".join(texts)}
-        return self.checked(args, task_vars, result)
+        return self.checked(args, options, task_vars, result)
 
     def checked(
-        self, args: Mapping[str, Any], task_vars: dict[str, Any], result: dict[str, Any]
+        self,
+        args: Mapping[str, Any],
+        options: Mapping[str, Any],
+        task_vars: dict[str, Any],
+        result: dict[str, Any],
     ) -> dict[str, Any]:
         """Return the result with that of the playbook's variables, and of the hosts' ones."""
-        spec = {"argument_spec": args["options"][args["playbook"]]}
+        spec = {"argument_spec": options[args["playbook"]]}
         done = self.by_action("ansible.builtin.validate_argument_spec", spec, task_vars)
         if done.get("failed"):
             return result | {"failed": True, "msg": done["msg"]}
@@ -164,6 +165,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
             return self._loader.load_from_file(str(path), cache="vaulted") or {}
         except AnsibleError:
             raise targets.Unresolved from None
+
+
+def old_names(renamed: Mapping[str, str], task_vars: Mapping[str, Any]) -> list[str]:
+    """Return messages about old names of the playbooks' variables that are set."""
+    messages: list[str] = filter_loader.get("renamed_variables").j2_function(renamed, task_vars)
+    return messages
 
 
 def hosts_within_limit(task_vars: Mapping[str, Any]) -> set[str]:
