@@ -14,7 +14,7 @@ import yaml
 from ansible.inventory.helpers import sort_groups
 from ansible.parsing.vault import is_encrypted
 
-from roster_fleet import vault, yamlfile
+from roster_fleet import variable_files, vault, yamlfile
 
 FILE = f"{vault.ALERTS}{vault.SUFFIX}"
 HEARTBEAT, URLS = "heartbeat", "urls"
@@ -85,8 +85,8 @@ def refuse_old_homes(homes: Sequence[Path], variables: dict[str, Any], keys: vau
         raise vault.VaultError(f"{REMOVED} was removed. {NEW_HOME}")
     if VARIABLE not in variables:
         return
-    used = (path for home in homes for path in yamlfile.variable_files(home))
-    ignored = (path for home in homes for path in yamlfile.ignored_files(home))
+    used = (path for home in homes for path in variable_files.of(home))
+    ignored = (path for home in homes for path in variable_files.ignored(home))
     for path in (*used, *ignored):
         data = path.read_bytes()
         is_sealed = is_encrypted(data)

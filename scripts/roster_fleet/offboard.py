@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roster_fleet import inbox_passwords, inventory, vault, yamledit, yamlfile
+from roster_fleet import inbox_passwords, inventory, variable_files, vault, yamledit, yamlfile
 from roster_fleet.onboard import inbox, more_feeds
 from roster_fleet.onboard.hosts_file import HOSTS_FILE
 from roster_fleet.onboard.writing import File, with_text
@@ -87,7 +87,7 @@ def _left(folder: Path | None, one: Gone) -> str:
     """Return what is left to do about the inboxes of a host that stays."""
     root = folder or Path()
     home = root / "host_vars" / one.host
-    own = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
+    own = {path: yamlfile.read(path) for path in variable_files.of(home)}
     shared = [str(path) for path in sorted(root.glob(f"group_vars/*/{inbox_passwords.FILE}"))]
     if not one.inboxes:
         return ""
@@ -107,7 +107,7 @@ def _one(
     if folder is None:
         raise yamledit.EditError("the inventory is not one folder")
     home = folder / "host_vars" / one.host
-    own = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
+    own = {path: yamlfile.read(path) for path in variable_files.of(home)}
     if one.stays:
         edits = _without_feeds(own, one)
         _check_others(folder, one, edits, secrets)
@@ -121,7 +121,7 @@ def _one(
         if one.host in inventory.names(copy, secrets):
             raise yamledit.EditError(f"another file than {hosts_file} names {one.host}")
     sealed = [home / f"{name}{vault.SUFFIX}" for name in vault.TAKEN]
-    return edits, [*own, *yamlfile.ignored_files(home), *sealed]
+    return edits, [*own, *variable_files.ignored(home), *sealed]
 
 
 def _without_feeds(own: Mapping[Path, str], one: Gone) -> dict[Path, str]:

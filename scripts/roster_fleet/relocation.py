@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roster_fleet import inventory, vault, yamledit, yamlfile
+from roster_fleet import inventory, variable_files, vault, yamledit, yamlfile
 from roster_fleet.offboard import HIDDEN
 from roster_fleet.onboard.more_feeds import FEEDS, holder
 from roster_fleet.onboard.writing import File, with_text
@@ -91,7 +91,7 @@ def _texts(folder: Path | None, moved: Moved, secrets: list[Any]) -> dict[Path, 
 def _own(folder: Path, host: str) -> dict[Path, str]:
     """Return the texts of a host's variable files."""
     home = folder / "host_vars" / host
-    return {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
+    return {path: yamlfile.read(path) for path in variable_files.of(home)}
 
 
 def _item(texts: Mapping[Path, str], feed: Feed) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from roster_fleet.check import files, nodes
 from roster_fleet.check.known import Known, known
 
 ROOT = Path(__file__).resolve().parents[2]
+LOADER = DataLoader()  # one for all, since it keeps what it has read
 HOSTS = ("maple", "oak")
 GROUPS = {"all": HOSTS, "ungrouped": (), "district_hosts": HOSTS, "sis_elm": ("oak",)}
 HOSTS_FILE = """\
@@ -44,4 +46,4 @@ def inventory(folder: Path, texts: Mapping[str, str]) -> files.Inventory:
 def names() -> Known:
     """Return what the roles and playbooks know."""
     declared = yaml.safe_load((ROOT / "playbooks/shared/options.yml").read_text())
-    return known(declared["inventory_facts"], declared["playbook_options"])
+    return known(declared["inventory_facts"], declared["playbook_options"], LOADER)

@@ -198,7 +198,8 @@ def packages_to_install(names: Sequence[str], lines: Sequence[str]) -> list[str]
 
     Return all of them if there is no line, since then nothing is known.
     """
-    return [name for name in names if f"installed {name}" not in lines]
+    found = set(lines)
+    return [name for name in names if f"installed {name}" not in found]
 
 
 def packages_to_remove(names: Sequence[str], lines: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from roster_fleet import yamlfile
+from roster_fleet import variable_files
 from roster_fleet.check import hosts_list
 from roster_fleet.check.nodes import File, Slip, entries, is_empty, pairs, read, slip_at
 
@@ -103,7 +103,7 @@ class Inventory:
 
     def files_of(self, owner: Owner) -> list[Path]:
         """Return the files of a host's or a group's variables."""
-        return [path for home in self.homes(owner) for path in yamlfile.variable_files(home)]
+        return [path for home in self.homes(owner) for path in variable_files.of(home)]
 
     def homes(self, owner: Owner) -> list[Path]:
         """Return the folders for a host's or a group's variables."""
@@ -133,8 +133,8 @@ class Inventory:
         """Yield files of variables whose name is nearly that of a host or group, but not one."""
         for kind, owners in (("host", self.hosts), ("group", self.groups)):
             for home in sorted(path for it in self.folders for path in it.glob(f"{kind}_vars/*")):
-                name = home.stem if home.suffix in yamlfile.ENDINGS else home.name
-                if name in owners or not yamlfile.variable_files(home.with_name(name)):
+                name = home.stem if home.suffix in variable_files.ENDINGS else home.name
+                if name in owners or not variable_files.of(home.with_name(name)):
                     continue
                 if near := difflib.get_close_matches(name, owners, 1, NEAR):
                     yield (
@@ -175,7 +175,7 @@ def _root_slip(node: yaml.Node | None) -> Slip | None:
 
 
 def _ignored(home: Path, owner: Owner) -> Iterator[Problem]:
-    for path in yamlfile.ignored_files(home):
+    for path in variable_files.ignored(home):
         yield Problem(
             f"{path}: {owner}: Ansible ignores this file, since {home} exists, too. Move its lines "
             f"to {home / 'main.yml'}",

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from roster_upload.spec import schema
 
+from roster_fleet import roles
 from roster_fleet.check.nodes import LOADER
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
@@ -55,9 +57,14 @@ class Known:
         return self.variables.get(name) or self.facts.get(name)
 
 
-def known(facts: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> Known:
-    """Return all names, given the facts and the options of the playbooks (options.yml)."""
-    variables, renamed = _of_roles()
+def known(
+    facts: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]], loader: DataLoader
+) -> Known:
+    """Return all names, given the facts and the options of the playbooks (options.yml).
+
+    A loader of a run has read most of the specifications already.
+    """
+    variables, renamed = _of_roles(loader)
     return Known(
         variables=variables,
         facts={name: _spec(entry) for name, entry in facts.items()},
@@ -68,7 +75,7 @@ def known(facts: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) ->
 
 
 @functools.cache
-def _of_roles() -> tuple[Mapping[str, Spec], Mapping[str, str]]:
+def _of_roles(loader: DataLoader) -> tuple[Mapping[str, Spec], Mapping[str, str]]:
     """Return the roles' variables, and their old names."""
     variables: dict[str, Spec] = {}
     renamed: dict[str, str] = {}
@@ -81,7 +88,7 @@ def _of_roles() -> tuple[Mapping[str, Spec], Mapping[str, str]]:
                 elif not name.startswith("_"):
                     variables.setdefault(name, Spec())
     for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        for options in _options(path):
+        for options in _options(path, loader):
             variables |= {name: _spec(entry) for name, entry in options.items()}
     keys = {f"{FEED_PREFIX}{name}": key for name, key in schema.keys().items()}
     for name, key in keys.items():
@@ -95,8 +102,8 @@ def _parse(text: str) -> Any:
     return yaml.load(text, LOADER)  # noqa: S506 - a safe loader
 
 
-def _options(path: Path) -> Iterator[Mapping[str, Any]]:
-    for entry in _parse(path.read_text(encoding="utf-8"))["argument_specs"].values():
+def _options(path: Path, loader: DataLoader) -> Iterator[Mapping[str, Any]]:
+    for entry in roles.content(path, loader)["argument_specs"].values():
         yield entry.get("options") or {}
 
 

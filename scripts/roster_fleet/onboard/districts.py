@@ -12,7 +12,7 @@ from typing import Any
 from roster_upload.spec import schema
 from roster_upload.spec.values import parse_host_key
 
-from roster_fleet import vault, yamlfile
+from roster_fleet import variable_files, vault
 from roster_fleet.onboard import host_key, inbox
 
 
@@ -47,7 +47,7 @@ def _cell_problem(column: str, value: str) -> str | None:
 def _host(value: str) -> str | None:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", value):
         return f"{value!r} may have letters, digits, dots and hyphens only (roster-maple)"
-    if value.lower() in RESERVED_HOSTS or value.lower().endswith(yamlfile.ENDINGS):
+    if value.lower() in RESERVED_HOSTS or value.lower().endswith(variable_files.ENDINGS):
         return f"{value!r} is a reserved name of Ansible. Give the host another name"
     return None
 

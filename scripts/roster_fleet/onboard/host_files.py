@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from roster_fleet import inventory, yamlfile
+from roster_fleet import inventory, variable_files, yamlfile
 from roster_fleet.onboard import inbox
 from roster_fleet.onboard.districts import District, OnboardError
 from roster_fleet.onboard.hosts_file import HOSTS_FILE, NEW_HOSTS_FILE, add_hosts, groups_in
@@ -139,7 +139,7 @@ def _group_files(folder: Path, new_hosts: Sequence[Sequence[District]]) -> dict[
     files: dict[Path, str] = {}
     for district in (district for districts in new_hosts for district in districts):
         for name, column in district.groups.items():
-            if not yamlfile.variable_files(home / name):
+            if not variable_files.of(home / name):
                 path = home / name / "main.yml"
                 values = {"district_product": district.product} if column == "product" else None
                 body = yamlfile.dump(yamlfile.tree(values)) if values else ""
@@ -165,6 +165,6 @@ def files_beside(home: Path, district: District) -> list[str]:
     return [
         f"{district.where}, host: {home.name} has its variables in {path}. Ansible ignores that "
         f"file once {home} has a vault file. Move it to {home / 'main.yml'}"
-        for path in (home.with_name(home.name + end) for end in yamlfile.ENDINGS)
+        for path in (home.with_name(home.name + end) for end in variable_files.ENDINGS)
         if path.exists()
     ]

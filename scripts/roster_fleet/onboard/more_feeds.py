@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from roster_upload.spec import schema
 
-from roster_fleet import inventory, yamledit, yamlfile
+from roster_fleet import inventory, variable_files, yamledit, yamlfile
 from roster_fleet.onboard import inbox
 from roster_fleet.onboard.districts import District
 from roster_fleet.onboard.host_files import HEAD_ONE, HEAD_SEVERAL, SITE_CODE_COMMENT, render_host
@@ -42,7 +42,7 @@ def with_feeds(
     """Return the changed files of a host with more feeds. Raise EditError."""
     home = folder / "host_vars" / districts[0].host
     main = home / "main.yml"
-    texts = {path: yamlfile.read(path) for path in yamlfile.variable_files(home)}
+    texts = {path: yamlfile.read(path) for path in variable_files.of(home)}
     changed: dict[Path, str] = {}
     if not any(feed.get("feed") for feed in host.feeds) and main not in texts:
         return {main: render_host(districts)}
@@ -122,7 +122,7 @@ def _users(folder: Path, texts: Mapping[Path, str]) -> Iterator[tuple[Path, str]
     """Yield the files that may use a host's variables, with their texts."""
     yield from texts.items()
     for path in sorted((folder / "group_vars").rglob("*")):
-        if path.is_file() and path.suffix in ("", *yamlfile.ENDINGS):
+        if path.is_file() and path.suffix in ("", *variable_files.ENDINGS):
             yield path, path.read_text(encoding="utf-8", errors="replace")
 
 
