@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -173,11 +174,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible carries no type
     def execute(self, arguments: Result) -> Result:
         """Compare on the host. Return its answer, which is empty if it has none."""
         try:
-            done = self._low_level_execute_command(
-                host_code.command(), in_data=host_code.request(arguments)
-            )
+            done = self.run_on_host(host_code.command(), host_code.request(arguments))
         except AnsibleConnectionFailure:
             raise
         except (AnsibleError, TypeError):  # a refused sudo, or a value that JSON does not know
             return {}
         return host_code.answer(done["stdout"]) if done["rc"] == 0 else {}
+
+    def run_on_host(self, command: str, given: bytes) -> Result:
+        """Run a command with a standard input. Raise AnsibleError.
+
+        A method such as su cannot pass it on. Then it comes by a file, as Ansible's modules do.
+        """
+        done: Result
+        if self._connection.is_pipelining_enabled():
+            done = self._low_level_execute_command(command, in_data=given)
+            return done
+        folder = self._make_tmp_path()
+        try:
+            path = self._connection._shell.join_path(folder, "given")
+            self._transfer_data(path, given)
+            self._fixup_perms2((folder, path))
+            done = self._low_level_execute_command(f"{command} < {shlex.quote(path)}")
+        finally:
+            self._remove_tmp_path(folder)
+        return done

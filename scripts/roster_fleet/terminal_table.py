@@ -13,10 +13,6 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.color import ColorSystem
-from rich.console import Console
-from rich.style import Style
-from rich.text import Text
 
 GAP = "  "
 INDENT = "  "  # of a note below its row
@@ -27,8 +23,6 @@ KEPT = 0  # the rank of a column that is always shown
 # A command in a note, with adjacent marks. People copy it, so it is broken only if it is too wide.
 COMMAND = re.compile(r"[^\s`]*`[^`]+`[^\s`]*")
 NO_BREAK = "\ue000"  # in place of a blank of a command. Printable texts do not contain it.
-
-_CONSOLE = Console(file=io.StringIO(), width=80)
 
 
 class Column(NamedTuple):
@@ -118,6 +112,9 @@ def painted(text: str, style: str, *, colours: bool) -> str:
     """Return a text in a style, or as it is."""
     if not colours or not style or not text.strip():
         return text
+    from rich.color import ColorSystem  # noqa: PLC0415 - it takes long to import
+    from rich.style import Style  # noqa: PLC0415
+
     return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
@@ -167,8 +164,11 @@ def wrapped(text: str, width: int) -> list[str]:
     """Return a text in lines of at most `width` cells, broken between words if possible."""
     if cell_len(text) <= width:
         return [text]
+    from rich.console import Console  # noqa: PLC0415 - it takes long to import
+    from rich.text import Text  # noqa: PLC0415
+
     text = COMMAND.sub(lambda found: _unbroken(found[0], width), text)
-    lines = Text(text).wrap(_CONSOLE, width, overflow="fold")
+    lines = Text(text).wrap(Console(file=io.StringIO(), width=80), width, overflow="fold")
     return [text.replace(NO_BREAK, " ") for line in lines if (text := line.plain.rstrip())]
 
 

@@ -50,6 +50,7 @@ def compared(
     answer: Any = None,
     code: int = 0,
     answer_code: int = 0,
+    is_pipelining: bool = True,
     **values: Any,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Run the action. Return its result, and the arguments of the comparisons on the host."""
@@ -65,7 +66,17 @@ def compared(
     action._templar = Templar(loader=DataLoader(), variables=known)
     action._display = SimpleNamespace(display=lambda _: None)
 
+    shell = SimpleNamespace(join_path=lambda *parts: "/".join(parts))
+    action._connection = SimpleNamespace(is_pipelining_enabled=lambda: is_pipelining, _shell=shell)
+    sent: dict[str, bytes] = {}  # files on the host by their paths
+    monkeypatch.setattr(action, "_make_tmp_path", lambda: "/a b")
+    monkeypatch.setattr(action, "_transfer_data", sent.__setitem__)
+    monkeypatch.setattr(action, "_fixup_perms2", lambda _: None)
+    monkeypatch.setattr(action, "_remove_tmp_path", lambda folder: sent.pop(f"{folder}/given"))
+
     def execute(command: str, in_data: bytes | None = None, **_more: Any) -> Any:
+        if command.endswith("< '/a b/given'"):
+            in_data = sent["/a b/given"]
         if in_data is None:
             return {"rc": code, "stdout": "", "stderr": "no", "stdout_lines": LOOKED}
         assert "/undo" not in command, "the arguments hold secrets"
@@ -77,7 +88,9 @@ def compared(
         return {"rc": answer_code, "stdout": "a banner\n" + json.dumps(answer or SAME)}
 
     monkeypatch.setattr(action, "_low_level_execute_command", execute)
-    return action.run(None, known), calls
+    done = action.run(None, known), calls
+    assert not sent
+    return done
 
 
 def test_a_host_without_a_difference_has_its_row_already(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +134,17 @@ def test_whatever_differs_or_cannot_be_compared_goes_to_the_roles(
     assert done["add_group"] == "differing"
     assert list(done["differs"]) == [role]
     assert "ansible_stats" not in done
+
+
+def test_a_method_that_needs_a_terminal_gets_the_arguments_by_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as su. The file goes, also if the comparison fails."""
+    done, [call] = compared(monkeypatch, is_pipelining=False)
+    assert "add_group" not in done
+    assert call["rollback_folder"] == "/undo"
+    done, [_] = compared(monkeypatch, AnsibleError("Missing su password"), is_pipelining=False)
+    assert done["differs"] == {"host": [compare_host.UNKNOWN]}
 
 
 @pytest.mark.parametrize("tags", [{"ansible_run_tags": ["firewall"]}, {"ansible_skip_tags": ["x"]}])

@@ -1,4 +1,4 @@
-"""What roles would change on a host, found in one trip and without a change.
+"""Find what roles would change on a host, in one trip and without a change.
 
 A host is compared with what file_set, system_accounts and systemd_credentials would bring about, by
 their own code. The action compare_host sends this module to the host and runs it there.
