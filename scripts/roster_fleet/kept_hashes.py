@@ -52,7 +52,8 @@ def _path(source: Path, users: Sequence[str], host: str) -> Path:
         data = source.read_bytes()
     except OSError as error:
         raise vault.VaultError(f"{source} cannot be read: {error.strerror}") from None
-    of_host = _digest(f"{source}\0{host}".encode())
+    inventory = source.parents[2].name  # its folder may move
+    of_host = _digest(f"{inventory}\0{host}".encode())
     made_of = "\0".join([inbox_passwords.SCHEME, host, *sorted(users)]).encode() + data
     return folder() / f"{of_host}-{_digest(made_of)}{vault.SUFFIX}"
 
