@@ -21,9 +21,12 @@ from roster_fleet import inbox_passwords, vault
 CACHE = "roster-delivery"
 
 
-def folder() -> Path:
-    """Return the folder of kept hashes, in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", CACHE)
+def folder() -> Path | None:
+    """Return the folder of kept hashes, in the user's cache. None: the user has no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", CACHE)
+    except RuntimeError:
+        return None
 
 
 def hashes(
@@ -46,8 +49,9 @@ def hashes(
     return found
 
 
-def _path(source: Path, users: Sequence[str], host: str) -> Path:
+def _path(source: Path, users: Sequence[str], host: str) -> Path | None:
     """Return where the hashes are kept that are made of these. Raise VaultError."""
+    home = folder()
     try:
         data = source.read_bytes()
     except OSError as error:
@@ -55,7 +59,7 @@ def _path(source: Path, users: Sequence[str], host: str) -> Path:
     inventory = source.parents[2].name  # its folder may move
     of_host = _digest(f"{inventory}\0{host}".encode())
     made_of = "\0".join([inbox_passwords.SCHEME, host, *sorted(users)]).encode() + data
-    return folder() / f"{of_host}-{_digest(made_of)}{vault.SUFFIX}"
+    return home / f"{of_host}-{_digest(made_of)}{vault.SUFFIX}" if home else None
 
 
 def _digest(data: bytes) -> str:
