@@ -199,6 +199,16 @@ def test_a_result_counts_for_the_same_python_only(
     assert kept.digest(small) != before
 
 
+def test_a_result_counts_for_the_same_packages_only(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path / "site"))
+    (tmp_path / "site/ansible-1.dist-info").mkdir(parents=True)
+    before = kept.digest(small)
+    (tmp_path / "site/ansible-1.dist-info").rename(tmp_path / "site/ansible-2.dist-info")
+    assert kept.digest(small) != before
+
+
 def test_a_failure_is_tried_again(small: Path, tmp_path: Path) -> None:
     results = Kept(small, tmp_path / "kept")
     for _ in range(2):
