@@ -35,7 +35,10 @@ def test_no_argument_is_in_the_command() -> None:
     assert json.loads(host_code.request({"a": "ä"}))["arguments"] == {"a": "ä"}
 
 
-@pytest.mark.parametrize("output", ["", "\n", "text", "[]", '"text"', "{", "null", "\x00"])
+NO_ANSWERS = ["", "\n", "text", "[]", '"text"', "{", "null", "\x00", "[" * 100_000]
+
+
+@pytest.mark.parametrize("output", NO_ANSWERS, ids=range(len(NO_ANSWERS)))
 def test_what_is_no_answer_is_empty(output: str) -> None:
     assert host_code.answer(output) == {}
 
