@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ansible_runner
 import pytest
-from scenarios.conftest import Play, ansible, plain, row
+from scenarios.conftest import DISTRICT_ONLY, Play, ansible, plain, row
 from support import lab_fleet
 from support import lab_vendor as vendor
 from support.lab_hosts import ROOT, connect, new_export, sha256
@@ -19,8 +19,8 @@ from support.lab_hosts import ROOT, connect, new_export, sha256
 LAB = str(ROOT / "scripts" / "lab")
 SILENT, REFUSED, HELD, GOOD, ALSO_GOOD = HOSTS = [f"lab-0{n}" for n in range(1, 6)]
 
-# The roles that repair what `spoil` does, and the credential that the canary has lost. The others
-# would only cost time on each host.
+# These roles repair what `spoil` does, and the credential that the canary has lost. The others would
+# only cost time on each host, which is hardened already.
 REPAIR = "roster_credentials,roster_schedule"
 
 # The feed of the host whose disk these hosts start with.
@@ -39,8 +39,12 @@ def fleet(play: Play) -> Iterator[Path]:
         for host in HOSTS:
             connect(host).check_output(FORGET)
         folder = lab_fleet.write("fleet", HOSTS)
-        for playbook in ("../molecule/default/prepare", "site", "send"):
-            done = play(playbook, folder)
+        for playbook, *words in (
+            ["../molecule/default/prepare"],
+            ["site", *DISTRICT_ONLY],
+            ["send"],
+        ):
+            done = play(playbook, folder, *words)
             assert done.returncode == 0, done.stdout + done.stderr
         yield folder
     finally:
@@ -73,7 +77,7 @@ def test_a_run_over_all_begins_with_one(fleet: Path, play: Play) -> None:
         "site_max_fail_percentage": 10,
         "roster_credentials_key": "tpm2",  # of which a container has none
     }
-    done = play("site", fleet, "-e", json.dumps(wrong))
+    done = play("site", fleet, "--tags", REPAIR, "-e", json.dumps(wrong))
     assert done.returncode != 0
     assert "FAILED" in row(done.stdout, HOSTS[0])
     for host in HOSTS[1:]:
@@ -172,7 +176,8 @@ def test_a_silent_host_at_the_head_stops_nobody(troubled: Path, play: Play) -> N
     """The canary is the first host that answers and has something to change."""
     good = spoil(ALSO_GOOD)
     steps = json.dumps({"site_batches": [1, "100%"], "site_max_fail_percentage": 10})
-    done = play("site", troubled, "--limit", f"{SILENT},{GOOD},{ALSO_GOOD}", "-e", steps)
+    limit = f"{SILENT},{GOOD},{ALSO_GOOD}"
+    done = play("site", troubled, "--limit", limit, "--tags", REPAIR, "-e", steps)
     assert done.returncode != 0
     assert "UNREACHABLE" in row(done.stdout, SILENT)
     assert done.stdout.count("PLAY [Make each host deliver") == 1

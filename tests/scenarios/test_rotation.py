@@ -343,7 +343,6 @@ def by_key(district: District) -> Iterator[Path]:
     district.vault.write(district.path, {"next": password}, "lab")
     assert district.rotate().returncode == 0
     assert district.entry()["secret"] == password
-    assert district.play("site").returncode == 0
     district.assert_works()
 
 
@@ -371,7 +370,7 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     assert "changed=0" in district.play("site").stdout
 
     # The same command again has nothing to do.
-    assert "not due" in row(district.rotate(*attempt).stdout, HOST)
+    assert re.search(r"not due +0 of 365 days old", row(district.rotate(*attempt).stdout, HOST))
     done = district.rotate("-e", "rotate_key_action=true")
     assert done.returncode != 0
     assert "generate, activate, discard" in done.stdout
@@ -398,7 +397,6 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
     assert done.returncode == 0, done.stdout
     vendor.take_keys(USER, second)
     district.assert_works()
-    assert re.search(r"not due +0 of 365 days old", district.rotate().stdout)
 
     # A key that will never be added is discarded.
     assert district.rotate(*make).returncode == 0
