@@ -19,8 +19,8 @@ from support.lab_hosts import ROOT, connect, new_export, sha256
 LAB = str(ROOT / "scripts" / "lab")
 SILENT, REFUSED, HELD, GOOD, ALSO_GOOD = HOSTS = [f"lab-0{n}" for n in range(1, 6)]
 
-# These roles repair what `spoil` does, and the credential that the canary has lost. The others would
-# only cost time on each host, which is hardened already.
+# These roles repair what `spoil` does, and the credential that the canary has lost. The others
+# would only cost time on each host, which is hardened already.
 REPAIR = "roster_credentials,roster_schedule"
 
 # The feed of the host whose disk these hosts start with.
