@@ -14,8 +14,8 @@ from support.lab_hosts import ROOT
 
 Played = subprocess.CompletedProcess[str]
 Play = Callable[..., Played]
-# The roles that bring a district or a feed to a hardened host.
-DISTRICT_ONLY = ("--tags", "roster_upload,roster_credentials,roster_schedule")
+# What differs on a hardened host that gets a district, a feed or other hours.
+DISTRICT_ONLY = ("--tags", "roster_upload,roster_credentials,roster_schedule,apparmor,updates")
 
 
 def environment() -> dict[str, str]:

@@ -38,7 +38,7 @@ def fleet(play: Play) -> Iterator[Path]:
     try:
         for host in HOSTS:
             connect(host).check_output(FORGET)
-        folder = lab_fleet.write("fleet", HOSTS)
+        folder = lab_fleet.write("fleet", HOSTS, with_inboxes=True)
         for playbook, *words in (
             ["../molecule/default/prepare"],
             ["site", *DISTRICT_ONLY],
