@@ -63,13 +63,18 @@ def whole(name: str, *options: str, **more: Any) -> Part:
     return Part(name, ["scripts/lab", *options, "run", "--", *molecule], **more)
 
 
-def verified(name: str, *options: str) -> Part:
-    """Return the tests of a scenario whose lab starts provisioned.
+def tested(name: str, *options: str, **more: Any) -> Part:
+    """Return the tests of a scenario. Its other steps have nothing to do, but for the lab's start.
 
-    Its other steps have nothing to do, and the play that only waits for the tests is expensive.
+    The plays that only start the lab and wait for the tests are expensive.
     """
-    lab = ["scripts/lab", "--provisioned", *options]
-    return Part(name, [*lab, "run", "--", *pytest("-vv", *tests_of(name))], ["provisioned"])
+    tests = pytest("-vv", *tests_of(name))
+    return Part(name, ["scripts/lab", *options, "run", "--", *tests], **more)
+
+
+def verified(name: str, *options: str) -> Part:
+    """Return the tests of a scenario whose lab starts provisioned."""
+    return tested(name, "--provisioned", *options, needs=["provisioned"])
 
 
 def tests_of(scenario: str) -> list[str]:
@@ -91,7 +96,7 @@ PARTS = [
     verified("rotation", "--only=lab-trixie,lab-sftp"),
     verified("safety"),
     verified("fleet", "--only=lab-sftp"),
-    whole("lifecycle", "--only=lab-sftp"),
+    tested("lifecycle", "--only=lab-sftp"),
     Part(
         "integration",
         ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],

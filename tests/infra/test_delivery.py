@@ -256,7 +256,7 @@ def test_an_export_is_held_until_somebody_lets_this_very_file_through(
 
 
 def test_what_else_an_operator_can_do(feeds: list[Feed], vendor: Host, tmp_path: Path) -> None:
-    for feed in feeds:
+    for feed in (feeds[0], feeds[-1]):
         name = feed["feed"]
         new_export(feed, tmp_path)
         there = vendor.check_output("stat -c %%Y%%s%%i %s", remote_path(feed))

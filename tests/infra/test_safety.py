@@ -290,9 +290,15 @@ def test_controls_switched_off_and_on_again_leave_the_same_host(one: Host) -> No
 
 
 @pytest.fixture(params=["lab-trixie", "lab-bookworm"])
-def restart(request: pytest.FixtureRequest) -> Iterator[Callable[[], Host]]:
+def each(request: pytest.FixtureRequest) -> Host:
+    """Return each host in turn."""
+    return connect(request.param)
+
+
+@pytest.fixture
+def restart(each: Host) -> Iterator[Callable[[], Host]]:
     """Restart a host as a reboot does: all processes and mounts are new, and the disk stays."""
-    name = request.param
+    name = each.backend.get_hostname()
 
     def run() -> Host:
         host = connect(name)
@@ -359,13 +365,12 @@ def test_unconfirmed_changes_are_rolled_back_in_time(one: Host, tmp_path: Path) 
 
 
 def test_unconfirmed_changes_are_rolled_back_at_boot(
-    restart: Callable[[], Host], tmp_path: Path
+    each: Host, restart: Callable[[], Host], tmp_path: Path
 ) -> None:
-    host = restart()
-    name = host.backend.get_hostname()
-    before = fingerprint(host)
-    half_a_run(host, tmp_path)
-    assert fingerprint(host) != before
+    name = each.backend.get_hostname()
+    before = fingerprint(each)
+    half_a_run(each, tmp_path)
+    assert fingerprint(each) != before
     host = restart()
     wait_for("a log-in", lambda: log_in(name), 60)
     assert fingerprint(host) == before

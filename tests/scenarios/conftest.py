@@ -14,6 +14,10 @@ from support.lab_hosts import ROOT
 
 Played = subprocess.CompletedProcess[str]
 Play = Callable[..., Played]
+# All that differs on a hardened host that gets another name, district, feed or hours.
+DISTRICT_ONLY = (
+    "--tags", "roster_upload,roster_credentials,roster_schedule,sis_inbox,apparmor,updates"
+)  # fmt: skip
 
 
 def environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import IO
 
@@ -59,9 +60,13 @@ def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _files() -> Iterator[tuple[Path, str]]:
-    """Yield the files of the locked packages, with their names."""
+    """Yield the files of the locked packages, with their names, and their bytecode."""
     lock = (ROOT / "requirements" / "control.txt").read_text()
     for package in re.findall(r"^([A-Za-z0-9_.-]+)==", lock, re.MULTILINE):
         for file in metadata.files(package) or ():
             if not set(LEFT_OUT) & set(file.parts):
-                yield Path(str(file.locate())), str(file)
+                path = Path(str(file.locate()))
+                yield path, str(file)
+                cached = Path(cache_from_source(str(path)))
+                if path.suffix == ".py" and cached.exists():
+                    yield cached, str(file.parent / "__pycache__" / cached.name)

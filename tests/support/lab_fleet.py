@@ -34,10 +34,12 @@ def keep_quiet(folder: Path) -> None:
     path.write_text(yaml.safe_dump(hours))
 
 
-def write(name: str, hosts: Sequence[str], *, with_lab: bool = False) -> Path:
+def write(
+    name: str, hosts: Sequence[str], *, with_lab: bool = False, with_inboxes: bool = False
+) -> Path:
     """Write build/NAME, an inventory of one district a host. Return its folder.
 
-    `with_lab` keeps the lab's own hosts in it.
+    `with_lab` keeps the lab's own hosts in it, and `with_inboxes` the inboxes of the lab's hosts.
     """
     folder = ROOT / "build" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -59,7 +61,7 @@ def write(name: str, hosts: Sequence[str], *, with_lab: bool = False) -> Path:
             "district_site_code": f"{number:07}",
             "roster_upload_feed": feed,
             "roster_upload_username": f"rosters@{feed}.example",
-            "sis_inbox_accounts": [],
+            **({} if with_inboxes else {"sis_inbox_accounts": []}),
         }
         (home / "main.yml").write_text(yaml.safe_dump(values))
         secret = f"{{{{ {host} }}}} 'x\""
