@@ -153,6 +153,12 @@ def test_named_time_servers_are_the_only_ones(host: Host, tmp_path: Path) -> Non
         host.check_output("systemctl start district-firewall-refresh.service")
 
 
+def test_many_feeds_may_begin_at_once(host: Host) -> None:
+    """Each unit of a feed first has the firewall's names resolved."""
+    starts = "for _ in 1 2 3 4 5 6 7; do systemctl start district-firewall-refresh.service; done"
+    host.check_output(f"set -e; {starts}")
+
+
 def test_only_apt_reaches_the_mirrors(host: Host) -> None:
     """A mirror's network also hosts many other sites. Other accounts cannot reach them."""
     elements = json.loads(host.check_output("nft -j list set inet district_host mirrors4"))
