@@ -40,6 +40,7 @@ PLUGINS_IMPORT = (
     "roster_fleet.terminal",
     "roster_upload.config",
     "roster_upload.host.locks",
+    "support.ansible_plugins",
     "xml.dom.minidom",
 )
 STREAMS = ("stdin", "stdout", "stderr")
@@ -135,7 +136,8 @@ def having(*modules: str) -> Forks:
 # The run is too short for garbage collection. It removes its temporary folder, which it has from
 # the forking process.
 ANSIBLE = """\
-import gc, os, sys; gc.disable()
+import gc, os, sys, warnings; gc.disable()
+warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
 sys.argv[0] = {program!r}
 from ansible import constants
 from ansible.cli.{name} import main
