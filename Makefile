@@ -20,7 +20,7 @@ test: ## run all checks in parallel: lint, unit, integration, scenarios
 
 test-fast: ## run unit tests, and integration tests without containers, playbooks and a browser
 	scripts/setup --dev
-	TESTS=fast pytest -n 3 --dist worksteal -m "not lab and not mutants and not heavy"
+	TESTS=fast pytest -n 4 --dist worksteal -m "not lab and not mutants and not heavy"
 
 mutants: ## change the code in small ways and list the changes that no test notices
 	scripts/setup --dev
