@@ -2,6 +2,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # mypy compares contents, so checkouts can share its results, as they share the lab's images.
 export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roster-delivery-mypy
+ANSIBLE_FILES = .ansible-lint .config inventories molecule playbooks roles tests/bench
 PYTHON_FILES = scripts/dev/demo scripts/dev/docs scripts/new-inventory scripts/vault-client scripts/watch scripts/dev/vm
 
 .PHONY: help demo test test-fast mutants vm lint bench docs lock clean
@@ -19,7 +20,7 @@ test: ## run all checks in parallel: lint, unit, integration, scenarios
 
 test-fast: ## run unit tests, and integration tests without containers, playbooks and a browser
 	scripts/setup --dev
-	TESTS=fast pytest -n 2 --dist worksteal -m "not lab and not mutants and not heavy"
+	TESTS=fast pytest -n 4 --dist worksteal -m "not lab and not mutants and not heavy"
 
 mutants: ## change the code in small ways and list the changes that no test notices
 	scripts/setup --dev
@@ -31,7 +32,7 @@ vm: ## run the tests that need their own kernel, in a machine with KVM or an emu
 
 lint: ## run ansible-lint, yamllint, ruff, mypy, shellcheck and the check of the English
 	scripts/setup --dev
-	ansible-lint
+	PYTHONPATH=tests python -m checks.once --reads .yamllint ansible.cfg scripts -- ansible-lint $(ANSIBLE_FILES)
 	yamllint --strict .
 	ruff check . $(PYTHON_FILES)
 	ruff format --check . $(PYTHON_FILES)

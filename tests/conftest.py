@@ -19,8 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Select some cases of each test with TESTS=fast."""
     tests = itertools.groupby(items, key=lambda item: item.nodeid.partition("[")[0])
-    kept = [item for _, cases in tests for item in share.some(cases)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    kept = dict.fromkeys(item for _, cases in tests for item in share.some(cases))
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 
 

@@ -179,7 +179,7 @@ def test_encrypted_variables_of_alerts_stop_site_with_their_new_home(inventory: 
     path = inventory / "group_vars" / "district_hosts" / "vault.yml"
     for name in ("roster_credentials_alerts", "vault_roster_credentials_alerts"):
         seal(path, f"{name}: {{heartbeat: 'hush hush'}}\n")
-        code, output = validate(inventory)
+        code, output = validate(inventory, "--limit", "roster-maple")
         assert code != 0
         assert name in output
         assert "group_vars/GROUP/alerts.vault" in output
@@ -188,6 +188,6 @@ def test_encrypted_variables_of_alerts_stop_site_with_their_new_home(inventory: 
 def test_a_feed_cannot_be_named_alerts(inventory: Path) -> None:
     main = inventory / "host_vars/roster-maple/main.yml"
     main.write_text(main.read_text().replace("_feed: maple-grove", "_feed: alerts"))
-    code, output = validate(inventory)
+    code, output = validate(inventory, "--limit", "roster-maple")
     assert code != 0
     assert "Give the feed 'alerts' another name" in output

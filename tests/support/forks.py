@@ -37,9 +37,16 @@ PLUGINS_IMPORT = (
     "ansible.plugins.inventory.ini",
     "ansible.plugins.strategy.linear",
     "ansible.plugins.test.core",
+    "ansible.plugins.vars.host_group_vars",
+    "roster_fleet.check.files",
+    "roster_fleet.check.hosts_list",
+    "roster_fleet.check.targets",
+    "roster_fleet.check.values",
     "roster_fleet.terminal",
     "roster_upload.config",
     "roster_upload.host.locks",
+    "ruamel.yaml",
+    "support.ansible_plugins",
     "xml.dom.minidom",
 )
 STREAMS = ("stdin", "stdout", "stderr")
@@ -135,7 +142,8 @@ def having(*modules: str) -> Forks:
 # The run is too short for garbage collection. It removes its temporary folder, which it has from
 # the forking process.
 ANSIBLE = """\
-import gc, os, sys; gc.disable()
+import gc, os, sys, warnings; gc.disable()
+warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
 sys.argv[0] = {program!r}
 from ansible import constants
 from ansible.cli.{name} import main
@@ -191,8 +199,9 @@ def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
 def serve(modules: tuple[str, ...]) -> None:
     """Run each requested code in a fork. Print the fork's number and exit code."""
     os.set_blocking(sys.stderr.fileno(), True)  # a killed ssh of a test may have left it otherwise
-    for module in modules:
-        importlib.import_module(module)
+    with contextlib.redirect_stdout(sys.stderr):  # where Ansible may print while it loads plugins
+        for module in modules:
+            importlib.import_module(module)
     gc.freeze()  # or each fork's collector would copy all of it
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,19 @@ def test_linters_skip_only_what_exists(linter: str, pattern: str) -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     is_made = pattern.rstrip("/") in {line.rstrip("/") for line in ignored}
     assert is_made or any(ROOT.glob(pattern.rstrip("/"))), linter
+
+
+def test_ansible_lint_reads_each_yaml_file() -> None:
+    line = re.search(r"^ANSIBLE_FILES = (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line
+    read = [*map(Path, line[1].split())]
+    skipped = [Path(path) for linter, path in linter_exclusions() if linter == ".ansible-lint"]
+    listed = subprocess.run(
+        ["git", "ls-files", "*.yml", "*.yaml"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    for path in map(Path, listed):
+        is_read = bool({path, *path.parents} & {*read, *skipped})
+        assert is_read or path.name == ".pre-commit-config.yaml", path
 
 
 def test_the_page_of_clients_lists_those_that_the_tests_log_in_with() -> None:

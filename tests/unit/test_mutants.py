@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from lab.process import lock
 from mutants import __main__ as command
-from mutants import kept, runner
-from mutants.kept import Kept
+from mutants import runner
 from mutants.runner import Broken, Mutant, Result
+from support import kept
+from support.kept import Kept
 
+KEPT = kept.CACHE / "roster-delivery-mutants"
 MUTANTS = runner.load()
 GRAVE = [mutant for mutant in MUTANTS if mutant.grave]
 
@@ -57,7 +59,7 @@ class Trial:
 def trial() -> Iterator[Trial]:
     """Return a copy of the tree, in which grave mutants are tried."""
     with runner.copied(runner.ROOT) as tree:
-        yield Trial(tree, Kept(tree))
+        yield Trial(tree, Kept(KEPT, kept.digest(tree)))
 
 
 @pytest.mark.mutants
@@ -176,17 +178,22 @@ TREE_CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+def kept_of(tree: Path, folder: Path) -> Kept:
+    """Return the finished works of a tree, below another folder."""
+    return Kept(folder / "kept", kept.digest(tree))
+
+
 @pytest.mark.parametrize("change", TREE_CHANGES.values(), ids=TREE_CHANGES)
 def test_a_result_counts_for_the_same_content_only(
     small: Path, tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
     done: list[int] = []
-    Kept(small, tmp_path / "kept").once("one", lambda: done.append(1))
-    same = Kept(small, tmp_path / "kept")
+    kept_of(small, tmp_path).once("one", lambda: done.append(1))
+    same = kept_of(small, tmp_path)
     same.once("one", lambda: done.append(2))
     same.once("another/one", lambda: done.append(3))
     change(small)
-    Kept(small, tmp_path / "kept").once("one", lambda: done.append(4))
+    kept_of(small, tmp_path).once("one", lambda: done.append(4))
     assert done == [1, 3, 4]
 
 
@@ -210,7 +217,7 @@ def test_a_result_counts_for_the_same_packages_only(
 
 
 def test_a_failure_is_tried_again(small: Path, tmp_path: Path) -> None:
-    results = Kept(small, tmp_path / "kept")
+    results = kept_of(small, tmp_path)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             results.once("one", lambda: 1 / 0)
@@ -219,11 +226,11 @@ def test_a_failure_is_tried_again(small: Path, tmp_path: Path) -> None:
 def test_results_of_old_trees_are_removed(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "TREES", 1)
-    old = Kept(small, tmp_path / "kept").folder
+    monkeypatch.setattr(kept, "CONTENTS", 1)
+    old = kept_of(small, tmp_path).folder
     os.utime(old, (0, 0))
     (small / "further.py").touch()
-    new = Kept(small, tmp_path / "kept").folder
+    new = kept_of(small, tmp_path).folder
     assert [*(tmp_path / "kept").iterdir()] == [new]
 
 

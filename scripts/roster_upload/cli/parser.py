@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import functools
 import io
 import os
 import re
@@ -74,8 +75,9 @@ class ShowVersion(argparse.Action):
         parser.exit()
 
 
+@functools.cache
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser of the command line. It is built once, also for many command lines."""
     formatter = Help
     main = Parser(
         prog="roster-upload",

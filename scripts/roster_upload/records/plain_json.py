@@ -22,6 +22,8 @@ LARGEST = 1 << 63  # no number of ours is larger
 
 def plain(value: Any, depth: int = DEEPEST) -> Any:
     """Return a value as JSON has it. Never fail: a value without a form in JSON becomes text."""
+    if isinstance(value, str):  # first, because most values are texts
+        return printable_lines(str.__str__(value))
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, numbers.Real):
@@ -42,9 +44,7 @@ def _number(value: numbers.Real) -> int | float | str:
 
 
 def _text(value: Any) -> str:
-    """Return a value that is neither a number nor a list as text."""
-    if isinstance(value, str):
-        return printable_lines(str.__str__(value))
+    """Return a value that is neither a text, a number nor a list as text."""
     if isinstance(value, PurePath):
         return path_text(value)
     if isinstance(value, bytes | bytearray):

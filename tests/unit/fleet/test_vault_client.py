@@ -15,7 +15,8 @@ from support import forks
 ROOT = Path(__file__).resolve().parents[3]
 
 # What the client imports.
-ALWAYS = ("argparse", "runpy", "secrets", "shlex", "subprocess", "tomllib")
+ALWAYS = ("argparse", "runpy", "shlex")
+WITH_A_COMMAND = ("subprocess", "tomllib")
 
 
 class Client:
@@ -39,7 +40,7 @@ class Client:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Run it. Return its exit code, its output and its errors."""
-        done = forks.having(*ALWAYS).run(
+        done = forks.having(*ALWAYS, *WITH_A_COMMAND).run(
             f"import runpy; runpy.run_path({str(self.script)!r}, run_name='__main__')",
             *arguments,
             env=self.environment,
@@ -248,3 +249,16 @@ def test_a_foreign_label_is_no_path_and_no_second_entry(client: Client) -> None:
     code, out, error = client("--ids", str(folder))
     assert (code, out) == (0, f"mine@{client.script}\n")
     assert error.count("is not a vault id") == 3
+
+
+def test_a_key_from_a_file_costs_no_further_imports(client: Client) -> None:
+    """Ansible starts the client for each vault id of each run."""
+    client.file("oak", "key of oak")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", client.script, "--vault-id", "oak"],
+        env=client.environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "key of oak\n"
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert imported >= set(ALWAYS) - {"runpy"}
+    assert not imported & set(WITH_A_COMMAND)
