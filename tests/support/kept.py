@@ -21,7 +21,7 @@ CONTENTS = 10  # whose results are kept
 def digest(tree: Path, names: Iterable[str] = (".",)) -> str:
     """Return the hash of some files and folders of a tree, of Python and of its packages."""
     packages = sorted(p.name for p in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
-    found = hashlib.sha256(repr((sys.version, sys.prefix, packages)).encode())
+    found = hashlib.sha256(repr((sys.version, sys.base_prefix, packages)).encode())
     for words in sorted(_described(path, tree) for name in names for path in _paths(tree / name)):
         found.update(repr(words).encode())
     return found.hexdigest()

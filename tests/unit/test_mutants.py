@@ -197,7 +197,7 @@ def test_a_result_counts_for_the_same_content_only(
     assert done == [1, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["sys.version", "sys.prefix"])
+@pytest.mark.parametrize("name", ["sys.version", "sys.base_prefix"])
 def test_a_result_counts_for_the_same_python_only(
     small: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
