@@ -71,12 +71,16 @@ def compared(
     sent: dict[str, bytes] = {}  # files on the host by their paths
     monkeypatch.setattr(action, "_make_tmp_path", lambda: "/a b")
     monkeypatch.setattr(action, "_transfer_data", sent.__setitem__)
-    monkeypatch.setattr(action, "_fixup_perms2", lambda _: None)
+    opened: set[str] = set()  # to the other account
+    monkeypatch.setattr(action, "_fixup_perms2", opened.update)
     monkeypatch.setattr(action, "_remove_tmp_path", lambda folder: sent.pop(f"{folder}/given"))
 
     def execute(command: str, in_data: bytes | None = None, **_more: Any) -> Any:
         if command.endswith("< '/a b/given'"):
+            assert opened == {"/a b", "/a b/given"}
             in_data = sent["/a b/given"]
+        else:
+            assert is_pipelining or in_data is None, "it gets no standard input"
         if in_data is None:
             return {"rc": code, "stdout": "", "stderr": "no", "stdout_lines": LOOKED}
         assert "/undo" not in command, "the arguments hold secrets"
