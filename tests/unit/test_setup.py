@@ -25,8 +25,8 @@ TOOLS = (
     "touch",
 )  # POSIX's own, and ssh
 SYSTEM = "/usr/bin/python3"
-# What a Python does for scripts/setup. `-m venv .venv` makes what a real one leaves, and pip
-# does nothing, or fails without a network.
+# What a Python does for scripts/setup. `-m venv .venv` makes what a real one leaves. pip and uv
+# note what they install, or fail: both without a network, uv with a mirror that only pip knows.
 PYTHON = """\
 #!{sh}
 run="import sys; sys.version_info = (3, {minor}, 0); exec"
@@ -35,12 +35,29 @@ case "$1 $2" in
     mkdir -p .venv/bin && cp "$0" .venv/bin/python
     echo "VIRTUAL_ENV='$PWD/.venv'" >.venv/bin/activate
     ;;
--m\\ pip) [ ! -e offline ] ;;
+-m\\ pip)
+    [ ! -e offline ] || exit 1
+    for lock; do :; done
+    [ "$lock" != /dev/stdin ] || {{ lock=$(cat) && cp "$0" .venv/bin/uv; }}
+    echo "pip $lock" >>installed
+    ;;
+pip\\ install)
+    [ ! -e mirror ] || exit 1
+    for lock; do :; done
+    echo "uv $lock" >>installed
+    ;;
 --version*) echo "Python 3.{minor}.0" ;;
 *ensurepip*) exit {no_venv:d} ;;
 -c*) shift && exec {real} -c "$run(sys.argv.pop(1))" "$@" ;;
 -\\ *) shift && exec {real} -c "$run(sys.stdin.read())" "$@" ;;
 esac
+"""
+LOCKED_UV = """\
+uv==1.0 \\
+    --hash=sha256:00 \\
+    --hash=sha256:11
+xyz==2.0 \\
+    --hash=sha256:22
 """
 
 
@@ -59,7 +76,7 @@ class Checkout:
         copy.write_text(script.replace(SYSTEM, str(self.programs / "of-the-system")))
         copy.chmod(0o755)
         for name in ("control.txt", "dev.txt"):
-            (self.root / "requirements" / name).write_text(f"# {name}\n")
+            (self.root / "requirements" / name).write_text(f"# {name}\n{LOCKED_UV}")
         for tool in TOOLS:
             (self.programs / tool).symlink_to(str(shutil.which(tool)))
 
@@ -90,6 +107,10 @@ class Checkout:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
+    def installed(self) -> str:
+        """Return what was installed, and by which program."""
+        return (self.root / "installed").read_text()
+
     def chosen(self, *words: str, python: str = "") -> str:
         """Run scripts/setup. Return the version of Python in the environment."""
         done = self.setup(*words, python=python)
@@ -104,6 +125,29 @@ def checkout(tmp_path: Path) -> Checkout:
     made = Checkout(tmp_path)
     made.python("python3", 13)
     return made
+
+
+def test_an_operator_needs_pip_alone(checkout: Checkout) -> None:
+    """An operator installs once, and pip knows mirrors and certificates of a network."""
+    assert checkout.setup().returncode == 0
+    assert checkout.installed() == "pip requirements/control.txt\n"
+
+
+def test_uv_installs_what_contributors_need(checkout: Checkout) -> None:
+    """It is installed first, with its locked version and hashes."""
+    assert checkout.setup("--dev").returncode == 0
+    uv = LOCKED_UV[: LOCKED_UV.index("\nxyz")]
+    assert checkout.installed() == f"pip {uv}\nuv requirements/dev.txt\n"
+
+
+def test_pip_installs_what_uv_cannot(checkout: Checkout) -> None:
+    """Nobody is notified of it: there is nothing to do."""
+    (checkout.root / "mirror").touch()
+    done = checkout.setup("--dev")
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if not line.startswith("setup: ")] == []
+    assert checkout.installed().endswith("pip requirements/dev.txt\n")
+    assert "uv requirements" not in checkout.installed()
 
 
 @pytest.mark.parametrize("shell", [["sh"], ["bash", "--posix"]])
