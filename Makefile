@@ -18,7 +18,7 @@ test: ## run all checks in parallel: lint, unit, integration, scenarios
 	scripts/setup --dev
 	PYTHONPATH=scripts:scripts/dev:tests python -m checks $(CHECKS)
 
-test-fast: ## run unit tests, and integration tests without containers, playbooks and a browser
+test-fast: ## run unit tests, and integration tests without containers, playbooks, a browser and slow lines
 	scripts/setup --dev
 	TESTS=fast pytest -n 4 --dist worksteal -m "not lab and not mutants and not heavy"
 

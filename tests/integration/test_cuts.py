@@ -21,6 +21,7 @@ from support import waiting
 from support.district import District
 from support.vendor import OLD, PASSWORD, Vendor, serving
 
+pytestmark = pytest.mark.heavy
 NEW = random.Random(1).randbytes(100_000)  # noqa: S311 - no secret
 PACE = Pace(chunk_bytes=4096, first_bytes=1024, requests=8)  # three windows
 CLIENT_CUTS, SERVER_CUTS = 60, 24

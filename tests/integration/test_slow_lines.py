@@ -23,6 +23,7 @@ from support.district import District
 from support.line import Line, Uplink
 from support.vendor import OLD, PASSWORD, Vendor, attempt, serving
 
+pytestmark = pytest.mark.heavy
 # A small window, so that small packages have many of them, and short timeouts.
 PACE = Pace(chunk_bytes=4096, first_bytes=512, requests=8, seconds=1, unsent_bytes=8192)
 WINDOW = PACE.chunk_bytes * PACE.requests

@@ -19,6 +19,7 @@ from support.district import District
 from support.line import Line, Uplink
 from support.vendor import OLD, Vendor
 
+pytestmark = pytest.mark.heavy
 LARGE_STUDENTS = 20_000  # some 700 kB
 
 
@@ -159,7 +160,6 @@ def has_written(vendor: Vendor, count: int) -> bool:
     return vendor.writes >= count
 
 
-@pytest.mark.heavy
 def test_a_stop_at_any_moment_delivers_nothing_or_all(district: District, vendor: Vendor) -> None:
     """Send signals at random moments of a transfer that takes a second."""
     district.export.write_bytes(rosters.build(students=LARGE_STUDENTS))

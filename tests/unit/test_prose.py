@@ -275,6 +275,7 @@ def test_the_command_shows_figures(tmp_path: Path, capsys: pytest.CaptureFixture
     assert row == ["9", "words", "111.1", ";", "6", "longest", str(path)]
 
 
+@pytest.mark.heavy
 def test_the_kept_part_of_the_tree_is_in_plain_english(capsys: pytest.CaptureFixture[str]) -> None:
     assert rules.kept(RULES)
     assert command.main([]) == 0, capsys.readouterr().out
