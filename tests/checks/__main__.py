@@ -36,7 +36,7 @@ FOLDER = ROOT / "build" / "checks"
 CHECKOUT = FOLDER / "checkout"  # as it was when the checks started
 CORES = len(os.sched_getaffinity(0))
 # Parallel parts: those that mostly wait, and patient ones, which use the remaining processors.
-JOBS = {False: 2 * CORES + 1, True: 1}
+JOBS = {False: 2 * CORES + 2, True: 1}
 NICENESS = 10  # patient ones
 SLOWEST_FILES = 12
 LOG_LINES = 120  # of a failed part
@@ -96,13 +96,13 @@ PARTS = [
     verified("rotation", "--only=lab-trixie,lab-sftp"),
     verified("safety"),
     verified("fleet", "--only=lab-sftp"),
-    tested("lifecycle", "--only=lab-sftp"),
+    verified("hostile"),  # mostly waits for its hosts
     Part(
         "integration",
         ["scripts/lab", "--only=none", "run", "--", *pytest("-m", "lab", "tests/integration")],
     ),
     verified("measured"),
-    verified("hostile"),
+    tested("lifecycle", "--only=lab-sftp"),
     Part(
         "other-python",
         [sys.executable, "tests/checks/other_python.py"],
