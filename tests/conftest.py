@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+from collections.abc import Generator
 
 import pytest
 from support import share
@@ -14,6 +15,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Remove the width that pytest-xdist gives to its workers, which have no terminal."""
     if hasattr(config, "workerinput"):
         os.environ.pop("COLUMNS", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile, since nearly all that is made stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

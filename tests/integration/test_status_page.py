@@ -23,7 +23,7 @@ from roster_fleet.status.cache import Cache
 from roster_fleet.status.rows import Row
 from roster_upload.terminal.printable import printable
 from support import fleets, share
-from support.browser import Visit, browsing
+from support.browser import Visit, browsing, tab
 from support.fleets import NOW
 
 DISTRICTS, MANY_DISTRICTS, NIGHTS, FEW_NIGHTS = 60, share.of(400), 400, 20
@@ -71,24 +71,36 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def desktop(browser: Browser) -> Page:
+    return tab(browser, viewport=DESKTOP)
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser) -> Page:
+    return tab(browser, viewport=PHONE, has_touch=True)
+
+
+@pytest.fixture(scope="module")
+def timed(browser: Browser) -> Page:
+    """Return a tab whose clock is set by the tests."""
+    return tab(browser)
+
+
 @pytest.fixture(params=SCHEMES)
-def visit(request: pytest.FixtureRequest, browser: Browser, path: Path) -> Iterator[Visit]:
-    """Open the page in light and in dark. Assert that it stays silent and requests nothing."""
-    found = Visit(browser, path, viewport=DESKTOP, color_scheme=request.param)
+def visit(request: pytest.FixtureRequest, desktop: Page, path: Path) -> Iterator[Visit]:
+    """Open the page in light and in dark."""
+    found = Visit(desktop, path, color_scheme=request.param)
     yield found
-    assert found.said == []
-    assert found.asked == [found.url]
-    found.page.context.close()
+    found.end()
 
 
 @pytest.fixture
-def page(browser: Browser, path: Path) -> Iterator[Page]:
+def page(desktop: Page, path: Path) -> Iterator[Page]:
     """Open the page, once."""
-    found = Visit(browser, path, viewport=DESKTOP, reduced_motion="reduce")
-    yield found.page
-    assert found.said == []
-    assert found.asked == [found.url]
-    found.page.context.close()
+    found = Visit(desktop, path, reduced_motion="reduce")
+    yield desktop
+    found.end()
 
 
 def column(page: Page, name: str) -> list[str]:
@@ -114,9 +126,9 @@ def violations(page: Page) -> list[str]:
     return [f"{v['id']}: {v['nodes'][0]['html']} ({len(v['nodes'])})" for v in found]
 
 
-def test_all_districts_are_there_the_red_ones_first(browser: Browser, tmp_path: Path) -> None:
+def test_all_districts_are_there_the_red_ones_first(desktop: Page, tmp_path: Path) -> None:
     rows = invent(MANY_DISTRICTS, FEW_NIGHTS, tmp_path)
-    visit = Visit(browser, write(rows, tmp_path), viewport=DESKTOP)
+    visit = Visit(desktop, write(rows, tmp_path))
     page = visit.page
     assert column(page, "district") == [row.name for row in rows]
     states = [text.strip().lower() for text in column(page, "state")]
@@ -129,9 +141,7 @@ def test_all_districts_are_there_the_red_ones_first(browser: Browser, tmp_path: 
     assert page.locator("html").get_attribute("lang") == "en"
     missing = "svg[role=img]:not([aria-label]), svg:not([role=img]):not([aria-hidden=true])"
     assert page.locator(missing).count() == 0
-    assert visit.said == []
-    assert visit.asked == [visit.url]
-    page.context.close()
+    visit.end()
 
 
 def bad(text: str) -> list[str]:
@@ -286,8 +296,8 @@ def test_screen_readers_and_contrast(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_fits_a_phone(browser: Browser, path: Path, scheme: str) -> None:
-    visit = Visit(browser, path, viewport=PHONE, color_scheme=scheme, has_touch=True)
+def test_it_fits_a_phone(phone: Page, path: Path, scheme: str) -> None:
+    visit = Visit(phone, path, color_scheme=scheme)
     page = visit.page
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.get_by_label("Search").fill(HELD)
@@ -300,13 +310,11 @@ def test_it_fits_a_phone(browser: Browser, path: Path, scheme: str) -> None:
     assert dialog.evaluate("d => d.scrollWidth <= d.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert violations(page) == []
-    assert visit.said == []
-    assert visit.asked == [visit.url]
-    page.context.close()
+    visit.end()
 
 
-def test_nothing_can_be_fetched(path: Path, browser: Browser) -> None:
-    visit = Visit(browser, path)
+def test_nothing_can_be_fetched(path: Path, desktop: Page) -> None:
+    visit = Visit(desktop, path)
     load = (
         "([tag, source]) => new Promise((resolve) => { const e = document.createElement(tag); "
         "e.onload = () => resolve(true); e.onerror = () => resolve(false); e.src = source; "
@@ -326,10 +334,10 @@ def test_nothing_can_be_fetched(path: Path, browser: Browser) -> None:
     )
     assert visit.page.title() == "mine: roster deliveries"
     assert all("Content Security Policy" in text for text in visit.said)
-    visit.page.context.close()
+    visit.leave()
 
 
-def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: Path) -> None:
+def test_a_compromised_host_is_text_and_no_command(desktop: Page, tmp_path: Path) -> None:
     results = fleets.results(1, 5)
     for name, changes in {
         "injected": {"feed": "feed-0100 ansible_ssh_common_args='-o ProxyCommand=id'"},
@@ -343,7 +351,7 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
         told = {"report": json.dumps(fleets.report([feed])), "planned": ["feed-0100"]}
         results[name] = told
     rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
-    visit = Visit(browser, write(rows, tmp_path), viewport=DESKTOP)
+    visit = Visit(desktop, write(rows, tmp_path))
     commands = []
     for opener in visit.page.locator(".open").all():
         opener.click()
@@ -359,18 +367,17 @@ def test_a_compromised_host_is_text_and_no_command(browser: Browser, tmp_path: P
     note = " ".join(column(visit.page, "note"))
     assert "report not understood: feeds[0].feed is not a feed's name" in note
     assert "\\x1b]0;x\\x07\\u202e" in " ".join(column(visit.page, "district"))
-    assert visit.said == []
-    assert visit.asked == [visit.url]
-    visit.page.context.close()
+    visit.end()
 
 
-def opened(browser: Browser, path: Path, **context: object) -> Visit:
+def open_then(page: Page, path: Path, size: Any = DESKTOP) -> Page:
     """Open a page as if it were NOW, when it was written."""
-    visit = Visit(browser, path, **context)
-    visit.page.clock.set_fixed_time(NOW)
-    visit.page.reload()
-    visit.page.wait_for_selector("html[data-ready]")
-    return visit
+    page.clock.set_fixed_time(NOW)
+    page.emulate_media(media="screen", color_scheme="light")
+    page.set_viewport_size(size)
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    return page
 
 
 def test_the_pictures_of_the_documents_can_be_made(browser: Browser, tmp_path: Path) -> None:
@@ -384,12 +391,13 @@ def test_the_pictures_of_the_documents_can_be_made(browser: Browser, tmp_path: P
     rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "inventories/mine")
     path = write(rows, tmp_path)
     for name, size in PICTURES.items():
-        visit = opened(browser, path, viewport=size, device_scale_factor=0.8)  # small files
+        page = tab(browser, viewport=size, device_scale_factor=0.8)  # small files
+        open_then(page, path, size)
         made = ROOT / name if os.environ.get("PICTURES") else tmp_path / Path(name).name
         made.parent.mkdir(exist_ok=True)
-        visit.page.screenshot(path=made, animations="disabled")
-        assert set(column(visit.page, "district")) == set(PICTURED)
-        visit.page.context.close()
+        page.screenshot(path=made, animations="disabled")
+        assert set(column(page, "district")) == set(PICTURED)
+        page.context.close()
 
 
 # Texts that are cut off, and elements that reach out of the page.
@@ -400,14 +408,13 @@ LONG = "the export breaks 2,000 rules and was not sent. " * 12 + "/srv/" + "x" *
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1280", "390"])
-def test_nothing_is_cut_at_either_width(browser: Browser, tmp_path: Path, size: Any) -> None:
+def test_nothing_is_cut_at_either_width(timed: Page, tmp_path: Path, size: Any) -> None:
     feeds = [fleets.feed(20 + n, NIGHTS, "failed") for n in range(3)]
     feeds[0] |= {"district": "", "trouble": LONG, "time_zone": "America/Denver"}
     feeds[1] |= {"district": "Unified-School-District-of-" + "Very" * 20, "broken_at": 7}
     results = {"host-" + "long" * 12: {"report": json.dumps(fleets.report(feeds))}}
     rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "")
-    visit = opened(browser, write(rows, tmp_path), viewport=size)
-    page = visit.page
+    page = open_then(timed, write(rows, tmp_path), size)
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     cells = page.locator("#rows td, #rows .open, #rows .small, #rows .note span")
     assert cells.evaluate_all(CUT) == []
@@ -422,16 +429,14 @@ def test_nothing_is_cut_at_either_width(browser: Browser, tmp_path: Path, size: 
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     ink = page.evaluate("getComputedStyle(document.body).color")
     assert (ground, ink) == ("rgb(255, 255, 255)", "rgb(24, 33, 45)")
-    page.context.close()
 
 
-def test_the_first_day_has_no_empty_columns(browser: Browser, tmp_path: Path) -> None:
+def test_the_first_day_has_no_empty_columns(timed: Page, tmp_path: Path) -> None:
     nothing: dict[str, Any] = {"nights": [], "last": None, "last_sent": None, "rehearsal": None}
     new = fleets.feed(20, 0) | nothing | {"configured": stamp(NOW)}
     results = {"host": {"report": json.dumps(fleets.report([new])), "planned": [new["feed"]]}}
     rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "")
-    visit = opened(browser, write(rows, tmp_path), viewport=DESKTOP)
-    page = visit.page
+    page = open_then(timed, write(rows, tmp_path))
     assert page.eval_on_selector_all("#head th", "all => all.map(th => th.dataset.name)") == [
         "state", "district", "credential", "next", "note",
     ]  # fmt: skip
@@ -441,17 +446,15 @@ def test_the_first_day_has_no_empty_columns(browser: Browser, tmp_path: Path) ->
         "1 feed on 1 host. Written 2026-11-24 15:30 UTC"
     )
     assert violations(page) == []
-    page.context.close()
 
 
-def test_an_old_page_says_so(browser: Browser, tmp_path: Path) -> None:
+def test_an_old_page_says_so(timed: Page, tmp_path: Path) -> None:
     """A page lacks a night from an hour after the latest deadline on. NOW is 15:30."""
     feeds = [fleets.feed(20, 3) | {"deadline": end} for end in ("09:00", "10:15")]
     feeds[1]["feed"] = "late"
     results = {"host": {"report": json.dumps(fleets.report(feeds)), "planned": ["late"]}}
     rows = status.build_rows(fleets.hosts(results, Cache(tmp_path)), "")
-    visit = opened(browser, write(rows, tmp_path), viewport=DESKTOP)
-    page = visit.page
+    page = open_then(timed, write(rows, tmp_path))
     for later, age, is_outdated in (
         (dt.timedelta(minutes=59), "", False),
         (dt.timedelta(hours=19, minutes=44), " (19 h ago)", False),
@@ -467,7 +470,6 @@ def test_an_old_page_says_so(browser: Browser, tmp_path: Path) -> None:
     assert "Run status.yml again" in page.locator("#outdated").inner_text()
     assert "Written 2026-11-24 15:30 UTC" in page.locator("header").inner_text()
     assert violations(page) == []
-    page.context.close()
 
 
 def test_a_page_without_javascript_says_when_it_was_written(browser: Browser, path: Path) -> None:

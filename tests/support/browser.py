@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -60,18 +61,40 @@ def browsing() -> Iterator[Browser]:
             browser.close()
 
 
-class Visit:
-    """An opened page, with all its messages and requests."""
+def tab(browser: Browser, **context: Any) -> Page:
+    """Return a new tab. It has a process of its own, which starts slower than a page loads."""
+    page = browser.new_context(**context).new_page()
+    page.set_default_timeout(waiting.HANG_SECONDS * 1000)
+    return page
 
-    def __init__(self, browser: Browser, path: Path, **context: object) -> None:
-        self.page: Page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
-        self.page.set_default_timeout(waiting.HANG_SECONDS * 1000)
+
+class Visit:
+    """A page that a tab opens, with all its messages and requests."""
+
+    def __init__(self, page: Page, path: Path, **media: Any) -> None:
+        self.page = page
         self.said: list[str] = []
         self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self._listeners: dict[Any, Callable[[Any], None]] = {
+            "console": lambda message: self.said.append(message.text),
+            "pageerror": lambda error: self.said.append(str(error)),
+            "dialog": lambda dialog: self.said.append(dialog.message),
+            "request": lambda request: self.asked.append(request.url),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+        page.emulate_media(**{"color_scheme": "light", "reduced_motion": "no-preference", **media})
         self.url = path.as_uri()
-        self.page.goto(self.url)
-        self.page.wait_for_selector("html[data-ready]")
+        page.goto(self.url)
+        page.wait_for_selector("html[data-ready]")
+
+    def leave(self) -> None:
+        """Stop listening, so that the tab can open another page."""
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+
+    def end(self) -> None:
+        """Leave the page. Assert that it stayed silent and requested nothing."""
+        self.leave()
+        assert self.said == []
+        assert self.asked == [self.url]

@@ -199,9 +199,11 @@ def ansible(program: str, *arguments: object, **more: str) -> tuple[int, str]:
 def serve(modules: tuple[str, ...]) -> None:
     """Run each requested code in a fork. Print the fork's number and exit code."""
     os.set_blocking(sys.stderr.fileno(), True)  # a killed ssh of a test may have left it otherwise
+    gc.disable()  # imports make much, and nearly all of it stays
     with contextlib.redirect_stdout(sys.stderr):  # where Ansible may print while it loads plugins
         for module in modules:
             importlib.import_module(module)
+    gc.enable()
     gc.freeze()  # or each fork's collector would copy all of it
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:

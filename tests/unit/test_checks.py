@@ -34,6 +34,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in ("FOLDER", "CHECKOUT"):
         monkeypatch.setattr(checks, name, tmp_path / name.lower())
     monkeypatch.setattr(checks, "provisioned", lambda: tmp_path / "provisioned")
+    monkeypatch.setattr(settings, "CACHE", tmp_path / "cache")  # whose unused disks it removes
     checks.FOLDER.mkdir()
     checks.CHECKOUT.mkdir()
     return checks
