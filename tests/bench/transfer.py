@@ -435,7 +435,7 @@ def bench_inside(release: str, rounds: int) -> int:
 
 def bench_in_container(release: str, rounds: int) -> int:
     """Start the container and measure in it. Return the exit code."""
-    from support.container import image  # noqa: PLC0415 - needs pytest, which is not in there
+    from support.container import image, unchanged  # noqa: PLC0415 - needs pytest, which is not in there
     from unit.test_program import build  # noqa: PLC0415 - needs Ansible, which is not in there
 
     install = (
@@ -451,7 +451,7 @@ def bench_in_container(release: str, rounds: int) -> int:
             "--tmpfs=/vendor:size=256m,mode=755", "--tmpfs=/tmp:size=512m",
             "--env=PYTHONPATH=/project/scripts:/project/tests",
             "--env=DEBIAN_FRONTEND=noninteractive",
-            *image(release), "sh", "-ec", script,
+            *unchanged(image(release)), "sh", "-ec", script,
         ]  # fmt: skip
         return subprocess.run(words, check=False).returncode
 

@@ -48,7 +48,7 @@ Ciphers chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes128-gc
 @pytest.fixture(scope="module")
 def trees() -> dict[str, Path]:
     """Return the trees that hold the clients, by release."""
-    return client_trees.prepare()
+    return client_trees.made()
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,8 @@ def test_units_are_confined(host: Host) -> None:
 
 def test_openscap() -> None:
     wanted = WANTED["openscap"]
-    is_known = measure.openscap_rules() == wanted["version"]
+    version = (measure.openscap_rules() / "version").read_text()
+    is_known = version.partition("-")[0] == wanted["version"]
 
     def measured(each: dict[str, Any]) -> dict[str, list[str]]:
         skipped = [] if each["with_slow"] else wanted["slow"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from roster_upload.exits import Exit
-from support import rosters, verdicts, waiting
+from support import rosters, trees, verdicts, waiting
 from support.container import running
 from support.district import FEED, SCRIPTS, District
 from support.line import Line, Uplink
@@ -29,11 +29,8 @@ from unit.transfer.test_packets import serving as raw_server
 from unit.validation import test_fuzz as fuzz
 
 pytestmark = pytest.mark.lab
-INSTALL = """\
+SERVE = """\
 set -e
-apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-    python3-paramiko python3-numpy python3-rich >/dev/null
 python3 -c 'import paramiko; print("paramiko", paramiko.__version__)'
 echo "ready to deliver"
 trap 'exit 0' TERM
@@ -94,8 +91,9 @@ def container(
     options = (f"--name={name}", f"--volume={folder}:{folder}", f"--volume={SCRIPTS}:{SCRIPTS}:ro")
     home = folder / "home"
     home.mkdir()
+    tree = trees.made(*trees.PROGRAM)[request.param]
     with running(
-        request.param, home, "sh", "-c", INSTALL,
+        tree, home, "sh", "-c", SERVE,
         is_ready=lambda log: "ready to deliver\n" in log, options=options,
     ):  # fmt: skip
         assert f"paramiko {PARAMIKO[request.param]}" in (home / "log").read_text()

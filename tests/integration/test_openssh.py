@@ -15,7 +15,7 @@ from roster_upload.exits import Exit
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.probe import probe
 from support import rosters, waiting
-from support.container import reserved_port, running
+from support.container import image, reserved_port, running
 from support.district import FEED, FOLDER, District
 from support.vendor import attempt
 
@@ -84,7 +84,7 @@ def vendor(request: pytest.FixtureRequest, tmp_path: Path, port: int) -> Iterato
     disks = (f"--tmpfs=/vendor/files/{SMALL}:size=64k", f"--tmpfs=/vendor/files/{FROZEN}:ro")
     serve = "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f /vendor/sshd_config"
     with running(
-        request.param,
+        image(request.param),
         home,
         "sh",
         "-c",

@@ -18,7 +18,7 @@ from roster_upload.exits import Exit
 from roster_upload.transfer.info import ConnectionInfo
 from roster_upload.transfer.probe import probe
 from roster_upload.transfer.profile import Profile
-from support import waiting
+from support import trees, waiting
 from support.container import reserved_port, running
 from support.district import FEED, FOLDER, USER, District
 from support.vendor import attempt
@@ -48,11 +48,8 @@ SFTPHostKey /vendor/host_key
 SFTPAuthMethods password
 SFTPLog /vendor/sftp.log
 """
-INSTALL = """\
+SERVE = """\
 set -e
-apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-    proftpd-core proftpd-mod-crypto
 hash=$(openssl passwd -6 -stdin < /vendor/password)
 printf '%s:%s:65534:65534::/vendor/files:/bin/false\\n' "$1" "$hash" > /vendor/users
 chmod 0600 /vendor/users
@@ -110,8 +107,9 @@ def vendor(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[ProF
     (home / "password").write_text(PASSWORD)
     (home / "proftpd.conf").write_text(SETTINGS.format(port=port))
     server = ProFtpd(home, port, host_key)
-    install = ("sh", "-c", INSTALL, "sh", USER)
-    with running("trixie", home, *install, is_ready=lambda _: server.is_listening):
+    serve = ("sh", "-c", SERVE, "sh", USER)
+    tree = trees.made(trees.SERVERS)["trixie"]
+    with running(tree, home, *serve, is_ready=lambda _: server.is_listening):
         yield server
 
 

@@ -30,7 +30,7 @@ from roster_upload.transfer.profile import Profile
 from roster_upload.transfer.protocol import Sftp
 from roster_upload.transfer.upload import Delivered, deliver
 from roster_upload.transfer.writer import Pace
-from support import waiting
+from support import trees, waiting
 from support.container import reserved_port, running
 from support.district import FOLDER, District
 
@@ -149,12 +149,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory, secret: bytes) -> Iterator
                 del missing[port]
             return not missing
 
+        tree = trees.made(trees.SERVERS)["trixie"]
         start = ("sh", "/servers/start.sh")
         options = [f"--volume={HELPERS}:/servers:ro"]
         options += [f"--tmpfs=/vendor/{name}/files/{SMALL_DISK}:size=64k" for name in found]
         try:
             stack.enter_context(
-                running("trixie", home, *start, is_ready=are_ready, options=tuple(options))
+                running(tree, home, *start, is_ready=are_ready, options=tuple(options))
             )
         except AssertionError as error:
             logs = [home / name / "log" for name in missing.values()]

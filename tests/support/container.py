@@ -16,9 +16,14 @@ from support import waiting
 IMAGES = Path(__file__).resolve().parents[2] / ".lab" / "images"
 
 
-def image(release: str) -> list[str]:
-    """Return a Debian release as podman run takes it: the lab's own image, unchanged."""
-    return ["--rootfs", f"{(IMAGES / release).resolve()}:O"]
+def image(release: str) -> Path:
+    """Return the tree of the lab's image of a Debian release."""
+    return (IMAGES / release).resolve()
+
+
+def unchanged(tree: Path) -> list[str]:
+    """Return a tree as podman run takes it. The container's changes end with it."""
+    return ["--rootfs", f"{tree}:O"]
 
 
 @contextmanager
@@ -32,13 +37,13 @@ def reserved_port() -> Iterator[int]:
 
 @contextmanager
 def running(
-    release: str,
+    tree: Path,
     home: Path,
     *inside: str,
     is_ready: Callable[[str], bool],
     options: tuple[str, ...] = (),
 ) -> Iterator[None]:
-    """Run a command in a container of a Debian release, with `home` as `/vendor`.
+    """Run a command in a container of a tree, with `home` as `/vendor`.
 
     Its output is in `home/log`. The block starts when `is_ready` accepts that output.
     """
@@ -46,7 +51,7 @@ def running(
         pytest.fail("needs the lab's images; type: scripts/lab run -- pytest")
     command = [
         "podman", "run", "--rm", "--network=host", "--privileged", "--cgroups=disabled",
-        f"--volume={home}:/vendor", *options, *image(release), *inside,
+        f"--volume={home}:/vendor", *options, *unchanged(tree), *inside,
     ]  # fmt: skip
     path = home / "log"
     with path.open("w") as log:

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from support import trees
 from support.lab_hosts import ROOT, Host, connect
 
 WANTED = tomllib.loads(Path(__file__).with_name("measured.toml").read_text())
@@ -83,26 +84,27 @@ def ssh_audit(host: Host) -> dict[str, list[str]]:
 
 
 # OpenSCAP's rules for Debian 13 are in Debian testing only. The package depends on nothing.
-RULES = """
-set -e
-mkdir -p /tmp/ssg/lists/partial
-cd /tmp/ssg
-awk '$1 == "deb" {print $1, $2, "testing main"; exit}' /etc/apt/sources.list > sources.list
-options="-o Dir::Etc::SourceList=$PWD/sources.list -o Dir::Etc::SourceParts=-"
-options="$options -o Dir::State::Lists=$PWD/lists"
-apt-get $options -o Acquire::Check-Valid-Until=false update
-apt-get $options download ssg-debian
-dpkg-deb --extract ssg-debian_*.deb .
-dpkg-deb --field ssg-debian_*.deb Version > version
-"""
+RULES = trees.Tree(
+    "rules",
+    "trixie",
+    packages="",
+    script="""
+    mkdir -p /opt/rules/lists/partial
+    cd /opt/rules
+    awk '$1 == "deb" {print $1, $2, "testing main"; exit}' /etc/apt/sources.list > sources.list
+    options="-o Dir::Etc::SourceList=$PWD/sources.list -o Dir::Etc::SourceParts=-"
+    options="$options -o Dir::State::Lists=$PWD/lists"
+    apt-get $options -o Acquire::Check-Valid-Until=false update
+    apt-get $options download ssg-debian
+    dpkg-deb --extract ssg-debian_*.deb .
+    dpkg-deb --field ssg-debian_*.deb Version > version
+    """,
+)
 
 
-def openscap_rules() -> str:
-    """Fetch the rules to lab-sftp. Return the version of their package."""
-    vendor = connect("lab-sftp")
-    if not vendor.file("/tmp/ssg/version").exists:  # noqa: S108 - of a container
-        vendor.check_output("sh -c %s", RULES)
-    return str(vendor.check_output("cat /tmp/ssg/version")).partition("-")[0]
+def openscap_rules() -> Path:
+    """Return the folder of the rules, with the file `version` of their package."""
+    return trees.made(RULES)["trixie"] / "opt/rules"
 
 
 RULE = "xccdf_org.ssgproject.content_rule_"
@@ -125,13 +127,12 @@ def openscap(
     host = connect(name)
     install(host, "openscap-scanner", "linux-base")
     host.check_output("install -d -m 0700 %s", FOLDER)
-    config = ["ssh", "-F", str(ROOT / ".lab" / "ssh_config")]
-    read = [*config, "lab-sftp", f"cat /tmp/ssg/usr/share/xml/scap/ssg/content/{content}"]
-    text = subprocess.run(read, capture_output=True, check=True).stdout
+    text = (openscap_rules() / "usr/share/xml/scap/ssg/content" / content).read_bytes()
+    ssh = ["ssh", "-F", str(ROOT / ".lab" / "ssh_config")]
     # In one step, since a measurement by another profile may be reading it.
     path = f"{FOLDER}/{content}"
     put = f"sudo sh -c 'cat > {path}.$$ && mv {path}.$$ {path}'"
-    subprocess.run([*config, name, put], input=text, capture_output=True, check=True)
+    subprocess.run([*ssh, name, put], input=text, capture_output=True, check=True)
     host.run("umount /run/.containerenv; rm -f /run/.containerenv")
     skip = " ".join(f"--skip-rule {RULE}{rule}" for rule in rules_like(text.decode(), skipped))
     told = host.run(

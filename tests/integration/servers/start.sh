@@ -1,26 +1,9 @@
 #!/bin/sh
-# Installs the servers of test_servers.py and starts them, each for a user of its own.
-# Runs in a container of Debian 13: /vendor is the test's folder, /servers this one.
+# Starts the servers of test_servers.py, each for a user of its own.
+# Runs in a container that has them: /vendor is the test's folder, /servers this one.
 set -eu
-export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export LC_ALL=C.UTF-8
 . /vendor/settings # PASSWORD, and a port for each server: PORT_erlang, …
-
-# Documentation and compiled Python, which take time and are of no use here.
-printf 'path-exclude=/usr/share/%s/*\n' doc man > /etc/dpkg/dpkg.cfg.d/slim
-ln -sf /bin/true /usr/bin/py3compile
-apt-get -qq update
-apt-get -qq install -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io \
-    dropbear-bin erlang-ssh gesftpserver libnet-sftp-sftpserver-perl mysecureshell \
-    openssh-sftp-server proftpd-core proftpd-mod-crypto python3-asyncssh python3-paramiko \
-    python3-twisted rclone tinysshd > /dev/null
-# MINA's package and Java work without these dependencies.
-mkdir /tmp/java
-(
-    cd /tmp/java
-    apt-get -qq download -o APT::Sandbox::User=root \
-        libbsh-java libmina-sshd-java libslf4j-java openjdk-21-jre-headless
-    for package in *.deb; do dpkg -x "$package" /; done
-)
 
 for folder in /vendor/*/files; do
     home=${folder%/files}
