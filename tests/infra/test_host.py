@@ -76,7 +76,7 @@ def test_only_ssh_can_be_reached_from_outside(host: Host) -> None:
     host.check_output(listen, unit)
     try:
         assert host.run("sleep 1; ss -tln | grep -q :8099").succeeded, "the listener is not up"
-        scan = "nmap -n -Pn -sS -p- --min-rate 8000 --max-retries 1 -oG - %s"
+        scan = "nmap -n -Pn -sS -p- --min-rate 8000 --max-retries 2 -oG - %s"
         seen = other.check_output(scan, address)
     finally:
         host.run("systemctl stop %s", unit)
