@@ -27,9 +27,9 @@ def refused(host: Host, command: str, *words: str) -> str:
 # ---- accounts ------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def person(host: Host) -> Iterator[str]:
-    """Yield an account with a password. Remove it after the test."""
+    """Yield an account with a password. Remove it after the host's tests."""
     name = "probe-" + uuid.uuid4().hex[:8]
     host.check_output("useradd --create-home --shell /bin/bash %s", name)
     host.check_output("echo %s:%s | chpasswd -c YESCRYPT", name, "a First-rate 7 Pass of phrases")

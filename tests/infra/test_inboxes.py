@@ -23,7 +23,7 @@ from support.lab_hosts import (
     site,
     wait_for,
 )
-from support.sis import PORT, Sis, password_of
+from support.sis import EXCHANGE, PORT, Sis, password_of
 
 AERIES = "sis-aeries"  # an SIS that has a password only
 FAILLOCK = "/etc/security/sis-inbox-faillock.conf"
@@ -116,6 +116,7 @@ def test_an_sis_logs_in_by_password_in_its_networks_at_its_port(host: Host, tmp_
         f"printf '#!/bin/sh\\ncat {there}' > /root/ask; chmod 0700 /root/ask; "
         "for n in 1 2 3 4 5 6; do SSH_ASKPASS=/root/ask SSH_ASKPASS_REQUIRE=force "
         "ssh -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oNumberOfPasswordPrompts=1 "
+        f"-oKexAlgorithms={EXCHANGE} "
         f"-p {PORT} {AERIES}@127.0.0.1 2>&1; done; rm /root/ask"
     )
     assert host.run(ask).stdout.count("Permission denied") >= 1

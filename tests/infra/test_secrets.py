@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import subprocess
 from typing import Any
 from urllib.parse import quote
 
@@ -83,15 +82,9 @@ def spellings(secret: str) -> set[str]:
 
 
 def search(host: Host, needles: list[str], units: list[str]) -> dict[str, Any]:
-    program = base64.b64encode(SEARCH.encode()).decode()
-    remote = f"sudo python3 -c \"import base64; exec(base64.b64decode('{program}'))\""
-    done = subprocess.run(
-        ["ssh", "-F", ROOT / ".lab" / "ssh_config", host.backend.get_hostname(), remote],
-        input=json.dumps({"needles": needles, "units": units}),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    job = json.dumps({"needles": needles, "units": units}).encode()
+    done = host.backend.run_with(job, "python3 -c %s", SEARCH)
+    assert done.succeeded, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from roster_fleet.report import stamp
 from scenarios.conftest import Play, Played, row
 from support import fleets, lab_fleet
-from support.lab_hosts import INVENTORY, ROOT, Host, connect
+from support.lab_hosts import INVENTORY, Host, connect
 
 EVIL, GOOD = "lab-trixie", "lab-bookworm"
 FEED, GOOD_FEED = "alder-valley", "birch-hill"
@@ -41,9 +40,8 @@ class Compromised:
             )
 
     def put(self, name: str, text: str) -> None:
-        config = ROOT / ".lab" / "ssh_config"
-        command = ["ssh", "-F", str(config), EVIL, f"sudo tee {FOLDER}/{name}"]
-        subprocess.run(command, input=text.encode(), check=True, stdout=subprocess.DEVNULL)
+        done = self.host.backend.run_with(text.encode(), f"cat > {FOLDER}/{name}")
+        assert done.succeeded, done.stderr
 
     def answer(self, text: str) -> None:
         """Let both programs print a text."""

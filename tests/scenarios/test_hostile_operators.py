@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from scenarios.conftest import Played
 from scenarios.test_rotation import (
+    CREDENTIALS,
     FEED,
     HOST,
     KNOWN,
@@ -109,7 +110,7 @@ def test_two_operators_one_after_the_other(
         assert f"{FEED} is being rotated by" in flat(second)
         # The same is true of site.yml, with a vault file that was changed by hand.
         bob.vault.write(bob.path, {"secret": KNOWN[-1], "since": "2099-01-01"}, "lab")
-        brought = bob.play("site")
+        brought = bob.play("site", *CREDENTIALS)
         assert brought.returncode != 0
         assert f"{FEED} is being rotated by" in flat(brought)
     assert run[0].startswith("exit code 0:"), run

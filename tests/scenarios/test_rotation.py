@@ -20,13 +20,15 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultSecret
 from roster_fleet import vault as vaults
-from scenarios.conftest import Played, ansible, environment, plain, row
+from scenarios.conftest import DISTRICT_ONLY, Played, ansible, environment, plain, row
 from support import lab_fleet
 from support import lab_vendor as vendor
 from support.lab_hosts import ROOT, connect, new_export, wait_for
 
 HOST, FEED, USER = "lab-trixie", "alder-valley", "rosters@alder-valley.example"
 CALLBACKS = ROOT / "tests" / "scenarios" / "callbacks"
+# All that a credential and its server concern. The rest of the host stays as it is.
+CREDENTIALS = ("--tags", "roster_upload,roster_credentials,firewall")
 
 
 class District:
@@ -104,7 +106,7 @@ def district() -> Iterator[District]:
     # Remains of any former run.
     vendor.take(USER, KNOWN[0])
     one.host.check_output("find /etc/roster-upload/*/%s/ -type f ! -name state -delete", FEED)
-    assert one.play("site").returncode == 0
+    assert one.play("site", *DISTRICT_ONLY).returncode == 0
     yield one
     shutil.rmtree(folder)
 
@@ -258,7 +260,7 @@ def test_runs_that_are_killed_leave_what_works(district: District) -> None:
             assert new.encode() not in path.read_bytes(), task
         # site.yml does not undo what is half done.
         if task == "rotate_feed | Switch the host":
-            assert district.play("site").returncode == 0
+            assert district.play("site", *CREDENTIALS).returncode == 0
             vendor.take(USER, new)
             district.assert_works()
     done = district.rotate()
@@ -356,10 +358,12 @@ def test_from_a_password_to_a_key_and_on_to_another(district: District, by_key: 
 
     # The password stays in use until the vendor has the key.
     district.path.unlink()
-    assert "logs in with its password until" in row(district.play("site").stdout, HOST)
+    assert "logs in with its password until" in row(
+        district.play("site", *CREDENTIALS).stdout, HOST
+    )
     district.assert_works()
     first = public_key(district.rotate(*make).stdout)
-    assert district.play("site").returncode == 0
+    assert district.play("site", *CREDENTIALS).returncode == 0
     district.assert_works()
     vendor.take_keys(USER, first)
     done = district.rotate(*attempt)
@@ -429,7 +433,7 @@ def fetched(district: District, tmp_path: Path) -> str:
     ]
     main.write_text("\n".join(lines) + "\n")
     district.put(source={"secret": password, "since": "2026-11-01"})
-    done = district.play("site")
+    done = district.play("site", *CREDENTIALS)
     assert done.returncode == 0, done.stdout
     assert_silent(done.stdout + done.stderr)
     return password

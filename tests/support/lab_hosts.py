@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import os
 import subprocess
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
+import testinfra.host
 
 from support import forks, rosters
+from support.root_sessions import RootBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "lab"
@@ -23,11 +25,10 @@ DISTRICT_HOSTS = ["lab-trixie", "lab-bookworm"]
 Host = Any  # testinfra's hosts have no types
 
 
+@functools.cache
 def connect(name: str) -> Host:
-    """A lab host, with root's rights, over the same SSH connection that Ansible uses."""
-    return testinfra.get_host(
-        f"ssh://{name}", ssh_config=str(ROOT / ".lab" / "ssh_config"), sudo=True
-    )
+    """A lab host, with root's rights, over a login like Ansible's."""
+    return testinfra.host.Host(RootBackend(name))
 
 
 def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,11 +78,10 @@ def put_export(feed: dict[str, Any], package: Path) -> str:
     """Let the SIS write a package as its export. Return its SHA-256."""
     # As an SIS does: write it beside the old one and rename it.
     source = feed["source"]
-    put = f"sudo sh -c 'cat > {source}.new && mv {source}.new {source}'"
-    with package.open("rb") as content:
-        ssh = ["ssh", "-F", ROOT / ".lab" / "ssh_config", feed["host"], put]
-        subprocess.run(ssh, stdin=content, check=True)
-    return sha256(connect(feed["host"]), source)
+    put = "cat > %s.new && mv %s.new %s && sha256sum < %s"
+    done = connect(feed["host"]).backend.run_with(package.read_bytes(), put, *[source] * 4)
+    assert done.succeeded, done.stderr
+    return str(done.stdout.split()[0])
 
 
 def minutes_ahead(count: int) -> str:

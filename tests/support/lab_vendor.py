@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 
-from support.lab_hosts import ROOT, Host, connect
+from support.lab_hosts import Host, connect
 
 NAME = "lab-sftp"
 # A second password beside the account's own, as PAM allows. Some vendors accept both for a while.
@@ -35,15 +34,9 @@ systemctl restart ssh.service
 
 def on(command: str, given: str = "") -> str:
     """Return the output of a command that runs as root at the vendor and reads `given`."""
-    ssh = [
-        "ssh",
-        "-F",
-        str(ROOT / ".lab" / "ssh_config"),
-        NAME,
-        "sudo sh -c " + shlex.quote(command),
-    ]
-    done = subprocess.run(ssh, input=given, capture_output=True, text=True, check=True)
-    return done.stdout
+    done = host().backend.run_with(given.encode(), command)
+    assert done.succeeded, done.stderr
+    return str(done.stdout)
 
 
 def host() -> Host:

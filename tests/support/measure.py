@@ -129,14 +129,16 @@ def openscap(
     host.check_output("install -d -m 0700 %s", FOLDER)
     text = (openscap_rules() / "usr/share/xml/scap/ssg/content" / content).read_bytes()
     ssh = ["ssh", "-F", str(ROOT / ".lab" / "ssh_config")]
-    put = f"sudo sh -c 'cat > {FOLDER}/{content}'"
+    # In one step, since a measurement by another profile may be reading it.
+    path = f"{FOLDER}/{content}"
+    put = f"sudo sh -c 'cat > {path}.$$ && mv {path}.$$ {path}'"
     subprocess.run([*ssh, name, put], input=text, capture_output=True, check=True)
     host.run("umount /run/.containerenv; rm -f /run/.containerenv")
     skip = " ".join(f"--skip-rule {RULE}{rule}" for rule in rules_like(text.decode(), skipped))
     told = host.run(
         f"oscap xccdf eval {skip} --profile %s %s",
         f"xccdf_org.ssgproject.content_profile_{profile}",
-        f"{FOLDER}/{content}",
+        path,
     ).stdout
     found: dict[str, list[str]] = {}
     for rule, result in re.findall(
