@@ -20,7 +20,7 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultSecret
 from roster_fleet import vault as vaults
-from scenarios.conftest import DISTRICT_ONLY, Played, ansible, environment, plain, row
+from scenarios.conftest import Played, ansible, environment, plain, row
 from support import lab_fleet
 from support import lab_vendor as vendor
 from support.lab_hosts import ROOT, connect, new_export, wait_for
@@ -106,7 +106,7 @@ def district() -> Iterator[District]:
     # Remains of any former run.
     vendor.take(USER, KNOWN[0])
     one.host.check_output("find /etc/roster-upload/*/%s/ -type f ! -name state -delete", FEED)
-    assert one.play("site", *DISTRICT_ONLY).returncode == 0
+    assert one.play("site").returncode == 0
     yield one
     shutil.rmtree(folder)
 
